@@ -1,0 +1,1 @@
+"""vaa: training-free video anomaly analysis with frozen vision-language models."""

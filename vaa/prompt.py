@@ -1,0 +1,66 @@
+"""A prompt is what we ask AND how we read the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from string import Template
+
+from vaa.types import Question, Response, Segment, VaaError, Video
+
+IMAGE = "<image>"
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A question with `$placeholders`, and the reader of its answer.
+
+    `file` replaces `text` by the contents of a text file, so that any wording can be tried.
+    """
+
+    purpose: str
+    system: str
+    text: str
+    file: str | None
+    max_new_tokens: int
+    reader: Callable[[str], Response]
+
+    def question(self, video: Video, segment: Segment, **fields: str) -> Question:
+        """Ask about a segment; `$frames` lists its frames one a line where the text says they go.
+
+        Raises:
+            VaaError: the text file cannot be read, or the text has a placeholder that this stage does not fill.
+        """
+        listing = "\n".join(f"Frame{k}: {IMAGE}" for k in range(1, len(segment.frames) + 1))
+        return Question(
+            purpose=self.purpose,
+            video=video,
+            at=segment.at,
+            frames=segment.frames,
+            text=self._fill(self._wording(), {"frames": listing, **fields}),
+            system=self._fill(self.system, fields),
+            max_new_tokens=self.max_new_tokens,
+        )
+
+    def read(self, answer: str) -> Response:
+        """What the answer says."""
+        return self.reader(answer)
+
+    def _wording(self) -> str:
+        if self.file is None:
+            return self.text
+        try:
+            return Path(self.file).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise VaaError(f"prompt.file={self.file} ({self.purpose}): cannot be read: {error}") from error
+
+    def _fill(self, text: str, fields: dict[str, str]) -> str:
+        template = Template(text)
+        if not template.is_valid():
+            raise VaaError(f"The {self.purpose} prompt has a stray '$': write '$$' for a dollar sign.")
+        unknown = sorted(set(template.get_identifiers()) - set(fields))
+        if unknown:
+            known = ", ".join(f"${name}" for name in sorted(fields)) or "none"
+            raise VaaError(f"The {self.purpose} prompt asks for ${unknown[0]}; placeholders here: {known}.")
+        return template.substitute(fields)

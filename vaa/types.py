@@ -1,0 +1,145 @@
+"""The nouns of the house: what is known of a video, and what is asked of a model.
+
+Frame numbers are 0-based everywhere. Intervals written (start, stop) exclude `stop`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.floating]
+Pixels = NDArray[np.uint8]
+Answer = str | Floats
+"""What a model gives back: text, or numbers (an embedding, the probabilities of some choices)."""
+
+
+class VaaError(Exception):
+    """Something a person has to mend; its message says what, where and how."""
+
+
+@dataclass(frozen=True)
+class Video:
+    """A video file and what is known of it before any model looks; `path` may point to nothing."""
+
+    id: str
+    path: Path
+    n_frames: int
+    fps: float
+
+
+@dataclass(frozen=True)
+class Segment:
+    """The frames [start, stop) of a video, those of them a model is shown, and the frame its score is `at`."""
+
+    start: int
+    stop: int
+    frames: tuple[int, ...]
+    at: int
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a model is asked: text about the named frames of a video (none of them for an LLM).
+
+    `purpose` and `at` (the frame a score belongs to) say what the question is for; they do not change the answer.
+    `<image>` in `text` marks the place of each frame. An encoder is asked with frames or with text, not both.
+    """
+
+    purpose: str
+    video: Video
+    at: int
+    frames: tuple[int, ...]
+    text: str
+    system: str = ""
+    max_new_tokens: int = 0
+
+
+@dataclass(frozen=True)
+class Unanswered:
+    """In the place of an answer: why there is none."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Response:
+    """What a model said, and what was read in it: a score in [0, 1], NaN if none could be read, and a description."""
+
+    text: str
+    score: float
+    description: str
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreTrack:
+    """Scores in time: `values[i]` holds from frame `starts[i]` to the next start. Both of shape (n,)."""
+
+    values: NDArray[np.float64]
+    starts: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        if self.values.shape != self.starts.shape or self.values.ndim != 1:
+            raise ValueError(f"{self.values.shape} values for {self.starts.shape} starts")
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle (x1, y1, x2, y2) in the frame's pixels, with a confidence in [0, 1]."""
+
+    frame: int
+    xyxy: tuple[float, float, float, float]
+    score: float
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """All that is known of one video so far; the only thing that flows through the stages."""
+
+    video: Video
+    segments: tuple[Segment, ...] = ()
+    responses: tuple[Response, ...] = ()
+    track: ScoreTrack | None = None
+    unread: int = 0
+
+
+@dataclass(frozen=True)
+class Span:
+    """An anomalous interval as annotated; whether `end` belongs to it is for the protocol to say."""
+
+    start: int
+    end: int
+    label: str
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What a data set knows of a video: anomalous spans, its class, boxes on some frames, a reference description."""
+
+    spans: tuple[Span, ...]
+    label: str
+    boxes: tuple[Box, ...] = ()
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A video that could not be finished, the stage that gave up on it and why."""
+
+    video: str
+    stage: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """A data set's videos in order, the truth of those that have one, and those that cannot be used."""
+
+    name: str
+    videos: tuple[Video, ...]
+    truths: Mapping[str, Truth]
+    failures: Sequence[Failure]
