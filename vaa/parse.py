@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ast
-import json
 import math
 import re
 from dataclasses import dataclass
@@ -12,8 +10,6 @@ from vaa.types import Response
 
 _FENCE = re.compile(r"^\s*`{3}[a-z]*\s*$|`{3}", re.MULTILINE | re.IGNORECASE)
 _SENTENCE = re.compile(r"\.(?=\s|$)")
-_BRACKETED = re.compile(r"\[\s*([^\[\]]*?)\s*\]")
-_NUMBER = re.compile(r"\d+(?:\.\d+)?|\.\d+")
 
 
 @dataclass(frozen=True)
@@ -21,6 +17,7 @@ class Verdict:
     """CoReVAD's contract: a verdict ("Anomalous scenes." or "Normal scenes."), then a sentence of description."""
 
     def __call__(self, text: str) -> Response:
+        """Score 1 for an anomalous verdict, 0 for a normal one; the description is all that follows the first sentence."""
         words = " ".join(_FENCE.sub(" ", text).split())
         end = _SENTENCE.search(words)
         first = words[: end.end()] if end else words

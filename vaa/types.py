@@ -19,7 +19,11 @@ Answer = str | Floats
 
 
 class VaaError(Exception):
-    """Something a person has to mend; its message says what, where and how."""
+    """Something a person has to mend; its message says what, where and how. It ends the run."""
+
+
+class VideoError(VaaError):
+    """The same for one video: it ends as a Failure, the others go on."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,15 @@ class ScoreTrack:
         if self.values.shape != self.starts.shape or self.values.ndim != 1:
             raise ValueError(f"{self.values.shape} values for {self.starts.shape} starts")
 
+    def per_frame(self, n_frames: int) -> ScoreTrack:
+        """Each value repeated up to the next one's start, the last as often as the one before it, cut to the video."""
+        if not len(self.starts):
+            return self
+        last = self.starts[-1] - self.starts[-2] if len(self.starts) > 1 else n_frames
+        held = np.diff(self.starts, append=self.starts[-1] + last)
+        values = np.repeat(self.values, held)[: max(0, n_frames - int(self.starts[0]))]
+        return ScoreTrack(values, self.starts[0] + np.arange(len(values), dtype=np.int64))
+
 
 @dataclass(frozen=True)
 class Box:
@@ -98,12 +111,16 @@ class Box:
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """All that is known of one video so far; the only thing that flows through the stages."""
+    """All that is known of one video so far; the only thing that flows through the stages.
+
+    Of `answers` that should have said a score, `unread` did not.
+    """
 
     video: Video
     segments: tuple[Segment, ...] = ()
     responses: tuple[Response, ...] = ()
     track: ScoreTrack | None = None
+    answers: int = 0
     unread: int = 0
 
 

@@ -1,0 +1,69 @@
+"""Compose, analyse, evaluate, log: `python run.py --help` says what there is to choose from."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import InstantiationException
+from hydra.types import RunMode
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from vaa import overrides
+from vaa.memo import Memo
+from vaa.pipeline import analyse
+from vaa.report import files, numbers, screen
+from vaa.types import VaaError
+
+log = logging.getLogger("vaa")
+READ = ("stages", "data", "engine", "protocol", "limit", "reader", "memo", "max_unread", "wandb")
+
+
+@hydra.main(version_base="1.3", config_path="conf", config_name="config")
+def main(cfg: DictConfig) -> None:
+    """One job: a method over a data set. A job of a multirun raises what ends it, a single run says it and exits."""
+    try:
+        job(cfg, HydraConfig.get())
+    except (VaaError, InstantiationException, OmegaConfBaseException) as error:
+        if HydraConfig.get().mode is RunMode.MULTIRUN:
+            raise
+        log.debug("the run ended by", exc_info=True)
+        log.error("%s", screen.plainly(error))
+        sys.exit(getattr(error, "status", 1))
+
+
+def job(cfg: DictConfig, hydra_cfg: Any) -> None:
+    """Run the composed method; whatever happens, what was found is written and the W&B run is finished."""
+    useless = overrides.unused(OmegaConf.to_container(cfg), hydra_cfg.overrides.task, READ)
+    if useless:
+        stages = ", ".join(cfg.stages)
+        raise VaaError(f"{', '.join(useless)}: would change nothing, since no stage of this run uses it ({stages}).")
+    parts = instantiate(cfg, _convert_="all")
+    catalogue = parts["data"].load()
+    folder = Path(hydra_cfg.runtime.output_dir)
+    tracking = parts["wandb"]
+    if hydra_cfg.mode is RunMode.MULTIRUN:
+        group = tracking.group or Path(hydra_cfg.sweep.dir).name
+        tracking = dataclasses.replace(tracking, group=group, name=tracking.name or hydra_cfg.job.override_dirname)
+    config = {**OmegaConf.to_container(cfg, resolve=True), **dict(hydra_cfg.runtime.choices)}
+    with tracking.run(config, folder) as tracked:
+        outcome = analyse(catalogue.videos[: cfg.limit], parts["stages"], parts["engine"], Memo(cfg.memo))
+        outcome.failures[:0] = catalogue.failures
+        metrics = numbers.numbers(outcome, catalogue, parts["protocol"])
+        files.write(folder, outcome, metrics)
+        tracked.summary.update({**metrics, **numbers.seconds(outcome)})
+        screen.show(outcome, metrics, folder)
+        numbers.check(metrics, cfg.max_unread)
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    main()

@@ -1,0 +1,118 @@
+"""Benchmarks in the layout of LAVAD and URF: `annotations/` with two text files, `videos/`.
+
+The index (`test.txt`) has a line a video: name, first frame, last frame, classes. The spans file has name, class,
+start, end, start, end, ..., padded with -1. Video files are not opened here, so a replay needs none of them.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from vaa.types import Catalogue, Failure, Span, Truth, VaaError, Video
+
+log = logging.getLogger("vaa")
+SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v")
+
+
+@dataclass(frozen=True)
+class Annotated:
+    """A benchmark under `root`; `index` and `spans` are patterns under it, `fps` is what its videos have."""
+
+    name: str
+    root: str
+    index: str
+    spans: str
+    videos: str
+    fps: float
+
+    def load(self) -> Catalogue:
+        """The videos of the index, with their spans as annotated; a video without a line of spans is a Failure."""
+        index, spans = self._one(self.index, "index"), self._one(self.spans, "spans")
+        lengths, truths = read_index(index), read_spans(spans)
+        files = self._files()
+        videos = tuple(
+            Video(name, files.get(name, Path(self.root) / self.videos / f"{name}.mp4"), n, self.fps)
+            for name, n in lengths.items()
+            if name in truths
+        )
+        failures = [Failure(name, "data", f"{spans.name} has no line for it") for name in lengths if name not in truths]
+        past = [video.id for video in videos if any(s.end > video.n_frames for s in truths[video.id].spans)]
+        if past:
+            log.warning("%d annotations run past the video's end and are cut: %s", len(past), ", ".join(past))
+        return Catalogue(self.name, videos, truths, failures)
+
+    def _one(self, pattern: str, key: str) -> Path:
+        root = Path(self.root)
+        if not root.is_dir():
+            raise VaaError(f"data.root={self.root}: no such folder. It should hold annotations/ (and videos/).")
+        found = sorted(root.glob(pattern))
+        if len(found) != 1:
+            what = "no file" if not found else f"{len(found)} files"
+            raise VaaError(f"data.{key}={pattern}: {what} of this name under {root}. Name the right one.")
+        return found[0]
+
+    def _files(self) -> dict[str, Path]:
+        folder = Path(self.root) / self.videos
+        return {file.stem: file for file in sorted(folder.rglob("*")) if file.suffix.lower() in SUFFIXES}
+
+
+def read_index(file: Path) -> dict[str, int]:
+    """Name -> number of frames of each line `name first last classes`; names may hold spaces.
+
+    Raises:
+        VaaError: a line is not of this form, or a name comes twice.
+    """
+    lengths: dict[str, int] = {}
+    for number, line in _lines(file):
+        parts = line.rsplit(maxsplit=3)
+        try:
+            name, first, last = _stem(parts[0]), int(parts[1]), int(parts[2])
+        except (IndexError, ValueError) as error:
+            raise VaaError(f"{file}:{number}: expected 'name first last classes', found {line!r}.") from error
+        if name in lengths:
+            raise VaaError(f"{file}:{number}: '{name}' comes a second time.")
+        if first != 0 or last < 0:
+            raise VaaError(f"{file}:{number}: '{name}' has the frames {first} to {last}; they should start at 0.")
+        lengths[name] = last + 1
+    return lengths
+
+
+def read_spans(file: Path) -> Mapping[str, Truth]:
+    """Name -> truth of each line `name class start end ... -1 -1`.
+
+    Raises:
+        VaaError: a line is not of this form, an interval is reversed, or a name comes twice.
+    """
+    truths: dict[str, Truth] = {}
+    for number, line in _lines(file):
+        parts = line.split()
+        split = len(parts)
+        while split > 0 and parts[split - 1].lstrip("-").isdigit():
+            split -= 1
+        numbers = [int(part) for part in parts[split:]]
+        if split < 2 or len(numbers) % 2 or not numbers:
+            raise VaaError(f"{file}:{number}: expected 'name class start end ...', found {line!r}.")
+        name, label = _stem(" ".join(parts[: split - 1])), parts[split - 1]
+        pairs = [(a, b) for a, b in zip(numbers[::2], numbers[1::2], strict=True) if (a, b) != (-1, -1)]
+        if any(a < 0 or b < a for a, b in pairs):
+            raise VaaError(f"{file}:{number}: '{name}' has an interval that is negative or reversed: {pairs}.")
+        if name in truths:
+            raise VaaError(f"{file}:{number}: '{name}' comes a second time.")
+        truths[name] = Truth(tuple(Span(a, b, label) for a, b in pairs), label)
+    return truths
+
+
+def _lines(file: Path) -> list[tuple[int, str]]:
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise VaaError(f"{file}: not UTF-8 text: {error}") from error
+    return [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+
+
+def _stem(name: str) -> str:
+    base = name.rsplit("/", 1)[-1]
+    return base[: -len(Path(base).suffix)] if Path(base).suffix.lower() in SUFFIXES else base

@@ -1,0 +1,1 @@
+"""Metrics: arrays and texts in, named numbers out."""

@@ -1,0 +1,49 @@
+"""Frame-level detection: how well scores rank anomalous frames above the others."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import auc, average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
+
+from vaa.types import Floats
+
+Labels = NDArray[np.bool_]
+
+
+def detection(labels: Sequence[Labels], scores: Sequence[Floats]) -> dict[str, float]:
+    """Flat metrics over the frames of all videos, and the mean AUC within a video; one array of shape (frames,) each.
+
+    `pr_auc` integrates the precision-recall curve by trapezoids (LAVAD, URF, VERA), `average_precision` by steps
+    (CoReVAD). Thresholds are the best on these very labels: upper bounds, not something one could have known. Where
+    the frames are of one class only, all but `anomalous_share` is NaN.
+    """
+    y, s = np.concatenate(labels), np.concatenate(scores)
+    found = dict.fromkeys(
+        ("roc_auc", "pr_auc", "average_precision", "within_video_auc", "f1_best", "threshold_youden", "threshold_f1"),
+        math.nan,
+    ) | {"anomalous_share": float(y.mean())}
+    if y.all() or not y.any():
+        return found
+    false_alarms, hits, roc_thresholds = roc_curve(y, s)
+    precision, recall, pr_thresholds = precision_recall_curve(y, s)
+    f1 = 2 * precision * recall / np.maximum(precision + recall, np.finfo(float).tiny)
+    best = int(np.argmax(f1[:-1]))
+    return found | {
+        "roc_auc": float(auc(false_alarms, hits)),
+        "pr_auc": float(auc(recall, precision)),
+        "average_precision": float(average_precision_score(y, s)),
+        "within_video_auc": within_video_auc(labels, scores),
+        "f1_best": float(f1[best]),
+        "threshold_youden": float(roc_thresholds[int(np.argmax(hits - false_alarms))]),
+        "threshold_f1": float(pr_thresholds[best]),
+    }
+
+
+def within_video_auc(labels: Sequence[Labels], scores: Sequence[Floats]) -> float:
+    """Mean ROC AUC of the videos that have both classes, NaN if none has: flat AUC mostly ranks whole videos."""
+    aucs = [roc_auc_score(y, s) for y, s in zip(labels, scores, strict=True) if y.any() and not y.all()]
+    return float(np.mean(aucs)) if aucs else math.nan

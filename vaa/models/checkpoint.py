@@ -1,0 +1,92 @@
+"""What is the same for every checkpoint that transformers loads: its identity, its device, its refusals."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from pathlib import Path
+from typing import Any
+
+from vaa.types import VaaError
+
+log = logging.getLogger("vaa")
+_WHOLE = 16 * 2**20
+_HOUSE = Path(__file__).parents[2]
+
+
+def source(checkpoint: str) -> str:
+    """A folder as given, one of this project whatever the working directory is, or else a name on the hub."""
+    house = _HOUSE / checkpoint
+    return str(house) if not Path(checkpoint).is_dir() and house.is_dir() else checkpoint
+
+
+def identity(checkpoint: str, revision: str | None) -> str:
+    """Name a checkpoint by what is in it: a hub name by its revision, a folder by its files.
+
+    Small files count by content; large ones by size and time of change, since hashing them would take as long as
+    loading them.
+    """
+    folder = Path(source(checkpoint))
+    if not folder.is_dir():
+        return f"{checkpoint}@{revision or 'main'}"
+    digest = hashlib.blake2b(digest_size=16)
+    for file in sorted(p for p in folder.iterdir() if p.is_file()):
+        stat = file.stat()
+        digest.update(file.name.encode())
+        digest.update(file.read_bytes() if stat.st_size <= _WHOLE else f"{stat.st_size} {stat.st_mtime_ns}".encode())
+    return f"{folder.name}#{digest.hexdigest()}"
+
+
+def load(auto: Any, checkpoint: str, revision: str | None, **options: Any) -> Any:
+    """Call `auto.from_pretrained` without remote code, and say what to do when it cannot be had.
+
+    Raises:
+        VaaError: the folder or the hub's repository cannot be read, or its architecture is not known natively.
+    """
+    try:
+        return auto.from_pretrained(source(checkpoint), revision=revision, trust_remote_code=False, **options)
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise VaaError(
+            f"The checkpoint '{checkpoint}' (revision {revision or 'main'}) cannot be loaded by "
+            f"{auto.__name__}: {reason}\n"
+            "Give a folder in Hugging Face format or a hub name whose architecture transformers knows natively."
+        ) from error
+
+
+def placement(device_map: str, dtype: str, quantization: str) -> dict[str, Any]:
+    """Options of `from_pretrained` for where and how precisely the weights are held.
+
+    Raises:
+        VaaError: an unknown dtype or quantization.
+    """
+    import torch
+
+    known = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+    if dtype not in known:
+        raise VaaError(f"dtype={dtype}: choose one of {', '.join(known)}.")
+    options: dict[str, Any] = {"dtype": known[dtype], "device_map": device_map}
+    if quantization == "none":
+        return options
+    from transformers import BitsAndBytesConfig
+
+    if quantization == "int8":
+        options["quantization_config"] = BitsAndBytesConfig(load_in_8bit=True)
+    elif quantization in ("nf4", "fp4"):
+        options["quantization_config"] = BitsAndBytesConfig(
+            load_in_4bit=True, bnb_4bit_quant_type=quantization, bnb_4bit_compute_dtype=known[dtype]
+        )
+    else:
+        raise VaaError(f"quantization={quantization}: choose one of none, int8, nf4, fp4.")
+    return options
+
+
+def free() -> None:
+    """Return the memory of models nobody holds any more."""
+    import gc
+
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

@@ -1,0 +1,124 @@
+"""CLIP checkpoints as encoders of frames and texts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+
+from vaa import video
+from vaa.models import checkpoint
+from vaa.types import Floats, Pixels, Question, Unanswered, VideoError
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    model: Any
+    tokenizer: Any
+
+
+_loaded: dict[Clip, _Loaded] = {}
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A CLIP model: L2-normalised features; a segment's is the mean over its frames, not normalised again.
+
+    Frames are squashed to the model's square (bicubic) and normalised with `mean` and `std`: a field, since CoReVAD's
+    authors use ImageNet's statistics, not CLIP's. `batch_size` counts frames, or texts.
+    """
+
+    checkpoint: str
+    revision: str | None
+    dtype: str
+    device_map: str
+    mean: Sequence[float]
+    std: Sequence[float]
+    batch_size: int
+    reader: str
+
+    @property
+    def identity(self) -> str:
+        """Checkpoint, revision, precision and the statistics frames are normalised with."""
+        name = checkpoint.identity(self.checkpoint, self.revision)
+        return f"{name} {self.dtype} mean {list(self.mean)} std {list(self.std)}"
+
+    def __hash__(self) -> int:
+        return hash(self.identity)
+
+    def answer(self, questions: Sequence[Question]) -> Iterator[Floats | Unanswered]:
+        """Vectors of shape (d,) in order; a text that is empty has the zero vector (CoReVAD)."""
+        for seen, group in groupby(questions, key=lambda question: bool(question.frames)):
+            if seen:
+                yield from (self._image(question) for question in group)
+            else:
+                texts = [question.text for question in group]
+                for first in range(0, len(texts), self.batch_size):
+                    yield from self._texts(texts[first : first + self.batch_size])
+
+    def release(self) -> None:
+        """Forget the weights."""
+        if _loaded.pop(self, None):
+            checkpoint.free()
+
+    def _image(self, question: Question) -> Floats | Unanswered:
+        import torch
+
+        held, total = self._load(), 0.0
+        size = held.model.config.vision_config.image_size
+        for first in range(0, len(question.frames), self.batch_size):
+            chunk = question.frames[first : first + self.batch_size]
+            try:
+                pixels = video.frames(question.video, chunk, self.reader)
+            except VideoError as error:
+                return Unanswered(str(error))
+            inputs = torch.from_numpy(squash(pixels, size, self.mean, self.std))
+            with torch.inference_mode():
+                output = held.model.get_image_features(pixel_values=inputs.to(held.model.device, held.model.dtype))
+            total = total + _unit(output).sum(axis=0)
+        return np.asarray(total / len(question.frames), dtype=np.float32)
+
+    def _texts(self, texts: Sequence[str]) -> Iterator[Floats]:
+        import torch
+
+        held = self._load()
+        inputs = held.tokenizer(
+            [" ".join(text.split()) for text in texts],
+            padding=True,
+            truncation=True,
+            max_length=held.model.config.text_config.max_position_embeddings,
+            return_tensors="pt",
+        ).to(held.model.device)
+        with torch.inference_mode():
+            output = held.model.get_text_features(**inputs)
+        for text, vector in zip(texts, _unit(output), strict=True):
+            yield vector if text.strip() else np.zeros_like(vector)
+
+    def _load(self) -> _Loaded:
+        if self not in _loaded:
+            from transformers import AutoTokenizer, CLIPModel
+
+            options = checkpoint.placement(self.device_map, self.dtype, "none")
+            _loaded[self] = _Loaded(
+                checkpoint.load(CLIPModel, self.checkpoint, self.revision, **options).eval(),
+                checkpoint.load(AutoTokenizer, self.checkpoint, self.revision),
+            )
+        return _loaded[self]
+
+
+def squash(pixels: Pixels, size: int, mean: Sequence[float], std: Sequence[float]) -> Floats:
+    """Frames (n, h, w, 3) as the float32 input (n, 3, size, size) of a vision tower: bicubic, aspect not kept."""
+    from PIL import Image
+
+    small = [Image.fromarray(frame).resize((size, size), Image.Resampling.BICUBIC) for frame in pixels]
+    scaled = np.stack([np.asarray(image, dtype=np.float32) for image in small]) / np.float32(255)
+    normal = (scaled - np.asarray(mean, dtype=np.float32)) / np.asarray(std, dtype=np.float32)
+    return np.ascontiguousarray(normal.transpose(0, 3, 1, 2))
+
+
+def _unit(output: Any) -> Floats:
+    features = getattr(output, "pooler_output", output).float().cpu().numpy()
+    return np.asarray(features / np.linalg.norm(features, axis=-1, keepdims=True), dtype=np.float32)

@@ -1,0 +1,119 @@
+"""The loop over stages and videos; the only place where a model is asked."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tqdm import tqdm
+
+from vaa.engines import Engine
+from vaa.memo import Memo
+from vaa.stages import Asking, Stage
+from vaa.types import Answer, Failure, Question, Report, Unanswered, VaaError, Video, VideoError
+
+log = logging.getLogger("vaa")
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a stage cost: seconds, questions put to the model, questions answered by the memo."""
+
+    stage: str
+    seconds: float
+    asked: int = 0
+    remembered: int = 0
+    embedding: bool = False
+
+
+@dataclass
+class Outcome:
+    """All that a run found: reports, each video's report after each stage, failures, and what the stages cost."""
+
+    reports: dict[str, Report]
+    history: dict[str, dict[str, Report]] = field(default_factory=dict)
+    failures: list[Failure] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
+
+    def fail(self, video: str, stage: str, reason: str) -> None:
+        """Take a video out of the run, and say so."""
+        self.reports.pop(video, None)
+        self.failures.append(Failure(video, stage, reason))
+        log.error("%s failed in stage '%s': %s", video, stage, reason)
+
+
+def analyse(videos: Sequence[Video], stages: Mapping[str, Stage], engine: Engine, memo: Memo) -> Outcome:
+    """Run every stage over all videos before the next begins, so that one large model at a time is in memory."""
+    outcome = Outcome({video.id: Report(video) for video in videos}, {video.id: {} for video in videos})
+    names = list(stages)
+    for position, name in enumerate(names):
+        stage, begun = stages[name], time.perf_counter()
+        if isinstance(stage, Asking):
+            asked, remembered, embedding = _ask(name, stage, outcome, engine, memo)
+            later = [s.model for s in (stages[n] for n in names[position + 1 :]) if isinstance(s, Asking)]
+            if stage.model not in later:
+                stage.model.release()
+            step = Step(name, time.perf_counter() - begun, asked, remembered, embedding)
+        else:
+            for video in _progress(list(outcome.reports), name, "video"):
+                _advance(outcome, video, name, lambda report, stage=stage: stage(report))
+            step = Step(name, time.perf_counter() - begun)
+        outcome.steps.append(step)
+        for video, report in outcome.reports.items():
+            outcome.history[video][name] = report
+    return outcome
+
+
+def _ask(name: str, stage: Asking, outcome: Outcome, engine: Engine, memo: Memo) -> tuple[int, int, bool]:
+    """Ask what the memo does not know, and let the stage absorb the answers of every video that has them all."""
+    wanted: dict[str, tuple[Question, ...]] = {}
+    keys: dict[Question, bytes | Question] = {}
+    identity = stage.model.identity
+    for video, report in list(outcome.reports.items()):
+        try:
+            wanted[video] = stage.questions(report)
+            for question in wanted[video]:
+                keys[question] = question if identity is None else memo.key(identity, question)
+        except VideoError as error:
+            wanted.pop(video, None)
+            outcome.fail(video, name, str(error))
+    questions = {keys[question]: question for asked in wanted.values() for question in asked}
+    answers: dict[Any, Answer | Unanswered] = {}
+    answers |= memo.recall([key for key in questions if isinstance(key, bytes)])
+    remembered = len(answers)
+    missing = {key: question for key, question in questions.items() if key not in answers}
+    stream = engine.ask(stage.model, list(missing.values())) if missing else iter(())
+    for key, answer in zip(_progress(list(missing), name, "question"), stream, strict=True):
+        answers[key] = answer
+        if isinstance(key, bytes) and not isinstance(answer, Unanswered):
+            memo.remember(key, answer)
+    for video, asked in wanted.items():
+        given = [answers[keys[question]] for question in asked]
+        reason = next((answer.reason for answer in given if isinstance(answer, Unanswered)), None)
+        if reason is None:
+            _advance(outcome, video, name, lambda report, given=given: stage.absorb(report, given))
+        else:
+            outcome.fail(video, name, reason)
+    embedding = any(not isinstance(answer, str | Unanswered) for answer in answers.values())
+    return len(missing), remembered, embedding
+
+
+def _advance(outcome: Outcome, video: str, name: str, change: Any) -> None:
+    """Replace a video's report; a defect of ours in one video must not cost the others theirs."""
+    try:
+        outcome.reports[video] = change(outcome.reports[video])
+    except VideoError as error:
+        outcome.fail(video, name, str(error))
+    except VaaError:
+        raise
+    except Exception as error:
+        log.debug("%s in stage '%s'", video, name, exc_info=True)
+        outcome.fail(video, name, f"{type(error).__name__}: {error} (a defect of vaa or of its configuration)")
+
+
+def _progress(items: list[Any], stage: str, unit: str) -> Any:
+    """A bar with the time left on a terminal, nothing elsewhere."""
+    return tqdm(items, desc=stage, unit=unit, disable=None, leave=False)

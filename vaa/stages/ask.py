@@ -1,0 +1,58 @@
+"""Put a prompt to every segment, and make a score track of what was said."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from vaa.models import VLM
+from vaa.prompt import Prompt
+from vaa.types import Question, Report, ScoreTrack
+
+log = logging.getLogger("vaa")
+
+
+@dataclass(frozen=True)
+class Ask:
+    """Put the prompt to every segment; each answer is read into a Response, and those that say no score are counted."""
+
+    vlm: VLM
+    prompt: Prompt
+
+    @property
+    def model(self) -> VLM:
+        """The VLM."""
+        return self.vlm
+
+    def questions(self, report: Report) -> tuple[Question, ...]:
+        """One a segment."""
+        return tuple(self.prompt.question(report.video, segment) for segment in report.segments)
+
+    def absorb(self, report: Report, answers: Sequence[str]) -> Report:
+        """The report with a response a segment."""
+        responses = tuple(self.prompt.read(answer) for answer in answers)
+        unread = [k for k, response in enumerate(responses) if math.isnan(response.score)]
+        for k in unread[:1]:
+            where = f"{report.video.id}, frame {report.segments[k].at}"
+            log.warning(
+                "%s: %d of %d answers cannot be read, first: %r", where, len(unread), len(answers), answers[k][:80]
+            )
+        read, missed = report.answers + len(answers), report.unread + len(unread)
+        return replace(report, responses=responses, answers=read, unread=missed)
+
+
+@dataclass(frozen=True)
+class Score:
+    """The responses' scores as a track; `missing` stands in for a score that could not be read."""
+
+    missing: float
+
+    def __call__(self, report: Report) -> Report:
+        """The report with its track, one value a segment."""
+        values = np.array([response.score for response in report.responses], dtype=np.float64)
+        starts = np.array([segment.at for segment in report.segments], dtype=np.int64)
+        return replace(report, track=ScoreTrack(np.where(np.isnan(values), self.missing, values), starts))

@@ -1,0 +1,73 @@
+"""CoReVAD (Lim & Hur, ICPR 2026): answers cleaned locally, scores refined over the whole video."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.special import softmax
+
+from vaa.models import Encoder
+from vaa.stages import embed
+from vaa.stages.track import scores
+from vaa.types import Floats, Question, Report, ScoreTrack, VaaError
+
+
+@dataclass(frozen=True)
+class LocalClean:
+    """Give each segment the best-fitting response of those within `radius`; the first wins ties (LRC)."""
+
+    encoder: Encoder
+    radius: int
+
+    def __post_init__(self) -> None:
+        if self.radius < 0:
+            raise VaaError(f"stages.clean.radius={self.radius}: must not be negative.")
+
+    @property
+    def model(self) -> Encoder:
+        """The encoder."""
+        return self.encoder
+
+    def questions(self, report: Report) -> tuple[Question, ...]:
+        """The segments' frames, then the responses' whole texts."""
+        return embed.segments(report) + embed.texts(report, [response.text for response in report.responses])
+
+    def absorb(self, report: Report, answers: Sequence[Floats]) -> Report:
+        """The report with its responses exchanged among neighbours."""
+        vision, text = embed.split(answers)
+        similarity = vision @ text.T
+        best = []
+        for i, row in enumerate(similarity):
+            first = max(0, i - self.radius)
+            best.append(first + int(np.argmax(row[first : i + self.radius + 1])))
+        return replace(report, responses=tuple(report.responses[k] for k in best))
+
+
+@dataclass(frozen=True)
+class SoftmaxRefine:
+    """Average all scores of the video, weighted by how well each description fits the segment's frames."""
+
+    encoder: Encoder
+    temperature: float
+
+    def __post_init__(self) -> None:
+        if not self.temperature > 0:
+            raise VaaError(f"stages.refine.temperature={self.temperature}: must be above 0.")
+
+    @property
+    def model(self) -> Encoder:
+        """The encoder."""
+        return self.encoder
+
+    def questions(self, report: Report) -> tuple[Question, ...]:
+        """The segments' frames, then the responses' descriptions."""
+        return embed.segments(report) + embed.texts(report, [response.description for response in report.responses])
+
+    def absorb(self, report: Report, answers: Sequence[Floats]) -> Report:
+        """The report with its track refined: values (n,) = softmax(similarity / temperature) (n, n) @ values (n,)."""
+        vision, text = embed.split(answers)
+        track = scores(report)
+        weights = softmax(vision @ text.T / self.temperature, axis=1)
+        return replace(report, track=ScoreTrack(weights @ track.values, track.starts))

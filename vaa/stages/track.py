@@ -1,0 +1,101 @@
+"""Shape a score track: smooth it, spread it over the frames, weight it by position."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.ndimage import gaussian_filter1d
+
+from vaa.types import Report, ScoreTrack, VaaError
+
+
+def scores(report: Report) -> ScoreTrack:
+    """The track of a report.
+
+    Raises:
+        VaaError: no stage has made one yet.
+    """
+    if report.track is None:
+        raise VaaError(
+            "A stage that shapes scores comes before the one that makes them: look at the order of `stages`."
+        )
+    return report.track
+
+
+@dataclass(frozen=True)
+class Keep:
+    """No smoothing, no weighting: the track as it is."""
+
+    def __call__(self, report: Report) -> Report:
+        """The same report."""
+        return report
+
+
+@dataclass(frozen=True)
+class GaussianKernel:
+    """Convolve with a Gaussian of `size` values, zero beyond the ends (CoReVAD, VERA).
+
+    As the authors compute it, the kernel's axis runs from -size // 2 to size // 2: lopsided where odd (-5..4 for 9).
+    """
+
+    size: int
+    sigma: float
+
+    def __post_init__(self) -> None:
+        if self.size < 1 or not self.sigma > 0:
+            raise VaaError(f"smoothing: size={self.size} must be at least 1 and sigma={self.sigma} above 0.")
+
+    def __call__(self, report: Report) -> Report:
+        """The report with as many values as before; of the `size` values numpy makes of fewer, the first count."""
+        track = scores(report)
+        axis = np.linspace(-self.size // 2, self.size // 2, self.size)
+        kernel = np.exp(-(axis**2) / (2 * self.sigma**2))
+        values = np.convolve(track.values, kernel / kernel.sum(), mode="same")[: len(track.values)]
+        return replace(report, track=ScoreTrack(values, track.starts))
+
+
+@dataclass(frozen=True)
+class GaussianFilter:
+    """`scipy.ndimage.gaussian_filter1d` of this `sigma` (in values), reflecting at the ends (URF)."""
+
+    sigma: float
+
+    def __post_init__(self) -> None:
+        if not self.sigma > 0:
+            raise VaaError(f"smoothing: sigma={self.sigma} must be above 0.")
+
+    def __call__(self, report: Report) -> Report:
+        """The report with its track smoothed."""
+        track = scores(report)
+        return replace(report, track=ScoreTrack(gaussian_filter1d(track.values, self.sigma), track.starts))
+
+
+@dataclass(frozen=True)
+class PerFrame:
+    """Repeat each value up to the next one's start; the last as long as the one before it, all cut to the video."""
+
+    def __call__(self, report: Report) -> Report:
+        """The report with one value a frame, fewer where the values end before the video does."""
+        return replace(report, track=scores(report).per_frame(report.video.n_frames))
+
+
+@dataclass(frozen=True)
+class CentreWeight:
+    """Weight each value by a Gaussian round the middle of the video, sigma = `width` of its length (CoReVAD).
+
+    A prior on where events lie in trimmed test videos, not evidence: say so beside the number.
+    """
+
+    width: float
+
+    def __post_init__(self) -> None:
+        if not self.width > 0:
+            raise VaaError(f"position: width={self.width} must be above 0.")
+
+    def __call__(self, report: Report) -> Report:
+        """The report with its track weighted; sigma is cut to whole frames, as the authors do."""
+        track, n = scores(report), report.video.n_frames
+        sigma = max(1, int(n * self.width))
+        weights = np.exp(-0.5 * ((track.starts - n // 2) / sigma) ** 2)
+        return replace(report, track=ScoreTrack(track.values * weights, track.starts))

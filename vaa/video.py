@@ -1,0 +1,141 @@
+"""Frames of a video as arrays; the only file that decodes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from vaa.types import Pixels, VaaError, Video, VideoError
+
+log = logging.getLogger("vaa")
+
+
+class Reader(Protocol):
+    """An open video file."""
+
+    n_frames: int
+    fps: float
+
+    def get(self, numbers: Sequence[int]) -> Pixels:
+        """The frames of these numbers, ascending, as RGB of shape (n, height, width, 3)."""
+
+
+def probe(path: Path, reader: str) -> tuple[int, float]:
+    """Number of frames and frames per second of a file.
+
+    Raises:
+        VideoError: the file is missing, is no video, or has no frame.
+    """
+    opened = _open(path, reader)
+    if opened.n_frames < 1:
+        raise VideoError(f"{path}: holds no video frame.")
+    return opened.n_frames, opened.fps
+
+
+def frames(video: Video, numbers: Sequence[int], reader: str) -> Pixels:
+    """Decode frames of a video by number (ascending): RGB of shape (n, height, width, 3).
+
+    A number one past the end, the usual slip of an annotation, gives the last frame.
+
+    Raises:
+        VideoError: the file is missing or damaged, or does not have such a frame.
+    """
+    opened = _open(video.path, reader)
+    if abs(opened.n_frames - video.n_frames) > 1:
+        _say_length(video.id, video.n_frames, opened.n_frames)
+    if max(numbers) > opened.n_frames:
+        raise VideoError(
+            f"frame {max(numbers)} was asked for, but {video.path} has {opened.n_frames} frames and the data set says "
+            f"{video.n_frames}: is it another encoding of the video?"
+        )
+    return opened.get([min(number, opened.n_frames - 1) for number in numbers])
+
+
+@cache
+def _say_length(video: str, said: int, found: int) -> None:
+    log.warning("%s: the data set says %d frames, the file has %d.", video, said, found)
+
+
+def _open(path: Path, reader: str) -> Reader:
+    if reader not in _READERS:
+        raise VaaError(f"reader={reader}: choose one of {', '.join(_READERS)}.")
+    if not path.is_file():
+        raise VideoError(f"{path}: no such video file.")
+    return _opened(path, path.stat().st_mtime_ns, reader)
+
+
+@lru_cache(maxsize=2)
+def _opened(path: Path, changed: int, reader: str) -> Reader:
+    opened: Reader = _READERS[reader](path)
+    return opened
+
+
+class Decord:
+    """The default: fast random access. It has no AV1 decoder."""
+
+    def __init__(self, path: Path) -> None:
+        import decord
+
+        decord.logging.set_level(decord.logging.QUIET)
+        self._path, self._errors = path, (RuntimeError, decord.DECORDError)
+        self._reader = self._try(lambda: decord.VideoReader(str(path), num_threads=1))
+        self.n_frames, self.fps = len(self._reader), float(self._reader.get_avg_fps())
+
+    def get(self, numbers: Sequence[int]) -> Pixels:
+        """See Reader."""
+        return np.asarray(self._try(lambda: self._reader.get_batch(list(numbers)).asnumpy()), dtype=np.uint8)
+
+    def _try(self, action: Any) -> Any:
+        try:
+            return action()
+        except self._errors as error:
+            raise VideoError(
+                f"{self._path}: decord cannot decode it (damaged, not a video, or a codec it lacks, such as AV1). "
+                f"Does it play? Try reader=pyav. [{str(error).strip().splitlines()[-1][:120] if str(error) else ''}]"
+            ) from error
+
+
+class PyAV:
+    """The second: one forward pass, every codec FFmpeg knows; going back starts again from the beginning."""
+
+    def __init__(self, path: Path) -> None:
+        import av
+
+        self._av, self._path = av, path
+        try:
+            with av.open(str(path)) as container:
+                if not container.streams.video:
+                    raise VideoError(f"{path}: has no video stream.")
+                stream = container.streams.video[0]
+                self.fps = float(stream.average_rate or 0)
+                self.n_frames = stream.frames or sum(packet.pts is not None for packet in container.demux(stream))
+        except av.FFmpegError as error:
+            raise VideoError(f"{path}: FFmpeg cannot open it: {error}") from error
+        self._next = 0
+        self._stream: Iterator[Any] = iter(())
+
+    def get(self, numbers: Sequence[int]) -> Pixels:
+        """See Reader."""
+        if not self._next or min(numbers) < self._next:
+            container = self._av.open(str(self._path))
+            container.streams.video[0].thread_type = "AUTO"
+            self._next, self._stream = 0, container.decode(video=0)
+        found: dict[int, Pixels] = {}
+        try:
+            while self._next <= max(numbers):
+                frame = next(self._stream)
+                if self._next in numbers:
+                    found[self._next] = frame.to_ndarray(format="rgb24")
+                self._next += 1
+        except (StopIteration, self._av.FFmpegError) as error:
+            self._next = 0
+            raise VideoError(f"{self._path}: decoding stopped before frame {max(numbers)}: {error}") from error
+        return np.stack([found[number] for number in numbers])
+
+
+_READERS: dict[str, Any] = {"decord": Decord, "pyav": PyAV}
