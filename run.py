@@ -20,11 +20,11 @@ from omegaconf.errors import OmegaConfBaseException
 from vaa import overrides
 from vaa.memo import Memo
 from vaa.pipeline import analyse
-from vaa.report import files, numbers, screen
+from vaa.report import files, numbers, plots, screen
 from vaa.types import VaaError
 
 log = logging.getLogger("vaa")
-READ = ("stages", "data", "engine", "protocol", "limit", "reader", "memo", "max_unread", "wandb")
+READ = ("stages", "data", "engine", "protocol", "limit", "reader", "memo", "max_unread", "plots", "wandb")
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
@@ -56,9 +56,12 @@ def job(cfg: DictConfig, hydra_cfg: Any) -> None:
     config = {**OmegaConf.to_container(cfg, resolve=True), **dict(hydra_cfg.runtime.choices)}
     with tracking.run(config, folder) as tracked:
         outcome = analyse(catalogue.videos[: cfg.limit], parts["stages"], parts["engine"], Memo(cfg.memo))
-        outcome.failures[:0] = catalogue.failures
+        for failure in catalogue.failures:
+            outcome.fail(failure.video, failure.stage, failure.reason)
         metrics = numbers.numbers(outcome, catalogue, parts["protocol"])
         files.write(folder, outcome, metrics)
+        if cfg.plots:
+            plots.overview(folder / "overview.png", outcome, catalogue, parts["protocol"])
         tracked.summary.update({**metrics, **numbers.seconds(outcome)})
         screen.show(outcome, metrics, folder)
         numbers.check(metrics, cfg.max_unread)

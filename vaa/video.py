@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from vaa.types import Pixels, VaaError, Video, VideoError
 log = logging.getLogger("vaa")
 
 
+@runtime_checkable
 class Reader(Protocol):
     """An open video file."""
 

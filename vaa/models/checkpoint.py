@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import logging
+import sys
 from pathlib import Path
 from typing import Any
 
 from vaa.types import VaaError
 
-log = logging.getLogger("vaa")
 _WHOLE = 16 * 2**20
 _HOUSE = Path(__file__).parents[2]
 
@@ -43,6 +42,10 @@ def load(auto: Any, checkpoint: str, revision: str | None, **options: Any) -> An
     Raises:
         VaaError: the folder or the hub's repository cannot be read, or its architecture is not known natively.
     """
+    from transformers.utils import logging as console
+
+    if not sys.stderr.isatty():
+        console.disable_progress_bar()
     try:
         return auto.from_pretrained(source(checkpoint), revision=revision, trust_remote_code=False, **options)
     except (OSError, ValueError, KeyError, ImportError) as error:

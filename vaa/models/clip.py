@@ -20,9 +20,6 @@ class _Loaded:
     tokenizer: Any
 
 
-_loaded: dict[Clip, _Loaded] = {}
-
-
 @dataclass(frozen=True)
 class Clip:
     """A CLIP model: L2-normalised features; a segment's is the mean over its frames, not normalised again.
@@ -82,20 +79,24 @@ class Clip:
         return np.asarray(total / len(question.frames), dtype=np.float32)
 
     def _texts(self, texts: Sequence[str]) -> Iterator[Floats]:
+        held, words = self._load(), [" ".join(text.split()) for text in texts]
+        said = [text for text in words if text]
+        vectors = iter(self._text_features(held, said) if said else ())
+        for text in words:
+            yield next(vectors) if text else np.zeros(held.model.config.projection_dim, dtype=np.float32)
+
+    def _text_features(self, held: _Loaded, texts: Sequence[str]) -> Floats:
         import torch
 
-        held = self._load()
         inputs = held.tokenizer(
-            [" ".join(text.split()) for text in texts],
+            texts,
             padding=True,
             truncation=True,
             max_length=held.model.config.text_config.max_position_embeddings,
             return_tensors="pt",
         ).to(held.model.device)
         with torch.inference_mode():
-            output = held.model.get_text_features(**inputs)
-        for text, vector in zip(texts, _unit(output), strict=True):
-            yield vector if text.strip() else np.zeros_like(vector)
+            return _unit(held.model.get_text_features(**inputs))
 
     def _load(self) -> _Loaded:
         if self not in _loaded:
@@ -107,6 +108,9 @@ class Clip:
                 checkpoint.load(AutoTokenizer, self.checkpoint, self.revision),
             )
         return _loaded[self]
+
+
+_loaded: dict[Clip, _Loaded] = {}
 
 
 def squash(pixels: Pixels, size: int, mean: Sequence[float], std: Sequence[float]) -> Floats:

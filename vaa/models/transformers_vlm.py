@@ -20,9 +20,6 @@ class _Loaded:
     tokens_per_image: int
 
 
-_loaded: dict[TransformersVLM, _Loaded] = {}
-
-
 @dataclass(frozen=True)
 class TransformersVLM:
     """A frozen VLM, asked greedily in left-padded batches.
@@ -103,6 +100,9 @@ class TransformersVLM:
             model.generation_config.pad_token_id = tokenizer.pad_token_id
             _loaded[self] = _Loaded(model, tokenizer, processor, tokens_per_image(model.config))
         return _loaded[self]
+
+
+_loaded: dict[TransformersVLM, _Loaded] = {}
 
 
 def tokens_per_image(config: Any) -> int:

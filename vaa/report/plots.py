@@ -1,0 +1,59 @@
+"""A run as one picture: ROC and precision-recall curves, and the score tracks of the highest-scoring videos."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.metrics import precision_recall_curve, roc_curve
+
+from vaa.metrics.detection import Labels
+from vaa.pipeline import Outcome
+from vaa.protocol import Protocol
+from vaa.types import Catalogue, Floats
+
+_SHOWN = 8
+
+
+def overview(file: Path, outcome: Outcome, catalogue: Catalogue, protocol: Protocol) -> None:
+    """Write the picture; anomalous frames are shaded, and without labels there are only tracks."""
+    from matplotlib.figure import Figure
+
+    spans = protocol.spans(catalogue)
+    scored = [report for report in outcome.reports.values() if report.track is not None]
+    scores = {report.video.id: protocol.frame_scores(report) for report in scored}
+    labels = {r.video.id: protocol.frame_labels(r.video, spans[r.video.id]) for r in scored if r.video.id in spans}
+    if not scores:
+        return
+    shown = sorted(scores, key=lambda video: -float(scores[video].max()))[:_SHOWN]
+    figure = Figure(figsize=(12, 2.6 + 0.9 * len(shown)), layout="constrained")
+    top, bottom = figure.subfigures(2, 1, height_ratios=[2.6, 0.9 * len(shown)])
+    _curves(top, [labels[video] for video in labels], [scores[video] for video in labels])
+    for axes, video in zip(np.atleast_1d(bottom.subplots(len(shown), 1)), shown, strict=True):
+        _track(axes, video, scores[video], labels)
+    figure.savefig(file, dpi=80)
+
+
+def _curves(figure: Any, labels: Sequence[Labels], scores: Sequence[Floats]) -> None:
+    roc, pr = figure.subplots(1, 2)
+    roc.set(title="ROC", xlabel="false positive rate", ylabel="true positive rate", xlim=(0, 1), ylim=(0, 1))
+    pr.set(title="precision-recall", xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1))
+    if not labels or len(np.unique(np.concatenate(labels))) < 2:
+        return
+    y, s = np.concatenate(labels), np.concatenate(scores)
+    false_alarms, hits, _ = roc_curve(y, s)
+    precision, recall, _ = precision_recall_curve(y, s)
+    roc.plot(false_alarms, hits)
+    roc.plot([0, 1], [0, 1], linestyle=":", color="grey")
+    pr.plot(recall, precision)
+
+
+def _track(axes: Any, video: str, scores: Floats, labels: Mapping[str, Labels]) -> None:
+    frames = np.arange(len(scores))
+    axes.plot(frames, scores, linewidth=1)
+    if video in labels:
+        axes.fill_between(frames, 0, 1, where=labels[video], color="tab:red", alpha=0.2, linewidth=0)
+    axes.set(xlim=(0, len(scores)), ylim=(0, 1), yticks=[0, 1])
+    axes.set_title(video, fontsize=8, loc="left", pad=2)
