@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from beartype import BeartypeConf
+from beartype.claw import beartype_package
+
+# Every call inside vaa is checked against its annotations; an int is a float there, as it is for mypy.
+beartype_package("vaa", conf=BeartypeConf(is_pep484_tower=True))
+
+ROOT = Path(__file__).parents[1]
+SHARED = ROOT.parent / "shared"
+# Before anything imports the libraries that read them.
+os.environ |= {"HF_HUB_OFFLINE": "1", "WANDB_MODE": "offline", "TOKENIZERS_PARALLELISM": "false"}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _wandb_in_tmp(tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("wandb")
+    for name in ("WANDB_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR", "WANDB_DATA_DIR"):
+        os.environ[name] = str(folder)
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    if not SHARED.is_dir():
+        pytest.skip(
+            f"{SHARED} is not there. It holds what the authors released: clone their public repositories "
+            "(CoReVAD, URF, VERA) and lay the files out as recorded/{corevad,urf,vera}, and clips as videos/."
+        )
+    return SHARED
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "shared" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.shared)
+
+
+def make_clip(path: Path, n_frames: int, fps: int = 10, size: tuple[int, int] = (96, 64)) -> Path:
+    """An H.264 clip whose frames all differ: a bright square moves over a slowly brightening ground."""
+    width, height = size
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=fps)
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        for k in range(n_frames):
+            picture = np.full((height, width, 3), 20 + 2 * (k % 60), dtype=np.uint8)
+            x = (3 * k) % (width - 16)
+            picture[10:26, x : x + 16] = (250, 240 - 3 * (k % 60), 30)
+            for packet in stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")):
+                container.mux(packet)
+        for packet in stream.encode():
+            container.mux(packet)
+    return path
+
+
+@pytest.fixture(scope="session")
+def _clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_clip(tmp_path_factory.mktemp("clip") / "clip.mp4", 25)
+
+
+@pytest.fixture
+def clip(_clip: Path, tmp_path: Path) -> Path:
+    """A copy of a clip of 25 frames at 10 a second, 96x64, for this test alone."""
+    return Path(shutil.copy(_clip, tmp_path / "clip.mp4"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> Iterator[None]:
+    import torch
+
+    torch.set_num_threads(1)
+    yield
+
+
+WORDS = "Anomalous Normal scenes a person walks runs fights in the street car Frame what happens here"
+IMAGE_TOKENS = {"start_image_token": "<img>", "end_image_token": "</img>", "context_image_token": "<IMG_CONTEXT>"}
+
+
+def make_tokenizer(*, end_of_text: bool = False) -> Any:
+    """Byte-level BPE over a few words, with InternVL's image tokens and a chat template, or as CLIP ends its texts."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    special = ["<pad>", "<end>", "<user>", "<assistant>", "<system>", *IMAGE_TOKENS.values()]
+    bpe = Tokenizer(models.BPE())
+    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    bpe.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        vocab_size=320, special_tokens=special, initial_alphabet=alphabet, show_progress=False
+    )
+    bpe.train_from_iterator([WORDS] * 3, trainer)
+    if end_of_text:
+        bpe.post_processor = processors.TemplateProcessing(
+            single="$A <end>", special_tokens=[("<end>", bpe.token_to_id("<end>"))]
+        )
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=bpe, pad_token="<pad>", eos_token="<end>", extra_special_tokens=dict(IMAGE_TOKENS)
+    )
+    tokenizer.chat_template = (
+        "{% for m in messages %}{{ '<' + m['role'] + '>' + m['content'] }}{% endfor %}"
+        "{% if add_generation_prompt %}<assistant>{% endif %}"
+    )
+    return tokenizer
+
+
+@pytest.fixture(scope="session")
+def internvl(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A native InternVL checkpoint of random weights: 32x32 tiles, 4 tokens each."""
+    import torch
+    from transformers import InternVLConfig, InternVLForConditionalGeneration, InternVLVisionConfig, Qwen2Config
+    from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import GotOcr2ImageProcessorPil
+
+    folder, tokenizer = tmp_path_factory.mktemp("internvl"), make_tokenizer()
+    torch.manual_seed(0)
+    model = InternVLForConditionalGeneration(
+        InternVLConfig(
+            vision_config=InternVLVisionConfig(
+                hidden_size=32,
+                num_hidden_layers=2,
+                num_attention_heads=2,
+                intermediate_size=64,
+                image_size=[32, 32],
+                patch_size=[8, 8],
+            ),
+            text_config=Qwen2Config(
+                vocab_size=len(tokenizer),
+                hidden_size=32,
+                num_hidden_layers=2,
+                num_attention_heads=2,
+                num_key_value_heads=2,
+                intermediate_size=64,
+                max_position_embeddings=512,
+                initializer_range=0.3,  # large, so that what is shown changes what is said
+                bos_token_id=None,
+                eos_token_id=tokenizer.eos_token_id,
+                pad_token_id=tokenizer.pad_token_id,
+            ),
+            image_token_id=tokenizer.context_image_token_id,
+            image_seq_length=4,
+        )
+    )
+    model.eval().save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    GotOcr2ImageProcessorPil(
+        size={"height": 32, "width": 32}, image_mean=[0.485, 0.456, 0.406], image_std=[0.229, 0.224, 0.225]
+    ).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def clip_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A CLIP checkpoint of random weights: 32x32 images, 77 text tokens."""
+    import torch
+    from transformers import CLIPConfig, CLIPModel
+
+    folder, tokenizer = tmp_path_factory.mktemp("clip"), make_tokenizer(end_of_text=True)
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+    ids = {"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id, "bos_token_id": None}
+    torch.manual_seed(0)
+    CLIPModel(
+        CLIPConfig(
+            text_config={**sizes, **ids, "vocab_size": len(tokenizer), "max_position_embeddings": 77},
+            vision_config={**sizes, "image_size": 32, "patch_size": 8},
+            projection_dim=16,
+        )
+    ).eval().save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
