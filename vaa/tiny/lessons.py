@@ -1,0 +1,70 @@
+"""One step's worth of teaching: moments with several questions each, single frames with box questions, ratings."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from vaa.prompt import Prompt
+from vaa.tiny import corpus
+from vaa.tiny.rows import Batch, encode, pack
+from vaa.tiny.vlm import TOKENS
+
+_SHARES = {"describe": 0.25, "tags": 0.3, "understand": 0.2, "threshold": 0.15, "score": 0.1}
+
+
+@dataclass(frozen=True, eq=False)
+class Lesson:
+    """Pictures in the order of the image tokens of `batch`."""
+
+    pictures: tuple[corpus.Picture, ...]
+    batch: Batch
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """Makes lessons from a tokenizer and the project's prompts."""
+
+    tokenizer: Any
+    prompts: dict[str, Prompt]
+
+    def moments(self, rng: np.random.Generator, draw: random.Random, count: int) -> Lesson:
+        """`count` moments of one shape, each with the verdict and two more questions."""
+        shape = corpus.shape(rng)
+        seen = [corpus.moment(rng, shape) for _ in range(count)]
+        return Lesson(tuple(p for m in seen for p in m.pictures), pack([self._about(m, draw) for m in seen]))
+
+    def stills(self, rng: np.random.Generator, draw: random.Random, count: int) -> Lesson:
+        """`count` single frames, each with the two box questions."""
+        seen = corpus.stills(rng, count)
+        rows = [[self._boxed(m, name, draw) for name in ("box", "box_any")] for m in seen]
+        return Lesson(tuple(m.pictures[0] for m in seen), pack(rows))
+
+    def ratings(self, draw: random.Random, count: int) -> Lesson:
+        """`count` captions to rate without seeing anything."""
+        return Lesson((), pack([[self._rated(draw)] for _ in range(count)]))
+
+    def _about(self, moment: corpus.Moment, draw: random.Random) -> Sequence[tuple[list[int], list[int]]]:
+        names = ["verdict", *draw.choices(list(_SHARES), list(_SHARES.values()), k=2)]
+        branches = []
+        for name in names:
+            fields = corpus.fields(name, moment.account, draw)
+            asked = corpus.question(self.prompts, name, len(moment.pictures), draw, **fields)
+            branches.append(encode(self.tokenizer, asked, corpus.answer(name, moment.account, fields), TOKENS))
+        return branches
+
+    def _boxed(self, moment: corpus.Moment, name: str, draw: random.Random) -> tuple[list[int], list[int]]:
+        asked = corpus.question(self.prompts, name, 1, draw, **corpus.fields(name, moment.account, draw))
+        return encode(self.tokenizer, asked, corpus.box_answer(moment.pictures[0], draw), TOKENS)
+
+    def _rated(self, draw: random.Random) -> tuple[list[int], list[int]]:
+        told = corpus.rating(draw)
+        name = draw.choice(("rate", "rerate"))
+        caption = draw.choice(corpus.captions(told, draw))
+        fields = corpus.fields(name, told, draw) | {"caption": caption}
+        asked = corpus.question(self.prompts, name, 0, draw, **fields)
+        return encode(self.tokenizer, asked, f"[{told.severity:.1f}]", TOKENS)

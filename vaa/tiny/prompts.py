@@ -1,0 +1,44 @@
+"""The project's prompts as they are in conf/, and their fingerprint: a trained checkpoint answers these texts only."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from vaa.prompt import Prompt
+from vaa.types import Response
+
+CONF = Path(__file__).parents[2] / "conf" / "prompt"
+CHECKPOINTS = Path(__file__).parent / "checkpoints"
+_SINGLE = {"verdict": "corevad", "threshold": "probe", "score": "plain"}
+_CHAIN = ("describe", "rate", "rerate", "tags", "box", "box_any", "understand")
+
+
+def _unread(text: str) -> Response:
+    return Response(text, float("nan"), text)
+
+
+def _prompt(fields: dict[str, Any]) -> Prompt:
+    return Prompt(**{k: v for k, v in fields.items() if k not in ("_target_", "reader")}, reader=_unread)
+
+
+def prompts() -> dict[str, Prompt]:
+    """The prompts that the tiny VLM is taught, by name, without their readers."""
+    single = {name: yaml.safe_load((CONF / f"{file}.yaml").read_text()) for name, file in _SINGLE.items()}
+    chain = yaml.safe_load((CONF / "urf.yaml").read_text())
+    return {name: _prompt(fields) for name, fields in (single | {name: chain[name] for name in _CHAIN}).items()}
+
+
+def fingerprints() -> dict[str, str]:
+    """For every prompt a hash of the texts that reach the model."""
+    texts = {name: f"{prompt.system}\0{prompt.text}" for name, prompt in prompts().items()}
+    return {name: hashlib.blake2b(text.encode(), digest_size=8).hexdigest() for name, text in texts.items()}
+
+
+def remember(folder: Path) -> None:
+    """Write the fingerprints beside a checkpoint."""
+    (folder / "prompts.json").write_text(json.dumps(fingerprints(), indent=1) + "\n")

@@ -1,0 +1,63 @@
+"""A byte-level BPE tokenizer learned from the prompts and the answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vaa.synthetic.kinds import KINDS
+from vaa.synthetic.words import Account
+from vaa.tiny import paraphrases
+from vaa.tiny.prompts import prompts
+
+VOCABULARY = 1536
+PAD, END, SYSTEM, USER, ASSISTANT = "<pad>", "<end>", "<system>", "<user>", "<assistant>"
+IMAGE = {"start_image_token": "<img>", "end_image_token": "</img>", "context_image_token": "<IMG_CONTEXT>"}
+TEMPLATE = (
+    "{% for m in messages %}{{ '<' + m['role'] + '>' + m['content'] }}{% endfor %}"
+    "{% if add_generation_prompt %}<assistant>{% endif %}"
+)
+_CHUNK = r" ?\d+| ?[A-Za-z]+( [A-Za-z]+)*| ?[^A-Za-z\d\s]+|\s+"
+"""Tokens may span words but neither lines, numbers nor punctuation: a prompt's long lines cost few tokens, and an
+answer begins with the same token whatever comes after."""
+
+
+def answers() -> list[str]:
+    """Every sentence the tiny VLM may have to write."""
+    kinds = (None, *KINDS.values())
+    told = [Account(k, place, night) for k in kinds for place in ("street", "courtyard", "car park", "corridor")
+            for night in (False, True) if k is None or place in k.places]  # fmt: skip
+    return sorted({a.sentence for a in told} | {a.description for a in told} | {t for a in told for t in a.tags})
+
+
+def _corpus() -> list[str]:
+    asked = [f"{p.system}\n{p.text}" for p in prompts().values()]
+    words = sorted({word for text in asked + answers() for word in text.split()})
+    texts = [spaced for word in words for spaced in (word, " " + word)] * 400
+    texts += asked * 60 + paraphrases.sentences() * 8
+    texts += [spaced for n in range(65) for spaced in (str(n), f" {n}")] * 400
+    return texts + ["```\n", '[{"', '":', '],', '}]', "[]", '["', '"]', "Frame", "Anomalous scenes", "Normal scenes"] * 400
+
+
+def build(ends_with: str = "") -> Any:
+    """The tokenizer in Hugging Face form; `ends_with` is a special token put after every text (CLIP pools there)."""
+    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    bpe = Tokenizer(models.BPE())
+    bpe.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Split(Regex(_CHUNK), "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
+    )
+    bpe.decoder = decoders.ByteLevel()
+    special = [PAD, END, SYSTEM, USER, ASSISTANT, *IMAGE.values()]
+    bpe.train_from_iterator(_corpus(), trainers.BpeTrainer(
+        vocab_size=VOCABULARY, special_tokens=special, max_token_length=40, show_progress=False,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet()))  # fmt: skip
+    if ends_with:
+        bpe.post_processor = processors.TemplateProcessing(
+            single=f"$A {ends_with}", special_tokens=[(ends_with, bpe.token_to_id(ends_with))]
+        )
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=bpe, pad_token=PAD, eos_token=END, extra_special_tokens=dict(IMAGE),
+        additional_special_tokens=[SYSTEM, USER, ASSISTANT], model_max_length=4096)  # fmt: skip
+    tokenizer.chat_template = TEMPLATE
+    return tokenizer

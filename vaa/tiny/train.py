@@ -1,0 +1,143 @@
+"""Train the tiny VLM from nothing: `python -m vaa.tiny.train`; under an hour on two CPU cores.
+
+First the vision alone on what is where in single frames, since small things are not learned through words in this
+time; then everything together, the vision at a third of the learning rate.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import math
+import random
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from vaa.tiny import corpus, prompts, tokenizer, vlm
+from vaa.tiny.lessons import Teacher
+
+log = logging.getLogger("vaa.tiny")
+
+
+def main() -> None:
+    """Read the command line and train."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=prompts.CHECKPOINTS / "vlm", help="folder of the checkpoint")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--dense-steps", type=int, default=1200, help="steps of vision alone, 128 frames each")
+    parser.add_argument("--steps", type=int, default=2400, help="steps of everything, 16 moments each")
+    parser.add_argument("--dense-from", type=Path, help="take up the state that an earlier vision phase left")
+    given = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    torch.manual_seed(given.seed)
+    words = tokenizer.build()
+    model, heads = vlm.build(words), vlm.Heads()
+    log.info("%d parameters", sum(p.numel() for p in model.parameters()))
+    if given.dense_from:
+        _take_up(given.dense_from, model, heads)
+    else:
+        look(model, heads, given.seed, given.dense_steps)
+        given.out.mkdir(parents=True, exist_ok=True)
+        torch.save({"model": model.state_dict(), "heads": heads.state_dict()}, given.out.parent / "dense.pt")
+    talk(model, heads, words, given.seed, given.steps, given.out)
+    save(model, words, given.out)
+
+
+def _take_up(path: Path, model: Any, heads: vlm.Heads) -> None:
+    held = torch.load(path, weights_only=True)
+    model.load_state_dict(held["model"])
+    heads.load_state_dict(held["heads"])
+
+
+def look(model: Any, heads: vlm.Heads, seed: int, steps: int) -> None:
+    """Teach the vision alone to say what is where in single frames."""
+    rng = np.random.default_rng([seed, 1])
+    learned = [*model.model.vision_tower.parameters(), *model.model.multi_modal_projector.parameters(), *heads.parameters()]
+    optimizer = torch.optim.AdamW(learned, lr=0.0, weight_decay=0.03, betas=(0.9, 0.98))
+    began = time.monotonic()
+    for step in range(steps):
+        _set(optimizer, [2e-3 * _warm(step, 60) * (0.15 + 0.85 * _cosine(step, steps))])
+        shown = [moment.pictures[0] for moment in corpus.stills(rng, 128)]
+        loss = vlm.dense_loss(heads, vlm.see(model, shown), shown)
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(learned, 1.0)
+        optimizer.step()
+        if step % 25 == 0:
+            log.info("look %d/%d loss %.3f, %.0f s", step, steps, loss.item(), time.monotonic() - began)
+
+
+def talk(model: Any, heads: vlm.Heads, words: Any, seed: int, steps: int, out: Path) -> None:
+    """Teach the answers, and go on teaching what is where."""
+    rng, draw = np.random.default_rng([seed, 2]), random.Random(seed)
+    teacher = Teacher(words, prompts.prompts())
+    vision = [*model.model.vision_tower.parameters(), *model.model.multi_modal_projector.parameters(), *heads.parameters()]
+    language = list(model.model.language_model.parameters())
+    optimizer = torch.optim.AdamW(
+        [{"params": language}, {"params": vision}], lr=0.0, weight_decay=0.03, betas=(0.9, 0.98)
+    )
+    began = time.monotonic()
+    for step in range(steps):
+        rate = 2e-3 * (0.02 + 0.98 * _cosine(step, steps))
+        _set(optimizer, [rate * _warm(step, 60), 0.3 * rate * _warm(step, 300)])
+        losses = _step(model, heads, teacher, rng, draw)
+        optimizer.zero_grad()
+        torch.stack(losses).sum().backward()
+        for part in (vision, language):
+            torch.nn.utils.clip_grad_norm_(part, 1.0)
+        optimizer.step()
+        if step % 25 == 0:
+            told = " ".join(f"{loss.item():.3f}" for loss in losses)
+            log.info("talk %d/%d loss %s, %.0f s", step, steps, told, time.monotonic() - began)
+        if step % 200 == 199:
+            save(model, words, out)
+
+
+def _step(
+    model: Any, heads: vlm.Heads, teacher: Teacher, rng: np.random.Generator, draw: random.Random
+) -> Sequence[torch.Tensor]:
+    moments, stills = teacher.moments(rng, draw, 16), teacher.stills(rng, draw, 24)
+    ratings = teacher.ratings(draw, 8)
+    shown = (*moments.pictures, *stills.pictures)
+    seen = vlm.see(model, shown)
+    first = len(moments.pictures)
+    return (
+        vlm.answer_loss(model, moments.batch, seen[:first]),
+        vlm.answer_loss(model, stills.batch, seen[first:]),
+        vlm.answer_loss(model, ratings.batch, None),
+        vlm.dense_loss(heads, seen, shown),
+    )
+
+
+def _set(optimizer: torch.optim.Optimizer, rates: Sequence[float]) -> None:
+    for group, rate in zip(optimizer.param_groups, rates, strict=True):
+        group["lr"] = rate
+
+
+def _warm(step: int, steps: int) -> float:
+    return min(1.0, (step + 1) / steps)
+
+
+def _cosine(step: int, steps: int) -> float:
+    return 0.5 * (1 + math.cos(math.pi * step / steps))
+
+
+def save(model: Any, words: Any, out: Path) -> None:
+    """Write the checkpoint in Hugging Face form, in half precision, with the prompts' fingerprints."""
+    from transformers import AutoModelForImageTextToText
+
+    held = {name: value.to(torch.bfloat16) for name, value in model.state_dict().items()}
+    model.save_pretrained(out, state_dict=held)
+    words.save_pretrained(out)
+    vlm.processor().save_pretrained(out)
+    prompts.remember(out)
+    AutoModelForImageTextToText.from_pretrained(out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,118 @@
+"""The tiny VLM: InternVL's architecture at 1.2 million parameters, and the heads that teach its vision."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F  # noqa: N812, the usual name
+
+from vaa.synthetic.canvas import SIDE, Label
+from vaa.synthetic.world import Picture
+from vaa.tiny.corpus import patches
+from vaa.tiny.rows import IGNORED, Batch
+
+TOKENS = 16
+"""Visual tokens of a frame: 8x8 patches of 8 pixels, four merged into one."""
+_MEAN, _STD = 0.45, 0.25
+WIDTH = 128
+
+
+def build(tokenizer: Any) -> Any:
+    """An untrained InternVLForConditionalGeneration.
+
+    Position embeddings start at random: at zero, the library's way, they hardly learn in an hour.
+    """
+    from transformers import InternVLConfig, InternVLForConditionalGeneration, InternVLVisionConfig, Qwen2Config
+
+    vision = InternVLVisionConfig(
+        hidden_size=112, num_hidden_layers=4, num_attention_heads=4, intermediate_size=288, image_size=[SIDE, SIDE],
+        patch_size=[8, 8], layer_scale_init_value=1.0, attention_bias=True)  # fmt: skip
+    text = Qwen2Config(
+        vocab_size=len(tokenizer), hidden_size=WIDTH, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=4,
+        intermediate_size=352, max_position_embeddings=4096, tie_word_embeddings=True,
+        pad_token_id=tokenizer.pad_token_id, eos_token_id=tokenizer.eos_token_id, bos_token_id=None)  # fmt: skip
+    model = InternVLForConditionalGeneration(InternVLConfig(
+        vision_config=vision, text_config=text, image_seq_length=TOKENS, downsample_ratio=0.5, tie_word_embeddings=True,
+        image_token_id=tokenizer.convert_tokens_to_ids(tokenizer.context_image_token)))  # fmt: skip
+    for parameter in (model.model.vision_tower.embeddings.position_embeddings, model.model.vision_tower.embeddings.cls_token):
+        nn.init.normal_(parameter, std=0.1)
+    model.generation_config.eos_token_id = tokenizer.eos_token_id
+    model.generation_config.pad_token_id = tokenizer.pad_token_id
+    return model
+
+
+class Heads(nn.Module):
+    """What a frame's visual tokens (n, 16, WIDTH) must tell: their patches, the anomaly's box. Not shipped."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.parts = nn.Linear(WIDTH, 4 * len(Label))
+        self.box = nn.Linear(WIDTH, 5)
+
+    def forward(self, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Labels of patches (n, 16, 4, labels); whether and where the anomaly is (n, 16, 5)."""
+        return self.parts(tokens).unflatten(-1, (4, len(Label))), self.box(tokens)
+
+
+def pixels(pictures: Sequence[Picture]) -> torch.Tensor:
+    """Frames as the model's input, (n, 3, SIDE, SIDE)."""
+    stacked = torch.from_numpy(np.stack([shown.pixels for shown in pictures])).permute(0, 3, 1, 2)
+    return (stacked.float() / 255 - _MEAN) / _STD
+
+
+def see(model: Any, pictures: Sequence[Picture]) -> torch.Tensor:
+    """The visual tokens of frames, (n, 16, WIDTH)."""
+    return model.model.get_image_features(pixels(pictures), return_dict=True).pooler_output  # type: ignore[no-any-return]
+
+
+def dense_loss(heads: Heads, tokens: torch.Tensor, pictures: Sequence[Picture]) -> torch.Tensor:
+    """How badly the visual tokens tell what is where; things weigh more than the background."""
+    wanted = torch.from_numpy(np.stack([patches(shown.labels) for shown in pictures]))
+    wanted = wanted.view(-1, 4, 2, 4, 2).permute(0, 1, 3, 2, 4).reshape(-1, 16, 4)
+    weights = torch.tensor([0.12 if label == Label.NOTHING else 1.0 for label in Label])
+    parts, found = heads(tokens)
+    loss = F.cross_entropy(parts.flatten(0, 2), wanted.flatten(), weights)
+    inside, boxes = _cells(pictures)
+    loss = loss + F.binary_cross_entropy_with_logits(found[..., 0], inside.float())
+    if inside.any():
+        loss = loss + 4 * F.l1_loss(found[..., 1:][inside], boxes[:, None].expand(-1, 16, -1)[inside])
+    return loss
+
+
+def _cells(pictures: Sequence[Picture]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Which of the 4x4 cells the anomaly covers by a fifth, (n, 16), and its box / SIDE, (n, 4)."""
+    boxes = torch.tensor([shown.box or (0.0, 0.0, 0.0, 0.0) for shown in pictures])
+    edges = torch.arange(4) * 16.0
+    spans = [(torch.minimum(boxes[:, k + 2, None], edges + 16) - torch.maximum(boxes[:, k, None], edges)).clamp(0)
+             for k in (0, 1)]  # fmt: skip
+    covered = spans[1][:, :, None] * spans[0][:, None, :]
+    return (covered > 0.2 * 256).flatten(1) | (covered >= covered.amax((1, 2), keepdim=True)).flatten(1) & (
+        covered.flatten(1) > 0
+    ), boxes / SIDE
+
+
+def answer_loss(model: Any, batch: Batch, tokens: torch.Tensor | None) -> torch.Tensor:
+    """Cross entropy of the answers, summed over an answer's tokens, as a mean over the answers of the batch."""
+    embedded = model.get_input_embeddings()(batch.ids)
+    if tokens is not None:
+        places = (batch.ids == model.config.image_token_id)[..., None]
+        embedded = embedded.masked_scatter(places, tokens)
+    hidden = model.model.language_model(
+        inputs_embeds=embedded, attention_mask=batch.mask, position_ids=batch.positions, use_cache=False
+    ).last_hidden_state
+    told = batch.targets != IGNORED
+    answers = (batch.targets == model.generation_config.eos_token_id).sum()
+    return F.cross_entropy(model.lm_head(hidden[told]), batch.targets[told], reduction="sum") / answers
+
+
+def processor() -> Any:
+    """How frames become the model's input outside of training: squashed, bicubic."""
+    from transformers import AutoImageProcessor, GotOcr2ImageProcessor  # noqa: F401
+
+    return GotOcr2ImageProcessor(
+        size={"height": SIDE, "width": SIDE}, crop_to_patches=False, image_mean=[_MEAN] * 3, image_std=[_STD] * 3
+    )
