@@ -34,16 +34,14 @@ class Memo:
     _db: sqlite3.Connection = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        where = ":memory:"
-        if self.path is not None:
-            where = self.path
-            Path(where).parent.mkdir(parents=True, exist_ok=True)
         try:
-            db = sqlite3.connect(where, timeout=60, isolation_level=None)
+            if self.path is not None:
+                Path(self.path).parent.mkdir(parents=True, exist_ok=True)
+            db = sqlite3.connect(self.path or ":memory:", timeout=60, isolation_level=None)
             db.execute("PRAGMA journal_mode=WAL")
             db.execute("PRAGMA synchronous=NORMAL")
             db.executescript(_TABLES)
-        except sqlite3.DatabaseError as error:
+        except (OSError, sqlite3.DatabaseError) as error:
             raise VaaError(
                 f"memo={self.path}: cannot be used as a memo ({error}). Give another file or memo=null."
             ) from error

@@ -40,7 +40,7 @@ class Recorded:
         """Nothing is held."""
 
     def _verdict(self, question: Question) -> str | Unanswered:
-        file = self._file("VLM_responses*", self.verdict, "verdict")
+        file = _find(Path(self.root), self.verdict or "VLM_responses*", "verdict")
         answers = _read(file).get(question.video.id)
         if not isinstance(answers, list):
             return Unanswered(f"{file.name} has no answers for it")
@@ -51,17 +51,16 @@ class Recorded:
             )
         return str(answers[segment]) if segment < len(answers) else Unanswered(f"{file.name} ends before its end")
 
-    def _file(self, pattern: str, chosen: str | None, key: str) -> Path:
-        root = Path(self.root)
-        if not root.is_dir():
-            raise VaaError(f"vlm.root={self.root}: no such folder.")
-        found = sorted(root.glob(f"{chosen or pattern}.json"))
-        if len(found) != 1:
-            names = ", ".join(file.stem for file in found or sorted(root.glob("*.json"))) or "none"
-            raise VaaError(
-                f"{root}: {len(found)} files fit {chosen or pattern}.json; name one by vlm.{key}=NAME of: {names}."
-            )
-        return found[0]
+
+@cache
+def _find(root: Path, pattern: str, key: str) -> Path:
+    if not root.is_dir():
+        raise VaaError(f"vlm.root={root}: no such folder.")
+    found = sorted(root.glob(f"{pattern}.json"))
+    if len(found) != 1:
+        names = ", ".join(file.stem for file in found or sorted(root.glob("*.json"))) or "none"
+        raise VaaError(f"{root}: {len(found)} files fit {pattern}.json; name one by vlm.{key}=NAME of: {names}.")
+    return found[0]
 
 
 @cache

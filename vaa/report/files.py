@@ -69,7 +69,11 @@ def _plain(value: Any) -> Any:
 
 def _dump(file: Path, value: Any, indent: int | None = None) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(_finite(value), indent=indent, ensure_ascii=False) + "\n", encoding="utf-8")
+    try:
+        text = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
+    except ValueError:
+        text = json.dumps(_finite(value), indent=indent, ensure_ascii=False)
+    file.write_text(text + "\n", encoding="utf-8")
 
 
 def _finite(value: Any) -> Any:

@@ -1,0 +1,193 @@
+"""run.py as its users run it: real processes, real files, the authors' numbers."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HOUSE = Path(__file__).parents[1]
+
+
+def run(folder: Path, *overrides: str, status: int = 0, wandb: str = "disabled") -> str:
+    command = [sys.executable, str(HOUSE / "run.py"), *overrides]
+    environment = {**os.environ, "WANDB_MODE": wandb, "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=500)
+    assert done.returncode == status, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def metrics(folder: Path) -> list[dict[str, float]]:
+    """Of all jobs in a working folder, oldest first."""
+    found = sorted((folder / "outputs").rglob("metrics.json"), key=lambda file: file.stat().st_mtime_ns)
+    return [json.loads(file.read_text()) for file in found]
+
+
+@pytest.fixture
+def corevad(shared: Path) -> list[str]:
+    recorded = shared / "recorded"
+    return [
+        "method=corevad",
+        "data=ucf_crime",
+        f"data.root={recorded / 'urf/ucf_crime'}",
+        "vlm=recorded",
+        f"vlm.root={recorded / 'corevad'}",
+        "~stages.clean",
+        "~stages.refine",
+        "plots=false",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("data", "scores", "expected"),
+    [
+        ("ucf_crime", "scores/videollama3", (0.819491, 0.347909, 290, 1_111_808, 0.0759)),
+        ("ucf_crime", "refined_scores/videollama3", (0.843562, 0.361548, 290, 1_111_808, 0.0759)),
+        ("xd_violence", "refined_scores/videollama3_7B", (0.913386, 0.680671, 800, 2_335_801, 0.2310)),
+    ],
+)
+def test_released_scores_give_the_published_numbers(
+    tmp_path: Path, shared: Path, data: str, scores: str, expected: tuple[float, ...]
+) -> None:
+    root = shared / "recorded/urf" / data
+    run(tmp_path, "method=scored", f"scores.root={root / scores}", f"data={data}", f"data.root={root}")
+    (found,) = metrics(tmp_path)
+    assert round(found["roc_auc"], 6) == expected[0]
+    assert round(found["pr_auc"], 6) == expected[1]
+    assert (found["videos"], found["frames"]) == expected[2:4]
+    assert round(found["anomalous_share"], 4) == expected[4]
+    assert (found["unread"], found["failed"], found["questions_asked"]) == (0, 0, 0)
+    if scores == "refined_scores/videollama3":
+        assert round(found["threshold_youden"], 6) == 0.191784
+        assert round(found["threshold_f1"], 6) == 0.384271
+
+
+def test_released_scores_unsmoothed_and_weighted_by_position(tmp_path: Path, shared: Path) -> None:
+    root = shared / "recorded/urf/ucf_crime"
+    scores = f"scores.root={root / 'refined_scores/videollama3'}"
+    choices = ["smoothing=none,filter10", "position=none,centre"]
+    run(tmp_path, "-m", "method=scored", scores, "data=ucf_crime", f"data.root={root}", "plots=false", *choices)
+    found = [(round(m["roc_auc"], 6), round(m["pr_auc"], 4)) for m in metrics(tmp_path)]
+    assert [found[0][0], *found[2:]] == [0.744822, (0.843562, 0.3615), (0.854230, 0.3868)]
+
+
+@pytest.mark.parametrize(
+    ("protocol", "expected"),
+    [
+        ("lavad", [0.737515, 0.754799, 0.805422, 0.813191]),
+        ("vera", [0.743790, 0.761608, 0.817015, 0.825148]),
+    ],
+)
+def test_released_answers_give_all_four_rows(
+    tmp_path: Path, shared: Path, corevad: list[str], protocol: str, expected: list[float]
+) -> None:
+    labels = [] if protocol == "lavad" else [f"protocol.labels={shared / 'recorded/vera/UCF_Eval.json'}"]
+    run(tmp_path, "-m", *corevad, f"protocol={protocol}", *labels, "smoothing=none,gaussian9", "position=none,centre")
+    assert [round(found["roc_auc"], 6) for found in metrics(tmp_path)] == expected
+
+
+def test_a_removed_stage_is_as_good_as_none(tmp_path: Path, corevad: list[str]) -> None:
+    run(tmp_path, *corevad, "~stages.smooth", "~stages.position")
+    (found,) = metrics(tmp_path)
+    assert round(found["roc_auc"], 6) == 0.737515
+    assert (found["answers"], found["questions_asked"]) == (37_188, 37_188)
+
+
+def test_scores_written_are_scores_read(tmp_path: Path, corevad: list[str]) -> None:
+    run(tmp_path, *corevad, "limit=20")
+    (job,) = (tmp_path / "outputs/corevad").iterdir()
+    again = ["method=scored", f"scores.root={job / 'scores'}", "smoothing=none", *corevad[1:3], "limit=20"]
+    run(tmp_path, *again)
+    first, second = metrics(tmp_path)
+    assert first["roc_auc"] == second["roc_auc"]
+    assert first["pr_auc"] == second["pr_auc"]
+
+
+@pytest.fixture
+def tiny(internvl: Path, clip_checkpoint: Path) -> list[str]:
+    return [
+        *("vlm=internvl", f"vlm.checkpoint={internvl}", "vlm.dtype=float32", "vlm.device_map=cpu"),
+        *("encoder=clip_vit_b16", f"encoder.checkpoint={clip_checkpoint}", "encoder.device_map=cpu"),
+        *("prompt.max_new_tokens=4", "max_unread=1", "memo=memo.sqlite", "plots=false"),
+    ]
+
+
+def test_a_sweep_behind_the_model_asks_once_and_logs_four_runs(tmp_path: Path, shared: Path, tiny: list[str]) -> None:
+    (tmp_path / "clips").mkdir()
+    shutil.copy(shared / "videos/car_accident.mp4", tmp_path / "clips")
+    choices = ["smoothing=none,gaussian9", "position.width=0.25,0.5"]
+    run(tmp_path, "-m", "data=folder", "data.root=clips", *tiny, *choices, wandb="offline")
+    found = metrics(tmp_path)
+    assert [(job["questions_asked"], job["questions_remembered"]) for job in found] == [(4, 0), *[(0, 4)] * 3]
+    assert [job["embeddings_asked"] > 0 for job in found] == [True, False, False, False]
+    assert len(list((tmp_path / "outputs").rglob("run-*.wandb"))) == 4
+
+
+def test_another_window_asks_only_what_is_new(tmp_path: Path, shared: Path, tiny: list[str]) -> None:
+    (tmp_path / "clips").mkdir()
+    shutil.copy(shared / "videos/car_accident.mp4", tmp_path / "clips")
+    run(tmp_path, "-m", "data=folder", "data.root=clips", *tiny, "window.length=30,60,30")
+    assert [job["questions_asked"] for job in metrics(tmp_path)] == [4, 2, 0]
+
+
+def test_the_whole_of_corevad_on_real_clips_with_a_broken_one_among_them(
+    tmp_path: Path, shared: Path, tiny: list[str]
+) -> None:
+    clips = tmp_path / "clips"
+    shutil.copytree(shared / "videos", clips)
+    (clips / "broken.mp4").write_bytes((shared / "videos/robbery.mp4").read_bytes()[:3000])
+    said = run(tmp_path, "data=folder", "data.root=clips", *tiny, "window.length=120", status=3)
+    assert "broken" in said
+    (found,) = metrics(tmp_path)
+    assert (found["videos"], found["failed"], "roc_auc" in found) == (3, 1, False)
+    (job,) = (tmp_path / "outputs/corevad").iterdir()
+    (failure,) = json.loads((job / "failures.json").read_text())
+    assert failure["video"] == "broken"
+    assert failure["stage"] == "data"
+    story = json.loads((job / "reports/car_accident.json").read_text())
+    stages = ["window", "ask", "clean", "score", "refine", "smooth", "frames", "position"]
+    assert list(story["stages"]) == stages
+    assert {file.stem for file in (job / "scores").iterdir()} == {"car_accident", "earthquake", "robbery"}
+
+
+def test_answers_nobody_can_read_are_no_result(tmp_path: Path, shared: Path, tiny: list[str]) -> None:
+    (tmp_path / "clips").mkdir()
+    shutil.copy(shared / "videos/car_accident.mp4", tmp_path / "clips")
+    said = run(tmp_path, "data=folder", "data.root=clips", *tiny, "max_unread=0.5", status=4)
+    assert "4 of 4 answers could not be read" in said
+    assert metrics(tmp_path)[0]["unread"] == 4
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["smoothing=typo"], "gaussian9"),
+        (["window.lenght=16"], "window.lenght"),
+        (["method=scored", "scores.root=.", "window=frames30x8"], "window"),
+        (["data=folder", "data.root=missing"], "data.root=missing: no such folder"),
+        (["data=folder", "data.root=."], "no video in it"),
+        (["data=folder"], "data.root"),
+        (["method=scored", "scores.root=missing", "data=folder", "data.root=."], "scores.root=missing: no such folder"),
+        (["window.length=0"], "length=0"),
+        (["stages.refine.temperature=0"], "temperature=0"),
+        (["~stages.smooth", "smoothing=none"], "smoothing=none: would change nothing"),
+        (["~stages.nothing"], "stages.nothing"),
+        (["protocol=vera", "protocol.labels=missing.json"], "protocol.labels=missing.json: no such file"),
+        (["wandb.mode=loud"], "wandb.mode=loud"),
+    ],
+)
+def test_a_wrong_override_is_answered_in_words(tmp_path: Path, overrides: list[str], message: str) -> None:
+    said = run(tmp_path, *overrides, status=1)
+    assert message in said
+    assert "Traceback" not in said
+
+
+def test_help_lists_the_choices(tmp_path: Path) -> None:
+    said = run(tmp_path, "--help")
+    assert "method: corevad, scored" in said
+    assert "python run.py data=folder data.root=CLIPS" in said
