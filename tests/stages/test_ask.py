@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import logging
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from vaa.parse import Verdict
+from vaa.prompt import Prompt
+from vaa.stages.ask import Ask, Score
+from vaa.types import Report, Response, Segment, Video
+
+
+@dataclass(frozen=True)
+class Nobody:
+    identity: str | None = None
+
+    def answer(self, questions: object) -> object:
+        raise AssertionError("a stage does not ask")
+
+    def release(self) -> None: ...
+
+
+PROMPT = Prompt("verdict", "", "$frames\nWhat happens?", None, 16, Verdict())
+REPORT = Report(
+    Video("v", Path("v.mp4"), 50, 30.0), tuple(Segment(k, k + 10, (k, k + 9), k) for k in (0, 10, 20)), answers=4
+)
+ANSWERS = ["Anomalous scenes. Fire.", "I cannot tell.", "Normal scenes. A man walks."]
+
+
+def test_a_question_a_segment() -> None:
+    stage = Ask(Nobody(), PROMPT)
+    asked = stage.questions(REPORT)
+    assert [(q.frames, q.at, q.video) for q in asked] == [((k, k + 9), k, REPORT.video) for k in (0, 10, 20)]
+    assert stage.model is stage.vlm
+
+
+def test_answers_become_responses_and_unread_ones_are_counted_and_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, "vaa"):
+        report = Ask(Nobody(), PROMPT).absorb(REPORT, ANSWERS)
+    assert [r.description for r in report.responses] == ["Fire.", "I cannot tell.", "A man walks."]
+    assert report.responses[0].score == 1.0
+    assert math.isnan(report.responses[1].score)
+    assert (report.answers, report.unread) == (4 + 3, 1)
+    assert [record.getMessage() for record in caplog.records] == [
+        "v, frame 10: 1 of 3 answers cannot be read, first: 'I cannot tell.'"
+    ]
+
+
+@pytest.mark.parametrize("missing", [0.0, 0.5])
+def test_score_makes_a_track_in_which_missing_stands_in_for_the_unread(missing: float) -> None:
+    responses = tuple(Response("", score, "") for score in (1.0, math.nan, 0.0))
+    track = Score(missing)(Report(REPORT.video, REPORT.segments, responses)).track
+    assert track is not None
+    assert track.values.tolist() == [1.0, missing, 0.0]
+    assert track.starts.tolist() == [0, 10, 20]

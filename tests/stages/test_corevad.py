@@ -1,0 +1,150 @@
+"""LRC, softmax refinement and the two answers' bookkeeping, against loops written from the paper's description."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vaa.stages.corevad import LocalClean, SoftmaxRefine
+from vaa.types import Question, Report, Response, ScoreTrack, Segment, VaaError, Video
+
+
+@dataclass(frozen=True)
+class NoEncoder:
+    identity: str | None = None
+
+    def answer(self, questions: object) -> object:
+        raise AssertionError("a stage does not ask")
+
+    def release(self) -> None: ...
+
+
+def make_report(n: int, values: np.ndarray | None = None) -> Report:
+    video = Video("v", Path("v.mp4"), 30 * n - 7, 30.0)
+    segments = tuple(Segment(30 * k, min(30 * k + 30, 30 * n - 7), (30 * k,), 30 * k) for k in range(n))
+    responses = tuple(Response(f"whole {k}", float(k % 2), f"description {k}") for k in range(n))
+    track = None if values is None else ScoreTrack(values, np.arange(n) * 30)
+    return Report(video, segments, responses, track)
+
+
+def make_features(n: int, seed: int, ties: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Vision and text, float64 (n, 8); with ties, texts repeat and one response is empty, so its vector is zero."""
+    rng = np.random.default_rng(seed)
+    vision, text = rng.normal(size=(n, 8)), rng.normal(size=(n, 8))
+    text /= np.linalg.norm(text, axis=1, keepdims=True)
+    if ties:
+        text[1::2] = text[: len(text[1::2])]
+        text[n // 2] = 0.0
+        vision[-1] = 0.0  # every response fits it equally
+    return vision, text
+
+
+def dot(a: np.ndarray, b: np.ndarray) -> float:
+    return math.fsum(float(x) * float(y) for x, y in zip(a, b, strict=True))
+
+
+def reference_clean(vision: np.ndarray, text: np.ndarray, radius: int) -> list[int]:
+    chosen = []
+    for i in range(len(vision)):
+        best, best_fit = None, -math.inf
+        for k in range(i - radius, i + radius + 1):
+            if 0 <= k < len(text) and dot(vision[i], text[k]) > best_fit:
+                best, best_fit = k, dot(vision[i], text[k])
+        chosen.append(best)
+    return chosen
+
+
+def reference_refine(vision: np.ndarray, text: np.ndarray, initial: np.ndarray, temperature: float) -> list[float]:
+    refined = []
+    for i in range(len(vision)):
+        fits = [dot(vision[i], text[k]) / temperature for k in range(len(text))]
+        weights = [math.exp(fit - max(fits)) for fit in fits]
+        refined.append(math.fsum(w * float(s) for w, s in zip(weights, initial, strict=True)) / math.fsum(weights))
+    return refined
+
+
+@pytest.mark.parametrize("ties", [False, True])
+@pytest.mark.parametrize("radius", [0, 1, 2])
+@pytest.mark.parametrize("n", [1, 2, 7, 40])
+def test_clean_agrees_with_the_reference(n: int, radius: int, ties: bool) -> None:
+    vision, text = make_features(n, n + radius, ties)
+    report = make_report(n)
+    cleaned = LocalClean(NoEncoder(), radius).absorb(report, [*vision, *text])
+    assert cleaned.responses == tuple(report.responses[k] for k in reference_clean(vision, text, radius))
+
+
+def test_clean_gives_the_first_of_equally_fitting_responses() -> None:
+    same = np.ones((3, 4))
+    cleaned = LocalClean(NoEncoder(), 1).absorb(make_report(3), [*same, *same])
+    assert [response.text for response in cleaned.responses] == ["whole 0", "whole 0", "whole 1"]
+
+
+def test_clean_prefers_an_empty_response_to_one_that_contradicts() -> None:
+    vision, text = np.array([[1.0, 0.0]] * 2), np.array([[-1.0, 0.0], [0.0, 0.0]])
+    cleaned = LocalClean(NoEncoder(), 1).absorb(make_report(2), [*vision, *text])
+    assert [response.text for response in cleaned.responses] == ["whole 1", "whole 1"]
+
+
+@pytest.mark.parametrize("ties", [False, True])
+@pytest.mark.parametrize("temperature", [0.05, 0.5, 10.0])
+@pytest.mark.parametrize("n", [1, 2, 7, 40])
+def test_refine_agrees_with_the_reference(n: int, temperature: float, ties: bool) -> None:
+    vision, text = make_features(n, n, ties)
+    initial = np.random.default_rng(n).integers(0, 2, n).astype(np.float64)
+    track = SoftmaxRefine(NoEncoder(), temperature).absorb(make_report(n, initial), [*vision, *text]).track
+    assert track is not None
+    np.testing.assert_allclose(track.values, reference_refine(vision, text, initial, temperature), rtol=0, atol=1e-12)
+    np.testing.assert_array_equal(track.starts, np.arange(n) * 30)
+
+
+def test_refine_of_a_single_segment_changes_nothing() -> None:
+    track = SoftmaxRefine(NoEncoder(), 0.05).absorb(make_report(1, np.array([1.0])), list(np.ones((2, 3)))).track
+    assert track is not None
+    assert track.values.tolist() == [1.0]
+
+
+def test_single_precision_vectors_are_compared_in_double() -> None:
+    vision, text = (part.astype(np.float32) for part in make_features(20, 3, False))
+    initial = np.arange(20) / 20
+    track = SoftmaxRefine(NoEncoder(), 0.05).absorb(make_report(20, initial), [*vision, *text]).track
+    assert track is not None
+    np.testing.assert_allclose(track.values, reference_refine(vision, text, initial, 0.05), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("stage", "asked"),
+    [
+        (LocalClean(NoEncoder(), 1), ["whole 0", "whole 1"]),
+        (SoftmaxRefine(NoEncoder(), 0.05), ["description 0", "description 1"]),
+    ],
+    ids=["clean", "refine"],
+)
+def test_questions_are_all_frames_of_each_segment_then_the_texts(
+    stage: LocalClean | SoftmaxRefine, asked: list[str]
+) -> None:
+    report = make_report(2)
+    first, second, *texts = stage.questions(report)
+    assert (first.frames, first.text) == (tuple(range(30)), "")
+    assert second.frames == tuple(range(30, 53))
+    assert texts == [Question("embedding", report.video, 30 * k, (), text) for k, text in enumerate(asked)]
+    assert stage.model is stage.encoder
+
+
+def test_refine_before_a_track_says_that_the_order_is_wrong() -> None:
+    with pytest.raises(VaaError, match="order of `stages`"):
+        SoftmaxRefine(NoEncoder(), 0.05).absorb(make_report(2), list(np.ones((4, 3))))
+
+
+@pytest.mark.parametrize("temperature", [0.0, -1.0, math.nan])
+def test_refine_refuses_a_temperature_that_is_not_positive(temperature: float) -> None:
+    with pytest.raises(VaaError, match="temperature"):
+        SoftmaxRefine(NoEncoder(), temperature)
+
+
+def test_clean_refuses_a_negative_radius() -> None:
+    with pytest.raises(VaaError, match="radius"):
+        LocalClean(NoEncoder(), -1)

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vaa.stages.scored import ReadScores
+from vaa.types import Report, VaaError, Video, VideoError
+
+REPORT = Report(Video("v", Path("v.mp4"), 64, 30.0))
+
+
+def write(folder: Path, content: object, name: str = "v.json") -> ReadScores:
+    (folder / name).write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
+    return ReadScores(str(folder))
+
+
+@pytest.mark.parametrize("name", ["v.json", "v.mp4.json"])
+def test_frames_and_scores_come_sorted_by_number(tmp_path: Path, name: str) -> None:
+    report = write(tmp_path, {"16": 0.5, "0": 0.1, "112": 1, "32": 0}, name)(REPORT)
+    assert report.track is not None
+    assert report.track.starts.tolist() == [0, 16, 32, 112]
+    assert report.track.values.tolist() == [0.1, 0.5, 0.0, 1.0]
+    assert (report.answers, report.unread) == (4, 0)
+
+
+@pytest.mark.parametrize("hole", [None, float("nan"), -1])
+def test_unread_scores_are_counted_and_interpolated_over_frames(tmp_path: Path, hole: float | None) -> None:
+    report = write(tmp_path, {"0": hole, "16": 0.2, "24": hole, "48": 0.6})(REPORT)
+    assert report.track is not None
+    np.testing.assert_allclose(report.track.values, [0.2, 0.2, 0.3, 0.6], atol=1e-15)
+    assert (report.answers, report.unread) == (4, 2)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ({"0": 0.5, "16": 1.5}, "frame 16 has the score 1.5"),
+        ({"0": -0.5}, "frame 0 has the score -0.5"),
+        ({"0": None, "16": -1}, "not one score"),
+        ({}, "holds no scores"),
+        ({"-16": 0.5}, "negative frame"),
+        ({"first": 0.5}, "not a JSON mapping"),
+        ({"0": [1]}, "not a JSON mapping"),
+        ([0.5, 0.5], "not a JSON mapping"),
+        ("{half a fi", "not a JSON mapping"),
+    ],
+)
+def test_a_bad_file_is_the_videos_failure_and_named(tmp_path: Path, content: object, says: str) -> None:
+    with pytest.raises(VideoError, match=says) as error:
+        write(tmp_path, content)(REPORT)
+    assert "v.json" in str(error.value)
+
+
+def test_a_missing_file_is_the_videos_failure(tmp_path: Path) -> None:
+    with pytest.raises(VideoError, match=r"v\.json does not exist"):
+        ReadScores(str(tmp_path))(REPORT)
+
+
+def test_a_missing_folder_ends_the_run(tmp_path: Path) -> None:
+    with pytest.raises(VaaError, match="no such folder") as error:
+        ReadScores(str(tmp_path / "nowhere"))
+    assert not isinstance(error.value, VideoError)

@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vaa.stages.track import CentreWeight, GaussianFilter, GaussianKernel, Keep, PerFrame
+from vaa.types import Report, ScoreTrack, VaaError, Video
+
+
+def report(values: list[float], stride: int = 30, n_frames: int | None = None) -> Report:
+    n = stride * len(values) if n_frames is None else n_frames
+    track = ScoreTrack(np.array(values, dtype=np.float64), np.arange(len(values)) * stride)
+    return Report(Video("v", Path("v.mp4"), n, 30.0), track=track)
+
+
+def values(shaped: Report) -> np.ndarray:
+    assert shaped.track is not None
+    return shaped.track.values
+
+
+def kernel(size: int, sigma: float) -> list[float]:
+    """The authors' kernel: `size` points from -size//2 to size//2, both rounded down (Python), ends included."""
+    low, high = (-size) // 2, size // 2
+    axis = [low + k * (high - low) / (size - 1) for k in range(size)]
+    weights = [math.exp(-(x**2) / (2 * sigma**2)) for x in axis]
+    return [w / math.fsum(weights) for w in weights]
+
+
+def test_kernel_is_lopsided_as_the_authors_compute_it() -> None:
+    got = values(GaussianKernel(9, 5.0)(report([0.0] * 10 + [1.0] + [0.0] * 10)))
+    # exp(-x^2 / 50) at x = -5, -3.875, -2.75, ..., 4, normalised.
+    expected = [0.079214, 0.096721, 0.112269, 0.123883, 0.129950, 0.129585, 0.122842, 0.110701, 0.094836]
+    np.testing.assert_allclose(got[6:15], expected, atol=5e-7)
+    assert not np.delete(got, range(6, 15)).any()
+    assert got[6] < got[14]  # lopsided
+
+
+@pytest.mark.parametrize("size", [9, 4])
+@pytest.mark.parametrize("n", [9, 10, 25])
+def test_kernel_smooths_by_zero_padded_convolution(n: int, size: int) -> None:
+    raw = np.random.default_rng(n).random(n)
+    weights, shift = kernel(size, 2.0), (size - 1) // 2
+    expected = [
+        math.fsum(weights[j] * raw[i + shift - j] for j in range(size) if 0 <= i + shift - j < n) for i in range(n)
+    ]
+    np.testing.assert_allclose(values(GaussianKernel(size, 2.0)(report(list(raw)))), expected, atol=1e-15)
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 8])
+def test_kernel_longer_than_the_video_keeps_the_first_of_numpys_nine_values(n: int) -> None:
+    raw = np.random.default_rng(n).random(n)
+    smoothed = GaussianKernel(9, 5.0)(report(list(raw)))
+    assert smoothed.track is not None
+    np.testing.assert_allclose(smoothed.track.values, np.convolve(raw, kernel(9, 5.0), "same")[:n], atol=1e-15)
+    assert smoothed.track.starts.tolist() == [30 * k for k in range(n)]
+
+
+def test_shorter_than_nine_is_what_the_authors_get_by_keeping_nine_repeating_and_cutting() -> None:
+    raw, n_frames = [1.0, 0.0, 1.0], 80
+    nine = np.convolve(raw, kernel(9, 5.0), "same")
+    assert len(nine) == 9
+    got = PerFrame()(GaussianKernel(9, 5.0)(report(raw, n_frames=n_frames)))
+    np.testing.assert_allclose(values(got), np.repeat(nine, 30)[:n_frames], atol=1e-15)
+
+
+def test_filter_is_a_gaussian_that_reflects_at_the_ends() -> None:
+    raw, sigma, n = np.random.default_rng(1).random(12), 1.5, 12
+    reach = int(4 * sigma + 0.5)
+    weights = [math.exp(-0.5 * (d / sigma) ** 2) for d in range(-reach, reach + 1)]
+    mirrored = np.concatenate([raw[::-1], raw, raw[::-1]])  # d c b a | a b c d | d c b a
+    expected = [
+        math.fsum(w * mirrored[n + i + d] for d, w in zip(range(-reach, reach + 1), weights, strict=True))
+        / math.fsum(weights)
+        for i in range(n)
+    ]
+    np.testing.assert_allclose(values(GaussianFilter(sigma)(report(list(raw)))), expected, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("raw", "stride", "n_frames", "expected"),
+    [
+        ([0.1, 0.2, 0.3], 3, 9, [0.1] * 3 + [0.2] * 3 + [0.3] * 3),
+        ([0.1, 0.2, 0.3], 3, 7, [0.1] * 3 + [0.2] * 3 + [0.3]),
+        ([0.1, 0.2], 3, 10, [0.1] * 3 + [0.2] * 3),  # the last holds as long as the others: 4 frames have no score
+        ([0.5], 30, 4, [0.5] * 4),
+    ],
+    ids=["whole", "last cut", "short", "one segment"],
+)
+def test_per_frame_repeats_and_cuts(raw: list[float], stride: int, n_frames: int, expected: list[float]) -> None:
+    got = PerFrame()(report(raw, stride, n_frames))
+    assert values(got).tolist() == expected
+    assert got.track is not None
+    assert got.track.starts.tolist() == list(range(len(expected)))
+
+
+def test_per_frame_of_frames_changes_nothing() -> None:
+    once = PerFrame()(report([0.1, 0.2, 0.3], 3, 8))
+    assert values(PerFrame()(once)).tolist() == values(once).tolist()
+
+
+@pytest.mark.parametrize(("n", "width"), [(100, 0.5), (101, 0.5), (77, 0.25)])
+def test_centre_weight_is_the_published_formula(n: int, width: float) -> None:
+    got = values(CentreWeight(width)(report([0.8] * n, stride=1)))
+    expected = [0.8 * math.exp(-0.5 * ((t - n // 2) / int(n * width)) ** 2) for t in range(n)]
+    np.testing.assert_allclose(got, expected, atol=1e-15)
+    assert got[n // 2] == 0.8
+
+
+def test_centre_weight_of_a_video_of_one_frame_is_one() -> None:
+    assert values(CentreWeight(0.5)(report([0.8], stride=1))).tolist() == [0.8]
+
+
+def test_keep_keeps() -> None:
+    before = report([0.1, 0.2])
+    assert Keep()(before) is before
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: GaussianKernel(0, 5.0),
+        lambda: GaussianKernel(9, 0.0),
+        lambda: GaussianFilter(-1.0),
+        lambda: GaussianFilter(math.nan),
+        lambda: CentreWeight(0.0),
+    ],
+)
+def test_impossible_widths_are_refused(make) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(VaaError, match=r"sigma|width"):
+        make()
+
+
+@pytest.mark.parametrize(
+    "stage", [GaussianKernel(9, 5.0), GaussianFilter(10.0), PerFrame(), CentreWeight(0.5)], ids=lambda s: type(s).__name__
+)
+def test_shaping_before_a_track_says_that_the_order_is_wrong(stage) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(VaaError, match="order of `stages`"):
+        stage(Report(Video("v", Path("v.mp4"), 10, 30.0)))

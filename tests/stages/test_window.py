@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from vaa.stages.window import Consecutive
+from vaa.types import Report, Segment, VaaError, Video
+
+
+def segments(n_frames: int, length: int = 30, shown: int = 8) -> tuple[Segment, ...]:
+    return Consecutive(length, shown)(Report(Video("v", Path("v.mp4"), n_frames, 30.0))).segments
+
+
+def test_eight_of_thirty_frames_cut_to_whole_numbers() -> None:
+    first, second = segments(60)
+    assert first == Segment(0, 30, (0, 4, 8, 12, 16, 20, 24, 29), 0)  # linspace(0, 29, 8) = 0, 4.14, 8.29, ...
+    assert second == Segment(30, 60, (30, 34, 38, 42, 46, 50, 54, 59), 30)
+
+
+@pytest.mark.parametrize("n", [1, 7, 8])
+def test_a_short_last_segment_is_shown_whole(n: int) -> None:
+    assert segments(30 + n)[1] == Segment(30, 30 + n, tuple(range(30, 30 + n)), 30)
+
+
+def test_a_segment_of_one_frame_more_is_sampled() -> None:
+    assert segments(9)[0].frames == (0, 1, 2, 3, 4, 5, 6, 8)
+
+
+@pytest.mark.parametrize("n", [1, 29, 30, 31, 1412])
+def test_segments_cover_the_video_back_to_back(n: int) -> None:
+    found = segments(n)
+    assert [frame for s in found for frame in range(s.start, s.stop)] == list(range(n))
+    assert all(s.at == s.start for s in found)
+
+
+@pytest.mark.parametrize(("length", "shown"), [(0, 8), (30, 0)])
+def test_a_window_of_no_frames_is_refused(length: int, shown: int) -> None:
+    with pytest.raises(VaaError, match="at least 1 frame"):
+        Consecutive(length, shown)

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from vaa.prompt import Prompt
+from vaa.types import Question, Response, Segment, VaaError, Video
+
+VIDEO = Video("v", Path("v.mp4"), 50, 30.0)
+SEGMENT = Segment(0, 30, (0, 10, 29), 5)
+
+
+def shout(answer: str) -> Response:
+    return Response(answer, 0.5, answer.upper())
+
+
+PROMPT = Prompt("verdict", "", "Look:\n$frames\nWell?", None, 16, shout)
+
+
+def test_the_question_lists_the_frames_where_the_text_says() -> None:
+    assert PROMPT.question(VIDEO, SEGMENT) == Question(
+        purpose="verdict",
+        video=VIDEO,
+        at=5,
+        frames=(0, 10, 29),
+        text="Look:\nFrame1: <image>\nFrame2: <image>\nFrame3: <image>\nWell?",
+        system="",
+        max_new_tokens=16,
+    )
+
+
+def test_fields_fill_text_and_system() -> None:
+    prompt = replace(PROMPT, text="$caption costs $$5", system="Tags: $tags, ${tags}s")
+    question = prompt.question(VIDEO, SEGMENT, caption="A man", tags="theft")
+    assert (question.text, question.system) == ("A man costs $5", "Tags: theft, thefts")
+
+
+def test_what_a_field_says_is_not_filled_again() -> None:
+    assert replace(PROMPT, text="$caption").question(VIDEO, SEGMENT, caption="$frames").text == "$frames"
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"text": "$caption and $frames"}, r"asks for \$caption; placeholders here: \$frames"),
+        ({"system": "$frames"}, r"asks for \$frames; placeholders here: none"),
+        ({"text": "costs 5 $"}, r"stray '\$'"),
+        ({"file": "nowhere.txt"}, r"prompt\.file=nowhere\.txt"),
+    ],
+)
+def test_a_prompt_that_cannot_be_asked_says_what_is_wrong(fields: dict[str, str], says: str) -> None:
+    with pytest.raises(VaaError, match=says):
+        replace(PROMPT, **fields).question(VIDEO, SEGMENT)
+
+
+def test_a_text_file_takes_the_place_of_the_text(tmp_path: Path) -> None:
+    file = tmp_path / "mine.txt"
+    file.write_text("Größe? $frames", encoding="utf-8")
+    assert replace(PROMPT, file=str(file)).question(VIDEO, SEGMENT).text.startswith("Größe? Frame1: <image>")
+
+
+def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_bytes(b"\xff\xfe\x00\xd8")
+    with pytest.raises(VaaError, match=r"mine\.txt"):
+        replace(PROMPT, file=str(tmp_path / "mine.txt")).question(VIDEO, SEGMENT)
+
+
+def test_the_answer_is_read_by_the_prompts_reader() -> None:
+    assert PROMPT.read("fire").description == "FIRE"

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from vaa import video
+from vaa.types import VaaError, Video, VideoError
+
+READERS = ["decord", "pyav"]
+CLIPS = ["car_accident", "earthquake", "robbery"]
+
+
+def write_sound(path: Path) -> Path:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("aac", rate=44100)
+        sound = av.AudioFrame.from_ndarray(np.zeros((1, 4096), dtype=np.float32), format="fltp", layout="mono")
+        sound.sample_rate = 44100
+        for packet in [*stream.encode(sound), *stream.encode()]:
+            container.mux(packet)
+    return path
+
+
+@pytest.mark.parametrize("name", CLIPS)
+def test_both_readers_give_the_same_pixels_of_real_clips(shared: Path, name: str) -> None:
+    path = shared / "videos" / f"{name}.mp4"
+    (n_frames, fps), other = (video.probe(path, reader) for reader in READERS)
+    assert (n_frames, fps) == pytest.approx(other)
+    clip = Video(name, path, n_frames, fps)
+    wanted = [0, 1, 7, n_frames // 3, n_frames - 1]
+    decord, pyav = (video.frames(clip, wanted, reader) for reader in READERS)
+    assert decord.dtype == np.uint8
+    assert decord.shape == (5, *decord.shape[1:3], 3)
+    np.testing.assert_array_equal(decord, pyav)
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_numbers_name_the_frames_in_any_order_of_calls(clip: Path, reader: str) -> None:
+    known = Video("clip", clip, 25, 10.0)
+    assert video.probe(clip, reader) == (25, 10.0)
+    whole = video.frames(known, range(25), reader)
+    assert len({frame.tobytes() for frame in whole}) == 25
+    for numbers in ([20, 24], [3], [3, 4], [0, 24]):
+        np.testing.assert_array_equal(video.frames(known, numbers, reader), whole[numbers])
+
+
+def test_colours_are_red_green_blue(clip: Path) -> None:
+    red, green, blue = video.frames(Video("clip", clip, 25, 10.0), [0], "decord")[0, 18, 8]
+    assert red > 200
+    assert green > 200
+    assert blue < 90
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_one_frame_past_the_end_is_the_last(clip: Path, reader: str) -> None:
+    pictures = video.frames(Video("clip", clip, 26, 10.0), [23, 24, 25], reader)
+    np.testing.assert_array_equal(pictures[2], pictures[1])
+    assert (pictures[1] != pictures[0]).any()
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_two_frames_past_the_end_is_an_error_that_says_both_lengths(clip: Path, reader: str) -> None:
+    with pytest.raises(VideoError, match=r"frame 26 was asked for.*clip\.mp4 has 25 frames.*says 27"):
+        video.frames(Video("clip", clip, 27, 10.0), [26], reader)
+
+
+def test_another_length_is_said_once(clip: Path, caplog: pytest.LogCaptureFixture) -> None:
+    known = Video(f"said once {clip}", clip, 40, 10.0)
+    with caplog.at_level(logging.WARNING, "vaa"):
+        for number in (0, 5, 9):
+            video.frames(known, [number], "decord")
+        video.frames(replace(known, id=f"one off {clip}", n_frames=24), [0], "decord")
+    said = [record.getMessage() for record in caplog.records]
+    assert said == [f"{known.id}: the data set says 40 frames, the file has 25."]
+
+
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize("kind", ["missing", "folder", "empty", "text", "sound", "no index"])
+def test_what_is_no_video_is_a_video_error_with_the_files_name(
+    tmp_path: Path, clip: Path, reader: str, kind: str
+) -> None:
+    path = tmp_path / "bad one.mp4"
+    if kind == "folder":
+        path.mkdir()
+    elif kind in ("empty", "text"):
+        path.write_text("" if kind == "empty" else "no video at all\n" * 100)
+    elif kind == "sound":
+        write_sound(path)
+    elif kind == "no index":
+        path.write_bytes(clip.read_bytes()[: clip.stat().st_size // 2])
+    for action in (
+        lambda: video.probe(path, reader),
+        lambda: video.frames(Video("bad", path, 25, 10.0), [0], reader),
+    ):
+        with pytest.raises(VideoError, match=r"bad one\.mp4"):
+            action()
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_damage_within_the_pictures_is_a_video_error_or_harmless(tmp_path: Path, clip: Path, reader: str) -> None:
+    content = clip.read_bytes()
+    start = content.index(b"mdat") + 4
+    path = tmp_path / "hurt.mp4"
+    path.write_bytes(content[:start] + bytes(len(content) - start) if content.index(b"moov") < start else content)
+    if content.index(b"moov") > start:
+        path.write_bytes(content[:start] + bytes(content.index(b"moov") - 4 - start) + content[content.index(b"moov") - 4 :])
+    with pytest.raises(VideoError, match=r"hurt\.mp4"):
+        video.frames(Video("hurt", path, 25, 10.0), [0, 12], reader)
+
+
+def test_a_file_that_changed_is_opened_anew(clip: Path, tmp_path: Path) -> None:
+    before = video.probe(clip, "decord")
+    clip.write_text("gone")
+    assert before == (25, 10.0)
+    with pytest.raises(VideoError):
+        video.probe(clip, "decord")
+
+
+def test_an_unknown_reader_ends_the_run_with_the_known_ones(clip: Path) -> None:
+    with pytest.raises(VaaError, match="reader=opencv: choose one of decord, pyav") as error:
+        video.probe(clip, "opencv")
+    assert not isinstance(error.value, VideoError)
