@@ -107,7 +107,9 @@ def test_damage_within_the_pictures_is_a_video_error_or_harmless(tmp_path: Path,
     path = tmp_path / "hurt.mp4"
     path.write_bytes(content[:start] + bytes(len(content) - start) if content.index(b"moov") < start else content)
     if content.index(b"moov") > start:
-        path.write_bytes(content[:start] + bytes(content.index(b"moov") - 4 - start) + content[content.index(b"moov") - 4 :])
+        path.write_bytes(
+            content[:start] + bytes(content.index(b"moov") - 4 - start) + content[content.index(b"moov") - 4 :]
+        )
     with pytest.raises(VideoError, match=r"hurt\.mp4"):
         video.frames(Video("hurt", path, 25, 10.0), [0, 12], reader)
 

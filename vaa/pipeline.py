@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -59,7 +60,8 @@ def analyse(videos: Sequence[Video], stages: Mapping[str, Stage], engine: Engine
             step = Step(name, time.perf_counter() - begun, asked, remembered, embedding)
         else:
             for video in _progress(list(outcome.reports), name, "video"):
-                _advance(outcome, video, name, lambda report, stage=stage: stage(report))
+                with _guard(outcome, video, name):
+                    outcome.reports[video] = stage(outcome.reports[video])
             step = Step(name, time.perf_counter() - begun)
         outcome.steps.append(step)
         for video, report in outcome.reports.items():
@@ -73,13 +75,10 @@ def _ask(name: str, stage: Asking, outcome: Outcome, engine: Engine, memo: Memo)
     keys: dict[Question, bytes | Question] = {}
     identity = stage.model.identity
     for video, report in list(outcome.reports.items()):
-        try:
-            wanted[video] = stage.questions(report)
-            for question in wanted[video]:
-                keys[question] = question if identity is None else memo.key(identity, question)
-        except VideoError as error:
-            wanted.pop(video, None)
-            outcome.fail(video, name, str(error))
+        with _guard(outcome, video, name):
+            asked = stage.questions(report)
+            keys |= {question: question if identity is None else memo.key(identity, question) for question in asked}
+            wanted[video] = asked
     questions = {keys[question]: question for asked in wanted.values() for question in asked}
     answers: dict[Any, Answer | Unanswered] = {}
     answers |= memo.recall([key for key in questions if isinstance(key, bytes)])
@@ -94,17 +93,19 @@ def _ask(name: str, stage: Asking, outcome: Outcome, engine: Engine, memo: Memo)
         given = [answers[keys[question]] for question in asked]
         reason = next((answer.reason for answer in given if isinstance(answer, Unanswered)), None)
         if reason is None:
-            _advance(outcome, video, name, lambda report, given=given: stage.absorb(report, given))
+            with _guard(outcome, video, name):
+                outcome.reports[video] = stage.absorb(outcome.reports[video], given)
         else:
             outcome.fail(video, name, reason)
     embedding = any(not isinstance(answer, str | Unanswered) for answer in answers.values())
     return len(missing), remembered, embedding
 
 
-def _advance(outcome: Outcome, video: str, name: str, change: Any) -> None:
-    """Replace a video's report; a defect of ours in one video must not cost the others theirs."""
+@contextmanager
+def _guard(outcome: Outcome, video: str, name: str) -> Iterator[None]:
+    """What goes wrong in one video, a defect of ours too, must not cost the others theirs."""
     try:
-        outcome.reports[video] = change(outcome.reports[video])
+        yield
     except VideoError as error:
         outcome.fail(video, name, str(error))
     except VaaError:

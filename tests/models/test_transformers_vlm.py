@@ -36,6 +36,12 @@ def ask(clip: Path) -> Callable[..., Question]:
 
 
 def test_print(vlm, ask):
-    qs = [ask((0, 5)), ask((20,)), ask(()), ask((0,1,2), "Frame <image> <image> car <image>"), ask((), "a car", system="Normal")]
+    qs = [
+        ask((0, 5)),
+        ask((20,)),
+        ask(()),
+        ask((0, 1, 2), "Frame <image> <image> car <image>"),
+        ask((), "a car", system="Normal"),
+    ]
     print(list(vlm.answer(qs)))
     print([next(vlm.answer([q])) for q in qs])

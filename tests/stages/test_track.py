@@ -134,7 +134,9 @@ def test_impossible_widths_are_refused(make) -> None:  # type: ignore[no-untyped
 
 
 @pytest.mark.parametrize(
-    "stage", [GaussianKernel(9, 5.0), GaussianFilter(10.0), PerFrame(), CentreWeight(0.5)], ids=lambda s: type(s).__name__
+    "stage",
+    [GaussianKernel(9, 5.0), GaussianFilter(10.0), PerFrame(), CentreWeight(0.5)],
+    ids=lambda s: type(s).__name__,
 )
 def test_shaping_before_a_track_says_that_the_order_is_wrong(stage) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(VaaError, match="order of `stages`"):

@@ -1,0 +1,229 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vaa.engines.local import Local
+from vaa.memo import Memo
+from vaa.pipeline import Outcome, Stage, analyse
+from vaa.types import Failure, Question, Report, Response, Unanswered, VaaError, Video, VideoError
+
+Answers = Iterator[str | np.ndarray | Unanswered]
+
+
+@dataclass(frozen=True)
+class Echo:
+    """Answers with the question's text; `log` tells what happened to it, in order."""
+
+    name: str = "echo"
+    identity: str | None = "echo 1"
+    vectors: bool = False
+    silent_on: str = "nothing"
+    log: list[str | tuple[str, ...]] = field(default_factory=list, compare=False)
+
+    def answer(self, questions: Sequence[Question]) -> Answers:
+        self.log.append(tuple(question.text for question in questions))
+        for question in questions:
+            if self.silent_on in question.text:
+                yield Unanswered("cannot be decoded")
+            else:
+                yield np.arange(3.0) if self.vectors else question.text.upper()
+
+    def release(self) -> None:
+        self.log.append("released")
+
+
+@dataclass(frozen=True)
+class Tell:
+    """Asks every video the same `words` and its own id; a video called `broken` makes it raise `error`."""
+
+    model: Echo
+    words: tuple[str, ...] = ()
+    own: bool = True
+    error: Exception | None = None
+    fails_in: str = "absorb"
+
+    def questions(self, report: Report) -> tuple[Question, ...]:
+        self._fail(report, "questions")
+        texts = (*self.words, report.video.id) if self.own else self.words
+        return tuple(Question("tell", report.video, k, (), text) for k, text in enumerate(texts))
+
+    def absorb(self, report: Report, answers: Sequence[str | np.ndarray]) -> Report:
+        self._fail(report, "absorb")
+        said = tuple(Response(str(answer), math.nan, "") for answer in answers)
+        return replace(report, responses=report.responses + said)
+
+    def _fail(self, report: Report, where: str) -> None:
+        if self.error and report.video.id == "broken" and self.fails_in == where:
+            raise self.error
+
+
+@dataclass(frozen=True)
+class Count:
+    error: Exception | None = None
+
+    def __call__(self, report: Report) -> Report:
+        if self.error and report.video.id == "broken":
+            raise self.error
+        return replace(report, answers=report.answers + 1)
+
+
+def run(stages: dict[str, Stage], *ids: str, memo: Memo | None = None) -> Outcome:
+    videos = [Video(name, Path(f"{name}.mp4"), 10, 30.0) for name in ids]
+    return analyse(videos, stages, Local(), memo or Memo(None))
+
+
+def said(outcome: Outcome, video: str) -> list[str]:
+    return [response.text for response in outcome.reports[video].responses]
+
+
+def test_the_questions_of_all_videos_are_asked_at_once_and_answers_find_their_video() -> None:
+    model = Echo()
+    outcome = run({"tell": Tell(model)}, "a", "b", "c")
+    assert model.log == [("a", "b", "c"), "released"]
+    assert [said(outcome, video) for video in "abc"] == [["A"], ["B"], ["C"]]
+
+
+@pytest.mark.parametrize("identity", ["echo 1", None])
+def test_no_question_is_asked_twice(identity: str | None) -> None:
+    model = Echo(identity=identity)
+    outcome = run({"tell": Tell(model, ("same", "same"), own=False)}, "a", "b")
+    # Without an identity, questions are the same only for the same video and frame.
+    assert model.log[0] == (("same",) if identity else ("same",) * 4)
+    assert said(outcome, "a") == said(outcome, "b") == ["SAME", "SAME"]
+    assert outcome.steps[0].asked == (1 if identity else 4)
+
+
+def test_a_second_run_asks_only_what_is_new() -> None:
+    memo, first, second = Memo(None), Echo(), Echo()
+    run({"tell": Tell(first)}, "a", "b", memo=memo)
+    outcome = run({"tell": Tell(second)}, "b", "c", "a", memo=memo)
+    assert second.log == [("c",), "released"]
+    assert [said(outcome, video) for video in "abc"] == [["A"], ["B"], ["C"]]
+    assert (outcome.steps[0].asked, outcome.steps[0].remembered) == (1, 2)
+
+
+def test_a_run_that_knows_everything_asks_nothing() -> None:
+    memo, second = Memo(None), Echo()
+    run({"tell": Tell(Echo())}, "a", memo=memo)
+    run({"tell": Tell(second)}, "a", memo=memo)
+    assert second.log == ["released"]
+
+
+@pytest.mark.parametrize("identity", ["echo 2", None])
+def test_another_model_or_one_without_identity_is_asked_again(identity: str | None) -> None:
+    memo, second = Memo(None), Echo(identity=identity)
+    run({"tell": Tell(Echo())}, "a", memo=memo)
+    run({"tell": Tell(second)}, "a", memo=memo)
+    assert second.log[0] == ("a",)
+
+
+def test_answers_are_kept_as_they_come_even_if_the_model_breaks_off() -> None:
+    @dataclass(frozen=True)
+    class Breaks(Echo):
+        def answer(self, questions: Sequence[Question]) -> Answers:
+            yield "A"
+            raise VaaError("out of memory")
+
+    memo, second = Memo(None), Echo()
+    with pytest.raises(VaaError, match="out of memory"):
+        run({"tell": Tell(Breaks())}, "a", "b", memo=memo)
+    run({"tell": Tell(second)}, "a", "b", memo=memo)
+    assert second.log[0] == ("b",)
+
+
+def test_unanswered_fails_its_video_by_stage_and_reason_and_is_asked_again() -> None:
+    memo, model = Memo(None), Echo(silent_on="bad")
+    outcome = run({"count": Count(), "tell": Tell(model, ("hello",))}, "a", "bad", "c", memo=memo)
+    assert outcome.failures == [Failure("bad", "tell", "cannot be decoded")]
+    assert list(outcome.reports) == ["a", "c"]
+    assert said(outcome, "c") == ["HELLO", "C"]
+    assert list(outcome.history["bad"]) == ["count"]
+    run({"tell": Tell(model)}, "bad", memo=memo)
+    assert model.log[-2:] == [("bad",), "released"]
+
+
+STAGES = {
+    "shaping": lambda error: Count(error),
+    "questions": lambda error: Tell(Echo(), error=error, fails_in="questions"),
+    "absorb": lambda error: Tell(Echo(), error=error, fails_in="absorb"),
+}
+
+
+@pytest.mark.parametrize("where", STAGES)
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (VideoError("clip.mp4: damaged"), "clip.mp4: damaged"),
+        (ValueError("3 is not 4"), "ValueError: 3 is not 4 (a defect of vaa or of its configuration)"),
+    ],
+    ids=["video error", "defect"],
+)
+def test_a_video_that_fails_is_named_and_the_others_go_on(where: str, error: Exception, reason: str) -> None:
+    outcome = run({"here": STAGES[where](error), "count": Count()}, "a", "broken", "c")
+    assert outcome.failures == [Failure("broken", "here", reason)]
+    assert [report.answers for report in outcome.reports.values()] == [1 + (where == "shaping")] * 2
+    assert "broken" not in outcome.reports
+
+
+@pytest.mark.parametrize("where", STAGES)
+def test_what_a_person_has_to_mend_ends_the_run(where: str) -> None:
+    with pytest.raises(VaaError, match="wrong order"):
+        run({"here": STAGES[where](VaaError("wrong order"))}, "a", "broken")
+
+
+def test_a_video_file_that_is_missing_fails_its_video(tmp_path: Path) -> None:
+    @dataclass(frozen=True)
+    class Look(Tell):
+        def questions(self, report: Report) -> tuple[Question, ...]:
+            return (Question("look", report.video, 0, (0,), "what?"),)
+
+    (tmp_path / "there.mp4").write_bytes(b"pixels")
+    videos = [Video(name, tmp_path / f"{name}.mp4", 10, 30.0) for name in ("there", "gone")]
+    outcome = analyse(videos, {"look": Look(Echo())}, Local(), Memo(None))
+    assert list(outcome.reports) == ["there"]
+    assert outcome.failures[0].video == "gone"
+    assert "gone.mp4" in outcome.failures[0].reason
+
+
+def test_a_model_is_released_after_the_last_stage_that_needs_it_and_not_before() -> None:
+    log: list[str | tuple[str, ...]] = []
+    run(
+        {
+            "one": Tell(Echo("vlm", "vlm", log=log), ("1",), own=False),
+            "two": Tell(Echo("clip", "clip", log=log), ("2",), own=False),
+            "three": Tell(Echo("vlm", "vlm", log=log), ("3",), own=False),  # equal, not the same object
+            "count": Count(),
+        },
+        "a",
+    )
+    assert log == [("1",), ("2",), "released", ("3",), "released"]
+
+
+def test_every_stage_runs_over_all_videos_before_the_next_and_leaves_its_report() -> None:
+    outcome = run({"one": Count(), "tell": Tell(Echo()), "two": Count()}, "a", "b")
+    assert [step.stage for step in outcome.steps] == ["one", "tell", "two"]
+    assert list(outcome.history["a"]) == ["one", "tell", "two"]
+    assert [report.answers for report in outcome.history["a"].values()] == [1, 1, 2]
+    assert [len(report.responses) for report in outcome.history["a"].values()] == [0, 1, 1]
+    assert outcome.history["a"]["two"] is outcome.reports["a"]
+
+
+@pytest.mark.parametrize("vectors", [True, False])
+def test_steps_tell_embeddings_from_answers(vectors: bool) -> None:
+    memo = Memo(None)
+    for asked in (1, 0):  # also when all of them are remembered
+        (step,) = run({"tell": Tell(Echo(vectors=vectors))}, "a", memo=memo).steps
+        assert (step.embedding, step.asked, step.remembered) == (vectors, asked, 1 - asked)
+
+
+def test_nothing_to_ask_and_no_videos_are_no_error() -> None:
+    model = Echo()
+    assert said(run({"tell": Tell(model, own=False)}, "a"), "a") == []
+    assert run({"tell": Tell(model)}).reports == {}
+    assert model.log == ["released", "released"]
