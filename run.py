@@ -55,7 +55,8 @@ def job(cfg: DictConfig, hydra_cfg: Any) -> None:
         tracking = dataclasses.replace(tracking, group=group, name=tracking.name or hydra_cfg.job.override_dirname)
     config = {**OmegaConf.to_container(cfg, resolve=True), **dict(hydra_cfg.runtime.choices)}
     with tracking.run(config, folder) as tracked:
-        outcome = analyse(catalogue.videos[: cfg.limit], parts["stages"], parts["engine"], Memo(cfg.memo))
+        stages = {name: stage for name, stage in parts["stages"].items() if stage is not None}
+        outcome = analyse(catalogue.videos[: cfg.limit], stages, parts["engine"], Memo(cfg.memo))
         for failure in catalogue.failures:
             outcome.fail(failure.video, failure.stage, failure.reason)
         metrics = numbers.numbers(outcome, catalogue, parts["protocol"])

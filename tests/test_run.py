@@ -191,3 +191,25 @@ def test_help_lists_the_choices(tmp_path: Path) -> None:
     said = run(tmp_path, "--help")
     assert "method: corevad, scored" in said
     assert "python run.py data=folder data.root=CLIPS" in said
+
+
+EXPERIMENTS = [file for file in sorted((HOUSE / "conf/experiment").glob("*.yaml")) if "# expected:" in file.read_text()]
+
+
+@pytest.mark.parametrize("file", EXPERIMENTS, ids=lambda file: file.stem)
+def test_an_experiment_gives_the_number_in_its_comment(tmp_path: Path, shared: Path, file: Path) -> None:
+    text, recorded = file.read_text(), shared / "recorded"
+    (expected,) = (line for line in text.splitlines() if line.startswith("# expected:"))
+    data = "xd_violence" if "xd" in file.stem else "ucf_crime"
+    known = {
+        "data.root": recorded / "urf" / data,
+        "vlm.root": recorded / "corevad",
+        "protocol.labels": recorded / "vera/UCF_Eval.json",
+    }
+    (command,) = (line for line in text.splitlines() if "python run.py" in line)
+    roots = [f"{key}={path}" for key, path in known.items() if f"{key}=" in command]
+    run(tmp_path, f"experiment={file.stem}", *roots, "plots=false")
+    (found,) = metrics(tmp_path)
+    for pair in expected.removeprefix("# expected:").split(","):
+        name, value = pair.split()
+        assert f"{found[name]:.6f}" == value
