@@ -3,33 +3,107 @@ from __future__ import annotations
 import math
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from vaa.parse import Verdict
+from vaa import parse
 
 
 @pytest.mark.parametrize(
-    ("answer", "score", "description"),
+    ("text", "score", "description"),
     [
-        ("```\nAnomalous scenes.\nA man breaks a window.\n```", 1.0, "A man breaks a window."),
-        ("```text\nNormal scenes.\nCars pass.\n```", 0.0, "Cars pass."),
-        ("Anomalous scenes. A man falls.", 1.0, "A man falls."),
-        ("NORMAL SCENES. Cars pass. A dog barks.", 0.0, "Cars pass. A dog barks."),
-        ("anomalous scenes", 1.0, "anomalous scenes"),
-        ("Normal scenes.", 0.0, "Normal scenes."),
-        ("Anomalous scenes at 3.5 m/s. A car.", 1.0, "A car."),  # a full stop within a number ends nothing
-        ("Normal scenes\nCars pass.", 0.0, "Normal scenes Cars pass."),
-        ("  Normal   scenes.\n\n Cars\tpass. ", 0.0, "Cars pass."),
-        ("I cannot tell. It may be anomalous scenes.", math.nan, "It may be anomalous scenes."),
-        ("Abnormal scenes. A man.", math.nan, "A man."),
+        ("```\nAnomalous scenes.\nTwo people fight.\n```", 1.0, "Two people fight."),
+        ("```text\nNormal scenes.\nA car drives at 3.5 m/s.\n```", 0.0, "A car drives at 3.5 m/s."),
+        ("anomalous scenes: a fire. It burns.", 1.0, "It burns."),
+        ("Normal scenes", 0.0, "Normal scenes"),
+        ("The scene is normal.", math.nan, "The scene is normal."),
         ("", math.nan, ""),
-        ("```\n```", math.nan, ""),
     ],
 )
-def test_verdict(answer: str, score: float, description: str) -> None:
-    response = Verdict()(answer)
+def test_a_verdict_and_its_sentence(text: str, score: float, description: str) -> None:
+    response = parse.Verdict()(text)
     assert response.score == pytest.approx(score, nan_ok=True)
     assert response.description == description
 
 
-def test_verdict_keeps_its_lines_joined_by_a_space() -> None:
-    assert Verdict()("```\nNormal scenes.\nCars pass.\n```").text == "Normal scenes. Cars pass."
+@pytest.mark.parametrize(
+    ("text", "score"),
+    [
+        ("[0.7]", 0.7),
+        ("I would say [ 1.0 ] because [0.2]", 1.0),
+        ("[x] [0]", 0.0),
+        ("[.5]", 0.5),
+        ("[1.5]", math.nan),
+        ("[-0.3]", math.nan),
+        ("[0.1, 0.2]", math.nan),
+        ("0.7", math.nan),
+        ("[nan]", math.nan),
+        ("", math.nan),
+    ],
+)
+def test_a_rating_is_the_first_bracketed_number(text: str, score: float) -> None:
+    assert parse.Rating()(text).score == pytest.approx(score, nan_ok=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "score"), [("YES", 1.0), (" no.", 0.0), ('"Yes"', 1.0), ("Nothing", math.nan), ("I say yes", math.nan)]
+)
+def test_yes_or_no(text: str, score: float) -> None:
+    assert parse.YesNo()(text).score == pytest.approx(score, nan_ok=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "description"),
+    [
+        ("['fight', \"car crash\"]", "fight, car crash"),
+        ('```python\n["a man\'s bag is taken"]\n```', "a man's bag is taken"),
+        ("[]", ""),
+        ("['none']", "none"),
+        ("fight, theft", "fight, theft"),
+        ("[fight, 'theft]", "fight, theft"),
+        ("", ""),
+    ],
+)
+def test_tags_lose_their_brackets_and_quotes(text: str, description: str) -> None:
+    assert parse.Tags()(text).description == description
+
+
+def test_a_caption_is_one_line() -> None:
+    assert parse.Caption()("```\nA man\nwalks.\n```").description == "A man walks."
+
+
+ONE = (1.0, 2.0, 3.0, 4.0, 0.9)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ('[{"bbox_2d": [1, 2, 3, 4], "confidence": 0.9}]', (ONE,)),
+        ('```json\n[{"bbox_2d": [3, 4, 1, 2], "confidence": 0.9}]\n```', (ONE,)),
+        ('Here: [{"bbox_2d": [1, 2, 3, 4], "confidence": 0.9}, {"bbox_2d": [0, 0, 9, 9], "confidence": 3}]',
+         (ONE, (0.0, 0.0, 9.0, 9.0, 1.0))),
+        ("[]", ()),
+        ('[{"bbox_2d": [1, 2, 3, 4], confidence: 0.9', (ONE,)),
+        ("bbox_2d 1 2 3 4 with 0.9", (ONE,)),
+        ("bbox_2d 1 2 3 4", None),
+        ('[{"bbox_2d": [1, 2, 3], "confidence": 0.9}]', None),
+        ('[{"bbox_2d": [1, 2, 3, NaN], "confidence": 0.9}]', None),
+        ("there is nothing", None),
+        ("", None),
+    ],
+)  # fmt: skip
+def test_boxes(text: str, found: tuple[tuple[float, ...], ...] | None) -> None:
+    assert parse.boxes(text) == found
+
+
+def test_the_score_of_boxes_is_the_surest_ones() -> None:
+    assert parse.Boxes()('[{"bbox_2d": [1, 2, 3, 4], "confidence": 0.4}]').score == 0.4
+    assert parse.Boxes()("[]").score == 0.0
+    assert math.isnan(parse.Boxes()("nothing").score)
+
+
+@given(st.text(max_size=60) | st.from_regex(r"\[[{\"'0-9.,: a-z\[\]}]{0,40}\]", fullmatch=True))
+@pytest.mark.parametrize("reader", [parse.Verdict(), parse.Rating(), parse.YesNo(), parse.Tags(), parse.Caption(), parse.Boxes()])
+def test_no_text_breaks_a_reader(reader: parse.Rating, text: str) -> None:
+    score = reader(text).score
+    assert math.isnan(score) or 0 <= score <= 1

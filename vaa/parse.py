@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import json
 import math
 import re
 from dataclasses import dataclass
@@ -10,6 +12,8 @@ from vaa.types import Response
 
 _FENCE = re.compile(r"^\s*`{3}[a-z]*\s*$|`{3}", re.MULTILINE | re.IGNORECASE)
 _SENTENCE = re.compile(r"\.(?=\s|$)")
+_BRACKETED = re.compile(r"\[\s*([^\[\]]*?)\s*\]")
+_NUMBER = re.compile(r"\d+(?:\.\d+)?|\.\d+")
 
 
 @dataclass(frozen=True)
@@ -29,3 +33,85 @@ class Verdict:
         elif lower.startswith("normal scenes"):
             score = 0.0
         return Response(text=words, score=score, description=description)
+
+
+@dataclass(frozen=True)
+class Caption:
+    """Free text: all of it is the description, on one line; the empty string if nothing was said."""
+
+    def __call__(self, text: str) -> Response:
+        words = " ".join(_FENCE.sub(" ", text).split())
+        return Response(text=words, score=math.nan, description=words)
+
+
+@dataclass(frozen=True)
+class Rating:
+    """URF's contract: a list holding one number in [0, 1]; the first `[number]` counts."""
+
+    def __call__(self, text: str) -> Response:
+        score = math.nan
+        for match in _BRACKETED.finditer(text):
+            if _NUMBER.fullmatch(match[1]):
+                number = float(match[1])
+                score = number if number <= 1 else math.nan
+                break
+        return Response(text=" ".join(text.split()), score=score, description="")
+
+
+@dataclass(frozen=True)
+class YesNo:
+    """Probe-VAD's contract: YES (1) or NO (0), nothing before it."""
+
+    def __call__(self, text: str) -> Response:
+        first = re.match(r"\W*(yes|no)\b", text, re.IGNORECASE)
+        score = math.nan if first is None else float(first[1].lower() == "yes")
+        return Response(text=" ".join(text.split()), score=score, description="")
+
+
+@dataclass(frozen=True)
+class Tags:
+    """A Python-style list of phrases; the description is the phrases with commas between them, without brackets."""
+
+    def __call__(self, text: str) -> Response:
+        words = " ".join(_FENCE.sub(" ", text).split())
+        listed = _BRACKETED.search(words)
+        inside = listed[1] if listed else words
+        try:
+            phrases = [phrase for phrase in ast.literal_eval(f"[{inside}]") if isinstance(phrase, str)]
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            phrases = [phrase.strip(" '\"") for phrase in inside.split(",")]
+        return Response(text=words, score=math.nan, description=", ".join(phrase for phrase in phrases if phrase))
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """URF's box contract: the score is the confidence of the surest box, 0 if there is none, NaN if unreadable."""
+
+    def __call__(self, text: str) -> Response:
+        found = boxes(text)
+        score = math.nan if found is None else max((confidence for *_, confidence in found), default=0.0)
+        return Response(text=" ".join(text.split()), score=score, description="")
+
+
+def boxes(text: str) -> tuple[tuple[float, float, float, float, float], ...] | None:
+    """Boxes (x1, y1, x2, y2, confidence) in pixels of the image as the model saw it; None if nothing can be read.
+
+    What is no valid JSON is read as URF reads it: the first four integers, and the last decimal as the confidence.
+    """
+    words = _FENCE.sub(" ", text)
+    start, stop = words.find("["), words.rfind("]")
+    try:
+        listed = json.loads(words[start : stop + 1])
+        return tuple(_box(entry["bbox_2d"], entry["confidence"]) for entry in listed)
+    except (ValueError, TypeError, KeyError, RecursionError):
+        rest = words.replace("bbox_2d", " ")
+        corners = re.findall(r"(?<![\d.])\d+(?![\d.])", rest)[:4]
+        decimals = re.findall(r"\d*\.\d+", rest)
+        return (_box(corners, decimals[-1]),) if len(corners) == 4 and decimals else None
+
+
+def _box(corners: list[float | str], confidence: float | str) -> tuple[float, float, float, float, float]:
+    x1, y1, x2, y2 = (float(corner) for corner in corners)
+    if not all(math.isfinite(number) for number in (x1, y1, x2, y2, float(confidence))):
+        raise ValueError(f"no box: {corners}")
+    return min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2), min(1.0, max(0.0, float(confidence)))

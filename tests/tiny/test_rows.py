@@ -26,9 +26,10 @@ def test_a_packed_row_is_learned_as_its_questions_are_asked_singly(words: object
     moment = corpus.moment(rng, (8, 2.9))
     branches = teacher._about(moment, draw)
     with torch.no_grad():
+        heads = vlm.Heads()
         seen = vlm.see(model, moment.pictures)
-        together = vlm.answer_loss(model, rows.pack([branches]), seen)
-        singly = [vlm.answer_loss(model, rows.pack([[branch]]), seen) for branch in branches]
+        together = vlm.losses(model, heads, rows.pack([branches]), seen, ())[0]
+        singly = [vlm.losses(model, heads, rows.pack([[branch]]), seen, ())[0] for branch in branches]
         assert float(together) == pytest.approx(float(torch.stack(singly).mean()), rel=1e-4)
         asked, said = branches[0]
         whole = model(
@@ -42,7 +43,7 @@ def test_rows_of_unequal_length_do_not_disturb_each_other(words: object, model: 
     teacher = lessons.Teacher(words, prompts.prompts())
     batch = teacher.ratings(random.Random(1), 3).batch
     with torch.no_grad():
-        loss = vlm.answer_loss(model, batch, None)
+        loss = vlm.losses(model, vlm.Heads(), batch, None, ())[0]
     assert torch.isfinite(loss)
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from vaa.prompt import Prompt
 from vaa.synthetic.canvas import Label
-from vaa.synthetic.kinds import ANOMALOUS, KINDS, ORDINARY
+from vaa.synthetic.kinds import ANOMALOUS, KINDS
 from vaa.synthetic.words import Account, account
 from vaa.synthetic.world import Picture, Script, picture, script
 from vaa.tiny import paraphrases
@@ -21,15 +21,16 @@ from vaa.types import Question, Segment, Video
 _NOWHERE = Video("synthetic", Path("synthetic"), 1, 1.0)
 _SHAPES = ((8, 2.9, 0.6), (10, 9.0, 0.22), (16, 45.0, 0.1), (6, 5.0, 0.08))
 """(frames, seconds from the first to the last, share): CoReVAD's segments, URF's clips, whole videos, something else."""
-_LINES = tuple(KINDS[k] for k in (*ORDINARY, *ANOMALOUS))
+_NAMES = list(KINDS)
 
 
 @dataclass(frozen=True, eq=False)
 class Moment:
-    """Frames of a script and what is to be told of them."""
+    """Frames of a script, what is to be told of them together, and the kind of event in each (0: none)."""
 
     pictures: tuple[Picture, ...]
     account: Account
+    events: tuple[int, ...]
 
 
 def shape(rng: np.random.Generator) -> tuple[int, float]:
@@ -49,7 +50,7 @@ def moment(rng: np.random.Generator, form: tuple[int, float]) -> Moment:
         if shown == 0 or shown >= (2 if span < 4 else 1):
             grains = rng.integers(0, 1464, count)
             frames = tuple(picture(told, t, int(g)) for t, g in zip(times, grains, strict=True))
-            return Moment(frames, account(told, times))
+            return Moment(frames, account(told, times), tuple(event(account(told, [t])) for t in times))
 
 
 def _times(rng: np.random.Generator, told: Script, count: int, span: float) -> list[float]:
@@ -68,8 +69,15 @@ def stills(rng: np.random.Generator, count: int) -> list[Moment]:
         bad = [e for e in told.events if KINDS[e.kind].anomalous]
         reach = (bad[0].start - 1, bad[0].stop) if bad else (0.0, told.seconds)
         times = [float(t) for t in (*rng.uniform(*reach, 4), *rng.uniform(0, told.seconds, 2))]
-        found += [Moment((picture(told, t, int(rng.integers(1464))),), account(told, [t])) for t in times]
+        for t in times:
+            seen = account(told, [t])
+            found.append(Moment((picture(told, t, int(rng.integers(1464))),), seen, (event(seen),)))
     return found[:count]
+
+
+def event(seen: Account) -> int:
+    """The number of the kind of event, 0 for none."""
+    return 1 + _NAMES.index(seen.kind.name) if seen.kind else 0
 
 
 def patches(labels: NDArray[np.uint8], side: int = 8) -> NDArray[np.int64]:
@@ -129,7 +137,7 @@ def fields(name: str, seen: Account, draw: random.Random) -> dict[str, str]:
 
 def rating(draw: random.Random) -> Account:
     """Something to rate in words alone."""
-    kind = draw.choice((None, *_LINES))
+    kind = draw.choice((None, *KINDS.values()))
     places = kind.places if kind else ("street", "courtyard", "car park", "corridor")
     return Account(kind, draw.choice(places), draw.random() < 0.5)
 

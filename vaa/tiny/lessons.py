@@ -19,9 +19,10 @@ _SHARES = {"describe": 0.25, "tags": 0.3, "understand": 0.2, "threshold": 0.15, 
 
 @dataclass(frozen=True, eq=False)
 class Lesson:
-    """Pictures in the order of the image tokens of `batch`."""
+    """Pictures in the order of the image tokens of `batch`, and the number of the event in each."""
 
     pictures: tuple[corpus.Picture, ...]
+    events: tuple[int, ...]
     batch: Batch
 
 
@@ -36,17 +37,17 @@ class Teacher:
         """`count` moments of one shape, each with the verdict and two more questions."""
         shape = corpus.shape(rng)
         seen = [corpus.moment(rng, shape) for _ in range(count)]
-        return Lesson(tuple(p for m in seen for p in m.pictures), pack([self._about(m, draw) for m in seen]))
+        return _lesson(seen, pack([self._about(m, draw) for m in seen]))
 
     def stills(self, rng: np.random.Generator, draw: random.Random, count: int) -> Lesson:
-        """`count` single frames, each with the two box questions."""
+        """`count` single frames, each with a box question."""
         seen = corpus.stills(rng, count)
-        rows = [[self._boxed(m, name, draw) for name in ("box", "box_any")] for m in seen]
-        return Lesson(tuple(m.pictures[0] for m in seen), pack(rows))
+        rows = [[self._boxed(m, draw.choice(("box", "box_any")), draw)] for m in seen]
+        return _lesson(seen, pack(rows))
 
     def ratings(self, draw: random.Random, count: int) -> Lesson:
         """`count` captions to rate without seeing anything."""
-        return Lesson((), pack([[self._rated(draw)] for _ in range(count)]))
+        return Lesson((), (), pack([[self._rated(draw)] for _ in range(count)]))
 
     def _about(self, moment: corpus.Moment, draw: random.Random) -> Sequence[tuple[list[int], list[int]]]:
         names = ["verdict", *draw.choices(list(_SHARES), list(_SHARES.values()), k=2)]
@@ -68,3 +69,7 @@ class Teacher:
         fields = corpus.fields(name, told, draw) | {"caption": caption}
         asked = corpus.question(self.prompts, name, 0, draw, **fields)
         return encode(self.tokenizer, asked, f"[{told.severity:.1f}]", TOKENS)
+
+
+def _lesson(seen: Sequence[corpus.Moment], batch: Batch) -> Lesson:
+    return Lesson(tuple(p for m in seen for p in m.pictures), tuple(e for m in seen for e in m.events), batch)

@@ -22,6 +22,8 @@ from vaa.tiny import corpus, prompts, tokenizer, vlm
 from vaa.tiny.lessons import Teacher
 
 log = logging.getLogger("vaa.tiny")
+WEIGHTS = (0.2, 0.2, 0.1, 0.5, 1.0)
+"""Of the answers about moments, boxes, ratings, of the events and of what is where."""
 
 
 def main() -> None:
@@ -30,7 +32,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=prompts.CHECKPOINTS / "vlm", help="folder of the checkpoint")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--dense-steps", type=int, default=1200, help="steps of vision alone, 128 frames each")
-    parser.add_argument("--steps", type=int, default=2400, help="steps of everything, 16 moments each")
+    parser.add_argument("--steps", type=int, default=2400, help="steps of everything, 12 moments each")
     parser.add_argument("--dense-from", type=Path, help="take up the state that an earlier vision phase left")
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
@@ -51,7 +53,7 @@ def main() -> None:
 def _take_up(path: Path, model: Any, heads: vlm.Heads) -> None:
     held = torch.load(path, weights_only=True)
     model.load_state_dict(held["model"])
-    heads.load_state_dict(held["heads"])
+    heads.load_state_dict(held["heads"], strict=False)
 
 
 def look(model: Any, heads: vlm.Heads, seed: int, steps: int) -> None:
@@ -76,8 +78,8 @@ def talk(model: Any, heads: vlm.Heads, words: Any, seed: int, steps: int, out: P
     """Teach the answers, and go on teaching what is where."""
     rng, draw = np.random.default_rng([seed, 2]), random.Random(seed)
     teacher = Teacher(words, prompts.prompts())
-    vision = [*model.model.vision_tower.parameters(), *model.model.multi_modal_projector.parameters(), *heads.parameters()]
-    language = list(model.model.language_model.parameters())
+    vision = [*model.model.vision_tower.parameters(), *model.model.multi_modal_projector.parameters()]
+    language = [*model.model.language_model.parameters(), *heads.parameters()]
     optimizer = torch.optim.AdamW(
         [{"params": language}, {"params": vision}], lr=0.0, weight_decay=0.03, betas=(0.9, 0.98)
     )
@@ -87,7 +89,7 @@ def talk(model: Any, heads: vlm.Heads, words: Any, seed: int, steps: int, out: P
         _set(optimizer, [rate * _warm(step, 60), 0.3 * rate * _warm(step, 300)])
         losses = _step(model, heads, teacher, rng, draw)
         optimizer.zero_grad()
-        torch.stack(losses).sum().backward()
+        (torch.stack(losses) * torch.tensor(WEIGHTS)).sum().backward()
         for part in (vision, language):
             torch.nn.utils.clip_grad_norm_(part, 1.0)
         optimizer.step()
@@ -101,17 +103,15 @@ def talk(model: Any, heads: vlm.Heads, words: Any, seed: int, steps: int, out: P
 def _step(
     model: Any, heads: vlm.Heads, teacher: Teacher, rng: np.random.Generator, draw: random.Random
 ) -> Sequence[torch.Tensor]:
-    moments, stills = teacher.moments(rng, draw, 16), teacher.stills(rng, draw, 24)
-    ratings = teacher.ratings(draw, 8)
+    moments, stills = teacher.moments(rng, draw, 12), teacher.stills(rng, draw, 20)
+    ratings = teacher.ratings(draw, 6)
     shown = (*moments.pictures, *stills.pictures)
     seen = vlm.see(model, shown)
     first = len(moments.pictures)
-    return (
-        vlm.answer_loss(model, moments.batch, seen[:first]),
-        vlm.answer_loss(model, stills.batch, seen[first:]),
-        vlm.answer_loss(model, ratings.batch, None),
-        vlm.dense_loss(heads, seen, shown),
-    )
+    told = vlm.losses(model, heads, moments.batch, seen[:first], moments.events)
+    boxed = vlm.losses(model, heads, stills.batch, seen[first:], stills.events)
+    rated, _ = vlm.losses(model, heads, ratings.batch, None, ())
+    return told[0], boxed[0], rated, told[1] + boxed[1], vlm.dense_loss(heads, seen, shown)
 
 
 def _set(optimizer: torch.optim.Optimizer, rates: Sequence[float]) -> None:
@@ -131,7 +131,7 @@ def save(model: Any, words: Any, out: Path) -> None:
     """Write the checkpoint in Hugging Face form, in half precision, with the prompts' fingerprints."""
     from transformers import AutoModelForImageTextToText
 
-    held = {name: value.to(torch.bfloat16) for name, value in model.state_dict().items()}
+    held = {name: value.to(torch.float16) for name, value in model.state_dict().items()}
     model.save_pretrained(out, state_dict=held)
     words.save_pretrained(out)
     vlm.processor().save_pretrained(out)

@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812, the usual name
 
 from vaa.synthetic.canvas import SIDE, Label
+from vaa.synthetic.kinds import KINDS
 from vaa.synthetic.world import Picture
 from vaa.tiny.corpus import patches
 from vaa.tiny.rows import IGNORED, Batch
@@ -46,12 +47,16 @@ def build(tokenizer: Any) -> Any:
 
 
 class Heads(nn.Module):
-    """What a frame's visual tokens (n, 16, WIDTH) must tell: their patches, the anomaly's box. Not shipped."""
+    """What must be told besides the answers, of the visual tokens (n, 16, WIDTH) and inside the language model.
+
+    Not shipped: they only say early what answers say late.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.parts = nn.Linear(WIDTH, 4 * len(Label))
         self.box = nn.Linear(WIDTH, 5)
+        self.event = nn.Sequential(nn.LayerNorm(WIDTH), nn.Linear(WIDTH, len(KINDS) + 1))
 
     def forward(self, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Labels of patches (n, 16, 4, labels); whether and where the anomaly is (n, 16, 5)."""
@@ -95,18 +100,29 @@ def _cells(pictures: Sequence[Picture]) -> tuple[torch.Tensor, torch.Tensor]:
     ), boxes / SIDE
 
 
-def answer_loss(model: Any, batch: Batch, tokens: torch.Tensor | None) -> torch.Tensor:
-    """Cross entropy of the answers, summed over an answer's tokens, as a mean over the answers of the batch."""
+def losses(
+    model: Any, heads: Heads, batch: Batch, tokens: torch.Tensor | None, events: Sequence[int]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """How badly the answers are told, and how badly the model knows, when it has read a frame, what happens there.
+
+    The first is the cross entropy summed over an answer's tokens, as a mean over answers; the second is taken where a
+    frame ends, a layer before the last, from which the answers can still read it. `events` has a number a frame.
+    """
     embedded = model.get_input_embeddings()(batch.ids)
     if tokens is not None:
         places = (batch.ids == model.config.image_token_id)[..., None]
         embedded = embedded.masked_scatter(places, tokens)
-    hidden = model.model.language_model(
-        inputs_embeds=embedded, attention_mask=batch.mask, position_ids=batch.positions, use_cache=False
-    ).last_hidden_state
+    out = model.model.language_model(
+        inputs_embeds=embedded, attention_mask=batch.mask, position_ids=batch.positions, use_cache=False,
+        output_hidden_states=True)  # fmt: skip
     told = batch.targets != IGNORED
     answers = (batch.targets == model.generation_config.eos_token_id).sum()
-    return F.cross_entropy(model.lm_head(hidden[told]), batch.targets[told], reduction="sum") / answers
+    logits = model.lm_head(out.last_hidden_state[told])
+    answered = F.cross_entropy(logits, batch.targets[told], reduction="sum") / answers
+    if not events:
+        return answered, torch.zeros(())
+    known = heads.event(out.hidden_states[2][batch.ids == model.config.image_token_id].view(-1, TOKENS, WIDTH)[:, -1])
+    return answered, F.cross_entropy(known, torch.tensor(events))
 
 
 def processor() -> Any:
