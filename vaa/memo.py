@@ -54,7 +54,8 @@ class Memo:
             VideoError: the video file, whose content counts, is missing.
         """
         content = self._digest(question.video.path) if question.frames else None
-        whole = [identity, content, question.frames, question.system, question.text, question.max_new_tokens]
+        asked = (question.frames, question.system, question.text, question.max_new_tokens, question.choices)
+        whole = (identity, content, *asked)
         return hashlib.blake2b(json.dumps(whole).encode(), digest_size=16).digest()
 
     def recall(self, keys: Sequence[bytes]) -> dict[bytes, Answer]:

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from vaa.engines import Engine
 from vaa.memo import Memo
 from vaa.stages import Asking, Stage
-from vaa.types import Answer, Failure, Question, Report, Unanswered, VaaError, Video, VideoError
+from vaa.types import EMBEDDING, Answer, Failure, Question, Report, Unanswered, VaaError, Video, VideoError
 
 log = logging.getLogger("vaa")
 
@@ -97,7 +97,7 @@ def _ask(name: str, stage: Asking, outcome: Outcome, engine: Engine, memo: Memo)
                 outcome.reports[video] = stage.absorb(outcome.reports[video], given)
         else:
             outcome.fail(video, name, reason)
-    embedding = any(not isinstance(answer, str | Unanswered) for answer in answers.values())
+    embedding = any(question.purpose == EMBEDDING for question in questions.values())
     return len(missing), remembered, embedding
 
 

@@ -18,6 +18,10 @@ Answer = str | Floats
 """What a model gives back: text, or numbers (an embedding, the probabilities of some choices)."""
 
 
+EMBEDDING = "embedding"
+"""The purpose of what an encoder is asked."""
+
+
 class VaaError(Exception):
     """Something a person has to mend; its message says what, where and how. It ends the run."""
 
@@ -51,7 +55,8 @@ class Question:
     """What a model is asked: text about the named frames of a video (none of them for an LLM).
 
     `purpose` and `at` (the frame a score belongs to) say what the question is for; they do not change the answer.
-    `<image>` in `text` marks the place of each frame. An encoder is asked with frames or with text, not both.
+    `<image>` in `text` marks the place of each frame. With `choices` the answer is not text but the probability of each
+    of them, shape (choices,), summing to 1. An encoder is asked with frames or with text, not both.
     """
 
     purpose: str
@@ -61,6 +66,7 @@ class Question:
     text: str
     system: str = ""
     max_new_tokens: int = 0
+    choices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Protocol, runtime_checkable
 
-from vaa.models import VLM, Encoder
+from vaa.models import Model
 from vaa.types import Answer, Question, Unanswered
 
 
@@ -13,5 +13,5 @@ from vaa.types import Answer, Question, Unanswered
 class Engine(Protocol):
     """Puts questions to a model, wherever it runs."""
 
-    def ask(self, model: VLM | Encoder, questions: Sequence[Question]) -> Iterator[Answer | Unanswered]:
+    def ask(self, model: Model, questions: Sequence[Question]) -> Iterator[Answer | Unanswered]:
         """One answer a question, in their order."""

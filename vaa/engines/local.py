@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from vaa.models import VLM, Encoder
+from vaa.models import Model
 from vaa.types import Answer, Question, Unanswered
 
 
@@ -13,6 +13,6 @@ from vaa.types import Answer, Question, Unanswered
 class Local:
     """Asks the model here, batch after batch."""
 
-    def ask(self, model: VLM | Encoder, questions: Sequence[Question]) -> Iterator[Answer | Unanswered]:
+    def ask(self, model: Model, questions: Sequence[Question]) -> Iterator[Answer | Unanswered]:
         """One answer a question, in their order."""
         yield from model.answer(questions)

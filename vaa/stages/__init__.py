@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
-from vaa.models import VLM, Encoder
+from vaa.models import Model
 from vaa.types import Question, Report
 
 
@@ -22,7 +22,7 @@ class Asking(Protocol):
     """A stage that needs a model: it says what it asks and what it makes of the answers; the pipeline asks."""
 
     @property
-    def model(self) -> VLM | Encoder:
+    def model(self) -> Model:
         """Who is asked."""
 
     def questions(self, report: Report) -> tuple[Question, ...]:

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from vaa.types import Floats, Question, Report
+from vaa.types import EMBEDDING, Floats, Question, Report
 
 
 def segments(report: Report) -> tuple[Question, ...]:
     """One question a segment, about ALL its frames: the answer is the mean of their features."""
     return tuple(
-        Question("embedding", report.video, segment.at, tuple(range(segment.start, segment.stop)), "")
+        Question(EMBEDDING, report.video, segment.at, tuple(range(segment.start, segment.stop)), "")
         for segment in report.segments
     )
 
@@ -20,7 +20,7 @@ def segments(report: Report) -> tuple[Question, ...]:
 def texts(report: Report, wording: Sequence[str]) -> tuple[Question, ...]:
     """One question a segment, about its text."""
     return tuple(
-        Question("embedding", report.video, segment.at, (), text)
+        Question(EMBEDDING, report.video, segment.at, (), text)
         for segment, text in zip(report.segments, wording, strict=True)
     )
 
