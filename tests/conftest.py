@@ -114,7 +114,7 @@ def make_tokenizer(*, end_of_text: bool = False) -> Any:
 
 @pytest.fixture(scope="session")
 def internvl(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A native InternVL checkpoint of random weights: 32x32 tiles, 4 tokens each."""
+    """A native InternVL checkpoint of random weights: 32x32 tiles, 4 tokens each; bitsandbytes wants 64 columns."""
     import torch
     from transformers import InternVLConfig, InternVLForConditionalGeneration, InternVLVisionConfig, Qwen2Config
     from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import GotOcr2ImageProcessorPil
@@ -124,7 +124,7 @@ def internvl(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model = InternVLForConditionalGeneration(
         InternVLConfig(
             vision_config=InternVLVisionConfig(
-                hidden_size=32,
+                hidden_size=64,
                 num_hidden_layers=2,
                 num_attention_heads=2,
                 intermediate_size=64,
@@ -133,7 +133,7 @@ def internvl(tmp_path_factory: pytest.TempPathFactory) -> Path:
             ),
             text_config=Qwen2Config(
                 vocab_size=len(tokenizer),
-                hidden_size=32,
+                hidden_size=64,
                 num_hidden_layers=2,
                 num_attention_heads=2,
                 num_key_value_heads=2,

@@ -1,14 +1,19 @@
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from vaa.models.transformers_vlm import TransformersVLM, chat
+from vaa.models.transformers_vlm import TransformersVLM, chat, tokens_per_image
 from vaa.types import Question, Unanswered, VaaError, Video
+
+Asker = Callable[..., Question]
 
 
 @pytest.fixture
@@ -20,28 +25,180 @@ def vlm(internvl: Path) -> TransformersVLM:
         quantization="none",
         device_map="cpu",
         attention="sdpa",
-        batch_size=4,
+        batch_size=3,
         reader="decord",
     )
 
 
 @pytest.fixture
-def ask(clip: Path) -> Callable[..., Question]:
-    video = Video("clip", clip, 25, 10.0)
-
-    def question(frames: tuple[int, ...], text: str = "what happens here", **fields: Any) -> Question:
-        return Question("verdict", fields.pop("video", video), 0, frames, text, max_new_tokens=8, **fields)
+def ask(clip: Path) -> Asker:
+    def question(*frames: int, text: str = "what happens here", path: Path = clip, **fields: Any) -> Question:
+        limit = fields.pop("max_new_tokens", 8)
+        return Question("verdict", Video("clip", path, 25, 10.0), 0, frames, text, max_new_tokens=limit, **fields)
 
     return question
 
 
-def test_print(vlm, ask):
-    qs = [
-        ask((0, 5)),
-        ask((20,)),
-        ask(()),
-        ask((0, 1, 2), "Frame <image> <image> car <image>"),
-        ask((), "a car", system="Normal"),
+def test_a_batch_is_answered_as_each_question_alone(vlm: TransformersVLM, ask: Asker) -> None:
+    questions = [
+        ask(0, 5),
+        ask(20),
+        ask(),
+        ask(0, 1, 24, text="Frame <image>\nFrame <image> runs <image>"),
+        ask(text="a car", system="Normal scenes"),
+        ask(7, text="a person walks in the street " * 5),
+        ask(24),
     ]
-    print(list(vlm.answer(qs)))
-    print([next(vlm.answer([q])) for q in qs])
+    batched = list(vlm.answer(questions))
+    assert batched == [next(vlm.answer([question])) for question in questions]
+    assert len(set(batched)) == len(questions)
+    assert list(vlm.answer([])) == []
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"frames": (0, 24)},
+        {"frames": (0,)},
+        {"text": "a car"},
+        {"system": "Normal"},
+        {"text": "what <image> happens <image> here"},
+    ],
+    ids=str,
+)
+def test_the_answer_hangs_on_all_that_is_asked(vlm: TransformersVLM, ask: Asker, other: dict[str, Any]) -> None:
+    question = ask(0, 5)
+    first, second = vlm.answer([question, replace(question, **other)])
+    assert first != second
+
+
+def test_a_video_that_cannot_be_decoded_is_unanswered_and_the_others_are_not(
+    vlm: TransformersVLM, ask: Asker, tmp_path: Path
+) -> None:
+    (tmp_path / "bad.mp4").write_text("no video")
+    good = [ask(0), ask(5), ask(10), ask(15)]
+    alone = list(vlm.answer(good))
+    bad = ask(0, path=tmp_path / "bad.mp4")
+    mixed = list(vlm.answer([bad, good[0], bad, bad, bad, bad, *good[1:], ask(26)]))  # one batch has none to ask
+    assert [answer for answer in mixed if isinstance(answer, str)] == alone
+    assert [k for k, answer in enumerate(mixed) if isinstance(answer, Unanswered)] == [0, 2, 3, 4, 5, 9]
+    assert isinstance(mixed[0], Unanswered)
+    assert "bad.mp4" in mixed[0].reason
+
+
+def test_each_question_has_its_own_limit_of_new_tokens(vlm: TransformersVLM, ask: Asker) -> None:
+    short, long = ask(0, max_new_tokens=2), ask(0, max_new_tokens=9)
+    alone, whole = next(vlm.answer([short])), next(vlm.answer([long]))
+    assert len(alone) < len(whole)
+    assert list(vlm.answer([short, long])) == [alone, whole]
+
+
+def test_release_forgets_the_weights_and_the_next_question_loads_again(vlm: TransformersVLM, ask: Asker) -> None:
+    from vaa.models import transformers_vlm
+
+    before = list(vlm.answer([ask(0)]))
+    assert replace(vlm) in transformers_vlm._loaded  # an equal handle shares the weights
+    vlm.release()
+    vlm.release()
+    assert vlm not in transformers_vlm._loaded
+    assert list(vlm.answer([ask(0)])) == before
+
+
+def test_the_identity_is_what_the_answer_hangs_on(vlm: TransformersVLM) -> None:
+    same = [replace(vlm, batch_size=9), replace(vlm, device_map="auto"), replace(vlm, reader="pyav")]
+    other = [replace(vlm, dtype="bfloat16"), replace(vlm, quantization="int8"), replace(vlm, checkpoint="org/name")]
+    assert {handle.identity for handle in same} == {vlm.identity}
+    assert len({handle.identity for handle in [vlm, *other]}) == 4
+    assert replace(other[2], revision="abc").identity != other[2].identity
+
+
+@pytest.mark.parametrize("quantization", ["int8", "nf4", "fp4"])
+def test_quantized_weights_answer_too(vlm: TransformersVLM, ask: Asker, quantization: str) -> None:
+    from vaa.models import transformers_vlm
+
+    handle = replace(vlm, quantization=quantization)
+    answers = list(handle.answer([ask(0, 5), ask()]))
+    kinds = {type(module).__name__ for module in transformers_vlm._loaded[handle].model.modules()}
+    assert ("Linear8bitLt" if quantization == "int8" else "Linear4bit") in kinds
+    assert all(isinstance(answer, str) and answer for answer in answers)
+    handle.release()
+
+
+def test_low_precision_answers_too(vlm: TransformersVLM, ask: Asker) -> None:
+    (answer,) = replace(vlm, dtype="bfloat16").answer([ask(0, 5)])
+    assert isinstance(answer, str)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "says"),
+    [
+        ("checkpoint", "nowhere/at-all", r"'nowhere/at-all'.*cannot be loaded.*Give a folder"),
+        ("dtype", "float8", "dtype=float8: choose one of float32"),
+        ("quantization", "int3", "quantization=int3: choose one of none, int8"),
+        ("reader", "opencv", "reader=opencv: choose one of"),
+    ],
+)
+def test_a_wrong_choice_says_what_to_do(vlm: TransformersVLM, ask: Asker, field: str, value: str, says: str) -> None:
+    with pytest.raises(VaaError, match=f"(?s){says}"):
+        list(replace(vlm, **{field: value}).answer([ask(0)]))
+
+
+def test_a_checkpoint_of_another_kind_says_what_to_do(
+    vlm: TransformersVLM, ask: Asker, clip_checkpoint: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "empty").mkdir()
+    for folder in (clip_checkpoint, tmp_path / "empty"):
+        with pytest.raises(VaaError, match=f"(?s){folder.name}.*Give a folder"):
+            list(replace(vlm, checkpoint=str(folder)).answer([ask(0)]))
+
+
+def test_a_checkpoint_without_a_chat_template_says_so(
+    vlm: TransformersVLM, ask: Asker, internvl: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "plain"
+    shutil.copytree(internvl, folder)
+    (folder / "chat_template.jinja").unlink()
+    with pytest.raises(VaaError, match=r"plain.*no chat template"):
+        list(replace(vlm, checkpoint=str(folder)).answer([ask(0)]))
+
+
+@pytest.mark.parametrize(("frames", "marks"), [((0,), 2), ((0, 1), 1), ((), 1)])
+def test_as_many_images_are_marked_as_there_are_frames(
+    vlm: TransformersVLM, ask: Asker, frames: tuple[int, ...], marks: int
+) -> None:
+    with pytest.raises(VaaError, match=f"verdict prompt marks {marks} images for {len(frames)} frames"):
+        list(vlm.answer([ask(*frames, text="<image>" * marks)]))
+
+
+def test_the_text_the_model_reads(vlm: TransformersVLM, ask: Asker) -> None:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(vlm.checkpoint)
+    image = "<img>" + "<IMG_CONTEXT>" * 4 + "</img>"
+    marked = ask(0, 1, text="A: <image>\nB: <image>", system="Be brief")
+    assert chat(tokenizer, marked, 4) == f"<system>Be brief<user>A: {image}\nB: {image}<assistant>"
+    assert chat(tokenizer, ask(0, 1, text="what?"), 4) == f"<user>{image}{image}what?<assistant>"
+
+
+def test_tokens_an_image(internvl: Path) -> None:
+    vision = SimpleNamespace(image_size=[448, 448], patch_size=14)
+    assert tokens_per_image(SimpleNamespace(vision_config=vision, downsample_ratio=0.5)) == 256
+    config = json.loads((internvl / "config.json").read_text())
+    assert config["image_seq_length"] == 4
+    with pytest.raises(VaaError, match="InternVL checkpoints; 'llama' is not one"):
+        tokens_per_image(SimpleNamespace(model_type="llama"))
+
+
+def test_what_is_shown_is_the_frame_squashed_and_normalised(vlm: TransformersVLM, ask: Asker) -> None:
+    import numpy as np
+    from PIL import Image
+
+    from vaa import video
+    from vaa.models import transformers_vlm
+
+    list(vlm.answer([ask(0)]))
+    frame = video.frames(ask(0).video, [12], "decord")[0]
+    seen = transformers_vlm._loaded[vlm].processor(images=[frame], crop_to_patches=False, return_tensors="np")
+    small = np.asarray(Image.fromarray(frame).resize((32, 32), Image.Resampling.BICUBIC), dtype=np.float64) / 255
+    expected = (small - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
+    np.testing.assert_allclose(seen["pixel_values"][0], expected.transpose(2, 0, 1), atol=1e-5)

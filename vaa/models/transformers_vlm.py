@@ -81,7 +81,8 @@ class TransformersVLM:
                 **inputs, do_sample=False, max_new_tokens=max(question.max_new_tokens for question in questions)
             )
         new = ids[:, inputs["input_ids"].shape[1] :]
-        return [str(text) for text in held.tokenizer.batch_decode(new, skip_special_tokens=True)]
+        said = [row[: question.max_new_tokens] for question, row in zip(questions, new, strict=True)]
+        return [str(text) for text in held.tokenizer.batch_decode(said, skip_special_tokens=True)]
 
     def _load(self) -> _Loaded:
         if self not in _loaded:

@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from vaa.data.annotated import Annotated, read_index, read_spans
+from vaa.types import Failure, Span, Truth, VaaError
+
+INDEX = "Abuse028_x264 0 99 0\nNormal video (1) 0 49 7\n"
+SPANS = "Abuse028_x264.mp4  Abuse  10  20  30  40  \nNormal video (1).mp4  Normal  -1  -1  -1  -1\n"
+
+
+def make(root: Path, index: str = INDEX, spans: str = SPANS) -> Annotated:
+    (root / "annotations").mkdir(exist_ok=True)
+    (root / "annotations" / "test.txt").write_text(index, encoding="utf-8")
+    (root / "annotations" / "Temporal_Anomaly.txt").write_text(spans, encoding="utf-8")
+    return Annotated("ucf", str(root), "annotations/test.txt", "annotations/[Tt]emporal*.txt", "videos", 30.0)
+
+
+def test_videos_come_in_the_indexs_order_with_their_truth(tmp_path: Path) -> None:
+    found = make(tmp_path).load()
+    assert [(v.id, v.n_frames, v.fps) for v in found.videos] == [
+        ("Abuse028_x264", 100, 30.0),
+        ("Normal video (1)", 50, 30.0),
+    ]
+    assert found.truths["Abuse028_x264"] == Truth((Span(10, 20, "Abuse"), Span(30, 40, "Abuse")), "Abuse")
+    assert found.truths["Normal video (1)"] == Truth((), "Normal")
+    assert (found.name, found.failures) == ("ucf", [])
+
+
+def test_files_are_found_in_any_folder_and_with_any_suffix_but_need_not_exist(tmp_path: Path) -> None:
+    (tmp_path / "videos" / "Abuse").mkdir(parents=True)
+    (tmp_path / "videos" / "Abuse" / "Abuse028_x264.AVI").touch()
+    (tmp_path / "videos" / "Normal video (1).txt").touch()
+    first, second = make(tmp_path).load().videos
+    assert first.path == tmp_path / "videos" / "Abuse" / "Abuse028_x264.AVI"
+    assert second.path == tmp_path / "videos" / "Normal video (1).mp4"
+
+
+def test_a_video_without_a_line_of_spans_is_a_failure_by_name(tmp_path: Path) -> None:
+    found = make(tmp_path, INDEX + "Unknown 0 9 1\n").load()
+    assert found.failures == [Failure("Unknown", "data", "Temporal_Anomaly.txt has no line for it")]
+    assert "Unknown" not in [video.id for video in found.videos]
+
+
+def test_annotations_past_the_end_are_said_with_their_number(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, "vaa"):
+        found = make(tmp_path, spans=SPANS.replace("40", "140")).load()
+    assert [r.getMessage() for r in caplog.records] == [
+        "1 annotations run past the video's end and are cut: Abuse028_x264"
+    ]
+    assert found.truths["Abuse028_x264"].spans[1].end == 140  # as annotated: the protocol cuts
+
+
+def test_names_with_brackets_dots_and_hashes_are_kept(tmp_path: Path) -> None:
+    name = "Deadpool.2.2018__#00-02-29_00-04-06_label_B2-0-0"
+    root = make(tmp_path, f"{name} 0 9 1 2 3\n".replace(" 1 2 3", " B2"), f"{name} B2 1 2\n")
+    assert [video.id for video in root.load().videos] == [name]
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("Abuse 0", "expected 'name first last classes'"),
+        ("Abuse zero 10 1", "expected 'name first last classes'"),
+        ("Abuse 5 10 1", "should start at 0"),
+        ("Abuse 0 -1 1", "should start at 0"),
+        ("good 0 5 1", "comes a second time"),
+    ],
+)
+def test_a_wrong_line_of_the_index_is_named_by_number(tmp_path: Path, line: str, says: str) -> None:
+    (tmp_path / "test.txt").write_text(f"good 0 9 1\n\n{line}\n")
+    with pytest.raises(VaaError, match=says) as error:
+        read_index(tmp_path / "test.txt")
+    assert "test.txt:3:" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("Abuse", "expected 'name class start end"),
+        ("Abuse 1 2", "expected 'name class start end"),
+        ("Abuse Abuse 1", "expected 'name class start end"),
+        ("Abuse Abuse", "expected 'name class start end"),
+        ("Abuse Abuse 20 10", "negative or reversed"),
+        ("Abuse Abuse -1 10", "negative or reversed"),
+        ("good Abuse 1 2", "comes a second time"),
+    ],
+)
+def test_a_wrong_line_of_the_spans_is_named_by_number(tmp_path: Path, line: str, says: str) -> None:
+    (tmp_path / "spans.txt").write_text(f"good Abuse 1 2\n{line}\n")
+    with pytest.raises(VaaError, match=says) as error:
+        read_spans(tmp_path / "spans.txt")
+    assert "spans.txt:2:" in str(error.value)
+
+
+def test_a_byte_order_mark_is_no_part_of_a_name(tmp_path: Path) -> None:
+    (tmp_path / "test.txt").write_text("\ufeffAbuse 0 9 1\n", encoding="utf-8")
+    assert read_index(tmp_path / "test.txt") == {"Abuse": 10}
+
+
+def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
+    (tmp_path / "test.txt").write_bytes(b"\xff\xfe\x00\xd8")
+    with pytest.raises(VaaError, match=r"test\.txt"):
+        read_index(tmp_path / "test.txt")
+
+
+def test_missing_and_ambiguous_files_are_said(tmp_path: Path) -> None:
+    data = make(tmp_path)
+    (tmp_path / "annotations" / "temporal_other.txt").touch()
+    with pytest.raises(VaaError, match=r"data\.spans=.*2 files"):
+        data.load()
+    (tmp_path / "annotations" / "test.txt").unlink()
+    with pytest.raises(VaaError, match=r"data\.index=annotations/test\.txt: no file"):
+        data.load()
+    with pytest.raises(VaaError, match=r"data\.root=.*nowhere: no such folder"):
+        Annotated("ucf", str(tmp_path / "nowhere"), "a", "b", "videos", 30.0).load()
+
+
+@pytest.mark.parametrize(
+    ("name", "videos", "frames", "anomalous", "past"),
+    [("ucf_crime", 290, 1_111_808, 140, 5), ("xd_violence", 800, 2_335_801, 500, None)],
+)
+def test_the_real_annotations(
+    shared: Path,
+    caplog: pytest.LogCaptureFixture,
+    name: str,
+    videos: int,
+    frames: int,
+    anomalous: int,
+    past: int | None,
+) -> None:
+    root = str(shared / "recorded" / "urf" / name)
+    with caplog.at_level(logging.WARNING, "vaa"):
+        found = Annotated(name, root, "annotations/test.txt", "annotations/[Tt]emporal*.txt", "videos", 30.0).load()
+    assert (len(found.videos), sum(video.n_frames for video in found.videos), found.failures) == (videos, frames, [])
+    assert sum(bool(found.truths[video.id].spans) for video in found.videos) == anomalous
+    if past:
+        assert caplog.records[0].getMessage().startswith(f"{past} annotations run past")
