@@ -20,7 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 from vaa import overrides
 from vaa.memo import Memo
 from vaa.pipeline import analyse
-from vaa.report import files, numbers, plots, screen
+from vaa.report import files, notices, numbers, plots, screen
 from vaa.types import VaaError
 
 log = logging.getLogger("vaa")
@@ -56,15 +56,16 @@ def job(cfg: DictConfig, hydra_cfg: Any) -> None:
     config = {**OmegaConf.to_container(cfg, resolve=True), **dict(hydra_cfg.runtime.choices)}
     with tracking.run(config, folder) as tracked:
         stages = {name: stage for name, stage in parts["stages"].items() if stage is not None}
+        warnings = notices.notices(stages.values(), catalogue.name)
         outcome = analyse(catalogue.videos[: cfg.limit], stages, parts["engine"], Memo(cfg.memo))
         for failure in catalogue.failures:
             outcome.fail(failure.video, failure.stage, failure.reason)
-        metrics = numbers.numbers(outcome, catalogue, parts["protocol"])
-        files.write(folder, outcome, metrics)
+        metrics = numbers.numbers(outcome, catalogue, parts["protocol"], warnings)
+        files.write(folder, outcome, metrics, warnings)
         if cfg.plots:
-            plots.overview(folder / "overview.png", outcome, catalogue, parts["protocol"])
-        tracked.summary.update({**metrics, **numbers.seconds(outcome)})
-        screen.show(outcome, metrics, folder)
+            plots.overview(folder / "overview.png", outcome, catalogue, parts["protocol"], warnings)
+        tracked.summary.update({**metrics, **numbers.seconds(outcome), "notices": warnings})
+        screen.show(metrics, folder, warnings)
         numbers.check(metrics, cfg.max_unread)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,10 @@ from vaa.pipeline import Outcome
 from vaa.types import Report, ScoreTrack
 
 
-def write(folder: Path, outcome: Outcome, metrics: Mapping[str, float]) -> None:
-    """Write `metrics.json`, `failures.json`, `scores/VIDEO.json` and `reports/VIDEO.json` into a run's folder."""
+def write(folder: Path, outcome: Outcome, metrics: Mapping[str, float], notices: Sequence[str]) -> None:
+    """Write metrics, notices and failures, and for each video its scores and its report, into a run's folder."""
     _dump(folder / "metrics.json", metrics, indent=2)
+    _dump(folder / "notices.json", list(notices), indent=2)
     _dump(folder / "failures.json", [asdict(failure) for failure in outcome.failures], indent=2)
     for video, report in outcome.reports.items():
         name = file_name(video)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,8 @@ from vaa.types import Catalogue, Floats
 _SHOWN = 8
 
 
-def overview(file: Path, outcome: Outcome, catalogue: Catalogue, protocol: Protocol) -> None:
-    """Write the picture; anomalous frames are shaded, and without labels there are only tracks."""
+def overview(file: Path, outcome: Outcome, catalogue: Catalogue, protocol: Protocol, notices: Sequence[str]) -> None:
+    """Write the picture, headed by the notices; anomalous frames are shaded, without labels there are only tracks."""
     from matplotlib.figure import Figure
 
     spans = protocol.spans(catalogue)
@@ -29,9 +30,11 @@ def overview(file: Path, outcome: Outcome, catalogue: Catalogue, protocol: Proto
         return
     shown = sorted(scores, key=lambda video: -float(scores[video].max()))[:_SHOWN]
     figure = Figure(figsize=(12, 2.6 + 0.9 * len(shown)), layout="constrained")
-    top, bottom = figure.subfigures(2, 1, height_ratios=[2.6, 0.9 * len(shown)])
-    _curves(top, [labels[video] for video in labels], [scores[video] for video in labels])
-    for axes, video in zip(np.atleast_1d(bottom.subplots(len(shown), 1)), shown, strict=True):
+    if notices:
+        figure.suptitle("\n".join(textwrap.fill(notice, 130) for notice in notices), color="tab:red", fontsize=9)
+    parts: Any = figure.subfigures(2, 1, height_ratios=[2.6, 0.9 * len(shown)])
+    _curves(parts[0], [labels[video] for video in labels], [scores[video] for video in labels])
+    for axes, video in zip(np.atleast_1d(parts[1].subplots(len(shown), 1)), shown, strict=True):
         _track(axes, video, scores[video], labels)
     figure.savefig(file, dpi=80)
 

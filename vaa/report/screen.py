@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-
-from vaa.pipeline import Outcome
 
 log = logging.getLogger("vaa")
 _FIRST = ("roc_auc", "pr_auc", "average_precision", "within_video_auc", "f1_best")
 
 
-def show(outcome: Outcome, metrics: Mapping[str, float], folder: Path) -> None:
-    """Log the metrics, the cost and the folder."""
+def show(metrics: Mapping[str, float], folder: Path, notices: Sequence[str]) -> None:
+    """Log the metrics, the cost, the folder and what must be known of the numbers."""
     for name in _FIRST:
         if name in metrics:
             log.info("%-18s %.6f", name, metrics[name])
@@ -23,6 +21,10 @@ def show(outcome: Outcome, metrics: Mapping[str, float], folder: Path) -> None:
         *(int(metrics[k]) for k in ("questions_asked", "questions_remembered", "unread")),
     )
     log.info("results in %s", folder)
+    for notice in notices:
+        log.warning("%s", "*" * 100)
+        log.warning("%s", notice)
+        log.warning("%s", "*" * 100)
 
 
 def plainly(error: Exception) -> str:
