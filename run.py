@@ -60,7 +60,7 @@ def job(cfg: DictConfig, hydra_cfg: Any) -> None:
         outcome = analyse(catalogue.videos[: cfg.limit], stages, parts["engine"], Memo(cfg.memo))
         for failure in catalogue.failures:
             outcome.fail(failure.video, failure.stage, failure.reason)
-        metrics = numbers.numbers(outcome, catalogue, parts["protocol"], warnings)
+        metrics = numbers.numbers(outcome, catalogue, parts["protocol"])
         files.write(folder, outcome, metrics, warnings)
         if cfg.plots:
             plots.overview(folder / "overview.png", outcome, catalogue, parts["protocol"], warnings)
