@@ -53,15 +53,17 @@ def job(cfg: DictConfig, hydra_cfg: Any) -> None:
     if hydra_cfg.mode is RunMode.MULTIRUN:
         group = tracking.group or Path(hydra_cfg.sweep.dir).name
         tracking = dataclasses.replace(tracking, group=group, name=tracking.name or hydra_cfg.job.override_dirname)
-    config = {**OmegaConf.to_container(cfg, resolve=True), **dict(hydra_cfg.runtime.choices)}
+    choices = {group: name for group, name in hydra_cfg.runtime.choices.items() if not group.startswith("hydra/")}
+    config = {**OmegaConf.to_container(cfg, resolve=True), "choices": choices}
     with tracking.run(config, folder) as tracked:
         stages = {name: stage for name, stage in parts["stages"].items() if stage is not None}
         warnings = notices.notices(stages.values(), catalogue.name)
         outcome = analyse(catalogue.videos[: cfg.limit], stages, parts["engine"], Memo(cfg.memo))
         for failure in catalogue.failures:
             outcome.fail(failure.video, failure.stage, failure.reason)
+        files.write(folder, outcome, warnings)
         metrics = numbers.numbers(outcome, catalogue, parts["protocol"])
-        files.write(folder, outcome, metrics, warnings)
+        files.write_metrics(folder, metrics)
         if cfg.plots:
             plots.overview(folder / "overview.png", outcome, catalogue, parts["protocol"], warnings)
         tracked.summary.update({**metrics, **numbers.seconds(outcome), "notices": warnings})

@@ -16,9 +16,8 @@ from vaa.pipeline import Outcome
 from vaa.types import Report, ScoreTrack
 
 
-def write(folder: Path, outcome: Outcome, metrics: Mapping[str, float], notices: Sequence[str]) -> None:
-    """Write metrics, notices and failures, and for each video its scores and its report, into a run's folder."""
-    _dump(folder / "metrics.json", metrics, indent=2)
+def write(folder: Path, outcome: Outcome, notices: Sequence[str]) -> None:
+    """Write notices and failures, and for each video its scores and its report, into a run's folder."""
     _dump(folder / "notices.json", list(notices), indent=2)
     _dump(folder / "failures.json", [asdict(failure) for failure in outcome.failures], indent=2)
     for video, report in outcome.reports.items():
@@ -26,6 +25,11 @@ def write(folder: Path, outcome: Outcome, metrics: Mapping[str, float], notices:
         if report.track is not None:
             _dump(folder / "scores" / name, scores(report.track, report.video.n_frames))
         _dump(folder / "reports" / name, _story(report, outcome.history[video]))
+
+
+def write_metrics(folder: Path, metrics: Mapping[str, float]) -> None:
+    """Write `metrics.json`: flat, numbers only, null where a number is not defined."""
+    _dump(folder / "metrics.json", metrics, indent=2)
 
 
 def file_name(video: str) -> str:
