@@ -16,7 +16,7 @@ def notices(stages: Iterable[Stage], data: str) -> list[str]:
     if not tiny or data == "synthetic":
         return []
     return [
-        f"The built-in tiny model ({', '.join(tiny)}) was used on '{data}'. It has seen nothing but the "
-        "synthetic world of this project: what it says of other videos means nothing. Choose a real one, such as vlm=internvl "
+        f"The built-in tiny model ({', '.join(tiny)}) was used on '{data}'. It has seen nothing but this project's "
+        "synthetic world: what it says of other videos means nothing. Choose a real one, such as vlm=internvl "
         "encoder=clip_vit_b16."
     ]
