@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vaa import video
-from vaa.models import checkpoint
+from vaa.models import checkpoint, internvl2
 from vaa.prompt import IMAGE
 from vaa.types import Pixels, Question, Unanswered, VaaError, VideoError
 
@@ -89,6 +89,10 @@ class TransformersVLM:
             from transformers import AutoImageProcessor, AutoModelForImageTextToText, AutoTokenizer
 
             options = checkpoint.placement(self.device_map, self.dtype, self.quantization)
+            if internvl2.is_original(self.checkpoint, self.revision):
+                held = internvl2.load(self.checkpoint, self.revision, self.attention, **options)
+                _loaded[self] = _Loaded(*held, tokens_per_image(held[0].config))
+                return _loaded[self]
             tokenizer = checkpoint.load(AutoTokenizer, self.checkpoint, self.revision)
             processor = checkpoint.load(AutoImageProcessor, self.checkpoint, self.revision)
             model = checkpoint.load(
