@@ -76,6 +76,7 @@ def test_no_path_remembers_for_this_memo_only() -> None:
         {"text": "what? "},
         {"system": ""},
         {"max_new_tokens": 17},
+        {"choices": ("YES", "NO")},
         {"text": "be brief", "system": "what?"},
     ],
     ids=str,

@@ -103,7 +103,9 @@ def test_the_score_of_boxes_is_the_surest_ones() -> None:
 
 
 @given(st.text(max_size=60) | st.from_regex(r"\[[{\"'0-9.,: a-z\[\]}]{0,40}\]", fullmatch=True))
-@pytest.mark.parametrize("reader", [parse.Verdict(), parse.Rating(), parse.YesNo(), parse.Tags(), parse.Caption(), parse.Boxes()])
+@pytest.mark.parametrize(
+    "reader", [parse.Verdict(), parse.Rating(), parse.YesNo(), parse.Tags(), parse.Caption(), parse.Boxes()]
+)
 def test_no_text_breaks_a_reader(reader: parse.Rating, text: str) -> None:
     score = reader(text).score
     assert math.isnan(score) or 0 <= score <= 1

@@ -47,11 +47,12 @@ class Tell:
     own: bool = True
     error: Exception | None = None
     fails_in: str = "absorb"
+    purpose: str = "tell"
 
     def questions(self, report: Report) -> tuple[Question, ...]:
         self._fail(report, "questions")
         texts = (*self.words, report.video.id) if self.own else self.words
-        return tuple(Question("tell", report.video, k, (), text) for k, text in enumerate(texts))
+        return tuple(Question(self.purpose, report.video, k, (), text) for k, text in enumerate(texts))
 
     def absorb(self, report: Report, answers: Sequence[str | np.ndarray]) -> Report:
         self._fail(report, "absorb")
@@ -214,12 +215,12 @@ def test_every_stage_runs_over_all_videos_before_the_next_and_leaves_its_report(
     assert outcome.history["a"]["two"] is outcome.reports["a"]
 
 
-@pytest.mark.parametrize("vectors", [True, False])
-def test_steps_tell_embeddings_from_answers(vectors: bool) -> None:
+@pytest.mark.parametrize("purpose", ["embedding", "rating"])
+def test_steps_tell_embeddings_from_answers(purpose: str) -> None:
     memo = Memo(None)
     for asked in (1, 0):  # also when all of them are remembered
-        (step,) = run({"tell": Tell(Echo(vectors=vectors))}, "a", memo=memo).steps
-        assert (step.embedding, step.asked, step.remembered) == (vectors, asked, 1 - asked)
+        (step,) = run({"tell": Tell(Echo(vectors=True), purpose=purpose)}, "a", memo=memo).steps
+        assert (step.embedding, step.asked, step.remembered) == (purpose == "embedding", asked, 1 - asked)
 
 
 def test_nothing_to_ask_and_no_videos_are_no_error() -> None:

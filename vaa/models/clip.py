@@ -44,7 +44,7 @@ class Clip:
         return f"{name} {self.dtype} mean {list(self.mean)} std {list(self.std)}"
 
     def __hash__(self) -> int:
-        return hash(self.identity)
+        return hash((self.checkpoint, self.revision, self.dtype, self.device_map, *self.mean, *self.std))
 
     def answer(self, questions: Sequence[Question]) -> Iterator[Floats | Unanswered]:
         """Vectors of shape (d,) in order; a text that is empty has the zero vector (CoReVAD)."""

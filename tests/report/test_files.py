@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vaa.pipeline import Outcome
+from vaa.report import files
+from vaa.stages.scored import ReadScores
+from vaa.types import Failure, Report, Response, ScoreTrack, Segment, Video
+
+
+def track(values: list[float], stride: int = 1) -> ScoreTrack:
+    return ScoreTrack(np.array(values, dtype=np.float64), np.arange(len(values)) * stride)
+
+
+def made(video: str = "v") -> Outcome:
+    empty = Report(Video(video, Path("videos/v.mp4"), 6, 30.0))
+    asked = replace(
+        empty,
+        segments=(Segment(0, 3, (0, 2), 0), Segment(3, 6, (3, 5), 3)),
+        responses=(Response("Normal scenes. Größe", 0.0, "Größe"), Response("?", math.nan, "?")),
+        unread=1,
+    )
+    scored = replace(asked, track=track([0.0, 0.25], 3))
+    history = {"ask": asked, "keep": asked, "score": scored}
+    return Outcome({video: scored}, {video: history, "bad": {}}, [Failure("bad", "ask", "damaged")])
+
+
+def read(file: Path) -> object:
+    def refuse(name: str) -> None:
+        raise ValueError(f"{name} is no JSON")
+
+    return json.loads(file.read_text(encoding="utf-8"), parse_constant=refuse)
+
+
+def test_a_runs_folder_is_whole_and_is_json(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    files.write(run, made(), ["mind the gap"])
+    files.write_metrics(run, {"roc_auc": math.nan, "videos": 1})
+    assert read(run / "metrics.json") == {"roc_auc": None, "videos": 1}
+    assert read(run / "notices.json") == ["mind the gap"]
+    assert read(run / "failures.json") == [{"video": "bad", "stage": "ask", "reason": "damaged"}]
+    assert read(run / "scores" / "v.json") == {"0": 0.0, "3": 0.25}
+    assert sorted(p.name for p in run.rglob("*.json")) == [
+        "failures.json",
+        "metrics.json",
+        "notices.json",
+        "v.json",
+        "v.json",
+    ]
+
+
+def test_a_report_tells_stage_by_stage_what_changed(tmp_path: Path) -> None:
+    files.write(tmp_path, made(), [])
+    story = read(tmp_path / "reports" / "v.json")
+    assert story == {
+        "video": {"id": "v", "path": "videos/v.mp4", "n_frames": 6, "fps": 30.0},
+        "stages": {
+            "ask": {
+                "segments": [
+                    {"start": 0, "stop": 3, "frames": [0, 2], "at": 0},
+                    {"start": 3, "stop": 6, "frames": [3, 5], "at": 3},
+                ],
+                "responses": [
+                    {"text": "Normal scenes. Größe", "score": 0.0, "description": "Größe"},
+                    {"text": "?", "score": None, "description": "?"},
+                ],
+                "unread": 1,
+            },
+            "keep": {},
+            "score": {"track": {"starts": [0, 3], "values": [0.0, 0.25]}},
+        },
+    }
+    assert "Größe" in (tmp_path / "reports" / "v.json").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("given", "n_frames", "expected"),
+    [
+        (track([0.1, 0.2, 0.3], 16), 48, {"0": 0.1, "16": 0.2, "32": 0.3}),
+        (track([0.1, 0.1, 0.3], 16), 40, {"0": 0.1, "32": 0.3}),
+        (track([0.5] * 7), 7, {"0": 0.5}),
+        (track([0.1] * 4 + [0.2] * 2 + [0.3]), 7, {"0": 0.1, "2": 0.1, "4": 0.2, "6": 0.3}),
+        (track([0.1, 0.2, 0.4]), 3, {"0": 0.1, "1": 0.2, "2": 0.4}),
+        (track([]), 3, {}),
+    ],
+)
+def test_scores_are_at_the_coarsest_regular_stride(
+    given: ScoreTrack, n_frames: int, expected: dict[str, float]
+) -> None:
+    assert files.scores(given, n_frames) == expected
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("stride", [1, 16, 30])
+def test_our_own_scores_are_read_back_to_the_same_frames(tmp_path: Path, seed: int, stride: int) -> None:
+    rng = np.random.default_rng(seed)
+    report = Report(
+        Video("a/b #1", Path("v.mp4"), 30 * seed + 101, 30.0), track=track(list(rng.random(400).round(1)), stride)
+    )
+    files.write(tmp_path, Outcome({report.video.id: report}, {report.video.id: {}}), [])
+    (file,) = (tmp_path / "scores").iterdir()
+    file.rename(tmp_path / "v.json")
+    back = ReadScores(str(tmp_path))(replace(report, video=replace(report.video, id="v"))).track
+    assert back is not None
+    assert report.track is not None
+    n = report.video.n_frames
+    np.testing.assert_array_equal(back.per_frame(n).values, report.track.per_frame(n).values)
+
+
+@pytest.mark.parametrize(
+    ("video", "name"),
+    [
+        ("Abuse028_x264", "Abuse028_x264.json"),
+        ("v=JvRAr-q4nVw__#00-23-40_label_A", "v=JvRAr-q4nVw__#00-23-40_label_A.json"),
+        ("my folder/clip (1)", "my folder%2Fclip (1).json"),
+        ("100%", "100%25.json"),
+        ("../up", "..%2Fup.json"),
+    ],
+)
+def test_a_videos_file_lies_in_its_folder_whatever_its_id(tmp_path: Path, video: str, name: str) -> None:
+    files.write(tmp_path, made(video), [])
+    assert [p.name for p in (tmp_path / "scores").iterdir()] == [name]
+    assert [p.name for p in (tmp_path / "reports").iterdir()] == [name]
+
+
+def test_a_video_without_a_track_has_a_report_and_no_scores(tmp_path: Path) -> None:
+    outcome = made()
+    outcome.reports["v"] = replace(outcome.reports["v"], track=None)
+    files.write(tmp_path, outcome, [])
+    assert not (tmp_path / "scores").exists()
+    assert (tmp_path / "reports" / "v.json").is_file()

@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import json
+import re
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import wandb
+from wandb.proto import wandb_internal_pb2
+
+from vaa.report import tracking
+from vaa.report.tracking import Tracking
+from vaa.types import VaaError
+
+CONFIG = {"method": "corevad", "window": {"length": 30}, "max_unread": 0.1}
+BLOCK = 32768
+
+
+def tracked(**fields: Any) -> Tracking:
+    known = {"mode": "offline", "project": "vaa-tests", "entity": None, "group": "g", "name": "n", "tags": ["t"]}
+    return Tracking(**{**known, **fields})
+
+
+def records(file: Path) -> Iterator[Any]:
+    """The records of a .wandb file: a LevelDB log (blocks of 32 KiB, parts of type full, first, middle, last)."""
+    data, at, whole = file.read_bytes(), 7, b""
+    while at < len(data):
+        if BLOCK - at % BLOCK < 7:
+            at += BLOCK - at % BLOCK
+            continue
+        length, kind = struct.unpack_from("<HB", data, at + 4)
+        whole += data[at + 7 : at + 7 + length]
+        at += 7 + length
+        if kind in (1, 4):
+            record = wandb_internal_pb2.Record()
+            record.ParseFromString(whole)
+            whole = b""
+            yield record
+
+
+def read_back(folder: Path) -> list[dict[str, Any]]:
+    """What W&B left on disk of each run: the run itself, config, summary and exit code."""
+    wandb.teardown()
+    runs = []
+    for file in sorted(folder.glob("wandb/offline-run-*/run-*.wandb"), key=lambda f: f.stat().st_mtime_ns):
+        found: dict[str, Any] = {"run": None, "config": {}, "summary": {}, "exit": None}
+        for record in records(file):
+            kind = record.WhichOneof("record_type")
+            found["run"] = record.run if kind == "run" else found["run"]
+            found["exit"] = record.exit.exit_code if kind == "exit" else found["exit"]
+            for name, updates in (
+                ("config", [*record.config.update, *record.run.config.update]),
+                ("summary", record.summary.update),
+            ):
+                for update in updates:
+                    found[name][update.key or ".".join(update.nested_key)] = json.loads(update.value_json)
+        runs.append(found)
+    return runs
+
+
+def test_an_offline_run_lies_whole_in_the_jobs_folder(tmp_path: Path) -> None:
+    with tracked().run(CONFIG, tmp_path) as run:
+        run.summary.update({"roc_auc": 0.825148, "seconds/ask": 1.5, "unread": 2})
+    (found,) = read_back(tmp_path)
+    assert (found["run"].project, found["run"].run_group, found["run"].display_name) == ("vaa-tests", "g", "n")
+    assert list(found["run"].tags) == ["t"]
+    assert {key: found["config"][key] for key in CONFIG} == CONFIG
+    assert found["config"]["git_commit"] == tracking.commit()
+    assert {k: v for k, v in found["summary"].items() if not k.startswith("_")} == {
+        "roc_auc": 0.825148,
+        "seconds/ask": 1.5,
+        "unread": 2,
+    }
+    assert found["exit"] == 0
+
+
+@pytest.mark.parametrize("error", [VaaError("no such folder"), KeyboardInterrupt("stopped")], ids=["error", "ctrl-c"])
+def test_what_was_found_before_a_failure_is_kept_and_the_run_is_failed(tmp_path: Path, error: BaseException) -> None:
+    def body() -> None:
+        with tracked().run(CONFIG, tmp_path) as run:
+            run.summary["roc_auc"] = 0.5
+            raise error
+
+    with pytest.raises(type(error)):
+        body()
+    (found,) = read_back(tmp_path)
+    assert found["exit"] == 1
+    assert (found["summary"]["roc_auc"], found["summary"]["error"]) == (0.5, str(error))
+    assert found["config"]["method"] == "corevad"
+
+
+def test_jobs_after_each_other_are_runs_of_their_own(tmp_path: Path) -> None:
+    for k in range(2):
+        with tracked(name=f"job {k}").run({"job": k}, tmp_path) as run:
+            run.summary["auc"] = k
+    found = read_back(tmp_path)
+    assert [(f["run"].display_name, f["config"]["job"], f["summary"]["auc"], f["exit"]) for f in found] == [
+        ("job 0", 0, 0, 0),
+        ("job 1", 1, 1, 0),
+    ]
+
+
+def test_disabled_leaves_nothing(tmp_path: Path) -> None:
+    with tracked(mode="disabled").run(CONFIG, tmp_path) as run:
+        run.summary["roc_auc"] = 0.5
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_auto_follows_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    with tracked(mode="auto").run(CONFIG, tmp_path):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("key", "netrc", "mode"),
+    [
+        (None, None, "offline"),
+        ("k" * 40, None, "online"),
+        (None, "machine api.wandb.ai login user password secret", "online"),
+        (None, "machine elsewhere login user password secret", "offline"),
+        (None, "no netrc at all", "offline"),
+    ],
+)
+def test_auto_is_online_only_where_somebody_is_logged_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str | None, netrc: str | None, mode: str
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("WANDB_BASE_URL", raising=False)
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    if key:
+        monkeypatch.setenv("WANDB_API_KEY", key)
+    if netrc:
+        (tmp_path / ".netrc").write_text(netrc)
+        (tmp_path / ".netrc").chmod(0o600)
+    assert tracking.default_mode() == mode
+
+
+def test_an_unknown_mode_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(VaaError, match=r"wandb\.mode=dryrun: choose one of auto, online, offline, disabled"):
+        tracked(mode="dryrun")
+
+
+def test_the_commit_is_that_of_the_tree_or_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = tracking.commit()
+    assert found is None or re.fullmatch(r"[0-9a-f]{40}\+?", found)
+    monkeypatch.setenv("PATH", "")
+    assert tracking.commit() is None

@@ -1,0 +1,147 @@
+"""Every yaml in conf/ is a test: composed as run.py composes it, instantiated, and held against the class it names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hydra import compose, initialize_config_dir
+from hydra.utils import get_class, instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from vaa.data import DataSet
+from vaa.engines import Engine
+from vaa.models import Model
+from vaa.prompt import Prompt
+from vaa.protocol import Protocol
+from vaa.stages import Asking, Shaping
+
+CONF = Path(__file__).parents[1] / "conf"
+FILES = {file.relative_to(CONF).as_posix(): file for file in sorted(CONF.rglob("*.yaml"))}
+KINDS = {
+    "vlm": Model,
+    "llm": Model,
+    "encoder": Model,
+    "data": DataSet,
+    "engine": Engine,
+    "protocol": Protocol,
+    "window": Shaping,
+    "smoothing": Shaping,
+    "position": Shaping,
+    "prompt": Prompt,
+}
+
+
+def read(name: str) -> dict[str, Any]:
+    found = yaml.safe_load(FILES[name].read_text(encoding="utf-8"))
+    return found if isinstance(found, dict) else {}
+
+
+def targets(config: Any, where: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Every part of a config that names a class, with its place."""
+    if isinstance(config, Mapping):
+        if "_target_" in config:
+            yield where, config
+        for key, value in config.items():
+            yield from targets(value, f"{where}.{key}".strip("."))
+
+
+def methods_with(group: str) -> list[str]:
+    """The methods that list the group among their defaults; CoReVAD first, since most have most in common with it."""
+    names = sorted((Path(name).stem for name in FILES if name.startswith("method/")), key=lambda n: (n != "corevad", n))
+    return [n for n in names if any(f"/{group}" in default for default in read(f"method/{n}.yaml").get("defaults", []))]
+
+
+def leaves(config: Any, where: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(config, Mapping):
+        for key, value in config.items():
+            yield from leaves(value, f"{where}.{key}".strip("."))
+    else:
+        yield where, config
+
+
+def complete(config: DictConfig, folder: Path) -> DictConfig:
+    """What a user must say (`???`) is said: a folder for a root, a file for labels; and all roots are there."""
+    (folder / "labels.json").write_text("[]")
+    for key, value in leaves(OmegaConf.to_container(config)):
+        if value == "???":
+            OmegaConf.update(config, key, str(folder / "labels.json" if key.endswith("labels") else folder))
+    for key, value in leaves(OmegaConf.to_container(config, resolve=True)):
+        if key.endswith(".root") and Path(value).is_relative_to(folder):
+            Path(value).mkdir(parents=True, exist_ok=True)
+    return config
+
+
+def composed(overrides: list[str]) -> DictConfig:
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose("config", overrides)
+
+
+def overrides_for(name: str) -> list[str] | None:
+    """The command line that takes this choice; None if no method has its group, or it is no choice of one object."""
+    group, _, choice = name.removesuffix(".yaml").rpartition("/")
+    if not group:
+        return []
+    if group in ("method", "data", "engine", "protocol", "experiment"):
+        return [f"{group}={choice}"]
+    users = methods_with(group)
+    return [f"method={users[0]}", f"{group}={choice}"] if users and "_target_" in read(name) else None
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_choice_composes_and_is_instantiated(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    group, overrides = name.split("/")[0], overrides_for(name)
+    if overrides is None:
+        part = instantiate(
+            complete(OmegaConf.create({"it": read(name), "reader": "decord"}), tmp_path), _convert_="all"
+        )
+        parts = list(part["it"].values()) if isinstance(part["it"], dict) else [part["it"]]
+    else:
+        whole = instantiate(complete(composed(overrides), tmp_path), _convert_="all")
+        assert whole["stages"]
+        for stage in whole["stages"].values():
+            assert stage is None or isinstance(stage, Shaping | Asking)
+        assert isinstance(whole["data"], DataSet)
+        assert isinstance(whole["engine"], Engine)
+        assert isinstance(whole["protocol"], Protocol)
+        parts = [whole[group]] if group in KINDS else []
+    for one in parts:
+        assert isinstance(one, KINDS[group])
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_yaml_keys_are_field_names_and_defaults_live_in_yaml_only(name: str) -> None:
+    for where, part in targets(read(name)):
+        target = get_class(part["_target_"])
+        assert is_dataclass(target), f"{where}: {target} is no dataclass"
+        known = [field for field in fields(target) if field.init]
+        assert part.keys() - {"_target_"} == {field.name for field in known}, where
+        with_default = [f.name for f in known if f.default is not MISSING or f.default_factory is not MISSING]
+        assert not with_default, f"{where}: {target.__name__} has defaults of its own for {with_default}"
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_choice_says_in_its_first_line_what_it_is(name: str) -> None:
+    lines = FILES[name].read_text(encoding="utf-8").splitlines()
+    first = next(line for line in lines if not line.startswith("# @package"))
+    assert first.startswith("# ")
+    assert len(first) > len("# Says it.")
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if name.startswith("prompt/")])
+def test_a_prompts_placeholders_can_be_filled(name: str) -> None:
+    prompts = [part for _, part in targets(read(name)) if part["_target_"] == "vaa.prompt.Prompt"]
+    assert prompts
+    for prompt in prompts:
+        assert "$frames" not in prompt["system"]
+        assert prompt["max_new_tokens"] > 0
+
+
+def test_every_group_is_of_a_known_kind() -> None:
+    groups = {name.split("/")[0] for name in FILES if "/" in name}
+    assert groups <= KINDS.keys() | {"method", "experiment", "hydra"}
