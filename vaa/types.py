@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,11 @@ class VaaError(Exception):
 
 class VideoError(VaaError):
     """The same for one video: it ends as a Failure, the others go on."""
+
+
+def file_name(video: str) -> str:
+    """A video's id as the name of one JSON file: separators of folders are escaped, everything usual is kept."""
+    return quote(video, safe=" #=&+,;@!$()[]{}'~^") + ".json"
 
 
 @dataclass(frozen=True)

@@ -80,20 +80,28 @@ def test_a_report_tells_stage_by_stage_what_changed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "n_frames", "expected"),
+    ("tracks", "expected"),
     [
-        (track([0.1, 0.2, 0.3], 16), 48, {"0": 0.1, "16": 0.2, "32": 0.3}),
-        (track([0.1, 0.1, 0.3], 16), 40, {"0": 0.1, "32": 0.3}),
-        (track([0.5] * 7), 7, {"0": 0.5}),
-        (track([0.1] * 4 + [0.2] * 2 + [0.3]), 7, {"0": 0.1, "2": 0.1, "4": 0.2, "6": 0.3}),
-        (track([0.1, 0.2, 0.4]), 3, {"0": 0.1, "1": 0.2, "2": 0.4}),
-        (track([]), 3, {}),
+        ([track([0.1, 0.2, 0.3], 16)], [["0", "16", "32"]]),
+        ([track([0.1, 0.1, 0.3], 16)], [["0", "32"]]),
+        ([track([0.5] * 7)], [["0"]]),
+        ([track([0.1] * 4 + [0.2] * 2 + [0.3])], [["0", "2", "4", "6"]]),
+        ([track([0.1, 0.2, 0.4])], [["0", "1", "2"]]),
+        ([track([])], [[]]),
+        ([track([0.1, 0.2], 30), track([0.5, 0.5, 0.7], 15)], [["0", "30"], ["0", "30"]]),
+        ([track([0.1, 0.2], 30), track([0.5, 0.7, 0.8], 15)], [["0", "15", "30", "45"], ["0", "15", "30"]]),
     ],
 )
-def test_scores_are_at_the_coarsest_regular_stride(
-    given: ScoreTrack, n_frames: int, expected: dict[str, float]
+def test_scores_of_a_run_share_the_coarsest_stride_that_loses_nothing(
+    tmp_path: Path, tracks: list[ScoreTrack], expected: list[list[str]]
 ) -> None:
-    assert files.scores(given, n_frames) == expected
+    reports = {}
+    for name, given in zip("ab", tracks, strict=False):
+        n = len(given.values) * int(given.starts[1] if len(given.starts) > 1 else 1)
+        reports[name] = Report(Video(name, Path("v.mp4"), n, 30.0), track=given)
+    files.write(tmp_path, Outcome(reports, {name: {} for name in reports}), [])
+    written = [list(json.loads(file.read_text())) for file in sorted((tmp_path / "scores").iterdir())]
+    assert written == expected
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -104,9 +112,7 @@ def test_our_own_scores_are_read_back_to_the_same_frames(tmp_path: Path, seed: i
         Video("a/b #1", Path("v.mp4"), 30 * seed + 101, 30.0), track=track(list(rng.random(400).round(1)), stride)
     )
     files.write(tmp_path, Outcome({report.video.id: report}, {report.video.id: {}}), [])
-    (file,) = (tmp_path / "scores").iterdir()
-    file.rename(tmp_path / "v.json")
-    back = ReadScores(str(tmp_path))(replace(report, video=replace(report.video, id="v"))).track
+    back = ReadScores(str(tmp_path / "scores"))(report).track
     assert back is not None
     assert report.track is not None
     n = report.video.n_frames

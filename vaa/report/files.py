@@ -8,23 +8,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import numpy as np
 
 from vaa.pipeline import Outcome
-from vaa.types import Report, ScoreTrack
+from vaa.types import Report, ScoreTrack, file_name
 
 
 def write(folder: Path, outcome: Outcome, notices: Sequence[str]) -> None:
     """Write notices and failures, and for each video its scores and its report, into a run's folder."""
     _dump(folder / "notices.json", list(notices), indent=2)
     _dump(folder / "failures.json", [asdict(failure) for failure in outcome.failures], indent=2)
+    tracks = {id_: r.track.per_frame(r.video.n_frames) for id_, r in outcome.reports.items() if r.track is not None}
+    every = stride(tracks)
+    for video, track in tracks.items():
+        _dump(folder / "scores" / file_name(video), scores(track, every))
     for video, report in outcome.reports.items():
-        name = file_name(video)
-        if report.track is not None:
-            _dump(folder / "scores" / name, scores(report.track, report.video.n_frames))
-        _dump(folder / "reports" / name, _story(report, outcome.history[video]))
+        _dump(folder / "reports" / file_name(video), _story(report, outcome.history[video]))
 
 
 def write_metrics(folder: Path, metrics: Mapping[str, float]) -> None:
@@ -32,20 +32,17 @@ def write_metrics(folder: Path, metrics: Mapping[str, float]) -> None:
     _dump(folder / "metrics.json", metrics, indent=2)
 
 
-def file_name(video: str) -> str:
-    """A video's id as the name of one file: separators of folders are escaped, everything usual is kept."""
-    return quote(video, safe=" #=&+,;@!$()[]{}'~^") + ".json"
+def stride(tracks: Mapping[str, ScoreTrack]) -> int:
+    """The coarsest regular stride, in frames, at which no (per-frame) track of the run loses anything."""
+    changes = [np.flatnonzero(np.diff(track.values)) + 1 for track in tracks.values()]
+    found = int(np.gcd.reduce(np.concatenate(changes))) if changes else 0
+    return found or max([1, *(len(track.values) for track in tracks.values())])
 
 
-def scores(track: ScoreTrack, n_frames: int) -> dict[str, float]:
-    """Frame -> score at the coarsest regular stride that loses nothing: what LAVAD's and URF's programs read."""
-    frames = track.per_frame(n_frames)
-    changes = np.flatnonzero(np.diff(frames.values)) + 1
-    stride = int(np.gcd.reduce(changes)) if len(changes) else max(1, len(frames.values))
-    return {
-        str(int(start)): float(value)
-        for start, value in zip(frames.starts[::stride], frames.values[::stride], strict=True)
-    }
+def scores(track: ScoreTrack, every: int) -> dict[str, float]:
+    """Frame -> score of a per-frame track, one in `every` frames: what LAVAD's and URF's programs read."""
+    starts, values = track.starts[::every], track.values[::every]
+    return {str(int(start)): float(value) for start, value in zip(starts, values, strict=True)}
 
 
 def _story(report: Report, history: Mapping[str, Report]) -> dict[str, Any]:
@@ -55,7 +52,7 @@ def _story(report: Report, history: Mapping[str, Report]) -> dict[str, Any]:
     for name, after in history.items():
         stages[name] = {
             field: _plain(getattr(after, field))
-            for field in ("segments", "responses", "track", "unread")
+            for field in ("segments", "responses", "track", "answers", "unread")
             if getattr(after, field) is not getattr(before, field)
         }
         before = after

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vaa.types import Report, ScoreTrack, VaaError, VideoError
+from vaa.types import Report, ScoreTrack, VaaError, VideoError, file_name
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,10 @@ class ReadScores:
         return replace(report, track=ScoreTrack(values, starts), answers=read, unread=missed)
 
     def _file(self, video: str) -> Path:
-        for name in (f"{video}.json", f"{video}.mp4.json"):
+        for name in (file_name(video), file_name(f"{video}.mp4")):
             if (file := Path(self.root) / name).is_file():
                 return file
-        raise VideoError(f"no scores: {Path(self.root) / video}.json does not exist.")
+        raise VideoError(f"no scores: {Path(self.root) / file_name(video)} does not exist.")
 
 
 def _read(
