@@ -1,0 +1,188 @@
+"""An original InternVL2 checkpoint's shards as the tensors of the native model, read when they are wanted."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+from vaa.models import internvl2_names as names
+from vaa.types import VaaError
+
+_INDEX, _SINGLE = "model.safetensors.index.json", "model.safetensors"
+_SHARD = 4 * 2**30  # bytes; what a conversion holds in memory at once
+_BUFFER = "rotary_emb.inv_freq"  # older Llama checkpoints hold what is computed today
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """A tensor of the native model: one of a shard, or the rows of a fused one; sliced, it is read."""
+
+    shard: Any
+    name: str
+    part: names.Part | None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """From the shard's header."""
+        rows, *rest = self.shard.get_slice(self.name).get_shape()
+        if self.part is None:
+            return (rows, *rest)
+        queries = self.part.heads[1] if self.part.heads else 1
+        share = queries if self.part.index == 0 else 1
+        return (rows * share // (queries + 2) if rows % (queries + 2) == 0 else rows, *rest)
+
+    def __getitem__(self, index: Any) -> Any:
+        tensor = self.shard.get_slice(self.name)
+        if self.part is None:
+            return tensor[index]
+        which, rows = self.part.index, self.shape[0]
+        if self.part.heads is None:
+            return tensor[which * rows : (which + 1) * rows][index]
+        groups, queries = self.part.heads
+        fused = tensor[:]
+        by_group = fused.view(groups, queries + 2, -1, *fused.shape[1:])
+        chosen = by_group[:, :queries] if which == 0 else by_group[:, queries + which - 1]
+        return chosen.reshape(rows, *fused.shape[1:])[index]
+
+
+def fill(folder: Path, config: names.Config, native: Any) -> dict[str, Source]:
+    """Every tensor of the native model by name; nothing is read yet but headers.
+
+    Raises:
+        VaaError: a shard cannot be read, or a tensor is unknown, missing, filled twice or of another shape.
+    """
+    filled: dict[str, Source] = {}
+    unknown, twice = [], []
+    for shard, name in _tensors(folder):
+        found = () if name.endswith(_BUFFER) else names.targets(name, config)
+        if not found and not name.endswith(_BUFFER):
+            unknown.append(name)
+        for target, part in found:
+            if target in filled:
+                twice.append(f"{target} (by {filled[target].name} and {name})")
+            filled[target] = Source(shard, name, part)
+    shapes = _shapes(native)
+    tied = {"lm_head.weight"} if native.tie_word_embeddings else set()
+    strange = [
+        f"{filled[name].name} ({list(filled[name].shape)} for {list(shape)})"
+        for name, shape in shapes.items()
+        if name in filled and filled[name].shape != shape
+    ]
+    _agree(
+        folder,
+        {
+            "unknown": unknown + [filled[name].name for name in filled.keys() - shapes.keys()],
+            "missing": sorted(shapes.keys() - filled.keys() - tied),
+            "filled twice": twice,
+            "of another shape": strange,
+        },
+    )
+    return filled
+
+
+def write(tensors: Mapping[str, Source], target: Path, parts: Iterable[Any]) -> None:
+    """Save the tensors, and beside them what has a `save_pretrained`, into a folder that appears when it is whole."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        _save(tensors, folder)
+        for part in parts:
+            part.save_pretrained(folder)
+        folder.chmod(0o755)
+        folder.rename(target)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def _save(tensors: Mapping[str, Source], folder: Path) -> None:
+    from safetensors.torch import save_file
+
+    shards, total = list(_portions(tensors)), 0
+    where: dict[str, str] = {}
+    for number, portion in enumerate(shards, start=1):
+        file = _SINGLE if len(shards) == 1 else f"model-{number:05d}-of-{len(shards):05d}.safetensors"
+        held = {name: tensors[name][...].contiguous() for name in portion}
+        save_file(held, folder / file, metadata={"format": "pt"})
+        where |= dict.fromkeys(portion, file)
+        total += sum(tensor.nbytes for tensor in held.values())
+        del held
+    if len(shards) > 1:
+        index = {"metadata": {"total_size": total}, "weight_map": where}
+        (folder / _INDEX).write_text(json.dumps(index, indent=2), encoding="utf-8")
+
+
+def _portions(tensors: Mapping[str, Source]) -> Iterator[list[str]]:
+    portion: list[str] = []
+    size = 0
+    for name, tensor in tensors.items():
+        need = prod(tensor.shape) * _width(tensor)
+        if portion and size + need > _SHARD:
+            yield portion
+            portion, size = [], 0
+        portion.append(name)
+        size += need
+    yield portion
+
+
+def _width(tensor: Source) -> int:
+    return {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}.get(tensor.shard.get_slice(tensor.name).get_dtype(), 1)
+
+
+def _tensors(folder: Path) -> Iterator[tuple[Any, str]]:
+    """Each shard, open, with the name of each tensor in it."""
+    from safetensors import SafetensorError, safe_open
+
+    index = _index(folder)
+    for file in sorted(set(index.values())) if index else [_SINGLE]:
+        said = {name for name in index if index[name] == file}
+        if not (folder / file).is_file():
+            holds = f", which holds {_few(sorted(said))}" if said else " (weights in another format are not read)"
+            raise VaaError(f"{folder}: {file} is missing{holds}.")
+        try:
+            shard: Any = safe_open(folder / file, framework="pt")
+        except (SafetensorError, OSError) as error:
+            raise VaaError(f"{folder / file}: not a whole safetensors file: {error}") from error
+        held = set(shard.keys())
+        if index and held != said:
+            raise VaaError(f"{folder}: {file} and {_INDEX} do not agree on {_few(sorted(held ^ said))}.")
+        yield from ((shard, name) for name in shard.keys())  # noqa: SIM118 - not a mapping
+
+
+def _index(folder: Path) -> dict[str, str]:
+    """Tensor -> shard, as the index says; empty if there is none."""
+    file = folder / _INDEX
+    if not file.is_file():
+        return {}
+    try:
+        return {
+            str(name): str(shard) for name, shard in json.loads(file.read_text(encoding="utf-8"))["weight_map"].items()
+        }
+    except (ValueError, KeyError, AttributeError) as error:
+        raise VaaError(f"{file}: not an index of shards: {error}") from error
+
+
+def _shapes(native: Any) -> dict[str, tuple[int, ...]]:
+    """Every tensor that the native model wants, with its shape; no memory is taken."""
+    import torch
+    from transformers import InternVLForConditionalGeneration
+
+    with torch.device("meta"):
+        model = InternVLForConditionalGeneration(native)
+    return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+
+
+def _agree(folder: Path, problems: Mapping[str, Sequence[str]]) -> None:
+    found = "; ".join(f"{len(names)} {kind}: {_few(names)}" for kind, names in problems.items() if names)
+    if found:
+        raise VaaError(f"{folder}: the tensors are not those of an InternVL2 with this config.json. {found}.")
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")

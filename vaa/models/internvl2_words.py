@@ -1,0 +1,132 @@
+"""What goes into an original InternVL2 checkpoint: its tokenizer, its chat template, its image processor."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from vaa.models import checkpoint
+from vaa.types import VaaError
+
+IMAGE_TOKENS = {"start_image_token": "<img>", "end_image_token": "</img>", "context_image_token": "<IMG_CONTEXT>"}
+_FILES = ("tokenizer.model", "tokenizer.json", "vocab.json")
+# The original `chat` puts this before every question; a question's own system text takes its place.
+_SYSTEM = "你是由上海人工智能实验室联合商汤科技开发的书生多模态大模型，英文名叫InternVL, 是一个有用无害的人工智能助手。"  # noqa: RUF001
+_IMAGENET = {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}
+
+
+def has_tokenizer(folder: Path) -> bool:
+    """Whether the folder holds a tokenizer of any kind."""
+    return any((folder / name).is_file() for name in _FILES)
+
+
+def tokenizer(folder: Path, config: Mapping[str, Any]) -> Any:
+    """The checkpoint's own vocabulary with the image tokens' names, the chat template of the original code.
+
+    Raises:
+        VaaError: the tokenizer cannot be read, has no image tokens, or the chat template's name is not known.
+    """
+    from transformers import AutoTokenizer, LlamaTokenizer
+
+    if not has_tokenizer(folder):
+        raise VaaError(f"{folder}: no tokenizer in it ({', '.join(_FILES)} are all missing).")
+    settings = _settings(folder)
+    if str(settings.get("tokenizer_class")).startswith("InternLM2"):
+        read, options = LlamaTokenizer, {"add_prefix_space": False}
+    else:
+        read, options = AutoTokenizer, {}
+    loaded = checkpoint.load(read, str(folder), None, extra_special_tokens=dict(IMAGE_TOKENS), **options)
+    if _moved(loaded, settings):
+        loaded = _placed(loaded, settings)
+        if moved := _moved(loaded, settings):
+            raise VaaError(f"{folder}: {', '.join(moved[:3])} cannot be given the id that tokenizer_config.json says.")
+    missing = [token for token in IMAGE_TOKENS.values() if not 0 <= _id(loaded, token) < _vocabulary(config)]
+    if missing:
+        raise VaaError(f"{folder}: the tokenizer has no {', '.join(missing)}, or not within the model's vocabulary.")
+    template, end = _template(str(config.get("template")))
+    begins = loaded.bos_token_id is not None and loaded("")["input_ids"][:1] == [loaded.bos_token_id]
+    loaded.chat_template = ("{{ bos_token }}" if begins else "") + template
+    loaded.pad_token = loaded.pad_token or end
+    return loaded
+
+
+def ending(loaded: Any, config: Mapping[str, Any]) -> int:
+    """The id of the token that ends an answer: what parts the turns, as in the original `chat`."""
+    return _id(loaded, _template(str(config.get("template")))[1])
+
+
+def processor(config: Mapping[str, Any]) -> Any:
+    """Images of any size to one square tile each: bicubic, aspect not kept, ImageNet's statistics."""
+    from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import GotOcr2ImageProcessorPil
+
+    side = int(config.get("force_image_size") or config["vision_config"]["image_size"])
+    return GotOcr2ImageProcessorPil(
+        size={"height": side, "width": side}, crop_to_patches=False, resample=3, **_IMAGENET
+    )
+
+
+def _template(name: str) -> tuple[str, str]:
+    """A Jinja template and the token that ends a turn; unlike in others' ChatML, no newline follows it."""
+    known = {
+        "internlm2-chat": ("<|im_start|>", "\\n", "<|im_end|>"),
+        "Hermes-2": ("<|im_start|>", "\\n", "<|im_end|>"),
+        "phi3-chat": ("<|", "|>\\n", "<|end|>"),
+    }
+    if name not in known:
+        raise VaaError(f"template={name} in config.json: known are {', '.join(known)}.")
+    before, after, end = known[name]
+
+    def turn(role: str, content: str) -> str:
+        return f"{{{{ '{before}' + {role} + '{after}' + {content} + '{end}' }}}}"
+
+    default, said = turn("'system'", f"'{_SYSTEM}'"), turn("message['role']", "message['content']")
+    return (
+        f"{{% if messages[0]['role'] != 'system' %}}{default}{{% endif %}}"
+        f"{{% for message in messages %}}{said}{{% endfor %}}"
+        f"{{% if add_generation_prompt %}}{{{{ '{before}assistant{after}' }}}}{{% endif %}}"
+    ), end
+
+
+def _moved(loaded: Any, settings: Mapping[str, Any]) -> list[str]:
+    """Special tokens that have another id than the checkpoint says."""
+    said = {str(token["content"]): int(key) for key, token in settings.get("added_tokens_decoder", {}).items()}
+    return [token for token, number in said.items() if _id(loaded, token) != number]
+
+
+def _placed(loaded: Any, settings: Mapping[str, Any]) -> Any:
+    """The same tokenizer, its special tokens in the places of the SentencePiece pieces whose ids they have."""
+    from tokenizers import Tokenizer
+    from transformers import PreTrainedTokenizerFast
+
+    known = json.loads(loaded.backend_tokenizer.to_str())
+    added = {int(key): dict(token) for key, token in settings["added_tokens_decoder"].items()}
+    pieces = {number: piece for piece, number in known["model"]["vocab"].items()}
+    new = {number: token["content"] for number, token in added.items() if number in pieces}
+    gone = {pieces[number] for number in new} - set(new.values())
+    known["model"]["vocab"] = {piece: number for number, piece in sorted((pieces | new).items())}
+    known["model"]["merges"] = [m for m in known["model"]["merges"] if not gone & {*m, "".join(m)}]
+    known["added_tokens"] = [{"id": number, **token} for number, token in sorted(added.items())]
+    names = {key: settings[key] for key in ("bos_token", "eos_token", "unk_token", "pad_token") if settings.get(key)}
+    return PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer.from_str(json.dumps(known)), extra_special_tokens=dict(IMAGE_TOKENS), **names
+    )
+
+
+def _settings(folder: Path) -> dict[str, Any]:
+    file = folder / "tokenizer_config.json"
+    try:
+        settings = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    except ValueError as error:
+        raise VaaError(f"{file}: not a JSON file: {error}") from error
+    return settings if isinstance(settings, dict) else {}
+
+
+def _id(loaded: Any, token: str) -> int:
+    found = loaded.get_vocab().get(token)
+    return -1 if found is None else int(found)
+
+
+def _vocabulary(config: Mapping[str, Any]) -> int:
+    return int(config["llm_config"]["vocab_size"])
