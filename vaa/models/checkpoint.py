@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import sys
 from pathlib import Path
 from typing import Any
 
 from vaa.types import VaaError
 
+log = logging.getLogger("vaa")
+
 _WHOLE = 16 * 2**20
+_ATTENTION = ("flash_attention_2", "sdpa", "eager")
 _HOUSE = Path(__file__).parents[2]
 
 
@@ -57,6 +61,19 @@ def load(auto: Any, checkpoint: str, revision: str | None, **options: Any) -> An
         ) from error
 
 
+def attentive(auto: Any, checkpoint: str, revision: str | None, attention: str, options: dict[str, Any]) -> Any:
+    """Load a model with this implementation of attention or, saying so, with the next slower one that is there."""
+    slower = _ATTENTION[_ATTENTION.index(attention) :] if attention in _ATTENTION else (attention,)
+    for wanted, instead in zip(slower, (*slower[1:], None), strict=True):
+        try:
+            return load(auto, checkpoint, revision, attn_implementation=wanted, **options)
+        except VaaError as error:
+            if instead is None or "attention" not in str(error.__cause__).lower():
+                raise
+            log.warning("attention=%s is not to be had here, %s is used instead: %s", wanted, instead, error.__cause__)
+    raise AssertionError("unreachable")
+
+
 def placement(device_map: str, dtype: str, quantization: str) -> dict[str, Any]:
     """Options of `from_pretrained` for where and how precisely the weights are held.
 
@@ -73,6 +90,7 @@ def placement(device_map: str, dtype: str, quantization: str) -> dict[str, Any]:
         return options
     from transformers import BitsAndBytesConfig
 
+    logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)  # it warns at every multiplication
     if quantization == "int8":
         options["quantization_config"] = BitsAndBytesConfig(load_in_8bit=True)
     elif quantization in ("nf4", "fp4"):

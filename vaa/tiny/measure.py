@@ -32,7 +32,9 @@ def main() -> None:
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     catalogue = Synthetic(given.root, given.split, given.videos, 60.0, 10.0, 128).load()
-    model = TransformersVLM(given.checkpoint, None, "float32", "none", "cpu", "sdpa", 16, "decord")
+    model = TransformersVLM(
+        given.checkpoint, None, "float32", "none", "cpu", "sdpa", None, False, 0.0, 1.0, 0, 16, "decord"
+    )
     for name, numbers in Exam(model, catalogue).numbers().items():
         log.info("%s %s", name, json.dumps(numbers))
 
@@ -111,7 +113,9 @@ class Exam:
         for kind in KINDS.values():
             for form in ("{} in the car park at night.", "{}.", "The camera shows that {}."):
                 caption = form.format(kind.clause)
-                for text in self._ask("rate", [(nowhere, Segment(0, 1, (), 0))], caption=caption[0].upper() + caption[1:]):
+                for text in self._ask(
+                    "rate", [(nowhere, Segment(0, 1, (), 0))], caption=caption[0].upper() + caption[1:]
+                ):
                     score = parse.Rating()(text).score
                     right["within 0.1"].append(abs(score - kind.severity) <= 0.1001)
                     right["right side of 0.5"].append((score > 0.5) == kind.anomalous)

@@ -1,0 +1,104 @@
+"""Answers in words: greedy, or drawn for each question by itself."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from vaa.models.local import Local
+from vaa.types import Pixels, Question, VaaError
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How the next token is taken: the likeliest where `temperature` is 0.
+
+    Else it is drawn from the likeliest that together have a probability of `top_p`, by a stream of random numbers that
+    `seed` and the question make: neither the batch nor the device changes what is said.
+    """
+
+    temperature: float
+    top_p: float
+    seed: int
+
+    def __post_init__(self) -> None:
+        if self.temperature < 0 or not 0 < self.top_p <= 1:
+            raise VaaError(f"temperature={self.temperature}, top_p={self.top_p}: at least 0, and above 0 up to 1.")
+
+    @property
+    def identity(self) -> str:
+        """What of it an answer hangs on."""
+        if self.temperature == 0:
+            return "greedy"
+        return f"temperature {self.temperature} top_p {self.top_p} seed {self.seed}"
+
+    def stream(self, question: Question) -> random.Random:
+        """The question's own random numbers."""
+        return random.Random(repr((self.seed, question.system, question.text, question.frames)))  # noqa: S311, no secret
+
+
+def generate(
+    held: Local, questions: Sequence[Question], frames: Sequence[Sequence[Pixels]], sampling: Sampling
+) -> list[str]:
+    """Ask in one left-padded batch; each answer is cut at its question's own limit."""
+    import torch
+
+    seen = held.see([frame for shown in frames for frame in shown])
+    tokens = iter(seen.tokens)
+    texts = [held.read(question, [next(tokens) for _ in question.frames]) for question in questions]
+    inputs = held.tokenizer(texts, add_special_tokens=False, padding=True, padding_side="left", return_tensors="pt").to(
+        held.model.device
+    )
+    inputs.pop("token_type_ids", None)
+    with torch.inference_mode():
+        ids = held.model.generate(
+            **inputs,
+            **seen.inputs,
+            **(held.typed(inputs["input_ids"]) if seen.inputs else {}),
+            do_sample=False,
+            max_new_tokens=max(question.max_new_tokens for question in questions),
+            logits_processor=_processors(sampling, questions),
+        )
+    new = ids[:, inputs["input_ids"].shape[1] :]
+    said = [row[: question.max_new_tokens] for question, row in zip(questions, new, strict=True)]
+    return [str(text) for text in held.tokenizer.batch_decode(said, skip_special_tokens=True)]
+
+
+def settle(model: Any, tokenizer: Any) -> None:
+    """Of a checkpoint's own generation settings keep those that hold for every answer, as its end and penalties."""
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    config = model.generation_config
+    config.pad_token_id = tokenizer.pad_token_id
+    config.do_sample, config.temperature, config.top_p, config.top_k = False, None, None, None
+    config.max_length = None
+
+
+def _processors(sampling: Sampling, questions: Sequence[Question]) -> list[Any]:
+    """Greedy decoding draws when all but the drawn token are forbidden before it looks."""
+    if sampling.temperature == 0:
+        return []
+    streams = [sampling.stream(question) for question in questions]
+
+    def draw(_ids: Any, scores: Any) -> Any:
+        import torch
+
+        chosen = drawn(scores, sampling, [stream.random() for stream in streams])
+        return torch.full_like(scores, -torch.inf).scatter(-1, chosen, 0.0)
+
+    return [draw]
+
+
+def drawn(scores: Any, sampling: Sampling, numbers: Sequence[float]) -> Any:
+    """Tokens (n, 1) for `scores` (n, tokens), given a number in [0, 1) each."""
+    import torch
+
+    likely, order = torch.softmax(scores.float() / sampling.temperature, dim=-1).sort(dim=-1, descending=True)
+    before = likely.cumsum(-1) - likely
+    likely = likely.where(before < sampling.top_p, 0.0)
+    reached = likely.cumsum(-1)
+    aim = reached[:, -1:] * torch.tensor(numbers, device=scores.device)[:, None]
+    place = torch.searchsorted(reached, aim, right=True).clamp(max=(likely > 0).sum(-1, keepdim=True) - 1)
+    return order.gather(-1, place)

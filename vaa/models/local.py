@@ -1,0 +1,106 @@
+"""A checkpoint in this process's memory, and what it reads and sees of a question."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from vaa.models.families import Family, Seen
+from vaa.prompt import IMAGE
+from vaa.types import Pixels, Question, VaaError
+
+
+@dataclass(frozen=True, eq=False)
+class Eye:
+    """How a loaded VLM is shown frames; `max_pixels` of a frame, with `timestamps` each frame's time goes before it."""
+
+    family: Family
+    config: Any
+    processor: Any
+    max_pixels: int | None
+    timestamps: bool
+
+    def __post_init__(self) -> None:
+        if self.timestamps and self.family.stamp is None:
+            raise VaaError(f"timestamps=true: {self.config.model_type} was not trained to read the time of a frame.")
+
+    def see(self, frames: Sequence[Pixels]) -> Seen:
+        """Frames as the model takes them."""
+        return self.family.see(self.config, self.processor, frames, self.max_pixels)
+
+    def marks(self, tokenizer: Any, question: Question, tokens: Sequence[int]) -> list[str]:
+        """The text in the place of each of the question's frames."""
+        marks = [self.family.mark(tokenizer, self.config, count) for count in tokens]
+        if not self.timestamps:
+            return marks
+        times = [frame / question.video.fps for frame in question.frames]
+        return [str(self.family.stamp).format(time) + mark for time, mark in zip(times, marks, strict=True)]
+
+
+@dataclass(eq=False)
+class Local:
+    """A model in memory; `room` is how many questions are asked at once, and how many about the same frames."""
+
+    model: Any
+    tokenizer: Any
+    eye: Eye | None
+    batch_size: int
+    room: dict[bool, int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.room = {False: self.batch_size, True: 1_000_000}
+
+    def see(self, frames: Sequence[Pixels]) -> Seen:
+        """Frames as the model takes them, beside it."""
+        if self.eye is None or not frames:
+            return Seen({}, ())
+        seen = self.eye.see(frames)
+        return Seen({name: self._placed(value) for name, value in seen.inputs.items()}, seen.tokens)
+
+    def read(self, question: Question, tokens: Sequence[int]) -> str:
+        """The whole text the model reads, given the number of visual tokens of each of the question's frames."""
+        if self.eye is None:
+            return write(self.tokenizer, question, [])
+        return write(
+            self.tokenizer, question, self.eye.marks(self.tokenizer, question, tokens), self.eye.family.between
+        )
+
+    def typed(self, ids: Any) -> dict[str, Any]:
+        """Which of the tokens are visual, for the families that have to be told."""
+        if self.eye is None or not self.eye.family.typed:
+            return {}
+        return {"mm_token_type_ids": (ids == self.eye.config.image_token_id).int()}
+
+    def _placed(self, value: Any) -> Any:
+        value = value.to(self.model.device)
+        return value.to(self.model.dtype) if value.is_floating_point() else value
+
+
+def write(tokenizer: Any, question: Question, marks: Sequence[str], between: str = "") -> str:
+    """The whole text a model reads: the chat template round the prompt, `marks` in the places of its frames.
+
+    Raises:
+        VaaError: the text marks another number of images than there are frames, or there is no usable chat template.
+    """
+    pieces = question.text.split(IMAGE)
+    if len(pieces) - 1 not in (0, len(question.frames)):
+        raise VaaError(
+            f"The {question.purpose} prompt marks {len(pieces) - 1} images for {len(question.frames)} frames."
+        )
+    text = between.join(marks) + pieces[0] if len(pieces) == 1 else _woven(pieces, marks)
+    if not tokenizer.chat_template:
+        raise VaaError(f"The tokenizer of '{tokenizer.name_or_path}' has no chat template.")
+    said = [("system", question.system)] if question.system else []
+    said.append(("user", text))
+    for parts in (False, True):  # some templates take a message as text, some as a list of parts, most as either
+        chat = [{"role": role, "content": [{"type": "text", "text": c}] if parts else c} for role, c in said]
+        options = {"tokenize": False, "add_generation_prompt": True, "enable_thinking": False}
+        written = str(tokenizer.apply_chat_template(chat, **options))
+        if all(content.strip() in written for _, content in said):
+            return written
+    raise VaaError(f"The chat template of '{tokenizer.name_or_path}' leaves out what is asked.")
+
+
+def _woven(pieces: Sequence[str], marks: Sequence[str]) -> str:
+    return "".join(piece + mark for piece, mark in zip(pieces, [*marks, ""], strict=True))
