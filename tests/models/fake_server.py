@@ -1,0 +1,136 @@
+"""A real HTTP server that speaks as much of OpenAI's protocol as a test tells it to."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+
+@dataclass
+class Reply:
+    """What is sent back; `half` breaks the connection in the middle of the body, `silent` sends nothing."""
+
+    status: int = 200
+    body: Any = None
+    headers: dict[str, str] = field(default_factory=dict)
+    half: bool = False
+    silent: bool = False
+
+
+def said(content: Any, finish: str = "stop", logprobs: Any = None, **message: Any) -> Reply:
+    choice = {
+        "index": 0,
+        "finish_reason": finish,
+        "logprobs": logprobs,
+        "message": {"role": "assistant", "content": content, **message},
+    }
+    usage = {"prompt_tokens": 10, "completion_tokens": 3, "total_tokens": 13}
+    return Reply(
+        body={
+            "id": "1",
+            "object": "chat.completion",
+            "created": 0,
+            "model": "fake",
+            "choices": [choice],
+            "usage": usage,
+        }
+    )
+
+
+def failed(status: int, message: str, code: str | None = None, **headers: str) -> Reply:
+    names = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Reply(status, {"error": {"message": message, "type": "some", "param": None, "code": code}}, names)
+
+
+def tops(**logprobs: float) -> dict[str, Any]:
+    top = [{"token": token, "logprob": value, "bytes": None} for token, value in logprobs.items()]
+    return {"content": [{"token": top[0]["token"], "logprob": top[0]["logprob"], "bytes": None, "top_logprobs": top}]}
+
+
+def shown(body: dict[str, Any]) -> list[np.ndarray]:
+    """The images of a request as arrays."""
+    content = body["messages"][-1]["content"]
+    urls = [part["image_url"]["url"] for part in content if part["type"] == "image_url"]
+    return [np.asarray(Image.open(io.BytesIO(base64.b64decode(url.split(",")[1])))) for url in urls]
+
+
+class _Quiet(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Who was asked may have hung up."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
+class FakeServer:
+    """Answers by `script` (request's body, how many requests with this body came before) and keeps what it was sent."""
+
+    def __init__(self) -> None:
+        self.script: Callable[[dict[str, Any], int], Reply] = lambda body, before: said("fine")
+        self.bodies: list[dict[str, Any]] = []
+        self.headers: list[dict[str, str]] = []
+        self.models: Any = {"object": "list", "data": [{"id": "fake"}, {"id": "other"}]}
+        self.gone = threading.Event()
+        self.most, self._now, self._lock = 0, 0, threading.Lock()
+        self._http = _Quiet(("127.0.0.1", 0), self._handler())
+        self.url = f"http://127.0.0.1:{self._http.server_port}/v1"
+        self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.02})
+        self._thread.start()
+
+    def close(self) -> None:
+        self.gone.set()
+        self._http.shutdown()
+        self._thread.join()
+        self._http.server_close()
+
+    def asked(self, body: dict[str, Any], headers: dict[str, str]) -> Reply:
+        with self._lock:
+            before = self.bodies.count(body)
+            self.bodies.append(body)
+            self.headers.append(headers)
+            self._now += 1
+            self.most = max(self.most, self._now)
+        try:
+            return self.script(body, before)
+        finally:
+            with self._lock:
+                self._now -= 1
+
+    def _handler(server) -> type[BaseHTTPRequestHandler]:  # noqa: N805 - the handler's own self is below
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                self._send(server.asked(body, {k.lower(): v for k, v in self.headers.items()}))
+
+            def do_GET(self) -> None:
+                self._send(Reply(body=server.models) if server.models else failed(404, "no such page"))
+
+            def _send(self, reply: Reply) -> None:
+                if reply.silent:
+                    server.gone.wait(10)
+                    self.close_connection = True
+                    return
+                raw = reply.body if isinstance(reply.body, bytes) else json.dumps(reply.body).encode()
+                self.send_response(reply.status)
+                for name, value in ({"Content-Type": "application/json"} | reply.headers).items():
+                    self.send_header(name, value)
+                self.send_header("Content-Length", str(len(raw)))
+                self.end_headers()
+                self.wfile.write(raw[: len(raw) // 2] if reply.half else raw)
+                self.close_connection |= reply.half
+
+            def log_message(self, *args: Any) -> None:
+                pass
+
+        return Handler

@@ -1,0 +1,178 @@
+"""The line to a server that speaks OpenAI's protocol: retries, the server's refusals in words, what it counted."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+from collections import Counter
+from collections.abc import Coroutine, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any
+
+from vaa.models import backoff, completions
+from vaa.types import Answer, Question, Unanswered, VaaError
+
+log = logging.getLogger("vaa")
+_RETRIED = (408, 409, 425, 429)  # and 5xx
+_PATIENCE = 600.0  # seconds that a server may ask us to wait
+_IN_A_ROW = 8  # so many questions lost one after the other (or twice `concurrency`) end the run
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where a model is served, and how patiently it is asked; seconds for `timeout` and `backoff`."""
+
+    base_url: str
+    model: str
+    api_key_env: str | None
+    concurrency: int
+    timeout: float
+    retries: int
+    backoff: float
+
+    def key(self) -> str | None:
+        """The key, from the environment; None where none is wanted.
+
+        Raises:
+            VaaError: the variable is not set.
+        """
+        if self.api_key_env is None:
+            return None
+        if key := os.environ.get(self.api_key_env, "").strip():
+            return key
+        raise VaaError(
+            f"api_key_env={self.api_key_env}: this environment variable is not set. Put the key of {self.base_url} "
+            "into it, or give api_key_env=null for a server that wants none."
+        )
+
+
+@dataclass(frozen=True)
+class _Again:
+    """A failure that may pass, and the seconds that the server asks us to wait."""
+
+    reason: str
+    wait: float = 0.0
+
+
+@dataclass
+class Line:
+    """A client in a loop of its own, and what has happened on it so far.
+
+    `counted`: answers, cut answers, prompt_tokens, completion_tokens, as the server says them.
+    """
+
+    endpoint: Endpoint
+    key: str | None = field(repr=False)
+    client: Any
+    loop: asyncio.AbstractEventLoop
+    slots: asyncio.Semaphore
+    reached: bool = False
+    lost_in_a_row: int = 0
+    counted: Counter[str] = field(default_factory=Counter)
+
+    def put(self, question: Question, body: Mapping[str, Any]) -> Future[Answer | Unanswered]:
+        """Ask over there; the future may raise what ends the run."""
+        talk: Coroutine[Any, Any, Answer | Unanswered] = self._ask(question, body)
+        return asyncio.run_coroutine_threadsafe(talk, self.loop)
+
+    async def _ask(self, question: Question, body: Mapping[str, Any]) -> Answer | Unanswered:
+        async with self.slots:
+            attempts = self.endpoint.retries + 1
+            for attempt in range(1, attempts + 1):
+                heard = await self._once(question, body)
+                if not isinstance(heard, _Again):
+                    return heard
+                if attempt == attempts or heard.wait > _PATIENCE:
+                    return self._lost(f"{heard.reason} (attempt {attempt} of {attempts})")
+                await asyncio.sleep(backoff.pause(attempt, self.endpoint.backoff, heard.wait))
+        raise AssertionError("the last attempt returns")
+
+    async def _once(self, question: Question, body: Mapping[str, Any]) -> Answer | Unanswered | _Again:
+        import openai
+
+        try:
+            heard = await self.client.chat.completions.with_raw_response.create(**body)
+            self.reached = True
+            return self._heard(completions.parsed(heard.text), question)
+        except openai.APIStatusError as error:
+            self.reached = True
+            reason = f"HTTP {error.status_code}: {self._plain(completions.complaint(error.response.text))}"
+            if error.status_code in _RETRIED or error.status_code >= 500:
+                return _Again(reason, backoff.wished(error.response.headers))
+            return await self._refused(error.status_code, error.code, reason)
+        except openai.APIConnectionError as error:
+            cause = type(error.__cause__).__name__
+            self.reached |= not cause.startswith("Connect")
+            timed_out = isinstance(error, openai.APITimeoutError)
+            says = f"no answer within timeout={self.endpoint.timeout} s" if timed_out else "the connection broke"
+            return _Again(f"{says} ({cause}: {self._plain(str(error.__cause__))})".replace(": )", ")"))
+        except completions.GarbledError as error:
+            return _Again(self._plain(str(error)))
+
+    def _heard(self, completion: Mapping[str, Any], question: Question) -> Answer | Unanswered:
+        usage = completion.get("usage")
+        for name in ("prompt_tokens", "completion_tokens"):
+            said = usage.get(name) if isinstance(usage, dict) else None
+            self.counted[name] += said if isinstance(said, int) else 0
+        self.counted["answers"] += 1
+        self.lost_in_a_row = 0
+        answer = completions.read(completion, question)
+        self.counted["cut"] += isinstance(answer, str) and completions.was_cut(completion)
+        return answer if not isinstance(answer, Unanswered) else Unanswered(self._plain(answer.reason))
+
+    async def _refused(self, status: int, code: str | None, reason: str) -> Unanswered:
+        url, variable = self.endpoint.base_url, self.endpoint.api_key_env
+        if status in (401, 403):
+            mend = (
+                f"Is the key in {variable} right?"
+                if variable
+                else "Name the variable that holds one: api_key_env=NAME."
+            )
+            raise VaaError(f"{url} refuses the key ({reason}). {mend}")
+        if status == 404:
+            raise VaaError(f"{url} has no model '{self.endpoint.model}' ({reason}). {await self._models()}")
+        if code == "content_filter":
+            return Unanswered(f"the server's content filter refused the question ({reason})")
+        return self._lost(reason) if not self.counted["answers"] else Unanswered(reason)
+
+    async def _models(self) -> str:
+        try:
+            heard = await self.client.models.with_raw_response.list()
+            names = sorted(str(entry["id"]) for entry in json.loads(heard.text)["data"])
+        except Exception:  # whatever it is, the 404 before it is what is told
+            return f"It has no list of models either: does its address end in /v1 ({self.endpoint.base_url})?"
+        return f"It has: {', '.join(names) or 'none'}. Give one as model=NAME."
+
+    def _lost(self, reason: str) -> Unanswered:
+        url, self.lost_in_a_row = self.endpoint.base_url, self.lost_in_a_row + 1
+        if not self.reached:
+            raise VaaError(
+                f"No server is reached at {url}: {reason}. Start one, as in `vllm serve {self.endpoint.model}`, or "
+                "give its address as base_url=URL (docs/backbones.md, 'A server')."
+            )
+        if self.lost_in_a_row >= max(_IN_A_ROW, 2 * self.endpoint.concurrency):
+            raise VaaError(
+                f"{url} left {self.lost_in_a_row} questions in a row without an answer, the last by {reason}. "
+                "What it answered before is remembered: mend the server and run again."
+            )
+        return Unanswered(f"{url}: {reason}")
+
+    def _plain(self, text: str) -> str:
+        return completions.brief(text.replace(self.key, "***") if self.key else text)
+
+    def tell(self) -> None:
+        """Log what the questions cost, and warn of answers that were cut."""
+        at, n = f"{self.endpoint.model} at {self.endpoint.base_url}", self.counted
+        log.info(
+            "%s: %d answers, %d prompt tokens, %d completion tokens",
+            *(at, n["answers"], n["prompt_tokens"], n["completion_tokens"]),
+        )
+        if n["cut"]:
+            log.warning(
+                "%s: %d of %d answers were cut at their limit of new tokens (finish_reason length); their text is used "
+                "as it is. A larger prompt.max_new_tokens lets them end.",
+                *(at, n["cut"], n["answers"]),
+            )

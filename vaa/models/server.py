@@ -1,0 +1,166 @@
+"""Any server that speaks OpenAI's protocol: vLLM, SGLang, Ollama, hosted ones."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass
+from threading import Thread
+from typing import Any
+from urllib.parse import urlsplit
+
+from vaa import video
+from vaa.models import completions
+from vaa.models.line import Endpoint, Line
+from vaa.types import Answer, Question, Unanswered, VaaError, VideoError
+
+
+@dataclass(frozen=True)
+class Server:
+    """A model behind HTTP, asked `concurrency` questions at a time.
+
+    The key is read from the environment variable `api_key_env` when it is needed. `timeout` and `backoff` (the wait
+    before the first retry, doubled for each further one) are seconds. `temperature`, `top_p` and `seed` may be None:
+    the server's own. `limit` is the request's name for the number of new tokens, `extra` are further fields of it.
+    Frames are sent as `image_format` (png, or jpeg with its quality: jpeg90), shrunk to `max_side` pixels.
+    `revision` is a word of the user's own for what the model's name does not say.
+    """
+
+    base_url: str
+    model: str
+    revision: str | None
+    api_key_env: str | None
+    concurrency: int
+    timeout: float
+    retries: int
+    backoff: float
+    temperature: float | None
+    top_p: float | None
+    seed: int | None
+    limit: str
+    extra: Mapping[str, Any]
+    image_format: str
+    max_side: int | None
+    reader: str
+
+    def __post_init__(self) -> None:
+        url = urlsplit(self.base_url)
+        if url.scheme not in ("http", "https") or not url.hostname:
+            raise VaaError("base_url: give the address of a server, as in http://localhost:8000/v1.")
+        if url.username or url.password or url.query:
+            raise VaaError("base_url: no key belongs into it, since it is logged: name its variable by api_key_env.")
+        for name, least in (("concurrency", 1), ("retries", 0), ("max_side", 1)):
+            if (value := getattr(self, name)) is not None and value < least:
+                raise VaaError(f"{name}={value}: give at least {least}.")
+        completions.check_format(self.image_format)
+
+    def __hash__(self) -> int:
+        return hash((self.base_url, self.model))
+
+    @property
+    def identity(self) -> str | None:
+        """Model, sampling and what is done to frames; None where the same question may be answered differently."""
+        # Not the endpoint: a model is served now from this port, now from that machine, and its answers stay its own.
+        # Where one name stands for different weights (a 4-bit copy, a fine-tune), `revision` tells them apart.
+        if self.seed is None and self.temperature != 0:
+            return None
+        shown = (self.image_format, self.max_side)
+        hung = (self.model, self.revision, self.sampling, self.limit, self.extra, shown)
+        return "server " + json.dumps(hung, sort_keys=True)
+
+    @property
+    def sampling(self) -> dict[str, float | int | None]:
+        """How the next token is drawn."""
+        return {"temperature": self.temperature, "top_p": self.top_p, "seed": self.seed}
+
+    @property
+    def usage(self) -> dict[str, int]:
+        """Answers (`cut` ones among them), prompt_tokens and completion_tokens since this process began."""
+        return dict(_usage.get(self, {}))
+
+    def answer(self, questions: Sequence[Question]) -> Iterator[Answer | Unanswered]:
+        """In order, each as soon as it and those before it are there; frames are decoded while the server thinks.
+
+        Raises:
+            VaaError: no server is reached, it refuses the key, does not have the model, or stops answering for good.
+        """
+        if not questions:
+            return
+        waiting: deque[Future[Answer | Unanswered]] = deque()
+        endpoint = Endpoint(
+            *(self.base_url, self.model, self.api_key_env, self.concurrency, self.timeout, self.retries, self.backoff)
+        )
+        with _opened(endpoint) as line:
+            try:
+                for question in questions:
+                    waiting.append(self._put(line, question))
+                    while waiting and (waiting[0].done() or len(waiting) > 2 * self.concurrency):
+                        yield waiting.popleft().result()
+                while waiting:
+                    yield waiting.popleft().result()
+            finally:
+                _usage.setdefault(self, Counter()).update(line.counted)
+
+    def release(self) -> None:
+        """Nothing is held."""
+
+    def _put(self, line: Line, question: Question) -> Future[Answer | Unanswered]:
+        """Decode the frames here and in order, since readers of videos cannot be shared, and let the line ask."""
+        try:
+            frames = video.frames(question.video, question.frames, self.reader) if question.frames else ()
+        except VideoError as error:
+            known: Future[Answer | Unanswered] = Future()
+            known.set_result(Unanswered(str(error)))
+            return known
+        images = [completions.data_url(frame, self.image_format, self.max_side) for frame in frames]
+        how = completions.asked(question, self.sampling, self.limit)
+        body = {"model": self.model, "messages": completions.messages(question, images)}
+        return line.put(question, body | {"extra_body": {**how, **self.extra}})
+
+
+_usage: dict[Server, Counter[str]] = {}
+
+
+@contextmanager
+def _opened(endpoint: Endpoint) -> Iterator[Line]:
+    """A line that is closed, whatever is still under way on it, when it is left.
+
+    Raises:
+        VaaError: the client is not installed, or the key's variable is not set.
+    """
+    try:
+        from openai import AsyncOpenAI
+    except ImportError as error:
+        raise VaaError("A server is asked by OpenAI's client: pip install 'vaa[server]'.") from error
+    for chatty in ("httpx", "httpx2"):  # a line for each request
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    key, runner = endpoint.key(), asyncio.Runner(loop_factory=asyncio.new_event_loop)
+    client = AsyncOpenAI(base_url=endpoint.base_url, api_key=key or "none", timeout=endpoint.timeout, max_retries=0)
+    line = Line(endpoint, key, client, runner.get_loop(), asyncio.Semaphore(endpoint.concurrency))
+    thread = Thread(target=_turn, args=(runner, client), name="vaa-server", daemon=True)
+    thread.start()
+    try:
+        yield line
+    finally:
+        line.loop.call_soon_threadsafe(line.loop.stop)
+        thread.join()
+        line.tell()
+
+
+def _turn(runner: asyncio.Runner, client: Any) -> None:
+    with runner:
+        runner.get_loop().run_forever()
+        runner.run(_close(client))
+
+
+async def _close(client: Any) -> None:
+    under_way = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in under_way:
+        task.cancel()
+    await asyncio.gather(*under_way, return_exceptions=True)
+    await client.close()
