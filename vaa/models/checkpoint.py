@@ -48,10 +48,15 @@ def load(auto: Any, checkpoint: str, revision: str | None, **options: Any) -> An
     """
     from transformers.utils import logging as console
 
+    from vaa.models import internvl2
+
     if not sys.stderr.isatty():
         console.disable_progress_bar()
+    if internvl2.is_original(checkpoint, revision):
+        return internvl2.read(auto.__name__, checkpoint, revision, **options)
     try:
-        return auto.from_pretrained(source(checkpoint), revision=revision, trust_remote_code=False, **options)
+        found = auto.from_pretrained(source(checkpoint), revision=revision, trust_remote_code=False, **options)
+        return internvl2.restart_rope(found) if "attn_implementation" in options else found
     except (OSError, ValueError, KeyError, ImportError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise VaaError(

@@ -33,21 +33,29 @@ def is_original(name: str, revision: str | None) -> bool:
     return kind and "llm_config" in config and "vision_config" in config
 
 
-def load(name: str, revision: str | None, attention: str, **options: Any) -> tuple[Any, Any, Any]:
-    """The model, its tokenizer and its image processor; `options` as `from_pretrained` takes them.
+def read(kind: str, name: str, revision: str | None, **options: Any) -> Any:
+    """What transformers' Auto class called `kind` would read, had it known the original layout.
 
     Raises:
         VaaError: something is missing or is not as InternVL2's original repositories have it.
     """
     folder = _fetch(name, revision)
     config = _config(folder)
+    if kind == "AutoImageProcessor":
+        return words.processor(config)
     tokenizer = words.tokenizer(folder, config)
-    model = load_model(folder, tokenizer.context_image_token_id, attention, **options)
+    if kind == "AutoTokenizer":
+        return tokenizer
+    if kind == "AutoConfig":
+        return names.native(config, tokenizer.context_image_token_id)
+    if kind != "AutoModelForImageTextToText":
+        raise VaaError(f"'{name}' is an original InternVL2 checkpoint: there is no {kind} in it.")
+    model = load_model(folder, tokenizer.context_image_token_id, **options)
     model.generation_config = _endings(model.config, tokenizer, config)
-    return model, tokenizer, words.processor(config)
+    return model
 
 
-def load_model(folder: Path, image_token: int, attention: str, **options: Any) -> Any:
+def load_model(folder: Path, image_token: int, **options: Any) -> Any:
     """The model alone, read tensor by tensor: beside it, memory holds only those being converted.
 
     Raises:
@@ -61,7 +69,6 @@ def load_model(folder: Path, image_token: int, attention: str, **options: Any) -
             None,
             config=native,
             state_dict=fill(folder, _config(folder), native),
-            attn_implementation=attention,
             output_loading_info=True,
             **options,
         )
@@ -71,19 +78,18 @@ def load_model(folder: Path, image_token: int, attention: str, **options: Any) -
     wrong = {kind: sorted(map(str, keys))[:3] for kind, keys in found.items() if keys}
     if wrong:
         raise VaaError(f"The checkpoint '{folder}' was not loaded whole: {wrong}")
-    restart_rope(model)
-    return model.eval()
+    return restart_rope(model.eval())
 
 
-def restart_rope(model: Any) -> None:
-    """Let every new text begin with the trained frequencies of a dynamic rope.
+def restart_rope(model: Any) -> Any:
+    """Let every new text begin with the trained frequencies of a dynamic rope; other models are left as they are.
 
     Past `max_position_embeddings` they grow with the longest text seen; kept, an answer would hang on those before it.
     """
-    text = model.model.language_model
-    rope = text.rotary_emb
-    if text.config.rope_parameters["rope_type"] != "dynamic":
-        return
+    text: Any = getattr(getattr(model, "model", None), "language_model", None)
+    rope: Any = getattr(text, "rotary_emb", None)
+    if getattr(rope, "rope_type", None) != "dynamic":
+        return model
 
     def restart(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         cache = kwargs.get("past_key_values")
@@ -92,6 +98,7 @@ def restart_rope(model: Any) -> None:
             rope.inv_freq = rope.original_inv_freq.clone()
 
     text.register_forward_pre_hook(restart, with_kwargs=True)
+    return model
 
 
 def convert(source: str, target: Path, revision: str | None = None, image_token: int | None = None) -> None:

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from vaa.models import checkpoint
 from vaa.types import VaaError
 
 IMAGE_TOKENS = {"start_image_token": "<img>", "end_image_token": "</img>", "context_image_token": "<IMG_CONTEXT>"}
@@ -37,7 +36,11 @@ def tokenizer(folder: Path, config: Mapping[str, Any]) -> Any:
         read, options = LlamaTokenizer, {"add_prefix_space": False}
     else:
         read, options = AutoTokenizer, {}
-    loaded = checkpoint.load(read, str(folder), None, extra_special_tokens=dict(IMAGE_TOKENS), **options)
+    try:
+        loaded = read.from_pretrained(folder, extra_special_tokens=dict(IMAGE_TOKENS), **options)
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise VaaError(f"{folder}: the tokenizer cannot be read: {reason}") from error
     if _moved(loaded, settings):
         loaded = _placed(loaded, settings)
         if moved := _moved(loaded, settings):
