@@ -24,6 +24,7 @@ def encoder(clip_checkpoint: Path) -> Clip:
         device_map="cpu",
         mean=MEAN,
         std=STD,
+        resample="bicubic",
         batch_size=4,
         reader="decord",
     )
@@ -51,7 +52,9 @@ def test_a_segment_is_the_mean_of_its_frames_unit_features_not_normalised_again(
     with torch.inference_mode():
         model, _ = model_of(encoder)
         features = [
-            model.get_image_features(pixel_values=torch.from_numpy(squash(frame[None], 32, MEAN, STD))).pooler_output[0]
+            model.get_image_features(
+                pixel_values=torch.from_numpy(squash(frame[None], 32, MEAN, STD, "bicubic"))
+            ).pooler_output[0]
             for frame in pixels
         ]
     expected = np.mean([f.double().numpy() / np.linalg.norm(f.double().numpy()) for f in features], axis=0)
@@ -65,7 +68,7 @@ def test_frames_are_squashed_by_bicubic_and_normalised() -> None:
     from PIL import Image
 
     frame = np.random.default_rng(0).integers(0, 256, (40, 80, 3), dtype=np.uint8)
-    got = squash(np.stack([frame, frame[::-1].copy()]), 32, MEAN, STD)
+    got = squash(np.stack([frame, frame[::-1].copy()]), 32, MEAN, STD, "bicubic")
     small = np.asarray(Image.fromarray(frame).resize((32, 32), Image.Resampling.BICUBIC), dtype=np.float64)
     assert (got.shape, got.dtype) == ((2, 3, 32, 32), np.float32)
     np.testing.assert_allclose(got[0], ((small / 255 - MEAN) / STD).transpose(2, 0, 1), atol=1e-5)

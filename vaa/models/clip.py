@@ -1,4 +1,4 @@
-"""CLIP checkpoints as encoders of frames and texts."""
+"""CLIP and SigLIP checkpoints as encoders of frames and texts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from vaa import video
 from vaa.models import checkpoint
-from vaa.types import Floats, Pixels, Question, Unanswered, VideoError
+from vaa.types import Floats, Pixels, Question, Unanswered, VaaError, VideoError
 
 
 @dataclass(frozen=True)
@@ -22,10 +22,10 @@ class _Loaded:
 
 @dataclass(frozen=True)
 class Clip:
-    """A CLIP model: L2-normalised features; a segment's is the mean over its frames, not normalised again.
+    """A CLIP or SigLIP model: L2-normalised features; a segment's is the mean over its frames, not normalised again.
 
-    Frames are squashed to the model's square (bicubic) and normalised with `mean` and `std`: a field, since CoReVAD's
-    authors use ImageNet's statistics, not CLIP's. `batch_size` counts frames, or texts.
+    Frames are squashed to the model's square by `resample` (bicubic, bilinear) and normalised with `mean` and `std`:
+    fields, since CoReVAD's authors use ImageNet's statistics, not CLIP's. `batch_size` counts frames, or texts.
     """
 
     checkpoint: str
@@ -34,14 +34,15 @@ class Clip:
     device_map: str
     mean: Sequence[float]
     std: Sequence[float]
+    resample: str
     batch_size: int
     reader: str
 
     @property
     def identity(self) -> str:
-        """Checkpoint, revision, precision and the statistics frames are normalised with."""
+        """Checkpoint, revision, precision and how frames are prepared."""
         name = checkpoint.identity(self.checkpoint, self.revision)
-        return f"{name} {self.dtype} mean {list(self.mean)} std {list(self.std)}"
+        return f"{name} {self.dtype} mean {list(self.mean)} std {list(self.std)} {self.resample}"
 
     def __hash__(self) -> int:
         return hash((self.checkpoint, self.revision, self.dtype, self.device_map, *self.mean, *self.std))
@@ -72,7 +73,7 @@ class Clip:
                 pixels = video.frames(question.video, chunk, self.reader)
             except VideoError as error:
                 return Unanswered(str(error))
-            inputs = torch.from_numpy(squash(pixels, size, self.mean, self.std))
+            inputs = torch.from_numpy(squash(pixels, size, self.mean, self.std, self.resample))
             with torch.inference_mode():
                 output = held.model.get_image_features(pixel_values=inputs.to(held.model.device, held.model.dtype))
             total = total + _unit(output).sum(axis=0)
@@ -83,16 +84,19 @@ class Clip:
         said = [text for text in words if text]
         vectors = iter(self._text_features(held, said) if said else ())
         for text in words:
-            yield next(vectors) if text else np.zeros(held.model.config.projection_dim, dtype=np.float32)
+            yield next(vectors) if text else np.zeros(_dimensions(held.model.config), dtype=np.float32)
 
     def _text_features(self, held: _Loaded, texts: Sequence[str]) -> Floats:
         import torch
 
+        siglip = held.model.config.model_type == "siglip"
         inputs = held.tokenizer(
-            texts,
-            padding=True,
+            [text.lower() for text in texts] if siglip else texts,  # what it was trained with
+            padding="max_length" if siglip else True,  # it takes a text's vector from the last place
+            padding_side="right",
             truncation=True,
             max_length=held.model.config.text_config.max_position_embeddings,
+            return_attention_mask=not siglip,  # it reads the padding too
             return_tensors="pt",
         ).to(held.model.device)
         with torch.inference_mode():
@@ -100,27 +104,39 @@ class Clip:
 
     def _load(self) -> _Loaded:
         if self not in _loaded:
-            from transformers import AutoTokenizer, CLIPModel
+            from transformers import AutoModel, AutoTokenizer
 
             options = checkpoint.placement(self.device_map, self.dtype, "none")
-            _loaded[self] = _Loaded(
-                checkpoint.load(CLIPModel, self.checkpoint, self.revision, **options).eval(),
-                checkpoint.load(AutoTokenizer, self.checkpoint, self.revision),
-            )
+            model = checkpoint.load(AutoModel, self.checkpoint, self.revision, **options).eval()
+            if model.config.model_type not in ("clip", "siglip"):
+                raise VaaError(f"'{self.checkpoint}' is a {model.config.model_type}; an encoder is a CLIP or a SigLIP.")
+            _loaded[self] = _Loaded(model, checkpoint.load(AutoTokenizer, self.checkpoint, self.revision))
         return _loaded[self]
 
 
 _loaded: dict[Clip, _Loaded] = {}
 
 
-def squash(pixels: Pixels, size: int, mean: Sequence[float], std: Sequence[float]) -> Floats:
-    """Frames (n, h, w, 3) as the float32 input (n, 3, size, size) of a vision tower: bicubic, aspect not kept."""
+def squash(pixels: Pixels, size: int, mean: Sequence[float], std: Sequence[float], resample: str) -> Floats:
+    """Frames (n, h, w, 3) as the float32 input (n, 3, size, size) of a vision tower: aspect not kept.
+
+    Raises:
+        VaaError: an unknown way to resample.
+    """
     from PIL import Image
 
-    small = [Image.fromarray(frame).resize((size, size), Image.Resampling.BICUBIC) for frame in pixels]
+    known = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
+    if resample not in known:
+        raise VaaError(f"resample={resample}: choose one of {', '.join(known)}.")
+    small = [Image.fromarray(frame).resize((size, size), known[resample]) for frame in pixels]
     scaled = np.stack([np.asarray(image, dtype=np.float32) for image in small]) / np.float32(255)
     normal = (scaled - np.asarray(mean, dtype=np.float32)) / np.asarray(std, dtype=np.float32)
     return np.ascontiguousarray(normal.transpose(0, 3, 1, 2))
+
+
+def _dimensions(config: Any) -> int:
+    """The length of a vector."""
+    return int(config.text_config.projection_size if config.model_type == "siglip" else config.projection_dim)
 
 
 def _unit(output: Any) -> Floats:

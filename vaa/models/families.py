@@ -21,9 +21,9 @@ class Seen:
 class Family:
     """How one kind of VLM is shown frames.
 
-    `see` prepares frames, given the model's config, its image processor and `max_pixels`; `mark` is the text that is put
-    for a frame of so many visual tokens; `between` goes between frames that stand before the text. `stamp` says a time
-    in seconds as the model was trained to read it, None if it was not. `boxes` is the size (width, height) of the space
+    `see` prepares frames, given the model's config, its image processor and `max_pixels`; `mark` is the text for a
+    frame of so many visual tokens; `between` goes between frames that stand before the text. `stamp` says a time in
+    seconds as the model was trained to read it, None if it was not. `boxes` is the size (width, height) of the space
     in which the model gives boxes on a frame of a given (width, height), None if it gives none. With `typed` the
     model is told which of the tokens are visual.
     """
