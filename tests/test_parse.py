@@ -14,6 +14,7 @@ from vaa import parse
     [
         ("```\nAnomalous scenes.\nTwo people fight.\n```", 1.0, "Two people fight."),
         ("```text\nNormal scenes.\nA car drives at 3.5 m/s.\n```", 0.0, "A car drives at 3.5 m/s."),
+        ("Anomalous scenes at 3.5 m/s. A car.", 1.0, "A car."),
         ("anomalous scenes: a fire. It burns.", 1.0, "It burns."),
         ("Normal scenes", 0.0, "Normal scenes"),
         ("The scene is normal.", math.nan, "The scene is normal."),

@@ -54,6 +54,13 @@ def test_annotations_past_the_end_are_said_with_their_number(tmp_path: Path, cap
     assert found.truths["Abuse028_x264"].spans[1].end == 140  # as annotated: the protocol cuts
 
 
+@pytest.mark.parametrize("end", [99, 100])  # the last frame, or the one after it where the end is excluded
+def test_an_annotation_up_to_the_end_is_not_past_it(tmp_path: Path, caplog: pytest.LogCaptureFixture, end: int) -> None:
+    with caplog.at_level(logging.WARNING, "vaa"):
+        make(tmp_path, spans=SPANS.replace("40", str(end))).load()
+    assert not caplog.records
+
+
 def test_names_with_brackets_dots_and_hashes_are_kept(tmp_path: Path) -> None:
     name = "Deadpool.2.2018__#00-02-29_00-04-06_label_B2-0-0"
     root = make(tmp_path, f"{name} 0 9 1 2 3\n".replace(" 1 2 3", " B2"), f"{name} B2 1 2\n")

@@ -64,6 +64,7 @@ def read_back(folder: Path) -> list[dict[str, Any]]:
 def test_an_offline_run_lies_whole_in_the_jobs_folder(tmp_path: Path) -> None:
     with tracked().run(CONFIG, tmp_path) as run:
         run.summary.update({"roc_auc": 0.825148, "seconds/ask": 1.5, "unread": 2})
+    assert wandb.run is None  # finished
     (found,) = read_back(tmp_path)
     assert (found["run"].project, found["run"].run_group, found["run"].display_name) == ("vaa-tests", "g", "n")
     assert list(found["run"].tags) == ["t"]

@@ -25,9 +25,12 @@ class Nobody:
 
 PROMPT = Prompt("verdict", "", "$frames\nWhat happens?", None, 16, Verdict())
 REPORT = Report(
-    Video("v", Path("v.mp4"), 50, 30.0), tuple(Segment(k, k + 10, (k, k + 9), k) for k in (0, 10, 20)), answers=4
+    Video("v", Path("v.mp4"), 50, 30.0),
+    tuple(Segment(k, k + 10, (k, k + 9), k) for k in (0, 10, 20)),
+    answers=4,
+    unread=2,
 )
-ANSWERS = ["Anomalous scenes. Fire.", "I cannot tell.", "Normal scenes. A man walks."]
+ANSWERS = ["Anomalous scenes. Fire.", "I cannot tell.", "Nor can I."]
 
 
 def test_a_question_a_segment() -> None:
@@ -40,12 +43,12 @@ def test_a_question_a_segment() -> None:
 def test_answers_become_responses_and_unread_ones_are_counted_and_said_once(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "vaa"):
         report = Ask(Nobody(), PROMPT).absorb(REPORT, ANSWERS)
-    assert [r.description for r in report.responses] == ["Fire.", "I cannot tell.", "A man walks."]
+    assert [r.description for r in report.responses] == ["Fire.", "I cannot tell.", "Nor can I."]
     assert report.responses[0].score == 1.0
     assert math.isnan(report.responses[1].score)
-    assert (report.answers, report.unread) == (4 + 3, 1)
+    assert (report.answers, report.unread) == (4 + 3, 2 + 2)
     assert [record.getMessage() for record in caplog.records] == [
-        "v, frame 10: 1 of 3 answers cannot be read, first: 'I cannot tell.'"
+        "v, frame 10: 2 of 3 answers cannot be read, first: 'I cannot tell.'"
     ]
 
 
