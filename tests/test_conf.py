@@ -89,7 +89,8 @@ def overrides_for(name: str) -> list[str] | None:
     if group in ("method", "data", "engine", "protocol", "experiment"):
         return [f"{group}={choice}"]
     users = methods_with(group)
-    return [f"method={users[0]}", f"{group}={choice}"] if users and "_target_" in read(name) else None
+    one = {"_target_", "defaults"} & read(name).keys()
+    return [f"method={users[0]}", f"{group}={choice}"] if users and one else None
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -98,7 +99,8 @@ def test_a_choice_composes_and_is_instantiated(name: str, tmp_path: Path, monkey
     group, overrides = name.split("/")[0], overrides_for(name)
     if overrides is None:
         part = instantiate(
-            complete(OmegaConf.create({"it": read(name), "reader": "decord"}), tmp_path), _convert_="all"
+            complete(OmegaConf.create({"it": read(name), "reader": "decord", "vlm": read("vlm/tiny.yaml")}), tmp_path),
+            _convert_="all",
         )
         parts = list(part["it"].values()) if isinstance(part["it"], dict) else [part["it"]]
     else:

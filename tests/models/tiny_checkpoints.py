@@ -62,7 +62,9 @@ def _qwen3_vl(text: dict[str, Any], visual: dict[str, int]) -> tuple[Any, Any]:
         **{"depth": 2, "hidden_size": 32, "intermediate_size": 32, "num_heads": 2, "out_hidden_size": 64},
         **{"patch_size": 8, "num_position_embeddings": 64, "deepstack_visual_indexes": [0], "initializer_range": 0.3},
     }
-    config = Qwen3VLConfig(text_config={**text, "head_dim": 32, "rope_parameters": rope}, vision_config=vision, **visual)
+    config = Qwen3VLConfig(
+        text_config={**text, "head_dim": 32, "rope_parameters": rope}, vision_config=vision, **visual
+    )
     processor = Qwen2VLImageProcessorPil(patch_size=8, merge_size=2, min_pixels=256, max_pixels=4096)
     return Qwen3VLForConditionalGeneration(config), processor
 
