@@ -31,7 +31,8 @@ KEY = "sk-secret-0123456789abcdef"
 
 
 @pytest.fixture
-def fake() -> Iterator[FakeServer]:
+def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeServer]:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     server = FakeServer()
     yield server
     server.close()
@@ -392,6 +393,12 @@ def test_choices_are_weighed_by_their_first_tokens(fake: FakeServer, server: Ser
 def test_a_server_without_logprobs_cannot_weigh_choices(fake: FakeServer, server: Server, logprobs: Any) -> None:
     fake.script = lambda body, before: said("Yes", logprobs=logprobs)
     with pytest.raises(VaaError, match="gives no log-probabilities"):
+        one(server, ask(choices=("Yes", "No")))
+
+
+def test_a_server_that_refuses_logprobs_cannot_weigh_choices(fake: FakeServer, server: Server) -> None:
+    fake.script = lambda body, before: failed(400, "'logprobs' is not supported with this model")
+    with pytest.raises(VaaError, match=r"gives no log-probabilities.*not supported with this model"):
         one(server, ask(choices=("Yes", "No")))
 
 

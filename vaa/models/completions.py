@@ -19,6 +19,7 @@ from vaa.types import Floats, Pixels, Question, Unanswered, VaaError
 _FORMAT = re.compile(r"png|jpeg([1-9]\d?|100)")
 _TOP = 20  # as many alternatives as the protocol allows
 _SHOWN = 300  # characters of a server's own words that a message repeats
+NO_LOGPROBS = "This server gives no log-probabilities, so it cannot weigh choices: use one that does, such as vLLM."
 
 
 class GarbledError(Exception):
@@ -127,7 +128,7 @@ def probabilities(choice: Mapping[str, Any], choices: Sequence[str]) -> Floats |
     except (LookupError, TypeError, ValueError):
         found = {}
     if not found:
-        raise VaaError("This server gives no log-probabilities, so it cannot weigh choices: use one that does (vLLM).")
+        raise VaaError(NO_LOGPROBS)
     tokens = [_first_token(wanted, choices, found) for wanted in choices]
     for wanted, token in zip(choices, tokens, strict=True):
         if token is None:

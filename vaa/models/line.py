@@ -102,7 +102,7 @@ class Line:
             reason = f"HTTP {error.status_code}: {self._plain(completions.complaint(error.response.text))}"
             if error.status_code in _RETRIED or error.status_code >= 500:
                 return _Again(reason, backoff.wished(error.response.headers))
-            return await self._refused(error.status_code, error.code, reason)
+            return await self._refused(question, error.status_code, error.code, reason)
         except openai.APIConnectionError as error:
             cause = type(error.__cause__).__name__
             self.reached |= not cause.startswith("Connect")
@@ -123,7 +123,7 @@ class Line:
         self.counted["cut"] += isinstance(answer, str) and completions.was_cut(completion)
         return answer if not isinstance(answer, Unanswered) else Unanswered(self._plain(answer.reason))
 
-    async def _refused(self, status: int, code: str | None, reason: str) -> Unanswered:
+    async def _refused(self, question: Question, status: int, code: str | None, reason: str) -> Unanswered:
         url, variable = self.endpoint.base_url, self.endpoint.api_key_env
         if status in (401, 403):
             mend = (
@@ -134,6 +134,8 @@ class Line:
             raise VaaError(f"{url} refuses the key ({reason}). {mend}")
         if status == 404:
             raise VaaError(f"{url} has no model '{self.endpoint.model}' ({reason}). {await self._models()}")
+        if question.choices and "logprob" in reason:
+            raise VaaError(f"{url}: {completions.NO_LOGPROBS} ({reason})")
         if code == "content_filter":
             return Unanswered(f"the server's content filter refused the question ({reason})")
         return self._lost(reason) if not self.counted["answers"] else Unanswered(reason)
@@ -166,6 +168,8 @@ class Line:
     def tell(self) -> None:
         """Log what the questions cost, and warn of answers that were cut."""
         at, n = f"{self.endpoint.model} at {self.endpoint.base_url}", self.counted
+        if not n["answers"]:
+            return
         log.info(
             "%s: %d answers, %d prompt tokens, %d completion tokens",
             *(at, n["answers"], n["prompt_tokens"], n["completion_tokens"]),

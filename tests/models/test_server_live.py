@@ -1,0 +1,161 @@
+"""Against a server that is not ours: `transformers serve` with tiny checkpoints of random weights."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import make_tokenizer
+
+from vaa import video
+from vaa.models.server import Server
+from vaa.types import Question, Unanswered, VaaError, Video
+
+pytestmark = pytest.mark.slow
+TEMPLATE = (
+    "{% for m in messages %}{{ '<' + m['role'] + '>' }}{% if m['content'] is string %}{{ m['content'] }}{% else %}"
+    "{% for c in m['content'] %}{% if c['type'] == 'image' %}<image>{% else %}{{ c['text'] }}{% endif %}{% endfor %}"
+    "{% endif %}{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}"
+)
+
+
+@pytest.fixture(scope="module")
+def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Llama and a LLaVA, which needs no torchvision."""
+    import torch
+    from transformers import (
+        CLIPVisionConfig,
+        LlamaConfig,
+        LlamaForCausalLM,
+        LlavaConfig,
+        LlavaForConditionalGeneration,
+        LlavaProcessor,
+    )
+    from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+
+    folder, tokenizer = tmp_path_factory.mktemp("served"), make_tokenizer()
+    sizes = {"hidden_size": 64, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+    ids = {"bos_token_id": None, "eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
+    text: dict[str, Any] = {**sizes, **ids, "vocab_size": len(tokenizer) + 8, "initializer_range": 0.3}
+    torch.manual_seed(0)
+    LlamaForCausalLM(LlamaConfig(**text)).save_pretrained(folder / "llama")
+    tokenizer.save_pretrained(folder / "llama")
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<image>"]})
+    config = LlavaConfig(
+        vision_config=CLIPVisionConfig(**sizes, image_size=32, patch_size=8, projection_dim=16),
+        text_config=LlamaConfig(**text),
+        image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
+    )
+    LlavaForConditionalGeneration(config).save_pretrained(folder / "llava")
+    LlavaProcessor(
+        CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}),
+        tokenizer,
+        patch_size=8,
+        vision_feature_select_strategy="default",
+        num_additional_image_tokens=1,
+        chat_template=TEMPLATE,
+    ).save_pretrained(folder / "llava")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    for package in ("fastapi", "uvicorn"):
+        pytest.importorskip(package, reason="`transformers serve` needs pip install 'transformers[serving]'")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    program = "from transformers.cli.transformers import main; main()"
+    command = [sys.executable, "-c", program, "serve", "--host", "127.0.0.1", "--port", str(port), "--device", "cpu"]
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    said = tmp_path_factory.mktemp("log") / "serve.log"
+    with said.open("wb") as log, subprocess.Popen(command, env=environment, stdout=log, stderr=log) as process:
+        try:
+            for _ in range(1200):
+                assert process.poll() is None, said.read_text()
+                with socket.socket() as knock:
+                    if knock.connect_ex(("127.0.0.1", port)) == 0:
+                        break
+                time.sleep(0.1)
+            yield f"http://127.0.0.1:{port}/v1"
+        finally:
+            process.send_signal(signal.SIGKILL)
+
+
+def handle(url: str, model: str) -> Server:
+    return Server(
+        base_url=url,
+        model=model,
+        revision=None,
+        api_key_env=None,
+        concurrency=2,
+        timeout=100,
+        retries=1,
+        backoff=0.1,
+        temperature=0,
+        top_p=None,
+        seed=None,
+        limit="max_tokens",
+        extra={},
+        image_format="png",
+        max_side=None,
+        reader="decord",
+    )
+
+
+def local(folder: Path, question: Question) -> str:
+    """The same asked of the same checkpoint here."""
+    import torch
+    from PIL import Image
+    from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, AutoProcessor, AutoTokenizer
+
+    system = f"<system>{question.system}" if question.system else ""
+    text = f"{system}<user>{question.text}<assistant>"
+    auto = AutoModelForImageTextToText if question.frames else AutoModelForCausalLM
+    model: Any = auto.from_pretrained(folder)
+    if question.frames:
+        frames = video.frames(question.video, question.frames, "decord")
+        processor: Any = AutoProcessor.from_pretrained(folder)
+        inputs = processor(images=[Image.fromarray(frame) for frame in frames], text=text, return_tensors="pt")
+    else:
+        processor = AutoTokenizer.from_pretrained(folder)
+        inputs = processor(text, add_special_tokens=False, return_tensors="pt")
+    inputs.pop("token_type_ids", None)
+    with torch.inference_mode():
+        ids = model.generate(**inputs, do_sample=False, max_new_tokens=question.max_new_tokens)
+    (said,) = processor.batch_decode(ids[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
+    return str(said)
+
+
+def test_a_served_checkpoint_answers_as_it_does_here(served: str, checkpoints: Path, clip: Path) -> None:
+    known = Video("clip", clip, 25, 10.0)
+    words = [("what happens here", ""), ("a car", "Normal scenes")]
+    llm = [Question("any", known, 0, (), text, system, max_new_tokens=9) for text, system in words]
+    shown = [(0, 24), (0, 7), (23, 24)]
+    vlm = [Question("any", known, 0, frames, "a <image> b <image> car", max_new_tokens=9) for frames in shown]
+    vlm += [Question("any", known, 0, (5,), "<image>in the street", max_new_tokens=4)]
+    for name, questions in (("llama", llm), ("llava", vlm)):
+        model = handle(served, str(checkpoints / name))
+        assert list(model.answer(questions)) == [local(checkpoints / name, question) for question in questions]
+        assert model.usage["answers"] == len(questions)
+        assert model.usage["completion_tokens"] <= 9 * len(questions)
+        assert model.usage["prompt_tokens"] > 5 * len(questions)
+
+
+def test_what_it_does_not_have_is_named(served: str, checkpoints: Path) -> None:
+    question = Question("any", Video("clip", Path("none.mp4"), 25, 10.0), 0, (), "Which?", max_new_tokens=4)
+    (lost,) = handle(served, "nobody/nothing").answer([question])
+    assert isinstance(lost, Unanswered)
+    assert "HTTP 500" in lost.reason  # all it says of a model that it does not have
+    assert "attempt 2 of 2" in lost.reason
+    weighed = Question("any", question.video, 0, (), "Which?", choices=("a", "b"))
+    with pytest.raises(VaaError, match="no log-probabilities"):
+        list(handle(served, str(checkpoints / "llama")).answer([weighed]))
