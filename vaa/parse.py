@@ -21,7 +21,7 @@ class Verdict:
     """CoReVAD's contract: a verdict ("Anomalous scenes." or "Normal scenes."), then a sentence of description."""
 
     def __call__(self, text: str) -> Response:
-        """Score 1 for an anomalous verdict, 0 for a normal one; the description is all that follows the first sentence."""
+        """Score 1 for anomalous, 0 for normal; the description is all that follows the first sentence."""
         words = " ".join(_FENCE.sub(" ", text).split())
         end = _SENTENCE.search(words)
         first = words[: end.end()] if end else words
@@ -40,6 +40,7 @@ class Caption:
     """Free text: all of it is the description, on one line; the empty string if nothing was said."""
 
     def __call__(self, text: str) -> Response:
+        """No score; the description."""
         words = " ".join(_FENCE.sub(" ", text).split())
         return Response(text=words, score=math.nan, description=words)
 
@@ -49,6 +50,7 @@ class Rating:
     """URF's contract: a list holding one number in [0, 1]; the first `[number]` counts."""
 
     def __call__(self, text: str) -> Response:
+        """The number as score, no description."""
         score = math.nan
         for match in _BRACKETED.finditer(text):
             if _NUMBER.fullmatch(match[1]):
@@ -63,6 +65,7 @@ class YesNo:
     """Probe-VAD's contract: YES (1) or NO (0), nothing before it."""
 
     def __call__(self, text: str) -> Response:
+        """Score 1 or 0, no description."""
         first = re.match(r"\W*(yes|no)\b", text, re.IGNORECASE)
         score = math.nan if first is None else float(first[1].lower() == "yes")
         return Response(text=" ".join(text.split()), score=score, description="")
@@ -73,6 +76,7 @@ class Tags:
     """A Python-style list of phrases; the description is the phrases with commas between them, without brackets."""
 
     def __call__(self, text: str) -> Response:
+        """No score; the phrases."""
         words = " ".join(_FENCE.sub(" ", text).split())
         listed = _BRACKETED.search(words)
         inside = listed[1] if listed else words
@@ -88,6 +92,7 @@ class Boxes:
     """URF's box contract: the score is the confidence of the surest box, 0 if there is none, NaN if unreadable."""
 
     def __call__(self, text: str) -> Response:
+        """The score alone; `boxes` reads where they are."""
         found = boxes(text)
         score = math.nan if found is None else max((confidence for *_, confidence in found), default=0.0)
         return Response(text=" ".join(text.split()), score=score, description="")

@@ -45,7 +45,9 @@ class Synthetic:
         if self.split not in _SEEDS:
             raise VaaError(f"data.split={self.split}: choose one of {', '.join(_SEEDS)}.")
         if self.size % SIDE or self.size <= 0 or self.seconds < 10:
-            raise VaaError(f"data.size={self.size}, data.seconds={self.seconds}: a multiple of {SIDE}, and at least 10.")
+            raise VaaError(
+                f"data.size={self.size}, data.seconds={self.seconds}: a multiple of {SIDE}, and at least 10."
+            )
         folder = Path(self.root) / f"{self.split}-{self._fingerprint()}"
         if not folder.is_dir():
             self._write(folder)
@@ -108,7 +110,9 @@ def encode(path: Path, frames: list[Pixels], fps: float) -> None:
 
     height, width, _ = frames[0].shape
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=round(fps), options={"crf": "20", "preset": "veryfast", "g": "30"})
+        stream = container.add_stream(
+            "libx264", rate=round(fps), options={"crf": "20", "preset": "veryfast", "g": "30"}
+        )
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         for frame in frames:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))

@@ -36,28 +36,32 @@ def _body(cast: Cast, label: Label = Label.PERSON, second: bool = False) -> draw
 
 
 def _crossing(cast: Cast, t: float, seconds: float, margin: float) -> float:
-    """x of someone who crosses the whole picture in `seconds`."""
+    """Where (x) someone is who crosses the whole picture in `seconds`."""
     way = -margin + (64 + 2 * margin) * t / seconds
     return way if cast.face > 0 else 64 - way
 
 
 def walk(c: Canvas, cast: Cast, t: float, seconds: float) -> None:
+    """A person crosses the picture."""
     x = _crossing(cast, t, seconds, 4)
     swing = 2.4 * sin(7 * t + cast.phase)
     draw.upright(c, _body(cast), (x, cast.y), stride=abs(swing), arms=swing / 2)
 
 
 def wait(c: Canvas, cast: Cast, t: float, seconds: float) -> None:
+    """A person stands about."""
     draw.upright(c, _body(cast), (cast.x + 0.5 * sin(t + cast.phase), cast.y))
 
 
 def talk(c: Canvas, cast: Cast, t: float, seconds: float) -> None:
+    """Two people face each other at arm's length."""
     for side in (-1, 1):
         nod = 0.6 * sin(3 * t + cast.phase + side)
         draw.upright(c, _body(cast, second=side > 0), (cast.x + side * 6, cast.y), lean=-side * 0.5 + nod * 0.3)
 
 
 def hug(c: Canvas, cast: Cast, t: float, seconds: float) -> None:
+    """Two people hold each other: the nearest an ordinary thing comes to a fight."""
     sway = 0.6 * sin(2 * t + cast.phase)
     for side in (-1, 1):
         body = _body(cast, Label.HUGGER, second=side > 0)
@@ -67,6 +71,7 @@ def hug(c: Canvas, cast: Cast, t: float, seconds: float) -> None:
 
 
 def jog(c: Canvas, cast: Cast, t: float, seconds: float) -> None:
+    """A person runs through the picture, again and again."""
     pace = seconds / max(1.0, round(seconds / 2.2))
     x = _crossing(cast, t % pace, pace, 5)
     _run(c, cast, (x, cast.y), cast.face, t)
@@ -79,6 +84,7 @@ def _run(c: Canvas, cast: Cast, foot: draw.Point, face: int, t: float) -> None:
 
 
 def dog_walk(c: Canvas, cast: Cast, t: float, seconds: float) -> None:
+    """A person crosses with a dog on a lead."""
     walk(c, cast, t, seconds)
     x = _crossing(cast, t, seconds, 4) + cast.face * 10
     c.bar((x - cast.face * 4, cast.y - 6), (x - cast.face * 8, cast.y - 8), 0.7, (40, 40, 40), Label.PERSON)
@@ -86,19 +92,23 @@ def dog_walk(c: Canvas, cast: Cast, t: float, seconds: float) -> None:
 
 
 def carry_bag(c: Canvas, cast: Cast, t: float, seconds: float) -> None:
+    """A person crosses with a bag."""
     walk(c, cast, t, seconds)
     draw.bag(c, (_crossing(cast, t, seconds, 4) + cast.face * 3.5, cast.y - 7), cast.bag)
 
 
 def bench(c: Canvas, cast: Cast, t: float, seconds: float) -> None:
+    """A person sits."""
     draw.sitting(c, _body(cast, Label.SITTER), (cast.x, cast.y), cast.face)
 
 
 def drive(c: Canvas, cast: Cast, t: float, seconds: float) -> None:
+    """A car crosses."""
     draw.car(c, (_crossing(cast, t, seconds, 16), cast.y + 2), cast.face, cast.car, Label.CAR)
 
 
 def drive_red(c: Canvas, cast: Cast, t: float, seconds: float) -> None:
+    """A car as red as fire crosses."""
     draw.car(c, (_crossing(cast, t, seconds, 16), cast.y + 2), cast.face, (215, 30, 28), Label.RED_CAR)
 
 
@@ -114,6 +124,7 @@ def lamp(c: Canvas, cast: Cast, t: float, seconds: float) -> None:
 
 
 def fight(c: Canvas, cast: Cast, t: float, seconds: float) -> None:
+    """Two people strike at each other in turn."""
     drift = 3 * sin(0.8 * t + cast.phase)
     for side in (-1, 1):
         reach = 0.5 + 0.5 * sin(9 * t + cast.phase + side * pi / 2)
@@ -122,14 +133,17 @@ def fight(c: Canvas, cast: Cast, t: float, seconds: float) -> None:
 
 
 def fire(c: Canvas, cast: Cast, t: float, seconds: float) -> None:
+    """Flames that grow for two seconds."""
     draw.fire(c, (cast.x, cast.y), 7 + 7 * min(1.0, t / 2), 11 * t + cast.phase)
 
 
 def explosion(c: Canvas, cast: Cast, t: float, seconds: float) -> None:
+    """A blast, then its smoke."""
     draw.blast(c, (cast.x, cast.y), max(t, 0.0), 15 + 3 * sin(cast.phase))
 
 
 def collapse(c: Canvas, cast: Cast, t: float, seconds: float) -> None:
+    """Someone who walked falls and stays on the ground."""
     if t < 0:
         swing = 2.2 * sin(7 * t + cast.phase)
         foot = (cast.x + cast.face * 7 * t, cast.y)

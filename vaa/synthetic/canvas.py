@@ -103,7 +103,7 @@ class Canvas:
     def _blend(
         self,
         area: tuple[slice, slice],
-        cover: NDArray[np.float32],
+        cover: NDArray[np.floating],
         colour: Colour,
         label: Label,
         glow: bool = False,

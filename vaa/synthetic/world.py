@@ -119,7 +119,9 @@ def script(rng: np.random.Generator, seconds: float, anomalies: int, fill: float
     return Script(where, _placed(rng, plan, seconds, fill), seconds)
 
 
-def _placed(rng: np.random.Generator, plan: Sequence[tuple[str, float]], seconds: float, fill: float) -> tuple[Event, ...]:
+def _placed(
+    rng: np.random.Generator, plan: Sequence[tuple[str, float]], seconds: float, fill: float
+) -> tuple[Event, ...]:
     events: list[Event] = []
     clock = float(rng.uniform(0, 1.5)) * fill
     for kind, length in plan:

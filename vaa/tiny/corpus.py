@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vaa.prompt import Prompt
-from vaa.synthetic.canvas import Label
+from vaa.synthetic.canvas import SIDE, Label
 from vaa.synthetic.kinds import ANOMALOUS, KINDS
 from vaa.synthetic.words import Account, account
 from vaa.synthetic.world import Picture, Script, picture, script
@@ -20,7 +20,7 @@ from vaa.types import Question, Segment, Video
 
 _NOWHERE = Video("synthetic", Path("synthetic"), 1, 1.0)
 _SHAPES = ((8, 2.9, 0.6), (10, 9.0, 0.22), (16, 45.0, 0.1), (6, 5.0, 0.08))
-"""(frames, seconds from the first to the last, share): CoReVAD's segments, URF's clips, whole videos, something else."""
+"""(frames, seconds from the first to the last, share): segments, clips, whole videos, something else."""
 _NAMES = list(KINDS)
 
 
@@ -61,11 +61,11 @@ def _times(rng: np.random.Generator, told: Script, count: int, span: float) -> l
     return [first + span * k / max(1, count - 1) for k in range(count)]
 
 
-def stills(rng: np.random.Generator, count: int) -> list[Moment]:
-    """Single frames, six of a script; one in two scripts shows its anomaly in most of them."""
+def stills(rng: np.random.Generator, count: int, share: float = 0.75) -> list[Moment]:
+    """Single frames, six of a script; `share` of the scripts have an anomaly, sought in four of the six."""
     found: list[Moment] = []
     while len(found) < count:
-        told = script(rng, 18, int(rng.random() < 0.75))
+        told = script(rng, 18, int(rng.random() < share))
         bad = [e for e in told.events if KINDS[e.kind].anomalous]
         reach = (bad[0].start - 1, bad[0].stop) if bad else (0.0, told.seconds)
         times = [float(t) for t in (*rng.uniform(*reach, 4), *rng.uniform(0, told.seconds, 2))]
@@ -111,15 +111,20 @@ def answer(name: str, seen: Account, fields: dict[str, str]) -> str:
 
 
 def box_answer(shown: Picture, draw: random.Random) -> str:
-    """The box in whole pixels as JSON, or an empty list.
+    """The box as JSON, or an empty list; the picture's width and height are 1000, as for every InternVL.
 
     The edges are shaken by a pixel or so: to next-token prediction 20 is as far from 21 as from 60, and this tells it
     what is near.
     """
     if shown.box is None:
         return "[]"
-    corners = ", ".join(str(min(64, max(0, round(edge + draw.gauss(0, 1))))) for edge in shown.box)
+    corners = ", ".join(str(thousandths(min(SIDE, max(0, round(edge + draw.gauss(0, 1)))))) for edge in shown.box)
     return f'[{{"bbox_2d": [{corners}], "confidence": 0.9}}]'
+
+
+def thousandths(pixel: int) -> int:
+    """A pixel's edge in thousandths of the picture."""
+    return round(pixel * 1000 / SIDE)
 
 
 def fields(name: str, seen: Account, draw: random.Random) -> dict[str, str]:

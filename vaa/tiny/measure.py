@@ -8,7 +8,6 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
@@ -17,7 +16,7 @@ from vaa.data.synthetic import Synthetic
 from vaa.models.transformers_vlm import TransformersVLM
 from vaa.synthetic.kinds import KINDS
 from vaa.tiny import prompts
-from vaa.types import Catalogue, Question, Segment, Span, Video
+from vaa.types import Catalogue, Segment, Span, Video
 
 log = logging.getLogger("vaa.tiny")
 
@@ -101,7 +100,7 @@ class Exam:
                 if box is None:
                     right[f"{name} none where none"].append(found == ())
                     continue
-                overlap = _iou(np.array(box) / 2, np.array(found[0][:4])) if found else 0.0
+                overlap = _iou(np.array(box), np.array(found[0][:4]) * 0.128) if found else 0.0
                 right[f"{name} iou"].append(overlap)
                 label = _label(self.catalogue.truths[video.id].spans, segment.frames)
                 right[f"{name} iou {label}"].append(overlap)

@@ -16,7 +16,11 @@ _JSON = (
 )
 _SHEETS: dict[str, tuple[tuple[str, ...], ...]] = {
     "verdict": (
-        ("These are frames of a surveillance video.", "The frames above come from a security camera.", "Look at the clip."),
+        (
+            "These are frames of a surveillance video.",
+            "The frames above come from a security camera.",
+            "Look at the clip.",
+        ),
         (
             "Is there anything abnormal, such as violence, crime, an accident or fire?",
             "Does something dangerous or unusual happen?",
@@ -48,7 +52,11 @@ _SHEETS: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "box": (("Where is $tags in this image?", "Find $tags in the frame.", "Locate $tags."), _JSON),
     "box_any": (
-        ("Is there an anomaly in this image, and where?", "Locate any anomaly.", "Find the abnormal region in the frame."),
+        (
+            "Is there an anomaly in this image, and where?",
+            "Locate any anomaly.",
+            "Find the abnormal region in the frame.",
+        ),
         _JSON,
     ),
     "understand": (

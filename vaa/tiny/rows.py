@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 
-from vaa.models.transformers_vlm import chat
+from vaa.models.families import mark_internvl
+from vaa.models.local import write
 from vaa.types import Question
 
 IGNORED = -100
@@ -29,7 +30,8 @@ class Batch:
 
 def encode(tokenizer: Any, question: Question, answer: str, image_tokens: int) -> tuple[list[int], list[int]]:
     """The ids of the chat as the model is asked it, and of the answer with its end."""
-    asked = tokenizer(chat(tokenizer, question, image_tokens), add_special_tokens=False).input_ids
+    text = write(tokenizer, question, [mark_internvl(tokenizer, None, image_tokens)] * len(question.frames))
+    asked = tokenizer(text, add_special_tokens=False).input_ids
     said = tokenizer(answer, add_special_tokens=False).input_ids
     return asked, [*said, tokenizer.eos_token_id]
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from vaa.synthetic.canvas import SIDE
 from vaa.synthetic.kinds import KINDS
 from vaa.synthetic.words import Account
-from vaa.tiny import paraphrases
+from vaa.tiny import corpus, paraphrases
 from vaa.tiny.prompts import prompts
 
 VOCABULARY = 1536
@@ -34,8 +35,11 @@ def _corpus() -> list[str]:
     words = sorted({word for text in asked + answers() for word in text.split()})
     texts = [spaced for word in words for spaced in (word, " " + word)] * 400
     texts += asked * 60 + paraphrases.sentences() * 8
-    texts += [spaced for n in range(65) for spaced in (str(n), f" {n}")] * 400
-    return texts + ["```\n", '[{"', '":', '],', '}]', "[]", '["', '"]', "Frame", "Anomalous scenes", "Normal scenes"] * 400
+    numbers = {*range(21), *(corpus.thousandths(pixel) for pixel in range(SIDE + 1))}
+    texts += [spaced for n in sorted(numbers) for spaced in (str(n), f" {n}")] * 400
+    return (
+        texts + ["```\n", '[{"', '":', "],", "}]", "[]", '["', '"]', "Frame", "Anomalous scenes", "Normal scenes"] * 400
+    )
 
 
 def build(ends_with: str = "") -> Any:
@@ -45,7 +49,10 @@ def build(ends_with: str = "") -> Any:
 
     bpe = Tokenizer(models.BPE())
     bpe.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Split(Regex(_CHUNK), "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
+        [
+            pre_tokenizers.Split(Regex(_CHUNK), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
     )
     bpe.decoder = decoders.ByteLevel()
     special = [PAD, END, SYSTEM, USER, ASSISTANT, *IMAGE.values()]

@@ -1,4 +1,4 @@
-"""Train the tiny VLM from nothing: `python -m vaa.tiny.train`; under an hour on two CPU cores.
+"""Train the tiny VLM and the tiny CLIP from nothing: `python -m vaa.tiny.train`; about an hour on two CPU cores.
 
 First the vision alone on what is where in single frames, since small things are not learned through words in this
 time; then everything together, the vision at a third of the learning rate.
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from vaa.tiny import corpus, prompts, tokenizer, vlm
+from vaa.tiny import clip, corpus, prompts, tokenizer, vlm
 from vaa.tiny.lessons import Teacher
 
 log = logging.getLogger("vaa.tiny")
@@ -29,43 +29,63 @@ WEIGHTS = (0.2, 0.2, 0.1, 0.5, 1.0)
 def main() -> None:
     """Read the command line and train."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=prompts.CHECKPOINTS / "vlm", help="folder of the checkpoint")
+    parser.add_argument("--out", type=Path, default=prompts.CHECKPOINTS, help="folder of the checkpoints")
+    parser.add_argument("--part", choices=("vlm", "clip", "both"), default="both")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--dense-steps", type=int, default=1200, help="steps of vision alone, 128 frames each")
-    parser.add_argument("--steps", type=int, default=2400, help="steps of everything, 12 moments each")
-    parser.add_argument("--dense-from", type=Path, help="take up the state that an earlier vision phase left")
+    parser.add_argument("--look-steps", type=int, default=1100, help="steps of vision alone, 128 frames each")
+    parser.add_argument("--balance-steps", type=int, default=300, help="the same, where what is rare weighs more")
+    parser.add_argument("--steps", type=int, default=1300, help="steps of everything, 12 moments each")
+    parser.add_argument("--clip-steps", type=int, default=1500, help="steps of the tiny CLIP, 96 frames each")
+    parser.add_argument("--look-from", type=Path, help="take up the state that an earlier vision phase left")
+    parser.add_argument("--look-to", type=Path, help="keep the state after the vision phase in this file")
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    if given.part != "clip":
+        _vlm(given, given.out / "vlm")
+    if given.part != "vlm":
+        torch.manual_seed(given.seed)
+        words = tokenizer.build(ends_with=tokenizer.END)
+        clip.save(clip.train(words, given.seed, given.clip_steps), words, given.out / "clip")
+
+
+def _vlm(given: argparse.Namespace, out: Path) -> None:
     torch.manual_seed(given.seed)
     words = tokenizer.build()
     model, heads = vlm.build(words), vlm.Heads()
     log.info("%d parameters", sum(p.numel() for p in model.parameters()))
-    if given.dense_from:
-        _take_up(given.dense_from, model, heads)
+    if given.look_from:
+        _take_up(given.look_from, model, heads)
     else:
-        look(model, heads, given.seed, given.dense_steps)
-        given.out.mkdir(parents=True, exist_ok=True)
-        torch.save({"model": model.state_dict(), "heads": heads.state_dict()}, given.out.parent / "dense.pt")
-    talk(model, heads, words, given.seed, given.steps, given.out)
-    save(model, words, given.out)
+        look(model, heads, given.seed, given.look_steps, vlm.EVEN, 0.75)
+    if given.balance_steps:
+        look(model, heads, given.seed, given.balance_steps, vlm.BALANCED, 0.45)
+    if given.look_to:
+        torch.save({"model": model.state_dict(), "heads": heads.state_dict()}, given.look_to)
+    talk(model, heads, words, given.seed, given.steps, out)
+    save(model, words, out)
 
 
 def _take_up(path: Path, model: Any, heads: vlm.Heads) -> None:
     held = torch.load(path, weights_only=True)
-    model.load_state_dict(held["model"])
+    seeing = {name: value for name, value in held["model"].items() if ".vision_tower." in name or "projector" in name}
+    model.load_state_dict(seeing, strict=False)
     heads.load_state_dict(held["heads"], strict=False)
 
 
-def look(model: Any, heads: vlm.Heads, seed: int, steps: int) -> None:
+def look(model: Any, heads: vlm.Heads, seed: int, steps: int, weights: Sequence[float], share: float) -> None:
     """Teach the vision alone to say what is where in single frames."""
-    rng = np.random.default_rng([seed, 1])
-    learned = [*model.model.vision_tower.parameters(), *model.model.multi_modal_projector.parameters(), *heads.parameters()]
+    rng = np.random.default_rng([seed, steps])
+    learned = [
+        *model.model.vision_tower.parameters(),
+        *model.model.multi_modal_projector.parameters(),
+        *heads.parameters(),
+    ]
     optimizer = torch.optim.AdamW(learned, lr=0.0, weight_decay=0.03, betas=(0.9, 0.98))
     began = time.monotonic()
     for step in range(steps):
         _set(optimizer, [2e-3 * _warm(step, 60) * (0.15 + 0.85 * _cosine(step, steps))])
-        shown = [moment.pictures[0] for moment in corpus.stills(rng, 128)]
-        loss = vlm.dense_loss(heads, vlm.see(model, shown), shown)
+        shown = [moment.pictures[0] for moment in corpus.stills(rng, 128, share)]
+        loss = vlm.dense_loss(heads, vlm.see(model, shown), shown, weights)
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(learned, 1.0)
@@ -76,7 +96,7 @@ def look(model: Any, heads: vlm.Heads, seed: int, steps: int) -> None:
 
 def talk(model: Any, heads: vlm.Heads, words: Any, seed: int, steps: int, out: Path) -> None:
     """Teach the answers, and go on teaching what is where."""
-    rng, draw = np.random.default_rng([seed, 2]), random.Random(seed)
+    rng, draw = np.random.default_rng([seed, 2]), random.Random(seed)  # noqa: S311, no secret
     teacher = Teacher(words, prompts.prompts())
     vision = [*model.model.vision_tower.parameters(), *model.model.multi_modal_projector.parameters()]
     language = [*model.model.language_model.parameters(), *heads.parameters()]
@@ -111,7 +131,7 @@ def _step(
     told = vlm.losses(model, heads, moments.batch, seen[:first], moments.events)
     boxed = vlm.losses(model, heads, stills.batch, seen[first:], stills.events)
     rated, _ = vlm.losses(model, heads, ratings.batch, None, ())
-    return told[0], boxed[0], rated, told[1] + boxed[1], vlm.dense_loss(heads, seen, shown)
+    return told[0], boxed[0], rated, told[1] + boxed[1], vlm.dense_loss(heads, seen, shown, vlm.BALANCED)
 
 
 def _set(optimizer: torch.optim.Optimizer, rates: Sequence[float]) -> None:

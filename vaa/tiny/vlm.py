@@ -20,6 +20,9 @@ TOKENS = 16
 """Visual tokens of a frame: 8x8 patches of 8 pixels, four merged into one."""
 _MEAN, _STD = 0.45, 0.25
 WIDTH = 128
+EVEN = tuple(0.12 if label == Label.NOTHING else 1.0 for label in Label)
+BALANCED = (0.1, 0.7, 2.5, 0.9, 3.0, 2.0, 1.0, 1.5, 3.0, 3.0, 0.8, 2.0, 1.0, 1.0, 0.5, 2.0)
+"""Weights of the labels: first only the background weighs less, then what is rare weighs more."""
 
 
 def build(tokenizer: Any) -> Any:
@@ -39,7 +42,10 @@ def build(tokenizer: Any) -> Any:
     model = InternVLForConditionalGeneration(InternVLConfig(
         vision_config=vision, text_config=text, image_seq_length=TOKENS, downsample_ratio=0.5, tie_word_embeddings=True,
         image_token_id=tokenizer.convert_tokens_to_ids(tokenizer.context_image_token)))  # fmt: skip
-    for parameter in (model.model.vision_tower.embeddings.position_embeddings, model.model.vision_tower.embeddings.cls_token):
+    for parameter in (
+        model.model.vision_tower.embeddings.position_embeddings,
+        model.model.vision_tower.embeddings.cls_token,
+    ):
         nn.init.normal_(parameter, std=0.1)
     model.generation_config.eos_token_id = tokenizer.eos_token_id
     model.generation_config.pad_token_id = tokenizer.pad_token_id
@@ -74,13 +80,14 @@ def see(model: Any, pictures: Sequence[Picture]) -> torch.Tensor:
     return model.model.get_image_features(pixels(pictures), return_dict=True).pooler_output  # type: ignore[no-any-return]
 
 
-def dense_loss(heads: Heads, tokens: torch.Tensor, pictures: Sequence[Picture]) -> torch.Tensor:
-    """How badly the visual tokens tell what is where; things weigh more than the background."""
+def dense_loss(
+    heads: Heads, tokens: torch.Tensor, pictures: Sequence[Picture], weights: Sequence[float]
+) -> torch.Tensor:
+    """How badly the visual tokens tell what is where; every label has its weight."""
     wanted = torch.from_numpy(np.stack([patches(shown.labels) for shown in pictures]))
     wanted = wanted.view(-1, 4, 2, 4, 2).permute(0, 1, 3, 2, 4).reshape(-1, 16, 4)
-    weights = torch.tensor([0.12 if label == Label.NOTHING else 1.0 for label in Label])
     parts, found = heads(tokens)
-    loss = F.cross_entropy(parts.flatten(0, 2), wanted.flatten(), weights)
+    loss = F.cross_entropy(parts.flatten(0, 2), wanted.flatten(), torch.tensor(weights))
     inside, boxes = _cells(pictures)
     loss = loss + F.binary_cross_entropy_with_logits(found[..., 0], inside.float())
     if inside.any():
