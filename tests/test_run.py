@@ -212,4 +212,4 @@ def test_an_experiment_gives_the_number_in_its_comment(tmp_path: Path, shared: P
     (found,) = metrics(tmp_path)
     for pair in expected.removeprefix("# expected:").split(","):
         name, value = pair.split()
-        assert f"{found[name]:.6f}" == value
+        assert round(found[name], 6) == float(value)

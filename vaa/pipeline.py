@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tqdm import tqdm
@@ -21,12 +21,13 @@ log = logging.getLogger("vaa")
 
 @dataclass(frozen=True)
 class Step:
-    """What a stage cost: seconds, questions put to the model, questions answered by the memo."""
+    """What a stage cost: seconds, questions put to the model, answered by the memo, and the videos they were about."""
 
     stage: str
-    seconds: float
+    seconds: float = 0.0
     asked: int = 0
     remembered: int = 0
+    videos: int = 0
     embedding: bool = False
 
 
@@ -53,23 +54,22 @@ def analyse(videos: Sequence[Video], stages: Mapping[str, Stage], engine: Engine
     for position, name in enumerate(names):
         stage, begun = stages[name], time.perf_counter()
         if isinstance(stage, Asking):
-            asked, remembered, embedding = _ask(name, stage, outcome, engine, memo)
+            step = _ask(name, stage, outcome, engine, memo)
             later = [s.model for s in (stages[n] for n in names[position + 1 :]) if isinstance(s, Asking)]
             if stage.model not in later:
                 stage.model.release()
-            step = Step(name, time.perf_counter() - begun, asked, remembered, embedding)
         else:
             for video in _progress(list(outcome.reports), name, "video"):
                 with _guard(outcome, video, name):
                     outcome.reports[video] = stage(outcome.reports[video])
-            step = Step(name, time.perf_counter() - begun)
-        outcome.steps.append(step)
+            step = Step(name)
+        outcome.steps.append(replace(step, seconds=time.perf_counter() - begun))
         for video, report in outcome.reports.items():
             outcome.history[video][name] = report
     return outcome
 
 
-def _ask(name: str, stage: Asking, outcome: Outcome, engine: Engine, memo: Memo) -> tuple[int, int, bool]:
+def _ask(name: str, stage: Asking, outcome: Outcome, engine: Engine, memo: Memo) -> Step:
     """Ask what the memo does not know, and let the stage absorb the answers of every video that has them all."""
     wanted: dict[str, tuple[Question, ...]] = {}
     keys: dict[Question, bytes | Question] = {}
@@ -98,7 +98,7 @@ def _ask(name: str, stage: Asking, outcome: Outcome, engine: Engine, memo: Memo)
         else:
             outcome.fail(video, name, reason)
     embedding = any(question.purpose == EMBEDDING for question in questions.values())
-    return len(missing), remembered, embedding
+    return Step(name, 0.0, len(missing), remembered, sum(map(bool, wanted.values())), embedding)
 
 
 @contextmanager

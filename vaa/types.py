@@ -121,10 +121,27 @@ class Box:
     score: float
 
 
+@dataclass(frozen=True)
+class Suspicion:
+    """Where the scores of a video are highest and lowest on average, and how far apart they lie (URF, IntraTR).
+
+    Windows are (start, stop) in frames; the high group holds the scores nearer the highest window's mean.
+    """
+
+    highest: tuple[int, int]
+    highest_mean: float
+    lowest: tuple[int, int]
+    lowest_mean: float
+    std: float
+    high_mean: float
+    low_mean: float
+
+
 @dataclass(frozen=True, eq=False)
 class Report:
     """All that is known of one video so far; the only thing that flows through the stages.
 
+    `tags` names the suspicious behaviour, with commas; `gated` says whether the first scores leave doubt, None if nobody looked.
     Of `answers` that should have said a score, `unread` did not.
     """
 
@@ -132,6 +149,9 @@ class Report:
     segments: tuple[Segment, ...] = ()
     responses: tuple[Response, ...] = ()
     track: ScoreTrack | None = None
+    suspicion: Suspicion | None = None
+    tags: str = ""
+    gated: bool | None = None
     answers: int = 0
     unread: int = 0
 

@@ -8,6 +8,7 @@ import pytest
 from vaa.models.recorded import Recorded
 from vaa.types import Question, Unanswered, VaaError, Video
 
+NOTHING_CHOSEN = {"captions": None, "scores": None, "refined_scores": None}
 ANSWERS = {"v": ["Anomalous scenes. Fire.", "Normal scenes. A man.", "Normal scenes."], "w": "not a list"}
 
 
@@ -15,9 +16,13 @@ def question(video: str = "v", at: int = 0, purpose: str = "verdict") -> Questio
     return Question(purpose, Video(video, Path("nowhere.mp4"), 90, 30.0), at, (at,), "what?")
 
 
+def recorded(folder: Path | str, verdict: str | None = None, **chosen: str) -> Recorded:
+    return Recorded(**{"root": str(folder), "verdict": verdict, **NOTHING_CHOSEN, **chosen})
+
+
 def write(folder: Path, content: object = ANSWERS, name: str = "VLM_responses_LRC_ucf.json") -> Recorded:
     (folder / name).write_text(content if isinstance(content, str) else json.dumps(content))
-    return Recorded(str(folder), None)
+    return recorded(folder)
 
 
 def test_answers_are_found_by_video_and_frame_without_the_video(tmp_path: Path) -> None:
@@ -43,7 +48,7 @@ def test_what_was_not_recorded_is_unanswered(tmp_path: Path, asked: Question, re
 
 @pytest.mark.parametrize(
     ("asked", "says"),
-    [(question(at=16), "windows of 30 frames, not one at frame 16"), (question(purpose="poem"), "'poem'")],
+    [(question(at=16), "windows of 30 frames, none at frame 16"), (question(purpose="poem"), "'poem'")],
 )
 def test_what_cannot_have_been_recorded_ends_the_run(tmp_path: Path, asked: Question, says: str) -> None:
     with pytest.raises(VaaError, match=says):
@@ -55,7 +60,7 @@ def test_of_several_files_one_has_to_be_named(tmp_path: Path) -> None:
     model = write(tmp_path, {"v": ["other"]}, "VLM_responses_LRC_xd.json")
     with pytest.raises(VaaError, match=r"2 files fit.*VLM_responses_LRC_ucf, VLM_responses_LRC_xd"):
         list(model.answer([question()]))
-    assert list(Recorded(model.root, "VLM_responses_LRC_xd").answer([question()])) == ["other"]
+    assert list(recorded(model.root, "VLM_responses_LRC_xd").answer([question()])) == ["other"]
 
 
 @pytest.mark.parametrize("content", ["{half a fi", ["a list"]], ids=["damaged", "list"])
@@ -66,6 +71,42 @@ def test_a_file_in_another_layout_is_named(tmp_path: Path, content: object) -> N
 
 def test_missing_files_and_folders_are_said(tmp_path: Path) -> None:
     with pytest.raises(VaaError, match="0 files fit"):
-        list(Recorded(str(tmp_path), None).answer([question()]))
+        list(recorded(tmp_path).answer([question()]))
     with pytest.raises(VaaError, match="no such folder"):
-        list(Recorded(str(tmp_path / "nowhere"), None).answer([question()]))
+        list(recorded(tmp_path / "nowhere").answer([question()]))
+
+
+def lay(root: Path, files: dict[str, object]) -> Recorded:
+    for name, content in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(json.dumps(content))
+    return recorded(root)
+
+
+URF = {
+    "captions/llama/v.json": {"0": "A man walks", "16": "A man runs"},
+    "scores/llama/v.mp4.json": {"0": 0.1, "16": 0.25},
+    "scores/llama/suspicious_part_phrases.json": {"v": "[running]"},
+    "refined_scores/v.json": {"0": 0.0, "16": 1.0},
+}
+
+
+@pytest.mark.parametrize(
+    ("purpose", "said"),
+    [("caption", "A man runs"), ("rating", "[0.25]"), ("rerating", "[1.0]"), ("tags", "[running]")],
+)
+def test_urfs_files_answer_by_purpose_and_frame(tmp_path: Path, purpose: str, said: str) -> None:
+    assert list(lay(tmp_path, URF).answer([question(at=16, purpose=purpose)])) == [said]
+
+
+@pytest.mark.parametrize("purpose", ["caption", "rating", "rerating", "tags"])
+def test_what_urf_did_not_record_is_unanswered(tmp_path: Path, purpose: str) -> None:
+    (answer,) = lay(tmp_path, URF).answer([question("unknown", 16, purpose)])
+    assert isinstance(answer, Unanswered)
+
+
+def test_of_two_folders_one_has_to_be_picked(tmp_path: Path) -> None:
+    lay(tmp_path, {**URF, "captions/blip/v.json": {"16": "Somebody"}})
+    with pytest.raises(VaaError, match="pick one by captions=FOLDER"):
+        list(recorded(tmp_path).answer([question(at=16, purpose="caption")]))
+    assert list(recorded(tmp_path, captions="blip").answer([question(at=16, purpose="caption")])) == ["Somebody"]

@@ -21,6 +21,7 @@ COUNTS = {
     "questions_remembered": 2,
     "embeddings_asked": 30,
     "embeddings_remembered": 4,
+    "videos_asked/ask": 2,
 }
 DETECTION = {
     "roc_auc",
@@ -40,7 +41,7 @@ def made() -> tuple[Outcome, Catalogue]:
     reports = {"a": Report(videos[0], track=one, answers=4, unread=2), "b": Report(videos[1], answers=3)}
     steps = [
         Step("window", 0.12345),
-        Step("ask", 1.5, asked=5, remembered=2),
+        Step("ask", 1.5, asked=5, remembered=2, videos=2),
         Step("clean", 2.0, asked=30, remembered=0, embedding=True),
         Step("refine", 2.0, asked=0, remembered=4, embedding=True),
     ]

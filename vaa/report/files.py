@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ import numpy as np
 
 from vaa.pipeline import Outcome
 from vaa.types import Report, ScoreTrack, file_name
+
+_TOLD = tuple(field.name for field in fields(Report) if field.name != "video")
 
 
 def write(folder: Path, outcome: Outcome, notices: Sequence[str]) -> None:
@@ -52,7 +54,7 @@ def _story(report: Report, history: Mapping[str, Report]) -> dict[str, Any]:
     for name, after in history.items():
         stages[name] = {
             field: _plain(getattr(after, field))
-            for field in ("segments", "responses", "track", "answers", "unread")
+            for field in _TOLD
             if getattr(after, field) is not getattr(before, field)
         }
         before = after
@@ -64,6 +66,8 @@ def _plain(value: Any) -> Any:
     if isinstance(value, ScoreTrack):
         kept = np.flatnonzero(np.diff(value.values, prepend=np.nan) != 0)
         return {"starts": value.starts[kept].tolist(), "values": value.values[kept].tolist()}
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
     if isinstance(value, tuple):
         return [asdict(item) for item in value]
     return value

@@ -33,6 +33,9 @@ def numbers(outcome: Outcome, catalogue: Catalogue, protocol: Protocol) -> dict[
         "embeddings_asked": sum(step.asked for step in embedding),
         "embeddings_remembered": sum(step.remembered for step in embedding),
     }
+    if any(report.gated is not None for report in reports):
+        counts["gated"] = sum(bool(report.gated) for report in reports)
+    counts |= {f"videos_asked/{step.stage}": step.videos for step in asking if step.asked + step.remembered}
     return protocol.evaluate(catalogue, outcome.reports) | counts
 
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from vaa.models import VLM
+from vaa.models import LLM, VLM
 from vaa.prompt import Prompt
-from vaa.types import Question, Report, ScoreTrack
+from vaa.types import Question, Report, ScoreTrack, VideoError
 
 log = logging.getLogger("vaa")
 
@@ -46,6 +46,58 @@ class Ask:
 
 
 @dataclass(frozen=True)
+class Describe:
+    """Ask what every segment shows; no score is expected. `empty` stands for an answer that says nothing."""
+
+    vlm: VLM
+    prompt: Prompt
+    empty: str
+
+    @property
+    def model(self) -> VLM:
+        """The VLM."""
+        return self.vlm
+
+    def questions(self, report: Report) -> tuple[Question, ...]:
+        """One a segment."""
+        return tuple(self.prompt.question(report.video, segment) for segment in report.segments)
+
+    def absorb(self, report: Report, answers: Sequence[str]) -> Report:
+        """The report with a response a segment whose description is the caption and whose score is NaN."""
+        responses = [self.prompt.read(answer) for answer in answers]
+        filled = (replace(r, description=r.description or self.empty) for r in responses)
+        return replace(report, responses=tuple(filled))
+
+
+@dataclass(frozen=True)
+class Rate:
+    """Have an LLM rate every segment's description."""
+
+    llm: LLM
+    prompt: Prompt
+
+    @property
+    def model(self) -> LLM:
+        """The LLM."""
+        return self.llm
+
+    def questions(self, report: Report) -> tuple[Question, ...]:
+        """One a segment, without frames; the caption is given as a sentence."""
+        return tuple(
+            self.prompt.question(report.video, replace(segment, frames=()), caption=f"{response.description}.")
+            for segment, response in zip(report.segments, report.responses, strict=True)
+        )
+
+    def absorb(self, report: Report, answers: Sequence[str]) -> Report:
+        """The report with the ratings as its responses' scores, NaN where none could be read."""
+        ratings = [self.prompt.read(answer).score for answer in answers]
+        rated = zip(report.responses, ratings, strict=True)
+        responses = tuple(replace(response, score=rating) for response, rating in rated)
+        read, missed = report.answers + len(ratings), report.unread + sum(map(math.isnan, ratings))
+        return replace(report, responses=responses, answers=read, unread=missed)
+
+
+@dataclass(frozen=True)
 class Score:
     """The responses' scores as a track; `missing` stands in for a score that could not be read."""
 
@@ -56,3 +108,24 @@ class Score:
         values = np.array([response.score for response in report.responses], dtype=np.float64)
         starts = np.array([segment.at for segment in report.segments], dtype=np.int64)
         return replace(report, track=ScoreTrack(np.where(np.isnan(values), self.missing, values), starts))
+
+
+@dataclass(frozen=True)
+class Interpolate:
+    """The responses' scores as a track; an unread one is interpolated to `digits` digits (URF)."""
+
+    digits: int
+
+    def __call__(self, report: Report) -> Report:
+        """The report with its track, one value a segment.
+
+        Raises:
+            VideoError: not one score could be read.
+        """
+        values = np.array([response.score for response in report.responses], dtype=np.float64)
+        starts = np.array([segment.at for segment in report.segments], dtype=np.int64)
+        read = ~np.isnan(values)
+        if not read.any():
+            raise VideoError("not one of its scores could be read")
+        drawn = np.round(np.interp(starts, starts[read], values[read]), self.digits)
+        return replace(report, track=ScoreTrack(np.where(read, values, drawn), starts))
