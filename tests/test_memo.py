@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from dataclasses import replace
 from pathlib import Path
 
@@ -142,3 +143,13 @@ def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(VaaError, match="memo="):
         Memo(str(tmp_path / "file" / "memo.sqlite"))
+
+
+def test_a_damaged_answer_is_forgotten_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    memo = Memo(str(tmp_path / "memo.sqlite"))
+    memo.remember(b"good", np.ones(3))
+    memo.remember(b"bad", np.ones(3))
+    with sqlite3.connect(tmp_path / "memo.sqlite") as db:
+        db.execute("UPDATE answers SET answer = substr(answer, 1, 20) WHERE key = ?", (b"bad",))
+    assert list(memo.recall([b"good", b"bad"])) == [b"good"]
+    assert "damaged" in caplog.text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import logging
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,8 @@ from typing import Any
 import numpy as np
 
 from vaa.types import Answer, Question, VaaError, VideoError
+
+log = logging.getLogger("vaa")
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS answers (key BLOB PRIMARY KEY, answer) WITHOUT ROWID;
@@ -59,14 +62,16 @@ class Memo:
         return hashlib.blake2b(json.dumps(whole).encode(), digest_size=16).digest()
 
     def recall(self, keys: Sequence[bytes]) -> dict[bytes, Answer]:
-        """Those of the answers that are known."""
+        """Those of the answers that are known; one that is damaged counts as unknown, and is said."""
         found: dict[bytes, Answer] = {}
         for first in range(0, len(keys), _AT_ONCE):
             some = keys[first : first + _AT_ONCE]
             marks = ",".join("?" * len(some))
-            found |= {
-                key: _read(value) for key, value in self._rows(f"SELECT * FROM answers WHERE key IN ({marks})", some)
-            }
+            for key, value in self._rows(f"SELECT key, answer FROM answers WHERE key IN ({marks})", some):
+                try:
+                    found[key] = _read(value)
+                except (ValueError, EOFError) as error:
+                    log.warning("memo=%s: a remembered answer is damaged and asked again: %s", self.path, error)
         return found
 
     def remember(self, key: bytes, answer: Answer) -> None:

@@ -19,8 +19,8 @@ def test_videos_are_named_by_their_path_and_the_bad_ones_are_failures(clip: Path
     found = Folder("mine", str(root), "decord").load()
     assert {(v.id, v.path.name, v.n_frames, v.fps) for v in found.videos} == {
         ("a", "a.MP4", 25, 10.0),
-        ("b", "b.mov", 25, 10.0),
-        ("b.mp4", "b.mp4", 25, 10.0),  # two files of one name: the second keeps its suffix
+        ("b.mov", "b.mov", 25, 10.0),
+        ("b.mp4", "b.mp4", 25, 10.0),  # two files of one name: both keep their suffix
         ("deep er/b", "b.mkv", 25, 10.0),
     }
     assert [(failure.video, failure.stage) for failure in found.failures] == [("broken", "data")]

@@ -12,7 +12,7 @@ from vaa.types import Catalogue, Failure, VaaError, Video, VideoError
 
 @dataclass(frozen=True)
 class Folder:
-    """All videos under `root`, with no labels; a video's id is its path there, without the suffix."""
+    """All videos under `root`, with no labels; a video's id is its path there, without the suffix if that tells it from the others."""
 
     name: str
     root: str
@@ -28,9 +28,9 @@ class Folder:
             raise VaaError(f"data.root={self.root}: no video in it. Known suffixes: {', '.join(SUFFIXES)}.")
         videos: dict[str, Video] = {}
         failures: list[Failure] = []
-        for file in files:
-            name = file.relative_to(root).with_suffix("").as_posix()
-            name = name if name not in videos else file.relative_to(root).as_posix()
+        names = [file.relative_to(root).with_suffix("").as_posix() for file in files]
+        for name, file in zip(names, files, strict=True):
+            name = name if names.count(name) == 1 else file.relative_to(root).as_posix()
             try:
                 videos[name] = Video(name, file, *video.probe(file, self.reader))
             except VideoError as error:
