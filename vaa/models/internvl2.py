@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +20,18 @@ from vaa.models.internvl2_shards import fill, write
 from vaa.types import VaaError
 
 _NO_TOKEN = -1  # of a source without a tokenizer: its images cannot be placed until somebody says the id
+_PARTS = {"llm_config", "vision_config"}
 _WANTED = ("*.json", "*.safetensors", "*.model", "*.txt")
 
 
 def is_original(name: str, revision: str | None) -> bool:
     """Whether a folder or a hub's repository has InternVL2's own layout; False too where its config cannot be read."""
-    from transformers import PreTrainedConfig
-
+    folder = Path(checkpoint.source(name))
     try:
-        config, _ = PreTrainedConfig.get_config_dict(checkpoint.source(name), revision=revision)
+        config = json.loads((folder / "config.json" if folder.is_dir() else _hub(name, revision)).read_bytes())
     except (OSError, ValueError):
         return False
-    kind = config.get("model_type") == "internvl_chat" or config.get("architectures") == ["InternVLChatModel"]
-    return kind and "llm_config" in config and "vision_config" in config
+    return isinstance(config, dict) and config.get("model_type") == "internvl_chat" and config.keys() >= _PARTS
 
 
 def read(kind: str, name: str, revision: str | None, **options: Any) -> Any:
@@ -174,10 +175,17 @@ def _config(folder: Path) -> Mapping[str, Any]:
             f"{folder}: not in InternVL2's original layout: config.json must say model_type internvl_chat and hold "
             "llm_config and vision_config. A native (`-hf`) checkpoint needs no conversion."
         )
-    from transformers import PreTrainedConfig
+    config = dict(json.loads((folder / "config.json").read_bytes()))
+    names.text_class(config)
+    return config
 
-    config, _ = PreTrainedConfig.get_config_dict(str(folder))
-    return dict(config)
+
+@cache
+def _hub(name: str, revision: str | None) -> Path:
+    """The config.json of a hub's repository."""
+    from huggingface_hub import hf_hub_download
+
+    return Path(hf_hub_download(name, "config.json", revision=revision))
 
 
 if __name__ == "__main__":

@@ -119,6 +119,9 @@ def native(config: Config, image_token: int) -> Any:
     vision = {key: original.get(key, default) for key, default in _VISION.items()}
     normed = bool(original.get("qk_normalization", True))
     _refuse(config, vision, normed)
+    lacking = [key for key in _TEXT[:5] if key not in config["llm_config"]]
+    if lacking:
+        raise VaaError(f"config.json: llm_config has no {', '.join(lacking)}.")
     side = vision["image_size"] // vision["patch_size"]
     ratio = float(config.get("downsample_ratio", 0.5))
     return InternVLConfig(

@@ -45,11 +45,12 @@ def tokenizer(folder: Path, config: Mapping[str, Any]) -> Any:
         loaded = _placed(loaded, settings)
         if moved := _moved(loaded, settings):
             raise VaaError(f"{folder}: {', '.join(moved[:3])} cannot be given the id that tokenizer_config.json says.")
-    missing = [token for token in IMAGE_TOKENS.values() if not 0 <= _id(loaded, token) < _vocabulary(config)]
+    size = int(config["llm_config"].get("vocab_size", 0))
+    missing = [token for token in IMAGE_TOKENS.values() if not 0 <= _id(loaded, token) < size]
     if missing:
-        raise VaaError(f"{folder}: the tokenizer has no {', '.join(missing)}, or not within the model's vocabulary.")
+        raise VaaError(f"{folder}: the tokenizer has no {', '.join(missing)}, or not among the model's {size} tokens.")
     template, end = _template(str(config.get("template")))
-    begins = loaded.bos_token_id is not None and loaded("")["input_ids"][:1] == [loaded.bos_token_id]
+    begins = loaded.bos_token_id is not None and _begins(loaded, settings)
     loaded.chat_template = ("{{ bos_token }}" if begins else "") + template
     loaded.pad_token = loaded.pad_token or end
     return loaded
@@ -64,10 +65,17 @@ def processor(config: Mapping[str, Any]) -> Any:
     """Images of any size to one square tile each: bicubic, aspect not kept, ImageNet's statistics."""
     from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import GotOcr2ImageProcessorPil
 
-    side = int(config.get("force_image_size") or config["vision_config"]["image_size"])
+    side = int(config.get("force_image_size") or config["vision_config"].get("image_size", 224))
     return GotOcr2ImageProcessorPil(
         size={"height": side, "width": side}, crop_to_patches=False, resample=3, **_IMAGENET
     )
+
+
+def _begins(loaded: Any, settings: Mapping[str, Any]) -> bool:
+    """Whether the original `tokenizer(text)` puts the token that begins a text before it."""
+    if str(settings.get("tokenizer_class")).startswith(("InternLM2", "Llama")):
+        return bool(settings.get("add_bos_token", True))
+    return bool(loaded("")["input_ids"][:1] == [loaded.bos_token_id])
 
 
 def _template(name: str) -> tuple[str, str]:
@@ -129,7 +137,3 @@ def _settings(folder: Path) -> dict[str, Any]:
 def _id(loaded: Any, token: str) -> int:
     found = loaded.get_vocab().get(token)
     return -1 if found is None else int(found)
-
-
-def _vocabulary(config: Mapping[str, Any]) -> int:
-    return int(config["llm_config"]["vocab_size"])

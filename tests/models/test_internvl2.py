@@ -1,0 +1,423 @@
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import original_internvl2 as tiny
+import pytest
+from test_conf import composed
+from test_run import metrics, run
+
+from vaa.models import checkpoint, internvl2
+from vaa.models.transformers_vlm import TransformersVLM
+from vaa.types import Question, VaaError, Video
+
+Maker = Callable[..., tuple[Path, Any]]
+SHARED = ["internvl2-original-tiny", "internvl2-original-tiny-dynamic-rope"]
+
+
+def read(folder: Path, attention: str = "eager", **options: Any) -> Any:
+    from transformers import AutoModelForImageTextToText
+
+    given = {**checkpoint.placement("cpu", "float32", "none"), "attn_implementation": attention, **options}
+    return checkpoint.load(AutoModelForImageTextToText, str(folder), None, **given)
+
+
+def outputs(model: Any, pixels: Any, ids: Any, mask: Any) -> tuple[Any, Any]:
+    import torch
+
+    with torch.inference_mode():
+        features = model.get_image_features(pixels).pooler_output
+        places = (mask.cumsum(-1) - 1).clamp(min=0)
+        logits = model(input_ids=ids, attention_mask=mask, pixel_values=pixels, position_ids=places).logits
+    return features, logits[mask.bool()]
+
+
+def inputs(model: Any) -> tuple[Any, Any, Any]:
+    import torch
+
+    image, tokens = model.config.image_token_id, model.config.image_seq_length
+    row = [25, *[image] * tokens, 27, 28, *[image] * tokens, 29, 30]
+    ids = torch.tensor([row, [22, 22, *row[:-2]]])
+    torch.manual_seed(1)
+    return torch.randn(4, 3, 32, 32), ids, torch.tensor([[1] * len(row), [0, 0, *[1] * (len(row) - 2)]])
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Maker:
+    def made(name: str = "original", **variant: Any) -> tuple[Path, Any]:
+        return tmp_path / name, tiny.make(tmp_path / name, **variant)
+
+    return made
+
+
+@pytest.mark.parametrize("name", SHARED)
+@pytest.mark.parametrize(("attention", "within"), [("eager", 0.0), ("sdpa", 2e-5)])
+def test_the_shared_checkpoints_say_what_the_original_code_said(
+    shared: Path, name: str, attention: str, within: float
+) -> None:
+    import torch
+    from safetensors.torch import load_file
+
+    folder = shared / "checkpoints" / name
+    expected = load_file(folder / "reference.safetensors")
+    pixels, ids, mask = (expected[key] for key in ("pixel_values", "input_ids", "attention_mask"))
+    model = internvl2.load_model(folder, 7, attn_implementation=attention, dtype=torch.float32)
+    for _ in range(2):  # a rope that is dynamic says the same again
+        features, logits = outputs(model, pixels, ids, mask)
+        assert float((features - expected["expected_image_features"]).abs().max()) <= within
+        assert float((logits - expected["expected_logits"][mask.bool()]).abs().max()) <= within
+        said = model.generate(
+            input_ids=ids, attention_mask=mask, pixel_values=pixels, do_sample=False, max_new_tokens=8
+        )
+        # Given embeddings, the original `generate` begins with the token that begins a text.
+        assert torch.equal(said[:, ids.shape[1] :], expected["expected_greedy_ids"][:, 1:])
+
+
+@pytest.mark.parametrize(
+    "variant",
+    [
+        {"text": {"num_key_value_heads": 1}},
+        {"text": {"num_key_value_heads": 4}},
+        {"text": {"bias": True}},
+        {"text": {"rope_scaling": {"type": "dynamic", "factor": 3.0}}},
+        {"text": {"rope_scaling": {"type": "linear", "factor": 2.0}}},
+        {"text": {"tie_word_embeddings": True}},
+        {"vision": {"qk_normalization": True, "norm_type": "rms_norm", "qkv_bias": False}},
+        {"vision": {"num_hidden_layers": 3}, "select_layer": -2},
+        {"shards": 3},
+        {"architecture": "Qwen2ForCausalLM", "shards": 2},
+        {"architecture": "LlamaForCausalLM"},
+        {"architecture": "Phi3ForCausalLM", "text": {"original_max_position_embeddings": 256}},
+    ],
+    ids=str,
+)
+def test_variants_come_back_exactly(make: Maker, variant: dict[str, Any]) -> None:
+    import torch
+
+    folder, native = make(**variant)
+    native.set_attn_implementation("eager")
+    model = read(folder)
+    state = model.state_dict()
+    assert state.keys() == native.state_dict().keys()
+    assert all(torch.equal(state[name], tensor) for name, tensor in native.state_dict().items())
+    given = inputs(native)
+    for found, expected in zip(outputs(model, *given), outputs(native, *given), strict=True):
+        assert torch.equal(found, expected)
+
+
+def test_select_layer_counts_the_tower_from_its_end(make: Maker) -> None:
+    import torch
+
+    folder, _ = make(vision={"num_hidden_layers": 3}, select_layer=-2)
+    model = read(folder)
+    pixels, _, _ = inputs(model)
+    with torch.inference_mode():
+        found = model.get_image_features(pixels).pooler_output
+        model.model.vision_tower.encoder.layer = model.model.vision_tower.encoder.layer[:2]
+        model.config.vision_feature_layer = -1
+        assert torch.equal(found, model.get_image_features(pixels).pooler_output)
+
+
+def test_a_dynamic_rope_forgets_the_text_before(make: Maker) -> None:
+    import torch
+
+    folder, _ = make(text={"max_position_embeddings": 16, "rope_scaling": {"type": "dynamic", "factor": 2.0}})
+    model = read(folder)
+    long, longer = torch.arange(5, 30)[None], torch.arange(5, 60)[None]
+
+    def said(ids: Any) -> list[int]:
+        tokens = model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=6)
+        return [int(token) for token in tokens[0, ids.shape[1] :]]
+
+    with torch.inference_mode():
+        first = model(input_ids=long).logits
+        answers = said(long)
+        assert not torch.equal(model(input_ids=longer).logits[:, : long.shape[1]], first)  # it is past its length
+        assert torch.equal(model(input_ids=long).logits, first)
+        assert said(long) == answers
+
+
+def test_a_text_is_read_as_sentencepiece_reads_it(make: Maker) -> None:
+    import sentencepiece
+    from transformers import AutoTokenizer
+
+    folder, _ = make()
+    settings = json.loads((folder / "tokenizer_config.json").read_text())
+    special = {token["content"]: int(number) for number, token in settings["added_tokens_decoder"].items()}
+    pieces = sentencepiece.SentencePieceProcessor(model_file=str(folder / "tokenizer.model"))
+
+    def original(text: str) -> list[int]:
+        ids: list[int] = []
+        for part in filter(None, re.split("(" + "|".join(map(re.escape, special)) + ")", text)):
+            ids += [special[part]] if part in special else pieces.encode(part)
+        return ids
+
+    tokenizer = checkpoint.load(AutoTokenizer, str(folder), None)
+    for text in (
+        "a person walks",
+        "  two spaces lead, \n a line, 123 digits",
+        "<s><|im_start|>user\nFrame1: <img><IMG_CONTEXT></img>\nwhat happens?<|im_end|><|im_start|>assistant\n",
+        "你好 é ☃",
+    ):
+        ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+        assert ids == original(text)
+        assert tokenizer.decode(ids) == text
+    assert [tokenizer.start_image_token, tokenizer.end_image_token] == ["<img>", "</img>"]
+    assert tokenizer.context_image_token_id == special["<IMG_CONTEXT>"]
+
+
+SYSTEM = "你是由上海人工智能实验室联合商汤科技开发的书生多模态大模型，英文名叫InternVL, 是一个有用无害的人工智能助手。"  # noqa: RUF001
+
+
+@pytest.mark.parametrize(
+    ("architecture", "turns"),
+    [
+        (
+            "InternLM2ForCausalLM",
+            "<s><|im_start|>system\n{}<|im_end|><|im_start|>user\nhi<|im_end|><|im_start|>assistant\n",
+        ),
+        ("Qwen2ForCausalLM", "<|im_start|>system\n{}<|im_end|><|im_start|>user\nhi<|im_end|><|im_start|>assistant\n"),
+        ("Phi3ForCausalLM", "<|system|>\n{}<|end|><|user|>\nhi<|end|><|assistant|>\n"),
+    ],
+)
+def test_the_chat_is_the_original_codes(make: Maker, architecture: str, turns: str) -> None:
+    from transformers import AutoTokenizer
+
+    folder, _ = make(architecture=architecture)
+    tokenizer = checkpoint.load(AutoTokenizer, str(folder), None)
+    chat = [{"role": "user", "content": "hi"}]
+    options = {"tokenize": False, "add_generation_prompt": True}
+    assert tokenizer.apply_chat_template(chat, **options) == turns.format(SYSTEM)
+    said = tokenizer.apply_chat_template([{"role": "system", "content": "be brief"}, *chat], **options)
+    assert said == turns.format("be brief")
+    model = read(folder)
+    end = "<|end|>" if "Phi3" in architecture else "<|im_end|>"
+    assert model.generation_config.eos_token_id == tokenizer.convert_tokens_to_ids(end)
+
+
+def vlm(folder: Path, **fields: Any) -> TransformersVLM:
+    given = {"dtype": "float32", "quantization": "none", "device_map": "cpu", "attention": "sdpa", "reader": "decord"}
+    given |= {"revision": None, "max_pixels": None, "timestamps": False, "temperature": 0.0, "top_p": 1.0, "seed": 0}
+    return TransformersVLM(**{**given, "checkpoint": str(folder), "batch_size": 2, **fields})
+
+
+def ask(clip: Path, *frames: int, text: str = "what happens here") -> Question:
+    return Question("verdict", Video("clip", clip, 25, 10.0), 0, frames, text, max_new_tokens=8)
+
+
+def test_what_is_converted_answers_as_the_original_does(make: Maker, clip: Path, tmp_path: Path) -> None:
+    import torch
+    from transformers import AutoModelForImageTextToText
+
+    folder, native = make(shards=2)
+    target = tmp_path / "new/native"
+    assert internvl2.main([str(folder), str(target)]) == 0
+    model = AutoModelForImageTextToText.from_pretrained(target)
+    assert all(torch.equal(model.state_dict()[name], tensor) for name, tensor in native.state_dict().items())
+    assert model.config.image_token_id == native.config.image_token_id
+    questions = [
+        ask(clip, 0, 5),
+        ask(clip, 20),
+        ask(clip),
+        ask(clip, 3, 4, text="Frame1: <image>\nFrame2: <image>\nwhat?"),
+    ]
+    answers = list(vlm(folder).answer(questions))
+    assert len(set(answers)) > 1
+    assert list(vlm(target).answer(questions)) == answers
+    assert sorted(path.name for path in target.parent.iterdir()) == ["native"]
+
+
+def test_a_conversion_is_cut_into_shards(make: Maker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+    from transformers import AutoModelForImageTextToText
+
+    from vaa.models import internvl2_shards
+
+    folder, native = make()
+    monkeypatch.setattr(internvl2_shards, "_SHARD", 100_000)
+    internvl2.convert(str(folder), tmp_path / "native")
+    sizes = [file.stat().st_size for file in (tmp_path / "native").glob("*.safetensors")]
+    assert len(sizes) > 2
+    assert max(sizes) < 120_000
+    model = AutoModelForImageTextToText.from_pretrained(tmp_path / "native")
+    assert all(torch.equal(model.state_dict()[name], tensor) for name, tensor in native.state_dict().items())
+
+
+def test_a_source_without_a_tokenizer_is_converted_and_says_what_is_missing(
+    shared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from transformers import AutoConfig
+
+    source = str(shared / "checkpoints" / SHARED[0])
+    assert internvl2.main([source, str(tmp_path / "one")]) == 0
+    assert "SOURCE has no tokenizer" in capsys.readouterr().out
+    assert internvl2.main([source, str(tmp_path / "two"), "--image-token", "7"]) == 0
+    assert "no tokenizer" not in capsys.readouterr().out
+    assert AutoConfig.from_pretrained(tmp_path / "two").image_token_id == 7
+    with pytest.raises(VaaError, match="no tokenizer in it"):
+        read(Path(source))
+
+
+@pytest.mark.parametrize("quantization", ["int8", "nf4"])
+def test_an_original_checkpoint_is_quantized_as_it_is_read(make: Maker, clip: Path, quantization: str) -> None:
+    folder, _ = make()
+    handle = vlm(folder, quantization=quantization)
+    answers = list(handle.answer([ask(clip, 0, 5), ask(clip)]))
+    assert all(isinstance(answer, str) for answer in answers)
+    model = read(folder, **checkpoint.placement("cpu", "float32", quantization))
+    kinds = {type(module).__name__ for module in model.modules()}
+    assert ("Linear8bitLt" if quantization == "int8" else "Linear4bit") in kinds
+    handle.release()
+
+
+def test_a_frame_is_one_squashed_tile_with_imagenets_statistics(make: Maker) -> None:
+    from PIL import Image
+    from transformers import AutoImageProcessor
+
+    folder, _ = make()
+    processor = checkpoint.load(AutoImageProcessor, str(folder), None)
+    frame = np.random.default_rng(0).integers(0, 256, (48, 90, 3), dtype=np.uint8)
+    small = np.asarray(Image.fromarray(frame).resize((32, 32), Image.Resampling.BICUBIC), dtype=np.float64) / 255
+    expected = (small - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
+    seen = processor(images=[frame], return_tensors="np")["pixel_values"]
+    np.testing.assert_allclose(seen, expected.transpose(2, 0, 1)[None], atol=1e-5)
+
+
+def without(folder: Path, name: str) -> None:
+    tensors = tensors_of(folder)
+    del tensors[name]
+    tiny.save(folder, tensors, 1)
+
+
+def tensors_of(folder: Path) -> dict[str, Any]:
+    from safetensors.torch import load_file
+
+    return load_file(folder / "model.safetensors")
+
+
+def with_more(folder: Path) -> None:
+    tiny.save(
+        folder, tensors_of(folder) | {"language_model.model.layers.2.surprise": tensors_of(folder)["mlp1.0.bias"]}, 1
+    )
+
+
+def reshaped(folder: Path) -> None:
+    tensors = tensors_of(folder)
+    name = "language_model.model.layers.0.attention.wqkv.weight"
+    tiny.save(folder, tensors | {name: tensors[name][:-16].clone()}, 1)
+
+
+def a_layer_too_many(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    config["llm_config"]["num_hidden_layers"] = 1
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+def set_config(**fields: Any) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        config = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps({**config, **fields}))
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lambda f: without(f, "mlp1.3.bias"), r"1 missing: model\.multi_modal_projector\.linear_2\.bias"),
+        (lambda f: without(f, "vision_model.encoder.layers.1.attn.qkv.bias"), r"3 missing: .*1\.attention\.k_proj"),
+        (with_more, r"1 unknown: language_model\.model\.layers\.2\.surprise"),
+        (reshaped, r"3 of another shape: language_model\.model\.layers\.0\.attention\.wqkv\.weight"),
+        (a_layer_too_many, r"9 unknown: language_model\.model\.layers\.1"),
+        (lambda f: (f / "model.safetensors").unlink(), r"model\.safetensors is missing"),
+        (lambda f: (f / "model.safetensors").write_bytes(b"cut"), "not a whole safetensors file"),
+        (lambda f: (f / "tokenizer.model").unlink(), "no tokenizer in it"),
+        (set_config(ps_version="v1"), "ps_version=v1"),
+        (set_config(force_image_size=64), "force_image_size=64 beside vision_config.image_size=32"),
+        (set_config(template="vicuna"), "template=vicuna in config.json: known are internlm2-chat"),
+        (set_config(llm_config={**tiny.TEXT, "architectures": ["Gemma2ForCausalLM"]}), "names Gemma2ForCausalLM"),
+    ],
+)
+def test_what_is_wrong_with_a_checkpoint_is_said(
+    make: Maker, spoil: Callable[[Path], None], says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, _ = make()
+    spoil(folder)
+    with pytest.raises(VaaError, match=f"(?s){says}"):
+        read(folder)
+    if "tokenizer" not in says:
+        assert internvl2.main([str(folder), str(tmp_path / "native")]) == 1
+        assert re.search(says, capsys.readouterr().err)
+    assert {path.name for path in tmp_path.iterdir()} == {"original"}
+
+
+def test_what_is_wrong_with_shards_is_said(make: Maker) -> None:
+    folder, _ = make(shards=2)
+    shard = folder / "model-00002-of-00002.safetensors"
+    held = shard.read_bytes()
+    shard.unlink()
+    with pytest.raises(VaaError, match=r"model-00002-of-00002\.safetensors is missing, which holds \w+"):
+        read(folder)
+    shard.write_bytes(held)
+    index = folder / "model.safetensors.index.json"
+    said = json.loads(index.read_text())
+    del said["weight_map"]["mlp1.3.bias"]
+    index.write_text(json.dumps(said))
+    with pytest.raises(VaaError, match=r"do not agree on mlp1\.3\.bias"):
+        read(folder)
+
+
+def test_the_command_says_what_it_cannot_do(
+    internvl: Path, make: Maker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for arguments, says in (
+        (["missing", "target"], "missing: no such folder"),
+        (["nowhere/at-all", "target"], "is no folder and cannot be downloaded"),
+        ([str(internvl), str(tmp_path / "target")], "not in InternVL2's original layout"),
+        ([str(make()[0]), str(tmp_path)], "exists already"),
+    ):
+        assert internvl2.main(arguments) == 1
+        assert says in capsys.readouterr().err
+
+
+TOWER = {"qk_normalization": True, "norm_type": "rms_norm", "qkv_bias": False}  # InternViT-6B's kind
+SIZES = {
+    "internvl2": ("InternLM2ForCausalLM", {}),
+    "internvl2_1b": ("Qwen2ForCausalLM", {}),
+    "internvl2_2b": ("InternLM2ForCausalLM", {}),
+    "internvl2_4b": ("Phi3ForCausalLM", {}),
+    "internvl2_26b": ("InternLM2ForCausalLM", TOWER),
+    "internvl2_40b": ("LlamaForCausalLM", TOWER),
+    "internvl2_76b": ("LlamaForCausalLM", TOWER),
+}
+HERE = ("dtype=float32", "device_map=cpu")
+
+
+@pytest.mark.parametrize("choice", SIZES)
+def test_every_size_answers(make: Maker, clip: Path, choice: str) -> None:
+    from hydra.utils import instantiate
+
+    architecture, vision = SIZES[choice]
+    folder, _ = make(architecture=architecture, vision=vision)
+    given = [f"vlm.{field}" for field in (*HERE, f"checkpoint={folder}")]
+    model = instantiate(composed([f"vlm={choice}", *given]).vlm, _convert_="all")
+    (answer,) = model.answer([ask(clip, 0, 5, text="Frame1: <image>\nFrame2: <image>\nwhat happens?")])
+    assert isinstance(answer, str)
+    assert composed([f"vlm={choice}"]).vlm.checkpoint.startswith("OpenGVLab/InternVL2-")
+
+
+def test_run_py_takes_an_original_checkpoint(make: Maker, clip: Path, clip_checkpoint: Path, tmp_path: Path) -> None:
+    folder, _ = make(shards=2)
+    (tmp_path / "clips").mkdir()
+    clip.rename(tmp_path / "clips/clip.mp4")
+    given = [f"vlm.{field}" for field in (*HERE, f"checkpoint={folder}")]
+    given += ["encoder=clip_vit_b16", f"encoder.checkpoint={clip_checkpoint}", "encoder.device_map=cpu"]
+    given += ["prompt.max_new_tokens=4", "max_unread=1", "plots=false", "memo=null"]
+    run(tmp_path, "data=folder", "data.root=clips", "vlm=internvl2_2b", *given)
+    (found,) = metrics(tmp_path)
+    assert (found["videos"], found["failed"], found["questions_asked"]) == (1, 0, 1)
