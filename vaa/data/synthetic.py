@@ -20,7 +20,8 @@ from vaa.synthetic.world import Event, Script, picture, script
 from vaa.types import Box, Catalogue, Pixels, Span, Truth, VaaError, Video
 
 log = logging.getLogger("vaa")
-_SEEDS = {"train": 11, "val": 22, "test": 33}
+_SEEDS = {"train": 11, "val": 22, "test": 47}
+"""With 47 every anomaly occurs among the 12 videos of the default test set."""
 _ANOMALIES = (1, 0, 1, 2)
 """How many anomalies the videos hold, in turn."""
 
