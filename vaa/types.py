@@ -122,6 +122,25 @@ class Box:
 
 
 @dataclass(frozen=True)
+class Span:
+    """An anomalous interval as annotated; whether `end` belongs to it is for the protocol to say."""
+
+    start: int
+    end: int
+    label: str
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What a data set knows of a video: anomalous spans, its class, boxes on some frames, a reference description."""
+
+    spans: tuple[Span, ...]
+    label: str
+    boxes: tuple[Box, ...] = ()
+    text: str = ""
+
+
+@dataclass(frozen=True)
 class Suspicion:
     """Where the scores of a video are highest and lowest on average, and how far apart they lie (URF, IntraTR).
 
@@ -142,6 +161,8 @@ class Report:
     """All that is known of one video so far; the only thing that flows through the stages.
 
     `tags` names the suspicious behaviour, with commas; `gated` says whether the first scores leave doubt, None if nobody looked.
+    `drawn` is a copy of the video with boxes in it. `truth` is for stages that say which frames are to be scored, and for
+    oracles that say so; no method reads labels from it.
     Of `answers` that should have said a score, `unread` did not.
     """
 
@@ -152,27 +173,12 @@ class Report:
     suspicion: Suspicion | None = None
     tags: str = ""
     gated: bool | None = None
+    boxes: tuple[Box, ...] = ()
+    drawn: Video | None = None
+    summary: str = ""
+    truth: Truth | None = None
     answers: int = 0
     unread: int = 0
-
-
-@dataclass(frozen=True)
-class Span:
-    """An anomalous interval as annotated; whether `end` belongs to it is for the protocol to say."""
-
-    start: int
-    end: int
-    label: str
-
-
-@dataclass(frozen=True)
-class Truth:
-    """What a data set knows of a video: anomalous spans, its class, boxes on some frames, a reference description."""
-
-    spans: tuple[Span, ...]
-    label: str
-    boxes: tuple[Box, ...] = ()
-    text: str = ""
 
 
 @dataclass(frozen=True)
