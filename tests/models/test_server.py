@@ -203,14 +203,14 @@ PASSING = {
     "page": (Reply(200, b"<html>hello</html>", {"Content-Type": "text/html"}), "not a chat completion.*hello"),
     "list": (Reply(200, [1, 2]), "not a chat completion"),
     "error": (Reply(200, {"error": {"message": "overloaded"}}), "not a chat completion.*overloaded"),
-    "nothing": (Reply(silent=True), "no answer within timeout=0.2 s"),
+    "nothing": (Reply(silent=True), "no answer within timeout=0.4 s"),
 }
 
 
 @pytest.mark.parametrize("name", PASSING)
 def test_what_may_pass_is_tried_again(fake: FakeServer, server: Server, name: str) -> None:
     reply, says = PASSING[name]
-    server = replace(server, timeout=0.2 if reply.silent else 5)
+    server = replace(server, timeout=0.4 if reply.silent else 5)
     fake.script = lambda body, before: reply if before < 2 else said("at last")
     assert one(server) == "at last"
     assert len(fake.bodies) == 3

@@ -170,10 +170,8 @@ class Line:
         at, n = f"{self.endpoint.model} at {self.endpoint.base_url}", self.counted
         if not n["answers"]:
             return
-        log.info(
-            "%s: %d answers, %d prompt tokens, %d completion tokens",
-            *(at, n["answers"], n["prompt_tokens"], n["completion_tokens"]),
-        )
+        cost = (n["answers"], n["prompt_tokens"], n["completion_tokens"])
+        log.info("%s: %d answers, %d prompt tokens, %d completion tokens", at, *cost)
         if n["cut"]:
             log.warning(
                 "%s: %d of %d answers were cut at their limit of new tokens (finish_reason length); their text is used "

@@ -7,9 +7,10 @@ import json
 import logging
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from threading import Thread
 from typing import Any
 from urllib.parse import urlsplit
@@ -95,10 +96,10 @@ class Server:
         endpoint = Endpoint(
             *(self.base_url, self.model, self.api_key_env, self.concurrency, self.timeout, self.retries, self.backoff)
         )
-        with _opened(endpoint) as line:
+        with _opened(endpoint) as line, ThreadPoolExecutor() as pool:
             try:
                 for question in questions:
-                    waiting.append(self._put(line, question))
+                    waiting.append(self._put(line, pool, question))
                     while waiting and (waiting[0].done() or len(waiting) > 2 * self.concurrency):
                         yield waiting.popleft().result()
                 while waiting:
@@ -109,15 +110,16 @@ class Server:
     def release(self) -> None:
         """Nothing is held."""
 
-    def _put(self, line: Line, question: Question) -> Future[Answer | Unanswered]:
-        """Decode the frames here and in order, since readers of videos cannot be shared, and let the line ask."""
+    def _put(self, line: Line, pool: ThreadPoolExecutor, question: Question) -> Future[Answer | Unanswered]:
+        """Decode in order (readers of videos cannot be shared), encode side by side, and let the line ask."""
         try:
             frames = video.frames(question.video, question.frames, self.reader) if question.frames else ()
         except VideoError as error:
             known: Future[Answer | Unanswered] = Future()
             known.set_result(Unanswered(str(error)))
             return known
-        images = [completions.data_url(frame, self.image_format, self.max_side) for frame in frames]
+        encode = partial(completions.data_url, image_format=self.image_format, max_side=self.max_side)
+        images = list(pool.map(encode, frames))
         how = completions.asked(question, self.sampling, self.limit)
         body = {"model": self.model, "messages": completions.messages(question, images)}
         return line.put(question, body | {"extra_body": {**how, **self.extra}})
