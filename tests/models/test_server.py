@@ -234,12 +234,16 @@ def test_the_wait_doubles_and_the_server_may_wish_for_more(monkeypatch: pytest.M
     assert backoff.wished({"retry-after": formatdate(1_600_000_000, usegmt=True)}) == 0
 
 
-def test_retry_after_is_waited_for(fake: FakeServer, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_retry_after_is_waited_for_and_said(
+    fake: FakeServer, server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
     waited: list[float] = []
     monkeypatch.setattr(backoff, "pause", lambda attempt, base, wished: waited.append(wished) or 0.0)
     fake.script = lambda body, before: failed(429, "slow down", Retry_After="17") if before < 2 else said("fine")
     assert one(server) == "fine"
     assert waited == [17, 17]
+    assert caplog.text.count("asks to wait 17 s: HTTP 429: slow down") == 2
 
 
 def test_a_server_that_wants_a_day_is_not_waited_for(fake: FakeServer, server: Server) -> None:
@@ -293,7 +297,7 @@ def test_a_server_that_counts_nothing_is_no_trouble(fake: FakeServer, server: Se
 @pytest.mark.parametrize(
     ("reply", "says"),
     [
-        (failed(401, f"Incorrect key {KEY}"), "refuses the key.*Is the key in VAA_TEST_KEY right"),
+        (failed(401, f"Incorrect key {KEY}"), "refuses the key.*Is that in VAA_TEST_KEY right"),
         (failed(403, "not yours"), "refuses the key.*not yours"),
         (failed(404, "The model `fake` does not exist."), "no model 'fake'.*It has: fake, other.*model=NAME"),
     ],

@@ -18,6 +18,7 @@ from vaa.types import Answer, Question, Unanswered, VaaError
 log = logging.getLogger("vaa")
 _RETRIED = (408, 409, 425, 429)  # and 5xx
 _PATIENCE = 600.0  # seconds that a server may ask us to wait
+_TOLD = 10.0  # seconds of it that are worth a line
 _IN_A_ROW = 8  # so many questions lost one after the other (or twice `concurrency`) end the run
 
 
@@ -87,6 +88,8 @@ class Line:
                     return heard
                 if attempt == attempts or heard.wait > _PATIENCE:
                     return self._lost(f"{heard.reason} (attempt {attempt} of {attempts})")
+                if heard.wait > _TOLD:
+                    log.info("%s asks to wait %.0f s: %s", self.endpoint.base_url, heard.wait, heard.reason)
                 await asyncio.sleep(backoff.pause(attempt, self.endpoint.backoff, heard.wait))
         raise AssertionError("the last attempt returns")
 
@@ -127,9 +130,7 @@ class Line:
         url, variable = self.endpoint.base_url, self.endpoint.api_key_env
         if status in (401, 403):
             mend = (
-                f"Is the key in {variable} right?"
-                if variable
-                else "Name the variable that holds one: api_key_env=NAME."
+                f"Is that in {variable} right?" if variable else "Name the variable that holds one: api_key_env=NAME."
             )
             raise VaaError(f"{url} refuses the key ({reason}). {mend}")
         if status == 404:
