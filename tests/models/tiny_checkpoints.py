@@ -9,7 +9,7 @@ from conftest import make_tokenizer
 
 VISUAL = ["<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"]
 TEXT = {
-    "hidden_size": 64,
+    "hidden_size": 64,  # bitsandbytes wants 64 columns
     "num_hidden_layers": 2,
     "num_attention_heads": 2,
     "num_key_value_heads": 1,
@@ -23,7 +23,7 @@ def make(name: str, folder: Path) -> Path:
     """Write the checkpoint of an architecture, ready for the Auto classes."""
     import torch
 
-    torch.manual_seed(0)
+    torch.manual_seed(1)
     tokenizer = make_tokenizer()
     tokenizer.add_tokens(VISUAL, special_tokens=True)
     ids = {"vocab_size": len(tokenizer), "eos_token_id": tokenizer.eos_token_id, "bos_token_id": None}
@@ -45,7 +45,7 @@ def _qwen2_5_vl(text: dict[str, Any], visual: dict[str, int]) -> tuple[Any, Any]
 
     text = text | {"rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [4, 6, 6]}}
     vision = {
-        **{"depth": 2, "hidden_size": 32, "intermediate_size": 32, "num_heads": 2, "out_hidden_size": 64},
+        **{"depth": 2, "hidden_size": 64, "intermediate_size": 64, "num_heads": 2, "out_hidden_size": 64},
         **{"patch_size": 8, "window_size": 32, "fullatt_block_indexes": [1], "initializer_range": 0.3},
     }
     config = Qwen2_5_VLConfig(text_config=text, vision_config=vision, **visual)
@@ -59,7 +59,7 @@ def _qwen3_vl(text: dict[str, Any], visual: dict[str, int]) -> tuple[Any, Any]:
 
     rope = {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [4, 6, 6], "mrope_interleaved": True}
     vision = {
-        **{"depth": 2, "hidden_size": 32, "intermediate_size": 32, "num_heads": 2, "out_hidden_size": 64},
+        **{"depth": 2, "hidden_size": 64, "intermediate_size": 64, "num_heads": 2, "out_hidden_size": 64},
         **{"patch_size": 8, "num_position_embeddings": 64, "deepstack_visual_indexes": [0], "initializer_range": 0.3},
     }
     config = Qwen3VLConfig(
@@ -74,7 +74,7 @@ def _videollama3(text: dict[str, Any], visual: dict[str, int]) -> tuple[Any, Any
     from transformers.models.video_llama_3.image_processing_pil_video_llama_3 import VideoLlama3ImageProcessorPil
 
     vision = {
-        **{"num_hidden_layers": 2, "hidden_size": 32, "intermediate_size": 32, "num_attention_heads": 2},
+        **{"num_hidden_layers": 2, "hidden_size": 64, "intermediate_size": 64, "num_attention_heads": 2},
         **{"patch_size": 8, "initializer_range": 0.3},
     }
     config = VideoLlama3Config(text_config={**text, "model_type": "qwen2"}, vision_config=vision, **visual)
@@ -89,7 +89,7 @@ def _llava_onevision(text: dict[str, Any], visual: dict[str, int]) -> tuple[Any,
     )
 
     vision = {
-        **{"num_hidden_layers": 2, "hidden_size": 32, "intermediate_size": 32, "num_attention_heads": 2},
+        **{"num_hidden_layers": 2, "hidden_size": 64, "intermediate_size": 64, "num_attention_heads": 2},
         **{"patch_size": 8, "image_size": 32, "model_type": "siglip_vision_model", "vision_use_head": False},
     }
     config = LlavaOnevisionConfig(

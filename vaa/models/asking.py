@@ -63,7 +63,7 @@ def _decoded(question: Question, reader: str) -> Shown | Unanswered:
 
 
 def _halving(held: Local, asked: Sequence[tuple[Question, Shown]], sampling: Sampling) -> list[Answer]:
-    """Ask all at once; where the memory does not suffice, one half after the other, from then on.
+    """Ask all at once; where the memory does not suffice, by halves, from then on.
 
     Raises:
         VaaError: it does not suffice for a single question.
@@ -82,12 +82,12 @@ def _halving(held: Local, asked: Sequence[tuple[Question, Shown]], sampling: Sam
                 "frames, or set quantization=nf4, a smaller max_pixels or another device_map for the model."
             ) from error
     checkpoint.free()  # not while the error is handled: its traceback holds the tensors
-    half = len(asked) // 2
-    shared = _kind(questions[0])[1]
+    half, shared = len(asked) // 2, _kind(questions[0])[1]
     if held.room[shared] > half:
         held.room[shared] = half
         log.warning("Out of memory with %d questions at once: from here on %d.", len(asked), half)
-    return _halving(held, asked[:half], sampling) + _halving(held, asked[half:], sampling)
+    parts = [asked[first : first + half] for first in range(0, len(asked), half)]
+    return [answer for part in parts for answer in _halving(held, part, sampling)]
 
 
 def _out_of_memory(error: Exception) -> bool:

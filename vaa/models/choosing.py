@@ -49,11 +49,11 @@ def _read(held: Local, seen: Seen, features: Any, asked: Sequence[Ids], ends: Se
     for ids, own in zip(asked, ends, strict=True):
         first = len(ids) - shared - 1
         if len(_rows(own)) == 1:
-            total = scores[row, first, [end[0] for end in own]].float()
+            total = scores[row, first, [end[0] for end in own]].double()
         else:
-            said = [scores[row + k, first : first + len(end)].float().log_softmax(-1) for k, end in enumerate(own)]
+            said = [scores[row + k, first : first + len(end)].double().log_softmax(-1) for k, end in enumerate(own)]
             total = torch.stack([s[range(len(end)), end].sum() for s, end in zip(said, own, strict=True)])
-        found.append(total.softmax(-1).cpu().numpy().astype(np.float64))
+        found.append(np.asarray(total.softmax(-1).cpu().numpy()))
         row += len(_rows(own))
     return found
 

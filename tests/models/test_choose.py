@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tiny_checkpoints import make
+
+from vaa import video
+from vaa.models.local import Local
+from vaa.models.transformers_llm import TransformersLLM
+from vaa.models.transformers_vlm import TransformersVLM
+from vaa.types import Question, Unanswered, VaaError, Video
+
+NAMES = ["internvl", "qwen2_5_vl", "qwen3_vl", "videollama3", "llava_onevision"]
+SINGLE, WHOLE, BEGUN = ("a", "c"), ("Normal scenes", "Anomalous", "car"), ("run", "run in the street", "walk")
+Asker = Callable[..., Question]
+
+
+@pytest.fixture(scope="module")
+def folders(internvl: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    made = {name: make(name, tmp_path_factory.mktemp(name)) for name in [*NAMES[1:], "llama3_1"]}
+    return {**made, "internvl": internvl}
+
+
+@pytest.fixture
+def vlm(request: pytest.FixtureRequest, folders: dict[str, Path]) -> TransformersVLM:
+    folder = str(folders[getattr(request, "param", "qwen2_5_vl")])
+    return TransformersVLM(folder, None, "float32", "none", "cpu", "sdpa", None, False, 0.0, 1.0, 0, 4, "decord")
+
+
+@pytest.fixture
+def llm(folders: dict[str, Path]) -> TransformersLLM:
+    return TransformersLLM(str(folders["llama3_1"]), None, "float32", "none", "cpu", "sdpa", 0.0, 1.0, 0, 4)
+
+
+@pytest.fixture
+def ask(clip: Path) -> Asker:
+    def question(*frames: int, text: str = "what happens", choices: tuple[str, ...] = SINGLE, **other: Any) -> Question:
+        place = other.pop("path", clip)
+        return Question("probe", Video("clip", place, 25, 10.0), 0, frames, text, choices=choices, **other)
+
+    return question
+
+
+each = pytest.mark.parametrize("vlm", NAMES, indirect=True)
+
+
+def expected(held: Local, question: Question) -> np.ndarray[Any, Any]:
+    """From one forward pass over the whole text and each choice, without any cache."""
+    import torch
+
+    shown = video.frames(question.video, question.frames, "decord") if question.frames else []
+    seen = held.see(list(shown))
+    text = held.read(question, seen.tokens)
+    prompt = held.tokenizer(text, add_special_tokens=False)["input_ids"]
+    ends = [held.tokenizer(choice, add_special_tokens=False)["input_ids"] for choice in question.choices]
+    if question.choices == BEGUN:
+        ends = [[*end, held.tokenizer.eos_token_id] for end in ends]
+    totals = []
+    for end in ends:
+        ids = torch.tensor([prompt + end])
+        visual = {**seen.inputs, **held.typed(ids)} if seen.inputs else {}
+        with torch.inference_mode():
+            logits = held.model(input_ids=ids, **visual).logits[0, len(prompt) - 1 : -1].double().log_softmax(-1)
+        totals.append(sum(float(logits[k, token]) for k, token in enumerate(end)))
+    odds = np.exp(np.asarray(totals) - max(totals))
+    return odds / odds.sum()
+
+
+@each
+@pytest.mark.parametrize("choices", [SINGLE, WHOLE, BEGUN], ids=["single", "whole", "begun"])
+def test_probabilities_are_the_models(vlm: TransformersVLM, ask: Asker, choices: tuple[str, ...]) -> None:
+    questions = [ask(0, 5, text=f"is it {k}", choices=choices, system="Frame") for k in ("a car", "the street", "runs")]
+    questions += [ask(choices=choices), ask(7, choices=choices), ask(7, text="walks", choices=choices)]
+    together = list(vlm.answer(questions))
+    for question, answer in zip(questions, together, strict=True):
+        assert isinstance(answer, np.ndarray)
+        assert (answer.dtype, answer.shape) == (np.float64, (len(choices),))
+        np.testing.assert_allclose(answer.sum(), 1, atol=1e-12)
+        np.testing.assert_allclose(answer, next(vlm.answer([question])), atol=1e-4)
+        np.testing.assert_allclose(answer, expected(vlm._load(), question), atol=1e-4)
+        np.testing.assert_allclose(np.log(answer), np.log(expected(vlm._load(), question)), atol=1e-3)
+    assert len({tuple(np.round(np.log(np.asarray(answer)), 2)) for answer in together}) == len(together)
+
+
+@each
+@pytest.mark.parametrize("text", ["{0} <image> what <image>", "<image><image> is it {0}"], ids=["before", "after"])
+def test_questions_about_the_same_frames_share_decoding_and_encoding(
+    vlm: TransformersVLM, ask: Asker, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = vlm._load()
+    model = held.model.model
+    tower = next(getattr(model, n) for n in ("vision_tower", "visual", "vision_model") if hasattr(model, n))
+    seen, read, decoded = [], [], []
+    hooks = [
+        tower.register_forward_hook(lambda *_: seen.append(1)),
+        model.language_model.register_forward_hook(
+            lambda _m, _a, kwargs, _o: read.append(kwargs["inputs_embeds"].shape[:2]), with_kwargs=True
+        ),
+    ]
+    frames = video.frames
+    monkeypatch.setattr(video, "frames", lambda *given: decoded.append(1) or frames(*given))
+    words = ["a car", "the street", "a person", "runs", "fights", "walks"]  # more than a batch holds
+    questions = [ask(0, 24, text=text.format(word)) for word in words]
+    together = list(vlm.answer(questions))
+    for hook in hooks:
+        hook.remove()
+    assert (len(seen), len(decoded)) == (1, 1)
+    if "is it" in text:  # the shared beginning once, then all questions side by side
+        assert len(read) == 2
+        assert read[1][0] == len(words)
+        assert read[0][1] > 2 * read[1][1]
+    for question, answer in zip(questions, together, strict=True):
+        np.testing.assert_allclose(answer, next(vlm.answer([question])), atol=1e-4)
+        np.testing.assert_allclose(answer, expected(held, question), atol=1e-4)
+
+
+def test_words_and_numbers_are_asked_in_one_go_in_their_order(vlm: TransformersVLM, ask: Asker, tmp_path: Path) -> None:
+    (tmp_path / "bad.mp4").write_text("no video")
+    bad = [ask(0, path=tmp_path / "bad.mp4"), ask(0, text="a car", path=tmp_path / "bad.mp4")]
+    good = [ask(0), ask(0, text="runs"), ask(0, choices=(), max_new_tokens=4), ask(), ask(5), ask(choices=WHOLE)]
+    answers = list(vlm.answer([good[0], *bad, *good[1:4], *good[4:], bad[0]]))
+    assert [k for k, answer in enumerate(answers) if isinstance(answer, Unanswered)] == [1, 2, 8]
+    kept = [answer for answer in answers if not isinstance(answer, Unanswered)]
+    for question, answer in zip(good, kept, strict=True):
+        alone = next(vlm.answer([question]))
+        assert answer == alone if isinstance(answer, str) else np.abs(answer - alone).max() < 1e-4
+
+
+def test_a_text_model_chooses_too_and_reads_what_is_shared_once(llm: TransformersLLM, ask: Asker) -> None:
+    held, read = llm._load(), []
+    hook = held.model.model.register_forward_hook(
+        lambda _m, _a, kwargs, _o: read.append(tuple(kwargs["input_ids"].shape)), with_kwargs=True
+    )
+    questions = [ask(text=f"a person {word}", system="Normal scenes") for word in ("runs", "walks here", "fights", "a")]
+    together = list(llm.answer(questions))
+    hook.remove()
+    assert [rows for rows, _ in read] == [1, 4]
+    for question, answer in zip(questions, together, strict=True):
+        np.testing.assert_allclose(answer, expected(held, question), atol=1e-4)
+
+
+def test_what_was_asked_before_does_not_move_what_is_asked_now(vlm: TransformersVLM, ask: Asker) -> None:
+    text = ask(text="a car")
+    before = next(vlm.answer([text]))
+    list(vlm.answer([ask(0, 5, 9)]))  # Qwen remembers how far frames moved the positions
+    np.testing.assert_array_equal(next(vlm.answer([text])), before)
+
+
+def test_an_empty_choice_is_refused(vlm: TransformersVLM, ask: Asker) -> None:
+    with pytest.raises(VaaError, match="probe question has an empty choice"):
+        list(vlm.answer([ask(0, choices=("a", ""))]))

@@ -1,0 +1,232 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from tiny_checkpoints import make
+
+from vaa.models.generating import Sampling, drawn
+from vaa.models.local import write
+from vaa.models.transformers_llm import TransformersLLM
+from vaa.types import Question, VaaError, Video
+
+CONF = Path(__file__).parents[2] / "conf/llm"
+HERE = {"dtype": "float32", "device_map": "cpu", "batch_size": 3}
+NOWHERE = Video("clip", Path("nowhere.mp4"), 25, 10.0)
+URF = {"temperature": 0.6, "top_p": 0.9, "seed": 1}
+Asker = Callable[..., Question]
+
+
+def ask(text: str, system: str = "", limit: int = 8, frames: tuple[int, ...] = ()) -> Question:
+    return Question("rating", NOWHERE, 0, frames, text, system, limit)
+
+
+QUESTIONS = [
+    ask(t, s) for t in ("a car", "a person walks in the street", "fights", "runs here") for s in ("", "Normal")
+]
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    return {name: make(name, tmp_path_factory.mktemp(name)) for name in ("llama3_1", "qwen3")}
+
+
+@pytest.fixture
+def llm(request: pytest.FixtureRequest, folders: dict[str, Path]) -> TransformersLLM:
+    """The yaml of an LLM, on a tiny checkpoint of its architecture."""
+    name = getattr(request, "param", "llama3_1")
+    fields = yaml.safe_load((CONF / f"{name}.yaml").read_text())
+    assert fields.pop("_target_") == "vaa.models.transformers_llm.TransformersLLM"
+    return TransformersLLM(**fields | HERE | {"checkpoint": str(folders[name])})
+
+
+@pytest.mark.parametrize("llm", ["llama3_1", "qwen3"], indirect=True)
+@pytest.mark.parametrize("sampling", [{}, URF], ids=["greedy", "URF"])
+def test_a_batch_is_answered_as_each_question_alone(llm: TransformersLLM, sampling: dict[str, float]) -> None:
+    handle = replace(llm, **sampling)
+    batched = list(handle.answer(QUESTIONS))
+    assert batched == [next(handle.answer([question])) for question in QUESTIONS]
+    assert batched == list(handle.answer(QUESTIONS[::-1]))[::-1]
+    assert len(set(batched)) == len(QUESTIONS)
+    handle.release()
+
+
+def test_draws_hang_on_the_seed_and_nothing_else_that_is_not_in_the_identity(llm: TransformersLLM) -> None:
+    hot = replace(llm, temperature=2.0)
+    handles = [hot, replace(hot, seed=7), replace(hot, batch_size=8), llm]
+    answers = [list(handle.answer(QUESTIONS)) for handle in handles]
+    assert answers[0] == answers[2]
+    assert answers[0] != answers[1]
+    assert answers[0] != answers[3]
+    assert len({handle.identity for handle in [*handles, replace(llm, temperature=1.0, top_p=0.5)]}) == 4
+    for handle in handles:
+        handle.release()
+
+
+def test_a_shorter_answer_is_the_beginning_of_the_longer(llm: TransformersLLM) -> None:
+    handle = replace(llm, temperature=2.0)
+    short, long = handle.answer([ask("a car", limit=3), ask("a car", limit=9)])
+    tokenizer = handle._load().tokenizer
+    assert short == tokenizer.decode(tokenizer(long, add_special_tokens=False)["input_ids"])[: len(str(short))]
+    handle.release()
+
+
+def test_the_next_token_is_drawn_as_often_as_it_is_likely() -> None:
+    import torch
+
+    scores = torch.tensor([2.0, 1.0, 3.0, -1.0, 0.0])
+    numbers = [(k + 0.5) / 4000 for k in range(4000)]
+    for temperature, top_p, kept in ((1.0, 1.0, 5), (0.6, 1.0, 5), (1.0, 0.9, 3), (1.0, 0.6, 1), (1.0, 1e-6, 1)):
+        expected = torch.softmax(scores.double() / temperature, 0)
+        expected[expected.argsort(descending=True)[kept:]] = 0
+        places = drawn(scores.expand(4000, 5), Sampling(temperature, top_p, 0), numbers)
+        found = torch.bincount(places.flatten(), minlength=5) / 4000
+        np.testing.assert_allclose(found, expected / expected.sum(), atol=2e-3)
+    edge = drawn(scores.expand(2, 5), Sampling(1.0, 0.9, 0), [0.0, 1 - 1e-12])
+    assert edge.flatten().tolist() == [2, 1]
+
+
+@pytest.mark.parametrize("wrong", [{"temperature": -1.0}, {"top_p": 0.0}, {"top_p": 1.5}], ids=str)
+def test_impossible_sampling_is_refused(llm: TransformersLLM, wrong: dict[str, float]) -> None:
+    with pytest.raises(VaaError, match="at least 0, and above 0 up to 1"):
+        list(replace(llm, **wrong).answer(QUESTIONS))
+
+
+def test_a_checkpoints_own_sampling_is_not_ours_but_its_end_is(folders: dict[str, Path], tmp_path: Path) -> None:
+    import shutil
+
+    import torch
+    from transformers import GenerationConfig
+
+    folder = tmp_path / "talkative"
+    shutil.copytree(folders["qwen3"], folder)
+    own = GenerationConfig(do_sample=True, temperature=0.7, top_p=0.8, top_k=20, eos_token_id=[1, 2, 40])
+    own.save_pretrained(folder)
+    llm = TransformersLLM(str(folder), None, "float32", "none", "cpu", "sdpa", 0.0, 1.0, 0, 8)
+    assert list(llm.answer(QUESTIONS)) == list(replace(llm, checkpoint=str(folders["qwen3"])).answer(QUESTIONS))
+    held = llm._load().model
+    assert held.generation_config.eos_token_id == [1, 2, 40]
+    hook = held.lm_head.register_forward_hook(lambda _m, _i, scores: scores.index_fill(-1, torch.tensor(40), 99.0))
+    assert list(llm.answer(QUESTIONS)) == [llm._load().tokenizer.decode([40])] * len(QUESTIONS)
+    hook.remove()
+
+
+def test_frames_are_not_for_a_text_model(llm: TransformersLLM) -> None:
+    with pytest.raises(VaaError, match="reads text only; the rating prompt shows it frames"):
+        llm.answer([ask("a car", frames=(0,))])
+
+
+def test_thinking_is_switched_off_where_the_template_has_the_switch(llm: TransformersLLM) -> None:
+    tokenizer = llm._load().tokenizer
+    template = tokenizer.chat_template
+    tokenizer.chat_template = template + "{% if enable_thinking is false %}<think></think>{% endif %}"
+    assert write(tokenizer, ask("a car"), []) == "<user>a car<assistant><think></think>"
+    tokenizer.chat_template = template
+
+
+PARTS = (
+    "{% for m in messages %}<{{ m.role }}>"
+    "{% for c in m.content | selectattr('type', 'equalto', 'text') %}{{ c.text }}{% endfor %}{% endfor %}<assistant>"
+)
+
+
+def test_a_template_that_wants_parts_gets_parts_and_one_that_drops_the_text_is_refused(llm: TransformersLLM) -> None:
+    tokenizer = llm._load().tokenizer
+    template, tokenizer.chat_template = tokenizer.chat_template, PARTS
+    assert write(tokenizer, ask("a car", "Normal"), []) == "<system>Normal<user>a car<assistant>"
+    tokenizer.chat_template = "{% for m in messages %}{% if m.role == 'user' %}{{ m.content }}{% endif %}{% endfor %}"
+    with pytest.raises(VaaError, match="leaves out what is asked"):
+        write(tokenizer, ask("a car", "Normal"), [])
+    tokenizer.chat_template = template
+
+
+@pytest.mark.parametrize("attention", ["flash_attention_2", "eager"])
+def test_attention_falls_back_and_says_so(
+    llm: TransformersLLM, attention: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    handle = replace(llm, attention=attention)
+    assert list(handle.answer(QUESTIONS)) == list(llm.answer(QUESTIONS))
+    used = handle._load().model.config._attn_implementation
+    said = [record.message for record in caplog.records if record.name == "vaa"]
+    if attention == "eager":
+        assert (used, said) == ("eager", [])
+    else:
+        assert used == "sdpa"
+        assert len(said) == 1
+        assert said[0].startswith("attention=flash_attention_2 is not to be had here, sdpa is used instead")
+    handle.release()
+
+
+def test_an_unknown_attention_is_refused(llm: TransformersLLM) -> None:
+    with pytest.raises(VaaError, match="telepathy"):
+        list(replace(llm, attention="telepathy").answer(QUESTIONS))
+
+
+def raising(most: int, error: Exception):  # type: ignore[no-untyped-def]
+    def hook(_module: object, _args: object, kwargs: dict[str, object]) -> None:
+        if len(kwargs["input_ids"]) > most:  # type: ignore[arg-type]
+            raise error
+
+    return hook
+
+
+def errors() -> list[Exception]:
+    import torch
+
+    return [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 1 GiB"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory: you tried to"),
+        MemoryError("Unable to allocate 9 GiB for an array"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("error", "choices"),
+    [*((error, ()) for error in errors()), (MemoryError(), ("a", "c"))],
+    ids=["accelerator", "allocator", "numpy", "numbers"],
+)
+def test_out_of_memory_halves_the_batch_says_so_and_goes_on(
+    llm: TransformersLLM, error: Exception, choices: tuple[str, ...], caplog: pytest.LogCaptureFixture
+) -> None:
+    questions = [replace(question, choices=choices) for question in QUESTIONS]
+    wide = replace(llm, batch_size=5)
+    expected = list(llm.answer(questions))
+    hook = wide._load().model.register_forward_pre_hook(raising(2, error), with_kwargs=True)
+    found = list(wide.answer(questions))
+    for one, other in zip(found, expected, strict=True):
+        assert one == other if isinstance(one, str) else np.abs(one - np.asarray(other)).max() < 1e-4
+    said = [record.message for record in caplog.records]
+    assert said == ["Out of memory with 5 questions at once: from here on 2."]
+    assert len(list(wide.answer(questions))) == len(questions)
+    assert len(caplog.records) == 1  # it has not forgotten
+    hook.remove()
+    wide.release()
+
+
+def test_out_of_memory_with_one_question_says_what_to_do_and_other_errors_are_not_taken_for_it(
+    llm: TransformersLLM,
+) -> None:
+    handle = replace(llm, batch_size=6)
+    for error, expected, says in (
+        (MemoryError("no"), VaaError, r"Out of memory with a single question \(rating, 0 frames\): show fewer"),
+        (RuntimeError("shapes do not match"), RuntimeError, "shapes do not match"),
+    ):
+        hook = handle._load().model.register_forward_pre_hook(raising(0, error), with_kwargs=True)
+        with pytest.raises(expected, match=says):
+            list(handle.answer(QUESTIONS))
+        hook.remove()
+    handle.release()
+
+
+@pytest.mark.parametrize("quantization", ["int8", "nf4"])
+def test_quantized_weights_answer_without_a_warning_a_multiplication(
+    llm: TransformersLLM, quantization: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    handle = replace(llm, quantization=quantization, dtype="bfloat16")
+    assert all(isinstance(answer, str) for answer in handle.answer(QUESTIONS[:2]))
+    assert not [record for record in caplog.records if "autograd" in record.name]
+    handle.release()
