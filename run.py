@@ -58,7 +58,7 @@ def job(cfg: DictConfig, hydra_cfg: Any) -> None:
     with tracking.run(config, folder) as tracked:
         stages = {name: stage for name, stage in parts["stages"].items() if stage is not None}
         warnings = notices.notices(stages.values(), catalogue.name)
-        outcome = analyse(catalogue.videos[: cfg.limit], stages, parts["engine"], Memo(cfg.memo))
+        outcome = analyse(catalogue.videos[: cfg.limit], catalogue.truths, stages, parts["engine"], Memo(cfg.memo))
         for failure in catalogue.failures:
             outcome.fail(failure.video, failure.stage, failure.reason)
         files.write(folder, outcome, warnings)

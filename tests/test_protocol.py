@@ -196,7 +196,7 @@ def answered(shared: Path) -> tuple[Catalogue, Outcome]:
     """The whole of UCF-Crime with CoReVAD's released answers, read and scored."""
     stages: dict[str, Stage] = {
         "window": Consecutive(30, 8),
-        "ask": Ask(Recorded(str(shared / "recorded" / "corevad"), None, None, None, None), PROMPT),
+        "ask": Ask(Recorded(str(shared / "recorded" / "corevad"), None, None, None, None, None, None), PROMPT),
         "score": Score(0.0),
     }
     found = benchmark(shared, "ucf_crime")

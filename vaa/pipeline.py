@@ -14,7 +14,7 @@ from tqdm import tqdm
 from vaa.engines import Engine
 from vaa.memo import Memo
 from vaa.stages import Asking, Stage
-from vaa.types import EMBEDDING, Answer, Failure, Question, Report, Unanswered, VaaError, Video, VideoError
+from vaa.types import EMBEDDING, Answer, Failure, Question, Report, Truth, Unanswered, VaaError, Video, VideoError
 
 log = logging.getLogger("vaa")
 
@@ -47,9 +47,16 @@ class Outcome:
         log.error("%s failed in stage '%s': %s", video, stage, reason)
 
 
-def analyse(videos: Sequence[Video], stages: Mapping[str, Stage], engine: Engine, memo: Memo) -> Outcome:
+def analyse(
+    videos: Sequence[Video],
+    truths: Mapping[str, Truth],
+    stages: Mapping[str, Stage],
+    engine: Engine,
+    memo: Memo,
+) -> Outcome:
     """Run every stage over all videos before the next begins, so that one large model at a time is in memory."""
-    outcome = Outcome({video.id: Report(video) for video in videos}, {video.id: {} for video in videos})
+    reports = {video.id: Report(video, truth=truths.get(video.id)) for video in videos}
+    outcome = Outcome(reports, {video.id: {} for video in videos})
     names = list(stages)
     for position, name in enumerate(names):
         stage, begun = stages[name], time.perf_counter()

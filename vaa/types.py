@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.floating]
 Pixels = NDArray[np.uint8]
+XYXY = tuple[float, float, float, float]
 Answer = str | Floats
 """What a model gives back: text, or numbers (an embedding, the probabilities of some choices)."""
 
@@ -117,7 +118,7 @@ class Box:
     """A rectangle (x1, y1, x2, y2) in the frame's pixels, with a confidence in [0, 1]."""
 
     frame: int
-    xyxy: tuple[float, float, float, float]
+    xyxy: XYXY
     score: float
 
 
@@ -160,9 +161,9 @@ class Suspicion:
 class Report:
     """All that is known of one video so far; the only thing that flows through the stages.
 
-    `tags` names the suspicious behaviour, with commas; `gated` says whether the first scores leave doubt, None if nobody looked.
-    `drawn` is a copy of the video with boxes in it. `truth` is for stages that say which frames are to be scored, and for
-    oracles that say so; no method reads labels from it.
+    `tags` names the suspicious behaviour, with commas; `gated`: do the first scores leave doubt (None: nobody looked);
+    `drawn` is a copy of the video with boxes in it. `truth` is for stages that say which frames are to be scored,
+    and for oracles that say so; no method reads labels from it.
     Of `answers` that should have said a score, `unread` did not.
     """
 

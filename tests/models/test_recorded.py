@@ -8,7 +8,7 @@ import pytest
 from vaa.models.recorded import Recorded
 from vaa.types import Question, Unanswered, VaaError, Video
 
-NOTHING_CHOSEN = {"captions": None, "scores": None, "refined_scores": None}
+NOTHING_CHOSEN = dict.fromkeys(("captions", "scores", "refined_scores", "localisation", "understanding"))
 ANSWERS = {"v": ["Anomalous scenes. Fire.", "Normal scenes. A man.", "Normal scenes."], "w": "not a list"}
 
 

@@ -16,7 +16,7 @@ from vaa.stages.urf import Gate, Reconsider, Suspect, Tag, usable
 from vaa.stages.window import Centred
 from vaa.types import Report, Response, ScoreTrack, Segment, Suspicion, VaaError, Video, VideoError
 
-NOBODY = Recorded("nowhere", None, None, None, None)
+NOBODY = Recorded("nowhere", None, None, None, None, None, None)
 RATE = Prompt("rating", "Rate.", "$caption", None, 8, Rating())
 RERATE = Prompt("rerating", "Criminal$prior? $tags", "$caption", None, 8, Rating())
 TAGS = Prompt("tags", "", "$frames Name it.", None, 8, Tags())

@@ -6,11 +6,13 @@ start, end, start, end, ..., padded with -1. Video files are not opened here, so
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from vaa.boxes import read_boxes
 from vaa.types import Catalogue, Failure, Span, Truth, VaaError, Video
 
 log = logging.getLogger("vaa")
@@ -19,19 +21,24 @@ SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v")
 
 @dataclass(frozen=True)
 class Annotated:
-    """A benchmark under `root`; `index` and `spans` are patterns under it, `fps` is what its videos have."""
+    """A benchmark under `root`; `index`, `spans`, `boxes` and `texts` are patterns under it, `fps` is its videos'.
+
+    Boxes (see `vaa/boxes.py`) and texts (JSON: video -> reference description) may be missing.
+    """
 
     name: str
     root: str
     index: str
     spans: str
     videos: str
+    boxes: str
+    texts: str
     fps: float
 
     def load(self) -> Catalogue:
         """The videos of the index, with their spans as annotated; a video without a line of spans is a Failure."""
         index, spans = self._one(self.index, "index"), self._one(self.spans, "spans")
-        lengths, truths = read_index(index), read_spans(spans)
+        lengths, truths = read_index(index), self._complete(read_spans(spans))
         files = self._files()
         videos = tuple(
             Video(name, files.get(name, Path(self.root) / self.videos / f"{name}.mp4"), n, self.fps)
@@ -43,6 +50,18 @@ class Annotated:
         if past:
             log.warning("%d annotations run past the video's end and are cut: %s", len(past), ", ".join(past))
         return Catalogue(self.name, videos, truths, failures)
+
+    def _complete(self, truths: Mapping[str, Truth]) -> dict[str, Truth]:
+        """Truths with the boxes and the reference texts that are there."""
+        boxes = {video: found for file in self._some(self.boxes, "boxes") for video, found in read_boxes(file).items()}
+        texts = {video: text for file in self._some(self.texts, "texts") for video, text in read_texts(file).items()}
+        return {
+            video: replace(truth, boxes=boxes.get(video, ()), text=texts.get(video, ""))
+            for video, truth in truths.items()
+        }
+
+    def _some(self, pattern: str, key: str) -> list[Path]:
+        return [self._one(pattern, key)] if any(Path(self.root).glob(pattern)) else []
 
     def _one(self, pattern: str, key: str) -> Path:
         root = Path(self.root)
@@ -103,6 +122,19 @@ def read_spans(file: Path) -> Mapping[str, Truth]:
             raise VaaError(f"{file}:{number}: '{name}' comes a second time.")
         truths[name] = Truth(tuple(Span(a, b, label) for a, b in pairs), label)
     return truths
+
+
+def read_texts(file: Path) -> dict[str, str]:
+    """Video -> reference description.
+
+    Raises:
+        VaaError: the file is no JSON mapping of names to texts.
+    """
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        return {_stem(video): str(text) for video, text in content.items()}
+    except (OSError, ValueError, AttributeError) as error:
+        raise VaaError(f"{file}: expected a JSON mapping of videos to texts: {error}") from error
 
 
 def _lines(file: Path) -> list[tuple[int, str]]:

@@ -12,7 +12,7 @@ from vaa.types import Catalogue, Failure, VaaError, Video, VideoError
 
 @dataclass(frozen=True)
 class Folder:
-    """All videos under `root`, with no labels; a video's id is its path there, without the suffix if that tells it from the others."""
+    """All videos under `root`, with no labels; an id is the path there, without the suffix where that is enough."""
 
     name: str
     root: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Protocol, runtime_checkable
 
-from vaa.types import Answer, Question, Unanswered
+from vaa.types import XYXY, Answer, Question, Unanswered, Video
 
 
 @runtime_checkable
@@ -21,6 +21,14 @@ class Model(Protocol):
 
     def release(self) -> None:
         """Give back the memory; the next question loads again."""
+
+
+@runtime_checkable
+class Locator(Protocol):
+    """A VLM that gives boxes."""
+
+    def to_frame(self, video: Video, xyxy: XYXY) -> XYXY:
+        """A box as the model wrote it, in the pixels of the video's frames."""
 
 
 VLM = Model

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
-from vaa.types import Question, Unanswered, VaaError, file_name
+from vaa.boxes import read_boxes
+from vaa.types import XYXY, Question, Unanswered, VaaError, Video, file_name
 
 _SEGMENT = 30  # frames a released CoReVAD answer stands for
 
@@ -21,6 +23,9 @@ class Recorded:
     - caption, rating, rerating (URF): a file a video, frame -> answer, somewhere under `captions/`, `scores/`,
       `refined_scores/`; the field of that name picks one of several folders there.
     - tags (URF): `suspicious_part_phrases.json` somewhere under `scores/`, video -> phrases.
+    - box (URF): a file under `localisations/`, a list with an entry an annotated frame, in the order of the boxes under
+      `annotations/`; description (URF): a file under `understanding/`, video -> text. The fields `localisation` and
+      `understanding` name one of several.
     """
 
     root: str
@@ -28,6 +33,8 @@ class Recorded:
     captions: str | None
     scores: str | None
     refined_scores: str | None
+    localisation: str | None
+    understanding: str | None
 
     @property
     def identity(self) -> None:
@@ -36,20 +43,23 @@ class Recorded:
 
     def answer(self, questions: Sequence[Question]) -> Iterator[str | Unanswered]:
         """What was recorded, or why there is nothing."""
-        folders = {
-            "caption": ("captions", self.captions),
-            "rating": ("scores", self.scores),
-            "rerating": ("refined_scores", self.refined_scores),
+        known: dict[str, Callable[[Question], str | Unanswered]] = {
+            "verdict": self._verdict,
+            "caption": partial(self._at_frame, "captions", self.captions),
+            "rating": partial(self._at_frame, "scores", self.scores),
+            "rerating": partial(self._at_frame, "refined_scores", self.refined_scores),
+            "tags": self._tags,
+            "box": self._box,
+            "description": self._description,
         }
         for question in questions:
-            if question.purpose == "verdict":
-                yield self._verdict(question)
-            elif question.purpose == "tags":
-                yield self._tags(question)
-            elif question.purpose in folders:
-                yield self._at_frame(question, *folders[question.purpose])
-            else:
+            if question.purpose not in known:
                 raise VaaError(f"Nothing recorded under {self.root} answers the purpose '{question.purpose}'.")
+            yield known[question.purpose](question)
+
+    def to_frame(self, video: Video, xyxy: XYXY) -> XYXY:
+        """Recorded boxes are in the frames' own pixels."""
+        return xyxy
 
     def release(self) -> None:
         """Nothing is held."""
@@ -69,7 +79,7 @@ class Recorded:
         phrases = _read(file).get(question.video.id)
         return Unanswered(f"{file.name} has no tags for it") if phrases is None else str(phrases)
 
-    def _at_frame(self, question: Question, folder: str, chosen: str | None) -> str | Unanswered:
+    def _at_frame(self, folder: str, chosen: str | None, question: Question) -> str | Unanswered:
         name = file_name(question.video.id)
         files = _index(Path(self.root), f"{folder}/{chosen or '**'}", folder)
         file = files.get(name) or files.get(file_name(f"{question.video.id}.mp4"))
@@ -79,6 +89,36 @@ class Recorded:
         if said is None:
             return Unanswered(f"{file.name} has nothing for frame {question.at}")
         return said if isinstance(said, str) else f"[{said}]"
+
+    def _box(self, question: Question) -> str | Unanswered:
+        file = _find(Path(self.root), f"localisations/{self.localisation or '*'}.json", "localisation")
+        entry = _boxes(Path(self.root), file).get((question.video.id, question.at))
+        if entry is None:
+            return Unanswered(f"{file.name} has no box for frame {question.at}")
+        corners = entry["pred_bbox"]
+        return json.dumps([{"bbox_2d": corners, "confidence": entry["confidence"]}] if corners else [])
+
+    def _description(self, question: Question) -> str | Unanswered:
+        file = _find(Path(self.root), f"understanding/{self.understanding or '*'}.json", "understanding")
+        text = _read(file).get(question.video.id)
+        return Unanswered(f"{file.name} has no description of it") if text is None else str(text)
+
+
+@cache
+def _boxes(root: Path, file: Path) -> Mapping[tuple[str, int], Mapping[str, Any]]:
+    """(Video, frame) -> the entry recorded for it."""
+    annotated = read_boxes(_find(root, "annotations/*_aligned.*", "annotations"))
+    waiting = {video: list(boxes) for video, boxes in annotated.items()}
+    found: dict[tuple[str, int], Mapping[str, Any]] = {}
+    try:
+        for entry in json.loads(file.read_text(encoding="utf-8")):
+            box = waiting[entry["video"]].pop(0)
+            if [*entry["gt_bbox"]] != [*box.xyxy] or not {"pred_bbox", "confidence"} <= entry.keys():
+                raise ValueError(f"an entry of {entry['video']} is not for the frame annotated next")
+            found[entry["video"], box.frame] = entry
+    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+        raise VaaError(f"{file}: not a list of boxes in the order of the annotations: {error!r}") from error
+    return found
 
 
 @cache

@@ -14,7 +14,7 @@ import numpy as np
 from vaa.pipeline import Outcome
 from vaa.types import Report, ScoreTrack, file_name
 
-_TOLD = tuple(field.name for field in fields(Report) if field.name != "video")
+_TOLD = tuple(field.name for field in fields(Report) if field.name not in ("video", "truth"))
 
 
 def write(folder: Path, outcome: Outcome, notices: Sequence[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from vaa.metrics.localisation import localisation
 from vaa.pipeline import Outcome
 from vaa.protocol import Protocol
 from vaa.types import Catalogue, VaaError
@@ -36,7 +37,12 @@ def numbers(outcome: Outcome, catalogue: Catalogue, protocol: Protocol) -> dict[
     if any(report.gated is not None for report in reports):
         counts["gated"] = sum(bool(report.gated) for report in reports)
     counts |= {f"videos_asked/{step.stage}": step.videos for step in asking if step.asked + step.remembered}
-    return protocol.evaluate(catalogue, outcome.reports) | counts
+    found = protocol.evaluate(catalogue, outcome.reports)
+    located = {id_: report for id_, report in outcome.reports.items() if report.truth and report.truth.boxes}
+    if any(report.boxes for report in located.values()):
+        truths = {id_: report.truth.boxes for id_, report in located.items() if report.truth}
+        found |= localisation(truths, {id_: report.boxes for id_, report in located.items()})
+    return found | counts
 
 
 def seconds(outcome: Outcome) -> dict[str, float]:

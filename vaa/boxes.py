@@ -1,0 +1,79 @@
+"""Annotated boxes on disk: the authors' pickle, read as plain data only, or its JSON.
+
+`python -m vaa.boxes SOURCE.pkl TARGET.json` converts. Both map a video to [[frame path, x1, y1, x2, y2], ...]; the
+frame's number is the name of its image.
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+import re
+import sys
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from vaa.types import Box, VaaError
+
+_NUMBER = re.compile(r"(\d+)$")
+
+
+class _PlainUnpickler(pickle.Unpickler):
+    """Builds containers, strings and numbers; whatever would call code is refused."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Refuse.
+
+        Raises:
+            UnpicklingError: always: plain data names no class.
+        """
+        raise pickle.UnpicklingError(f"it wants to call {module}.{name}, which plain data never does")
+
+
+def read_boxes(file: Path) -> dict[str, tuple[Box, ...]]:
+    """Video -> its annotated boxes, confidence 1, in the order of the file.
+
+    Raises:
+        VaaError: the file cannot be read, holds anything but plain data, or is not in this layout.
+    """
+    content = _plain(file)
+    try:
+        return {str(video): tuple(_box(*entry) for entry in entries) for video, entries in content.items()}
+    except (AttributeError, TypeError, ValueError) as error:
+        raise VaaError(f"{file}: expected video -> [[frame path, x1, y1, x2, y2], ...]: {error}") from error
+
+
+def _plain(file: Path) -> Any:
+    try:
+        if file.suffix.lower() == ".json":
+            return json.loads(file.read_text(encoding="utf-8"))
+        with file.open("rb") as stream:
+            return _PlainUnpickler(stream).load()
+    except (OSError, ValueError, EOFError, IndexError, KeyError, pickle.UnpicklingError) as error:
+        raise VaaError(f"{file}: cannot be read as boxes: {error}") from error
+
+
+def _box(image: str, x1: float, y1: float, x2: float, y2: float) -> Box:
+    found = _NUMBER.search(PurePosixPath(image).stem)
+    if found is None:
+        raise ValueError(f"{image!r} does not end in a frame number")
+    return Box(int(found[1]), (float(x1), float(y1), float(x2), float(y2)), 1.0)
+
+
+def main(arguments: list[str]) -> int:
+    """Convert a pickle of boxes to JSON."""
+    if len(arguments) != 2:
+        sys.stderr.write("usage: python -m vaa.boxes SOURCE.pkl TARGET.json\n")
+        return 2
+    source, target = map(Path, arguments)
+    try:
+        read_boxes(source)
+        target.write_text(json.dumps(_plain(source)) + "\n", encoding="utf-8")
+    except (VaaError, OSError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,80 @@
+"""Where in the picture: boxes on single frames (URF, Video Anomaly Localisation)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from vaa.models import VLM, Locator
+from vaa.parse import boxes
+from vaa.prompt import Prompt
+from vaa.stages.urf import suspicion, usable
+from vaa.types import Box, Question, Report, Segment, VaaError
+
+
+@dataclass(frozen=True)
+class Locate:
+    """Ask for boxes, one question a frame.
+
+    `frames`: `annotated` (those the truth has boxes on: for evaluation) or `window` (every `stride`-th of the suspicious
+    window, where its mean is above 0.5 and the tags are usable: for use). `prior`: the `tags`, `none`, or the true
+    `class` (an oracle). Without usable tags the prompt `unnamed` is put instead of `named`.
+    """
+
+    vlm: VLM
+    named: Prompt
+    unnamed: Prompt
+    frames: str
+    prior: str
+    stride: int
+
+    def __post_init__(self) -> None:
+        if self.frames not in ("annotated", "window"):
+            raise VaaError(f"stages.locate.frames={self.frames}: choose annotated or window.")
+        if self.prior not in ("tags", "none", "class"):
+            raise VaaError(f"stages.locate.prior={self.prior}: choose tags, none or class.")
+        _ = self._locator
+
+    @property
+    def _locator(self) -> Locator:
+        if not isinstance(self.vlm, Locator):
+            raise VaaError(f"{type(self.vlm).__name__} gives no boxes; choose another vlm.")
+        return self.vlm
+
+    @property
+    def model(self) -> VLM:
+        """The VLM."""
+        return self.vlm
+
+    def questions(self, report: Report) -> tuple[Question, ...]:
+        """One a frame."""
+        tags = self._tags(report)
+        prompt, fields = (self.named, {"tags": tags}) if usable(tags) else (self.unnamed, {})
+        return tuple(
+            prompt.question(report.video, Segment(frame, frame + 1, (frame,), frame), **fields)
+            for frame in self._frames(report)
+        )
+
+    def absorb(self, report: Report, answers: Sequence[str]) -> Report:
+        """The report with the boxes in the frames' own pixels; what cannot be read as boxes is counted."""
+        found, unread = [], 0
+        for frame, answer in zip(self._frames(report), answers, strict=True):
+            read = boxes(answer)
+            unread += read is None
+            for x1, y1, x2, y2, confidence in read or ():
+                found.append(Box(frame, self._locator.to_frame(report.video, (x1, y1, x2, y2)), confidence))
+        read_now, missed = report.answers + len(answers), report.unread + unread
+        return replace(report, boxes=report.boxes + tuple(found), answers=read_now, unread=missed)
+
+    def _frames(self, report: Report) -> tuple[int, ...]:
+        if self.frames == "annotated":
+            return tuple(dict.fromkeys(box.frame for box in report.truth.boxes)) if report.truth else ()
+        found = suspicion(report)
+        if found.highest_mean <= 0.5 or not usable(report.tags):
+            return ()
+        return tuple(range(found.highest[0], min(found.highest[1], report.video.n_frames), self.stride))
+
+    def _tags(self, report: Report) -> str:
+        if self.prior == "class":
+            return report.truth.label if report.truth else ""
+        return report.tags if self.prior == "tags" else ""
