@@ -1,0 +1,165 @@
+"""What a checkpoint is and weighs, learned from file names and headers: nothing of it is loaded."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from vaa.models import checkpoint
+
+_INDEX, _SINGLE = "model.safetensors.index.json", "model.safetensors"
+_TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json")
+_PROCESSORS = ("preprocessor_config.json", "processor_config.json")
+_BYTES = {"float32": 4.0, "bfloat16": 2.0, "float16": 2.0}
+_PACKED = {"int8": 1.01, "nf4": 0.57, "fp4": 0.57}  # bytes a weight of a linear layer, with its scales
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Sizes of a language model, and of the vision tower before it (zeros where there is none)."""
+
+    layers: int = 0
+    hidden: int = 0
+    inner: int = 0
+    keys: int = 0
+    vocabulary: int = 0
+    patches: int = 0
+    seen_hidden: int = 0
+    seen_inner: int = 0
+    seen_layers: int = 0
+    tokens: int = 0
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A checkpoint: its folder (None if it is not here), its number of parameters and how that is known.
+
+    `missing` says what it wants and lacks; `pieces` says that its vocabulary is a SentencePiece model.
+    """
+
+    folder: Path | None
+    cached: bool
+    parameters: float | None
+    counted: str
+    missing: tuple[str, ...]
+    pieces: bool
+    shape: Shape
+
+    def bytes(self, dtype: str, quantization: str) -> float | None:
+        """Memory that the weights take; embeddings and head are not quantized."""
+        if self.parameters is None:
+            return None
+        if quantization not in _PACKED:
+            return self.parameters * _BYTES.get(dtype, 4.0)
+        plain = min(self.parameters, 2.0 * self.shape.vocabulary * self.shape.hidden)
+        return plain * _BYTES.get(dtype, 4.0) + (self.parameters - plain) * _PACKED[quantization]
+
+    def per_token(self, dtype: str) -> float:
+        """Bytes of keys and values that a token takes."""
+        return 2 * self.shape.layers * self.shape.keys * _BYTES.get(dtype, 4.0)
+
+    def passing(self, dtype: str, tokens: float, images: float) -> float:
+        """Bytes that pass through the widest layer while `tokens` are read, or `images` are seen."""
+        shape = self.shape
+        text = tokens * (4 * shape.hidden + 3 * shape.inner)
+        seen = images * shape.patches * (6 * shape.seen_hidden + 2 * shape.seen_inner)
+        return max(text, seen) * _BYTES.get(dtype, 4.0)
+
+
+def weigh(name: str, revision: str | None, *, sees: bool) -> Weights:
+    """What is known of a checkpoint without the network; one that `sees` wants an image processor."""
+    folder, cached, lost = _folder(name, revision)
+    config = _json(folder / "config.json") if folder else {}
+    shape = _shape(config)
+    held, lacking = _held(folder) if folder else (0, [f"'{name}' is no folder, nor a name on the hub"] if lost else [])
+    named = re.search(r"(\d+(?:\.\d+)?)[Bb](?![a-zA-Z])", name.rsplit("/", 1)[-1])
+    parameters, counted = float(held), "by its files"
+    if not held:
+        parameters, counted = _estimated(shape), "by its config"
+    if not parameters and named:
+        parameters, counted = float(named[1]) * 1e9, "by its name"
+    files = {file.name for file in folder.iterdir()} if folder else set()
+    if folder and not files & set(_TOKENIZERS):
+        lacking.append(f"no tokenizer (tokenizer.json or tokenizer.model) in {folder}")
+    if folder and sees and config.get("model_type") != "internvl_chat" and not files & set(_PROCESSORS):
+        lacking.append(f"no preprocessor_config.json in {folder}")
+    pieces = "tokenizer.model" in files and "tokenizer.json" not in files
+    return Weights(folder, cached, parameters or None, counted, tuple(lacking), pieces, shape)
+
+
+def _folder(name: str, revision: str | None) -> tuple[Path | None, bool, bool]:
+    """Where it lies, whether that is the hub's cache, and whether it is lost: neither here nor on any hub."""
+    folder = Path(checkpoint.source(name))
+    if folder.is_dir():
+        return folder, False, False
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        found = try_to_load_from_cache(name, "config.json", revision=revision)
+    except HFValidationError:
+        return None, False, True
+    return (Path(found).parent, True, False) if isinstance(found, str) else (None, False, False)
+
+
+def _held(folder: Path) -> tuple[int, list[str]]:
+    """Parameters in the shards, and what is missing of config and shards."""
+    index = _json(folder / _INDEX).get("weight_map")
+    files = sorted(set(index.values())) if isinstance(index, Mapping) else [_SINGLE]
+    wanted = ["config.json", *files]
+    here = [folder / file for file in files if (folder / file).is_file()]
+    return sum(map(_parameters, here)), [f"no {file} in {folder}" for file in wanted if not (folder / file).is_file()]
+
+
+def _parameters(shard: Path) -> int:
+    """Numbers in a safetensors file, from its header: eight bytes of length, then JSON."""
+    with shard.open("rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        try:
+            header = json.loads(file.read(size)) if size < shard.stat().st_size else {}
+        except ValueError:
+            return 0
+    return sum(prod(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__")
+
+
+def _json(file: Path) -> Mapping[str, Any]:
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _shape(config: Mapping[str, Any]) -> Shape:
+    text = config.get("text_config") or config.get("llm_config") or config
+    seen = config.get("vision_config") or {}
+    hidden, heads = int(text.get("hidden_size") or 0), int(text.get("num_attention_heads") or 1)
+    head = int(text.get("head_dim") or hidden // heads)
+    side = _side(seen.get("image_size")) // (_side(seen.get("patch_size")) or 1)
+    return Shape(
+        layers=int(text.get("num_hidden_layers") or 0),
+        hidden=hidden,
+        inner=int(text.get("intermediate_size") or 0),
+        keys=head * int(text.get("num_key_value_heads") or heads),
+        vocabulary=int(text.get("vocab_size") or 0),
+        patches=side**2,
+        seen_hidden=int(seen.get("hidden_size") or 0),
+        seen_inner=int(seen.get("intermediate_size") or 0),
+        seen_layers=int(seen.get("num_hidden_layers") or seen.get("depth") or 0),
+        tokens=int(side**2 * float(config.get("downsample_ratio") or 0.5) ** 2),
+    )
+
+
+def _estimated(shape: Shape) -> float:
+    read = 2 * shape.hidden * (shape.hidden + shape.keys) + 3 * shape.hidden * shape.inner
+    seen = 4 * shape.seen_hidden**2 + 2 * shape.seen_hidden * shape.seen_inner
+    return float(shape.layers * read + 2 * shape.vocabulary * shape.hidden + shape.seen_layers * seen)
+
+
+def _side(size: Any) -> int:
+    return int(size[0] if isinstance(size, list) and size else size or 0)
