@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,6 +12,7 @@ import yaml
 from conftest import make_clip
 from tiny_checkpoints import make
 
+from vaa.models import Locator
 from vaa.models.families import FAMILIES, family
 from vaa.models.transformers_vlm import TransformersVLM
 from vaa.types import Question, VaaError, Video
@@ -30,11 +31,11 @@ def folders(internvl: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
 
 
 @pytest.fixture
-def vlm(request: pytest.FixtureRequest, folders: dict[str, Path]) -> Iterator[TransformersVLM]:
+def vlm(request: pytest.FixtureRequest, folders: dict[str, Path]) -> TransformersVLM:
     """The yaml of a family, on a tiny checkpoint of its architecture."""
     fields = yaml.safe_load((CONF / f"{request.param}.yaml").read_text())
     assert fields.pop("_target_") == "vaa.models.transformers_vlm.TransformersVLM"
-    yield TransformersVLM(**fields | HERE | {"checkpoint": str(folders[request.param])})
+    return TransformersVLM(**fields | HERE | {"checkpoint": str(folders[request.param])})
 
 
 each = pytest.mark.parametrize("vlm", NAMES, indirect=True)
@@ -142,7 +143,7 @@ def test_the_time_of_each_frame_is_written_before_it(vlm: TransformersVLM, ask: 
 
 @pytest.mark.parametrize("vlm", ["internvl", "qwen2_5_vl", "llava_onevision"], indirect=True)
 def test_who_cannot_read_times_says_so(vlm: TransformersVLM, ask: Asker) -> None:
-    with pytest.raises(VaaError, match="timestamps=true: .* was not trained"):
+    with pytest.raises(VaaError, match=r"timestamps=true: .* was not trained"):
         list(replace(vlm, timestamps=True).answer([ask(0)]))
 
 
@@ -166,6 +167,13 @@ def test_boxes_have_a_space_of_their_own(
     if "qwen2_5" in vlm.checkpoint:  # what the vision tower sees is of this size
         seen = replace(vlm._load().eye, max_pixels=most).see([np.zeros((frame[1], frame[0], 3), dtype=np.uint8)])  # type: ignore[type-var]
         assert seen.inputs["image_grid_thw"][0].tolist() == [1, space[1] / 8, space[0] / 8]
+
+
+@pytest.mark.parametrize("vlm", ["internvl"], indirect=True)
+def test_a_box_is_mapped_to_the_frames_pixels(vlm: TransformersVLM, upright: Path) -> None:
+    shown = Video("upright", upright, 25, 10.0)  # 64x128
+    assert isinstance(vlm, Locator)
+    assert vlm.to_frame(shown, (0.0, 250.0, 500.0, 1000.0)) == (0.0, 32.0, 32.0, 128.0)
 
 
 @pytest.mark.parametrize("vlm", ["videollama3", "llava_onevision"], indirect=True)

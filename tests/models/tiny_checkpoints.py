@@ -17,6 +17,14 @@ TEXT = {
     "max_position_embeddings": 2048,
     "initializer_range": 0.3,  # large, so that what is shown changes what is said
 }
+QWEN = {"depth": 2, "hidden_size": 64, "intermediate_size": 64, "num_heads": 2, "out_hidden_size": 64, "patch_size": 8}
+SIGLIP = {
+    "hidden_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 64,
+    "patch_size": 8,
+}
 
 
 def make(name: str, folder: Path) -> Path:
@@ -44,10 +52,7 @@ def _qwen2_5_vl(text: dict[str, Any], visual: dict[str, int]) -> tuple[Any, Any]
     from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
     text = text | {"rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [4, 6, 6]}}
-    vision = {
-        **{"depth": 2, "hidden_size": 64, "intermediate_size": 64, "num_heads": 2, "out_hidden_size": 64},
-        **{"patch_size": 8, "window_size": 32, "fullatt_block_indexes": [1], "initializer_range": 0.3},
-    }
+    vision = {**QWEN, "window_size": 32, "fullatt_block_indexes": [1], "initializer_range": 0.3}
     config = Qwen2_5_VLConfig(text_config=text, vision_config=vision, **visual)
     processor = Qwen2VLImageProcessorPil(patch_size=8, merge_size=2, min_pixels=256, max_pixels=4096)
     return Qwen2_5_VLForConditionalGeneration(config), processor
@@ -58,10 +63,7 @@ def _qwen3_vl(text: dict[str, Any], visual: dict[str, int]) -> tuple[Any, Any]:
     from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
     rope = {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [4, 6, 6], "mrope_interleaved": True}
-    vision = {
-        **{"depth": 2, "hidden_size": 64, "intermediate_size": 64, "num_heads": 2, "out_hidden_size": 64},
-        **{"patch_size": 8, "num_position_embeddings": 64, "deepstack_visual_indexes": [0], "initializer_range": 0.3},
-    }
+    vision = {**QWEN, "num_position_embeddings": 64, "deepstack_visual_indexes": [0], "initializer_range": 0.3}
     config = Qwen3VLConfig(
         text_config={**text, "head_dim": 32, "rope_parameters": rope}, vision_config=vision, **visual
     )
@@ -73,10 +75,7 @@ def _videollama3(text: dict[str, Any], visual: dict[str, int]) -> tuple[Any, Any
     from transformers import VideoLlama3Config, VideoLlama3ForConditionalGeneration
     from transformers.models.video_llama_3.image_processing_pil_video_llama_3 import VideoLlama3ImageProcessorPil
 
-    vision = {
-        **{"num_hidden_layers": 2, "hidden_size": 64, "intermediate_size": 64, "num_attention_heads": 2},
-        **{"patch_size": 8, "initializer_range": 0.3},
-    }
+    vision = {**SIGLIP, "initializer_range": 0.3}
     config = VideoLlama3Config(text_config={**text, "model_type": "qwen2"}, vision_config=vision, **visual)
     processor = VideoLlama3ImageProcessorPil(patch_size=8, min_pixels=256, max_pixels=4096)
     return VideoLlama3ForConditionalGeneration(config), processor
@@ -88,10 +87,7 @@ def _llava_onevision(text: dict[str, Any], visual: dict[str, int]) -> tuple[Any,
         LlavaOnevisionImageProcessorPil,
     )
 
-    vision = {
-        **{"num_hidden_layers": 2, "hidden_size": 64, "intermediate_size": 64, "num_attention_heads": 2},
-        **{"patch_size": 8, "image_size": 32, "model_type": "siglip_vision_model", "vision_use_head": False},
-    }
+    vision = {**SIGLIP, "image_size": 32, "model_type": "siglip_vision_model", "vision_use_head": False}
     config = LlavaOnevisionConfig(
         text_config={**text, "model_type": "qwen2"},
         vision_config=vision,
@@ -109,7 +105,11 @@ def _llama3_1(text: dict[str, Any], _visual: dict[str, int]) -> tuple[Any, Any]:
     from transformers import LlamaConfig, LlamaForCausalLM
 
     rope = {
-        **{"rope_type": "llama3", "rope_theta": 5e5, "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0},
+        "rope_type": "llama3",
+        "rope_theta": 5e5,
+        "factor": 8.0,
+        "low_freq_factor": 1.0,
+        "high_freq_factor": 4.0,
         "original_max_position_embeddings": 256,
     }
     return LlamaForCausalLM(LlamaConfig(**text, rope_parameters=rope)), None
@@ -119,6 +119,23 @@ def _qwen3(text: dict[str, Any], _visual: dict[str, int]) -> tuple[Any, Any]:
     from transformers import Qwen3Config, Qwen3ForCausalLM
 
     return Qwen3ForCausalLM(Qwen3Config(**text, head_dim=32)), None
+
+
+def siglip(folder: Path) -> Path:
+    """A SigLIP checkpoint: 32x32 images, 64 text tokens."""
+    import torch
+    from transformers import SiglipConfig, SiglipModel
+
+    torch.manual_seed(1)
+    tokenizer = make_tokenizer(end_of_text=True)
+    text = {**SIGLIP, "vocab_size": len(tokenizer), "max_position_embeddings": 64, "projection_size": 64}
+    del text["patch_size"]
+    ids = {"pad_token_id": tokenizer.pad_token_id, "eos_token_id": tokenizer.eos_token_id, "bos_token_id": None}
+    SiglipModel(
+        SiglipConfig(text_config={**text, **ids}, vision_config={**SIGLIP, "image_size": 32})
+    ).eval().save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
 
 
 _MAKERS = {

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from vaa import video
 from vaa.models import asking, checkpoint
 from vaa.models.families import family, mark_internvl, tokens_per_image
 from vaa.models.generating import Sampling, settle
 from vaa.models.local import Eye, Local, write
-from vaa.types import Answer, Question, Unanswered, VaaError
+from vaa.types import XYXY, Answer, Question, Unanswered, VaaError, Video
 
 __all__ = ["TransformersVLM", "chat", "tokens_per_image"]
 
@@ -57,6 +58,17 @@ class TransformersVLM:
         if _loaded.pop(self, None):
             checkpoint.free()
 
+    def to_frame(self, video: Video, xyxy: XYXY) -> XYXY:
+        """A box as the model wrote it, in the pixels of the video's frames.
+
+        Raises:
+            VaaError: models of this family were not trained to give boxes.
+            VideoError: the video cannot be decoded, so that nobody knows how large its frames are.
+        """
+        width, height = _size(video, self.reader)
+        x, y = (mine / theirs for mine, theirs in zip((width, height), self.box_space((width, height)), strict=True))
+        return xyxy[0] * x, xyxy[1] * y, xyxy[2] * x, xyxy[3] * y
+
     def box_space(self, frame: tuple[int, int]) -> tuple[float, float]:
         """Width and height of the space in which the model gives boxes on a frame of this (width, height).
 
@@ -90,6 +102,12 @@ class TransformersVLM:
 
 
 _loaded: dict[TransformersVLM, Local] = {}
+
+
+@cache
+def _size(shown: Video, reader: str) -> tuple[int, int]:
+    height, width = video.frames(shown, [0], reader)[0].shape[:2]
+    return width, height
 
 
 @cache

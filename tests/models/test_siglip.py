@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from tiny_checkpoints import make, siglip
+
+from vaa import video
+from vaa.models.clip import Clip, squash
+from vaa.types import Question, VaaError, Video
+
+CONF = Path(__file__).parents[2] / "conf/encoder"
+HERE = {"device_map": "cpu", "reader": "decord", "batch_size": 4}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return siglip(tmp_path_factory.mktemp("siglip"))
+
+
+def encoder(name: str, folder: Path) -> Clip:
+    fields = yaml.safe_load((CONF / f"{name}.yaml").read_text())
+    assert fields.pop("_target_") == "vaa.models.clip.Clip"
+    return Clip(**fields | HERE | {"checkpoint": str(folder)})
+
+
+def seen(path: Path, *frames: int) -> Question:
+    return Question("embedding", Video("clip", path, 25, 10.0), 0, frames, "")
+
+
+def read(text: str) -> Question:
+    return replace(seen(Path("nowhere.mp4")), text=text)
+
+
+def test_frames_are_the_models_unit_features(folder: Path, clip: Path) -> None:
+    import torch
+    from transformers import SiglipModel
+    from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
+
+    handle = encoder("siglip2", folder)
+    (vector,) = handle.answer([seen(clip, 3)])
+    frame = video.frames(seen(clip).video, [3], "decord")
+    own = SiglipImageProcessorPil(size={"height": 32, "width": 32}, resample=2)  # as the repository has it
+    pixels = own(images=list(frame), return_tensors="np")["pixel_values"]
+    np.testing.assert_allclose(squash(frame, 32, handle.mean, handle.std, "bilinear"), pixels, atol=1e-5)
+    with torch.inference_mode():
+        model = SiglipModel.from_pretrained(folder).eval()
+        feature = model.get_image_features(pixel_values=torch.from_numpy(pixels)).pooler_output[0].numpy()
+    np.testing.assert_allclose(vector, feature / np.linalg.norm(feature), atol=1e-5)
+
+
+def test_texts_are_lower_case_padded_to_64_and_cut_there(folder: Path) -> None:
+    import torch
+    from transformers import AutoTokenizer, SiglipModel
+
+    texts = ["a Car", "", "A person walks in the STREET", "x" * 99]
+    vectors = list(encoder("siglip2", folder).answer([read(text) for text in texts]))
+    model, tokenizer = SiglipModel.from_pretrained(folder).eval(), AutoTokenizer.from_pretrained(folder)
+    for text, vector in zip(texts, vectors, strict=True):
+        assert (vector.shape, vector.dtype.name) == ((64,), "float32")
+        if not text:
+            assert not vector.any()
+            continue
+        ids = tokenizer(text.lower(), add_special_tokens=True)["input_ids"]
+        ids = [*ids[:63], tokenizer.eos_token_id] if len(ids) > 64 else ids
+        padded = torch.tensor([ids + [tokenizer.pad_token_id] * (64 - len(ids))])
+        with torch.inference_mode():
+            feature = model.get_text_features(input_ids=padded).pooler_output[0].numpy()
+        np.testing.assert_allclose(vector, feature / np.linalg.norm(feature), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["clip_vit_b16", "clip_vit_l14"])
+def test_the_clip_yamls_encode_both(name: str, clip_checkpoint: Path, clip: Path) -> None:
+    handle = encoder(name, clip_checkpoint)
+    for vector in handle.answer([seen(clip, 0, 9), read("a car")]):
+        assert isinstance(vector, np.ndarray)
+        assert np.linalg.norm(vector) <= 1 + 1e-6
+
+
+def test_how_frames_are_resampled_counts(folder: Path, clip: Path) -> None:
+    handle = encoder("siglip2", folder)
+    other = replace(handle, resample="bicubic")
+    assert handle.identity != other.identity
+    one, two = (next(iter(h.answer([seen(clip, 3)]))) for h in (handle, other))
+    assert np.abs(np.asarray(one) - np.asarray(two)).max() > 1e-5
+    with pytest.raises(VaaError, match="resample=nearest: choose one of bicubic, bilinear"):
+        list(replace(handle, resample="nearest").answer([seen(clip, 3)]))
+
+
+def test_a_checkpoint_that_is_no_encoder_is_refused(tmp_path: Path) -> None:
+    handle = encoder("siglip2", make("qwen3", tmp_path / "llm"))
+    with pytest.raises(VaaError, match="is a qwen3; an encoder is a CLIP or a SigLIP"):
+        list(handle.answer([read("a car")]))
