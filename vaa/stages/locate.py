@@ -16,9 +16,9 @@ from vaa.types import Box, Question, Report, Segment, VaaError
 class Locate:
     """Ask for boxes, one question a frame.
 
-    `frames`: `annotated` (those the truth has boxes on: for evaluation) or `window` (every `stride`-th of the suspicious
-    window, where its mean is above 0.5 and the tags are usable: for use). `prior`: the `tags`, `none`, or the true
-    `class` (an oracle). Without usable tags the prompt `unnamed` is put instead of `named`.
+    `frames`: `annotated` (those the truth has boxes on: for evaluation) or `window` (every `stride`-th of the
+    suspicious window, where its mean is above 0.5 and the tags are usable: for use). `prior`: the `tags`, `none`, or
+    the true `class` (an oracle). Without usable tags the prompt `unnamed` is put instead of `named`.
     """
 
     vlm: VLM

@@ -1,0 +1,55 @@
+"""What is wrong and why: the whole video described with what the other tasks found (URF, Inter-Task Chaining)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from vaa.drawing import draw
+from vaa.models import VLM
+from vaa.prompt import Prompt
+from vaa.stages.urf import usable
+from vaa.stages.window import sampled
+from vaa.types import Question, Report, Segment
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Draw the boxes found so far into a copy of the video, in `folder`; `hold` keeps each up to the next."""
+
+    folder: str
+    hold: bool
+    reader: str
+
+    def __call__(self, report: Report) -> Report:
+        """The report with its drawn copy, if there is a box to draw."""
+        if not report.boxes:
+            return report
+        return replace(report, drawn=draw(report.video, report.boxes, Path(self.folder), self.hold, self.reader))
+
+
+@dataclass(frozen=True)
+class Explain:
+    """Ask what `shown` frames of the whole video, or of its drawn copy, say of any anomaly, handing over the tags."""
+
+    vlm: VLM
+    prompt: Prompt
+    shown: int
+    nothing: str
+
+    @property
+    def model(self) -> VLM:
+        """The VLM."""
+        return self.vlm
+
+    def questions(self, report: Report) -> tuple[Question, ...]:
+        """One, of the drawn copy where there is one; `nothing` stands where no tags are usable."""
+        n = report.video.n_frames
+        whole = Segment(0, n, sampled(0, n, 1.0, self.shown), 0)
+        tags = report.tags if usable(report.tags) else self.nothing
+        return (self.prompt.question(report.drawn or report.video, whole, tags=tags),)
+
+    def absorb(self, report: Report, answers: Sequence[str]) -> Report:
+        """The report with its summary."""
+        return replace(report, summary=self.prompt.read(answers[0]).description)
