@@ -76,7 +76,7 @@ class Count:
 
 def run(stages: dict[str, Stage], *ids: str, memo: Memo | None = None) -> Outcome:
     videos = [Video(name, Path(f"{name}.mp4"), 10, 30.0) for name in ids]
-    return analyse(videos, stages, Local(), memo or Memo(None))
+    return analyse(videos, {}, stages, Local(), memo or Memo(None))
 
 
 def said(outcome: Outcome, video: str) -> list[str]:
@@ -186,7 +186,7 @@ def test_a_video_file_that_is_missing_fails_its_video(tmp_path: Path) -> None:
 
     (tmp_path / "there.mp4").write_bytes(b"pixels")
     videos = [Video(name, tmp_path / f"{name}.mp4", 10, 30.0) for name in ("there", "gone")]
-    outcome = analyse(videos, {"look": Look(Echo())}, Local(), Memo(None))
+    outcome = analyse(videos, {}, {"look": Look(Echo())}, Local(), Memo(None))
     assert list(outcome.reports) == ["there"]
     assert outcome.failures[0].video == "gone"
     assert "gone.mp4" in outcome.failures[0].reason

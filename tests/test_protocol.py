@@ -155,7 +155,7 @@ def benchmark(root: Path, name: str) -> Catalogue:
 
 
 def measure(found: Catalogue, stages: dict[str, Stage], protocol: Protocol) -> dict[str, float]:
-    outcome = analyse(found.videos, stages, Local(), Memo(None))
+    outcome = analyse(found.videos, found.truths, stages, Local(), Memo(None))
     assert outcome.failures == []
     return protocol.evaluate(found, outcome.reports)
 
@@ -200,7 +200,7 @@ def answered(shared: Path) -> tuple[Catalogue, Outcome]:
         "score": Score(0.0),
     }
     found = benchmark(shared, "ucf_crime")
-    return found, analyse(found.videos, stages, Local(), Memo(None))
+    return found, analyse(found.videos, found.truths, stages, Local(), Memo(None))
 
 
 def test_corevads_released_answers_are_all_read(answered: tuple[Catalogue, Outcome]) -> None:

@@ -12,11 +12,14 @@ INDEX = "Abuse028_x264 0 99 0\nNormal video (1) 0 49 7\n"
 SPANS = "Abuse028_x264.mp4  Abuse  10  20  30  40  \nNormal video (1).mp4  Normal  -1  -1  -1  -1\n"
 
 
+EXTRAS = ("annotations/*_aligned.*", "video_summaries.json")
+
+
 def make(root: Path, index: str = INDEX, spans: str = SPANS) -> Annotated:
     (root / "annotations").mkdir(exist_ok=True)
     (root / "annotations" / "test.txt").write_text(index, encoding="utf-8")
     (root / "annotations" / "Temporal_Anomaly.txt").write_text(spans, encoding="utf-8")
-    return Annotated("ucf", str(root), "annotations/test.txt", "annotations/[Tt]emporal*.txt", "videos", 30.0)
+    return Annotated("ucf", str(root), "annotations/test.txt", "annotations/[Tt]emporal*.txt", "videos", *EXTRAS, 30.0)
 
 
 def test_videos_come_in_the_indexs_order_with_their_truth(tmp_path: Path) -> None:
@@ -123,7 +126,7 @@ def test_missing_and_ambiguous_files_are_said(tmp_path: Path) -> None:
     with pytest.raises(VaaError, match=r"data\.index=annotations/test\.txt: no file"):
         data.load()
     with pytest.raises(VaaError, match=r"data\.root=.*nowhere: no such folder"):
-        Annotated("ucf", str(tmp_path / "nowhere"), "a", "b", "videos", 30.0).load()
+        Annotated("ucf", str(tmp_path / "nowhere"), "a", "b", "videos", *EXTRAS, 30.0).load()
 
 
 @pytest.mark.parametrize(
@@ -141,8 +144,31 @@ def test_the_real_annotations(
 ) -> None:
     root = str(shared / "recorded" / "urf" / name)
     with caplog.at_level(logging.WARNING, "vaa"):
-        found = Annotated(name, root, "annotations/test.txt", "annotations/[Tt]emporal*.txt", "videos", 30.0).load()
+        found = Annotated(
+            name, root, "annotations/test.txt", "annotations/[Tt]emporal*.txt", "videos", *EXTRAS, 30.0
+        ).load()
     assert (len(found.videos), sum(video.n_frames for video in found.videos), found.failures) == (videos, frames, [])
     assert sum(bool(found.truths[video.id].spans) for video in found.videos) == anomalous
     if past:
         assert caplog.records[0].getMessage().startswith(f"{past} annotations run past")
+
+
+def test_boxes_and_reference_texts_are_taken_where_they_are(shared: Path) -> None:
+    root = shared / "recorded" / "urf"
+    ucf, xd = (
+        Annotated(
+            name, str(root / name), "annotations/test.txt", "annotations/[Tt]emporal*.txt", "videos", *EXTRAS, 30.0
+        )
+        for name in ("ucf_crime", "xd_violence")
+    )
+    truths = ucf.load().truths
+    assert sum(len(truth.boxes) for truth in truths.values()) == 3102
+    assert sum(bool(truth.text) for truth in truths.values()) == 251
+    assert not any(truth.boxes for truth in xd.load().truths.values())
+
+
+def test_reference_texts_that_are_none_are_said(tmp_path: Path) -> None:
+    data = make(tmp_path)
+    (tmp_path / "video_summaries.json").write_text("[1]")
+    with pytest.raises(VaaError, match=r"video_summaries\.json"):
+        data.load()

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from vaa.models.recorded import Recorded
+from vaa.parse import Boxes, Caption
+from vaa.prompt import Prompt
+from vaa.stages.explain import Draw, Explain
+from vaa.stages.locate import Locate
+from vaa.types import Box, Report, Suspicion, Truth, VaaError, Video
+
+NOBODY = Recorded("nowhere", None, None, None, None, None, None)
+NAMED = Prompt("box", "", "$frames Find $tags.", None, 8, Boxes())
+UNNAMED = Prompt("box", "", "$frames Find it.", None, 8, Boxes())
+WHY = Prompt("description", "", "$frames Known: $tags. Why?", None, 8, Caption())
+BOXES = (Box(40, (0, 0, 9, 9), 1.0), Box(8, (0, 0, 9, 9), 1.0), Box(40, (5, 5, 9, 9), 1.0))
+
+
+def locate(frames: str = "annotated", prior: str = "tags") -> Locate:
+    return Locate(NOBODY, NAMED, UNNAMED, frames, prior, 16)
+
+
+def report(mean: float = 0.8, tags: str = "a fight") -> Report:
+    found = Suspicion((64, 364), mean, (0, 300), 0.1, 0.2, mean, 0.1)
+    truth = Truth((), "Arson", BOXES)
+    return Report(Video("v", Path("v.mp4"), 120, 30.0), suspicion=found, tags=tags, truth=truth)
+
+
+def test_annotated_frames_are_asked_once_each() -> None:
+    asked = locate().questions(report())
+    assert [(question.frames, question.at) for question in asked] == [((40,), 40), ((8,), 8)]
+    assert locate().questions(replace(report(), truth=None)) == ()
+
+
+def test_the_suspicious_window_is_asked_every_16th_frame_within_the_video() -> None:
+    assert [q.at for q in locate("window").questions(report())] == [64, 80, 96, 112]
+
+
+@pytest.mark.parametrize(("mean", "tags"), [(0.5, "a fight"), (0.8, "none"), (0.8, "")])
+def test_a_window_without_suspicion_or_tags_is_not_asked(mean: float, tags: str) -> None:
+    assert locate("window").questions(report(mean, tags)) == ()
+
+
+@pytest.mark.parametrize(
+    ("prior", "tags", "text"),
+    [
+        ("tags", "a fight", "Find a fight."),
+        ("tags", "no anomaly", "Find it."),
+        ("none", "a fight", "Find it."),
+        ("class", "a fight", "Find Arson."),
+    ],
+)
+def test_the_prior_names_what_to_find(prior: str, tags: str, text: str) -> None:
+    (first, *_) = locate(prior=prior).questions(report(tags=tags))
+    assert first.text.endswith(text)
+
+
+def test_boxes_are_kept_by_frame_and_what_cannot_be_read_is_counted() -> None:
+    answers = ['[{"bbox_2d": [1, 2, 3, 4], "confidence": 0.9}]', "I see nothing"]
+    after = locate().absorb(report(), answers)
+    assert after.boxes == (Box(40, (1.0, 2.0, 3.0, 4.0), 0.9),)
+    assert (after.answers, after.unread) == (2, 1)
+    assert locate().absorb(report(), ["[]", "[]"]).unread == 0
+
+
+@pytest.mark.parametrize("wrong", [{"frames": "all"}, {"prior": "truth"}, {"vlm": object()}])
+def test_wrong_fields_are_named(wrong: dict[str, object]) -> None:
+    with pytest.raises((VaaError, Exception), match=r"frames=all|prior=truth|vlm"):
+        replace(locate(), **wrong)
+
+
+def test_the_whole_video_is_explained_with_its_tags() -> None:
+    stage = Explain(NOBODY, WHY, 4, "nothing")
+    (question,) = stage.questions(report())
+    assert question.frames == (0, 39, 79, 119)
+    assert question.text.endswith("Known: a fight. Why?")
+    (other,) = stage.questions(report(tags="[]"))
+    assert other.text.endswith("Known: nothing. Why?")
+    assert stage.absorb(report(), [" Two men\nfight. "]).summary == "Two men fight."
+
+
+def test_the_drawn_copy_is_the_one_asked_about(clip: Path, tmp_path: Path) -> None:
+    given = Report(Video("v", clip, 25, 10.0), boxes=(Box(3, (5, 5, 20, 20), 0.9),))
+    drawn = Draw(str(tmp_path / "drawn"), False, "decord")(given).drawn
+    assert drawn is not None
+    assert drawn.path.is_file()
+    assert Explain(NOBODY, WHY, 4, "nothing").questions(replace(given, drawn=drawn))[0].video == drawn
+    assert Draw(str(tmp_path), False, "decord")(replace(given, boxes=())).drawn is None

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from vaa.boxes import main, read_boxes
+from vaa.types import Box, VaaError
+
+PLAIN = {"v": [["frames/v/000861.jpg", 77, 104, 141, 200], ["frames/v/frame_count000016.jpg", 1, 2, 3, 4]], "w": []}
+READ = {"v": (Box(861, (77, 104, 141, 200), 1.0), Box(16, (1, 2, 3, 4), 1.0)), "w": ()}
+
+
+class Harm:
+    def __reduce__(self) -> tuple[object, ...]:
+        return os.mkdir, ("harmed",)
+
+
+def test_plain_data_is_read_from_pickle_and_json(tmp_path: Path) -> None:
+    (tmp_path / "boxes.pkl").write_bytes(pickle.dumps(PLAIN))
+    assert main([str(tmp_path / "boxes.pkl"), str(tmp_path / "boxes.json")]) == 0
+    assert read_boxes(tmp_path / "boxes.pkl") == read_boxes(tmp_path / "boxes.json") == READ
+    assert json.loads((tmp_path / "boxes.json").read_text()) == PLAIN
+
+
+@pytest.mark.parametrize("content", [Harm(), {"v": Harm()}, os.getcwd, Path("x")])
+def test_a_pickle_that_would_call_code_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: object
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("boxes.pkl").write_bytes(pickle.dumps(content))
+    with pytest.raises(VaaError, match="plain data never does"):
+        read_boxes(Path("boxes.pkl"))
+    assert not Path("harmed").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage", pickle.dumps([1]), pickle.dumps({"v": [["x.jpg", 1, 2, 3, 4]]})])
+def test_what_is_no_box_file_is_named(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "boxes.pkl").write_bytes(content)
+    with pytest.raises(VaaError, match=r"boxes\.pkl"):
+        read_boxes(tmp_path / "boxes.pkl")
+
+
+def test_the_authors_file(shared: Path) -> None:
+    found = read_boxes(shared / "recorded/urf/ucf_crime/annotations/Test_annotation_aligned.pkl")
+    assert (len(found), sum(map(len, found.values()))) == (140, 3102)
+
+
+def test_the_command_says_how_it_is_used() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "vaa.boxes"], capture_output=True, text=True, cwd=Path(__file__).parents[1]
+    )
+    assert done.returncode == 2
+    assert "usage" in done.stderr
