@@ -79,7 +79,7 @@ def train(words: Any, seed: int, steps: int) -> Any:
         wanted = torch.tensor([number[moment.account] for moment in seen])
         aligned, dense = _losses(model, parts, words, seen, wanted, texts(told, draw.randrange(3)))
         optimizer.zero_grad()
-        (aligned + dense).backward()
+        (aligned + dense).backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(learned, 1.0)
         optimizer.step()
         if step % 25 == 0:

@@ -85,7 +85,7 @@ def patches(labels: NDArray[np.uint8], side: int = 8) -> NDArray[np.int64]:
     cells = labels.reshape(side, 64 // side, side, 64 // side).swapaxes(1, 2).reshape(side * side, -1)
     counts = np.stack([(cells == label).sum(axis=1) for label in Label], axis=1)
     counts[:, 0] = 5
-    return counts.argmax(axis=1)
+    return np.asarray(counts.argmax(axis=1), np.int64)
 
 
 def question(prompts: dict[str, Prompt], name: str, frames: int, draw: random.Random, **fields: str) -> Question:

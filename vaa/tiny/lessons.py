@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from vaa.prompt import Prompt
+from vaa.synthetic.world import Picture
 from vaa.tiny import corpus
 from vaa.tiny.rows import Batch, encode, pack
 from vaa.tiny.vlm import TOKENS
@@ -21,7 +22,7 @@ _SHARES = {"describe": 0.25, "tags": 0.3, "understand": 0.2, "threshold": 0.15, 
 class Lesson:
     """Pictures in the order of the image tokens of `batch`, and the number of the event in each."""
 
-    pictures: tuple[corpus.Picture, ...]
+    pictures: tuple[Picture, ...]
     events: tuple[int, ...]
     batch: Batch
 

@@ -92,18 +92,15 @@ class Exam:
                 shown.append((video, Segment(frame, frame + 1, (frame,), frame)))
                 wanted.append(truth.get(frame))
         right: dict[str, list[float]] = defaultdict(list)
-        for name in ("box_any", "box"):
-            fields = {"tags": "fight, fire, explosion, collapse, car crash, theft"} if name == "box" else {}
-            for (video, segment), box, text in zip(shown, wanted, self._ask(name, shown, **fields), strict=True):
-                found = parse.boxes(text)
-                right[f"{name} readable"].append(found is not None)
-                if box is None:
-                    right[f"{name} none where none"].append(found == ())
-                    continue
-                overlap = _iou(np.array(box), np.array(found[0][:4]) * 0.128) if found else 0.0
-                right[f"{name} iou"].append(overlap)
-                label = _label(self.catalogue.truths[video.id].spans, segment.frames)
-                right[f"{name} iou {label}"].append(overlap)
+        for (video, segment), box, text in zip(shown, wanted, self._ask("box_any", shown), strict=True):
+            found = parse.boxes(text)
+            right["readable"].append(found is not None)
+            if box is None:
+                right["none where none"].append(found == ())
+                continue
+            overlap = _iou(np.array(box), np.array(found[0][:4]) * 0.128) if found else 0.0
+            right["iou"].append(overlap)
+            right[f"iou {_label(self.catalogue.truths[video.id].spans, segment.frames)}"].append(overlap)
         return _means(right)
 
     def _ratings(self) -> dict[str, float]:
@@ -123,7 +120,7 @@ class Exam:
 
 def _label(spans: tuple[Span, ...], frames: tuple[int, ...]) -> str | None:
     """The anomaly of most of the frames, "" if none shows one, None where it is in fewer than a quarter of them."""
-    inside = {s.label: sum(s.start <= f <= s.end for f in frames) for s in spans}
+    inside = {s.label: sum(t.start <= f <= t.end for f in frames for t in spans if t.label == s.label) for s in spans}
     name = max(inside, key=lambda label: inside[label], default="")
     if not name or inside[name] == 0:
         return ""

@@ -87,7 +87,7 @@ def look(model: Any, heads: vlm.Heads, seed: int, steps: int, weights: Sequence[
         shown = [moment.pictures[0] for moment in corpus.stills(rng, 128, share)]
         loss = vlm.dense_loss(heads, vlm.see(model, shown), shown, weights)
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(learned, 1.0)
         optimizer.step()
         if step % 25 == 0:
@@ -109,7 +109,7 @@ def talk(model: Any, heads: vlm.Heads, words: Any, seed: int, steps: int, out: P
         _set(optimizer, [rate * _warm(step, 60), 0.3 * rate * _warm(step, 300)])
         losses = _step(model, heads, teacher, rng, draw)
         optimizer.zero_grad()
-        (torch.stack(losses) * torch.tensor(WEIGHTS)).sum().backward()
+        (torch.stack(losses) * torch.tensor(WEIGHTS)).sum().backward()  # type: ignore[no-untyped-call]
         for part in (vision, language):
             torch.nn.utils.clip_grad_norm_(part, 1.0)
         optimizer.step()
@@ -122,7 +122,7 @@ def talk(model: Any, heads: vlm.Heads, words: Any, seed: int, steps: int, out: P
 
 def _step(
     model: Any, heads: vlm.Heads, teacher: Teacher, rng: np.random.Generator, draw: random.Random
-) -> Sequence[torch.Tensor]:
+) -> list[torch.Tensor]:
     moments, stills = teacher.moments(rng, draw, 12), teacher.stills(rng, draw, 20)
     ratings = teacher.ratings(draw, 6)
     shown = (*moments.pictures, *stills.pictures)
@@ -131,7 +131,7 @@ def _step(
     told = vlm.losses(model, heads, moments.batch, seen[:first], moments.events)
     boxed = vlm.losses(model, heads, stills.batch, seen[first:], stills.events)
     rated, _ = vlm.losses(model, heads, ratings.batch, None, ())
-    return told[0], boxed[0], rated, told[1] + boxed[1], vlm.dense_loss(heads, seen, shown, vlm.BALANCED)
+    return [told[0], boxed[0], rated, told[1] + boxed[1], vlm.dense_loss(heads, seen, shown, vlm.BALANCED)]
 
 
 def _set(optimizer: torch.optim.Optimizer, rates: Sequence[float]) -> None:
