@@ -97,8 +97,8 @@ def test_a_model_that_fits(large: Path) -> None:
     ("free", "batch", "advice"),
     [
         (18.6, 8, "vlm.batch_size=1 would"),
-        (12.5, 8, "vlm.quantization=int8 would"),
-        (9.0, 8, "vlm.quantization=nf4 would"),
+        (15.2, 8, "vlm.quantization=int8 would"),
+        (11.5, 8, "vlm.quantization=nf4 would"),
         (7.2, 32, "vlm.quantization=nf4 vlm.batch_size=1 would"),
         (2.0, 8, "take a smaller model"),
     ],
