@@ -1,0 +1,97 @@
+"""run.py with each kind of model, as its users run it, on tiny checkpoints of random weights."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import make_clip
+from tiny_checkpoints import make, siglip
+
+HOUSE = Path(__file__).parents[2]
+HERE = [
+    "data=folder",
+    "data.root=clips",
+    "memo=null",
+    "plots=false",
+    "max_unread=1",
+    "window.length=20",
+    "window.shown=2",
+]
+VLM = ["vlm.dtype=float32", "vlm.device_map=cpu", "vlm.checkpoint=${hydra:runtime.choices.vlm}"]
+ENCODER = ["encoder.device_map=cpu", "encoder.checkpoint=${hydra:runtime.choices.encoder}"]
+TWO = """# @package _global_
+defaults:
+  - /vlm: tiny
+  - /llm: qwen3
+  - /window: frames30x8
+  - /prompt@describe: plain
+  - /prompt@rate: plain
+describe: {reader: {_target_: vaa.parse.Caption}}
+rate: {text: $caption}
+stages:
+  window: ${window}
+  describe: {_target_: vaa.stages.ask.Describe, vlm: "${vlm}", prompt: "${describe}", empty: Nothing}
+  rate: {_target_: vaa.stages.ask.Rate, llm: "${llm}", prompt: "${rate}"}
+  score: {_target_: vaa.stages.ask.Score, missing: 0.0}
+  frames: {_target_: vaa.stages.track.PerFrame}
+"""
+
+
+def run(folder: Path, *overrides: str) -> tuple[str, list[dict[str, float]]]:
+    """What was said, and the metrics of all jobs in their order."""
+    done = subprocess.run(
+        [sys.executable, str(HOUSE / "run.py"), *overrides],
+        cwd=folder,
+        env={**os.environ, "WANDB_MODE": "disabled", "HF_HUB_OFFLINE": "1"},
+        capture_output=True,
+        text=True,
+        timeout=500,
+    )
+    said = done.stdout + done.stderr
+    assert done.returncode == 0, said
+    found = sorted((folder / "outputs").rglob("metrics.json"), key=lambda file: file.stat().st_mtime_ns)
+    return said, [json.loads(file.read_text()) for file in found]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "clips").mkdir()
+    make_clip(tmp_path / "clips/a.mp4", 50)
+    make_clip(tmp_path / "clips/b.mp4", 40, size=(64, 96))
+    return tmp_path
+
+
+def test_every_family_and_every_encoder(folder: Path, clip_checkpoint: Path) -> None:
+    families = ["qwen2_5_vl", "qwen3_vl", "videollama3", "llava_onevision"]  # InternVL's is in test_run.py
+    for name in families:
+        make(name, folder / name)
+    siglip(folder / "siglip2")
+    (folder / "clip_vit_l14").symlink_to(clip_checkpoint)
+    fast = ["prompt.max_new_tokens=3"]
+    said, found = run(
+        folder, "-m", "method=corevad", *HERE, *fast, *VLM, f"vlm={','.join(families)}", "encoder=siglip2", *ENCODER
+    )
+    assert len(found) == 4
+    assert {(job["answers"], job["questions_asked"], job["failed"]) for job in found} == {(5, 5, 0)}, said
+    assert all(job["embeddings_asked"] > 0 for job in found)
+
+
+def test_a_vlm_describes_and_an_llm_or_the_vlm_itself_rates(folder: Path, internvl: Path) -> None:
+    (folder / "conf/method").mkdir(parents=True)
+    (folder / "conf/method/two.yaml").write_text(TWO)
+    (folder / "conf/llm").mkdir()
+    for name in ("llama3_1", "qwen3"):
+        make(name, folder / name)
+        here = {"defaults": [name, "_self_"], "checkpoint": name, "dtype": "float32", "device_map": "cpu"}
+        (folder / f"conf/llm/my_{name}.yaml").write_text(yaml.safe_dump({**here, "temperature": 0.6, "top_p": 0.9}))
+    (folder / "internvl").symlink_to(internvl)
+    two = ["--config-dir=conf", "method=two", "vlm=internvl", *VLM, *HERE]
+    limits = ["describe.max_new_tokens=3", "rate.max_new_tokens=3"]
+    said, found = run(folder, "-m", *two, *limits, "llm=my_llama3_1,my_qwen3,vlm")
+    assert [(5 < job["questions_asked"] <= 10, job["failed"]) for job in found] == [(True, 0)] * 3, said
