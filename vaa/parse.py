@@ -13,6 +13,7 @@ from vaa.types import Response
 _FENCE = re.compile(r"^\s*`{3}[a-z]*\s*$|`{3}", re.MULTILINE | re.IGNORECASE)
 _SENTENCE = re.compile(r"\.(?=\s|$)")
 _BRACKETED = re.compile(r"\[\s*([^\[\]]*?)\s*\]")
+_BRACED = re.compile(r"\{[^{}]*\}")
 _NUMBER = re.compile(r"\d+(?:\.\d+)?|\.\d+")
 
 
@@ -58,6 +59,17 @@ class Rating:
                 score = number if number <= 1 else math.nan
                 break
         return Response(text=" ".join(text.split()), score=score, description="")
+
+
+@dataclass(frozen=True)
+class Score:
+    """URF's judge's contract: `{'score': x}` with x in [0, 1]; the first that says a number counts."""
+
+    def __call__(self, text: str) -> Response:
+        """The number as score, no description."""
+        marks = (_mark(match[0]) for match in _BRACED.finditer(text))
+        number = next((mark for mark in marks if not math.isnan(mark)), math.nan)
+        return Response(text=" ".join(text.split()), score=number if 0 <= number <= 1 else math.nan, description="")
 
 
 @dataclass(frozen=True)
@@ -120,3 +132,14 @@ def _box(corners: list[float | str], confidence: float | str) -> tuple[float, fl
     if not all(math.isfinite(number) for number in (x1, y1, x2, y2, float(confidence))):
         raise ValueError(f"no box: {corners}")
     return min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2), min(1.0, max(0.0, float(confidence)))
+
+
+def _mark(text: str) -> float:
+    """The number under `score` in JSON or a Python literal, NaN if there is none; nothing is evaluated."""
+    for read in (json.loads, ast.literal_eval):
+        try:
+            mark = read(text)["score"]
+            return math.nan if isinstance(mark, bool) else float(mark)
+        except (ValueError, SyntaxError, TypeError, KeyError, OverflowError, MemoryError, RecursionError):
+            continue
+    return math.nan

@@ -157,6 +157,15 @@ class Suspicion:
     low_mean: float
 
 
+@dataclass(frozen=True)
+class Judgement:
+    """What a judge makes of a video's summary beside the reference: marks in [0, 1], NaN where none could be read."""
+
+    reasonability: float
+    detail: float
+    consistency: float
+
+
 @dataclass(frozen=True, eq=False)
 class Report:
     """All that is known of one video so far; the only thing that flows through the stages.
@@ -177,6 +186,7 @@ class Report:
     boxes: tuple[Box, ...] = ()
     drawn: Video | None = None
     summary: str = ""
+    judgement: Judgement | None = None
     truth: Truth | None = None
     answers: int = 0
     unread: int = 0
