@@ -122,7 +122,7 @@ def convert(source: str, target: Path, revision: str | None = None, image_token:
 
 def main(arguments: list[str] | None = None) -> int:
     """The command; 0 if TARGET was written, 1 with the reason on stderr if not."""
-    parser = argparse.ArgumentParser(prog="python -m vaa.models.internvl2", description=main.__doc__)
+    parser = argparse.ArgumentParser(prog="python -m vaa.models.internvl2", description=__doc__)
     parser.add_argument("source", help="a folder or a hub name in InternVL2's original layout")
     parser.add_argument("target", type=Path, help="the folder to write; it must not exist")
     parser.add_argument("--revision", help="branch, tag or commit on the hub")

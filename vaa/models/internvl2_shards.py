@@ -110,6 +110,7 @@ def _save(tensors: Mapping[str, Source], folder: Path) -> None:
         file = _SINGLE if len(shards) == 1 else f"model-{number:05d}-of-{len(shards):05d}.safetensors"
         held = {name: tensors[name][...].contiguous() for name in portion}
         save_file(held, folder / file, metadata={"format": "pt"})
+        (folder / file).chmod(0o644)
         where |= dict.fromkeys(portion, file)
         total += sum(tensor.nbytes for tensor in held.values())
         del held
