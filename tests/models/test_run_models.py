@@ -13,6 +13,8 @@ import yaml
 from conftest import make_clip
 from tiny_checkpoints import make, siglip
 
+pytestmark = pytest.mark.slow
+
 HOUSE = Path(__file__).parents[2]
 HERE = [
     "data=folder",
