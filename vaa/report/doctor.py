@@ -98,7 +98,7 @@ def _weighed(need: Need, weights: Weights) -> Iterator[str]:
     composed = ", ".join(
         f"{field}={getattr(model, field)}" for field in ("dtype", "quantization", "batch_size") if hasattr(model, field)
     )
-    about = f"{need.frames} frames and {need.tokens} tokens of text a question"
+    about = f"{need.frames} frames and {need.tokens} tokens of text each"
     yield f"  memory   about {_said(need.memory() or 0)} with {composed}; an estimate, for {about}"
 
 

@@ -62,6 +62,8 @@ def needs(stages: Mapping[str, Any]) -> Iterator[Need]:
         if hasattr(model, "checkpoint"):
             sees = type(model).__name__ == "TransformersVLM"
             weights = weigh(model.checkpoint, model.revision, sees=sees)
-        frames = max((len(question.frames) for question in questions), default=0)
+        frames = max((len(question.frames) for question in questions), default=1)
         tokens = max((len(q.text + q.system) // 3 + q.max_new_tokens for q in questions), default=512)
+        if not hasattr(model, "quantization"):  # an encoder: its batch is of single frames, or texts
+            frames, tokens = 1, 77
         yield Need(model, tuple(names), tuple(places), weights, frames, tokens)
