@@ -141,6 +141,13 @@ def test_a_template_that_wants_parts_gets_parts_and_one_that_drops_the_text_is_r
     tokenizer.chat_template = "{% for m in messages %}{% if m.role == 'user' %}{{ m.content }}{% endif %}{% endfor %}"
     with pytest.raises(VaaError, match="leaves out what is asked"):
         write(tokenizer, ask("a car", "Normal"), [])
+    tokenizer.chat_template = (
+        "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no system here') }}{% endif %}"
+        "{{ m.content + '!' }}{% endfor %}"
+    )
+    assert write(tokenizer, ask("a car"), []) == "a car!"
+    with pytest.raises(VaaError, match="takes no system text"):
+        write(tokenizer, ask("a car", "Normal"), [])
     tokenizer.chat_template = template
 
 

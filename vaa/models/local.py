@@ -94,12 +94,24 @@ def write(tokenizer: Any, question: Question, marks: Sequence[str], between: str
     said = [("system", question.system)] if question.system else []
     said.append(("user", text))
     for parts in (False, True):  # some templates take a message as text, some as a list of parts, most as either
-        chat = [{"role": role, "content": [{"type": "text", "text": c}] if parts else c} for role, c in said]
-        options = {"tokenize": False, "add_generation_prompt": True, "enable_thinking": False}
-        written = str(tokenizer.apply_chat_template(chat, **options))
+        written = _written(tokenizer, said, parts)
         if all(content.strip() in written for _, content in said):
             return written
-    raise VaaError(f"The chat template of '{tokenizer.name_or_path}' leaves out what is asked.")
+    raise VaaError(
+        f"The chat template of '{tokenizer.name_or_path}' leaves out what is asked, or takes no system text."
+    )
+
+
+def _written(tokenizer: Any, said: Sequence[tuple[str, str]], parts: bool) -> str:
+    """A chat by the tokenizer's template, "" where that refuses it."""
+    from jinja2 import TemplateError
+
+    chat = [{"role": role, "content": [{"type": "text", "text": text}] if parts else text} for role, text in said]
+    options = {"tokenize": False, "add_generation_prompt": True, "enable_thinking": False}
+    try:
+        return str(tokenizer.apply_chat_template(chat, **options))
+    except (TemplateError, TypeError):  # a text where it wants parts, or a role that it does not know
+        return ""
 
 
 def _woven(pieces: Sequence[str], marks: Sequence[str]) -> str:
