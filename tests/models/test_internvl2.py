@@ -90,9 +90,20 @@ def test_the_shared_checkpoints_say_what_the_original_code_said(
         {"vision": {"qk_normalization": True, "norm_type": "rms_norm", "qkv_bias": False}},
         {"vision": {"num_hidden_layers": 3}, "select_layer": -2},
         {"shards": 3},
-        {"architecture": "Qwen2ForCausalLM", "shards": 2},
-        {"architecture": "LlamaForCausalLM"},
-        {"architecture": "Phi3ForCausalLM", "text": {"original_max_position_embeddings": 256}},
+        {
+            "architecture": "Qwen2ForCausalLM",
+            "text": {"use_sliding_window": False, "sliding_window": 32768, "max_window_layers": 1},
+            "shards": 2,
+        },
+        {"architecture": "LlamaForCausalLM", "text": {"mlp_bias": False, "attention_bias": False}},
+        {
+            "architecture": "Phi3ForCausalLM",
+            "text": {
+                "rope_scaling": {"type": "su", "short_factor": [1.5] * 8, "long_factor": [3.0] * 8},
+                "original_max_position_embeddings": 256,
+                "sliding_window": 262144,
+            },
+        },
     ],
     ids=str,
 )
