@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import logging
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+
+from vaa.parse import Score
+from vaa.prompt import Prompt
+from vaa.stages import Asking
+from vaa.stages.judge import Judge
+from vaa.types import Judgement, Report, Truth, Video
+
+CONF = Path(__file__).parents[2] / "conf"
+REPORT = Report(
+    Video("v", Path("v.mp4"), 50, 30.0),
+    summary="A man fights for $5.",
+    truth=Truth((), "Fighting", text="Two men fight."),
+    answers=4,
+    unread=1,
+)
+
+
+@dataclass(frozen=True)
+class Nobody:
+    identity: str | None = None
+
+    def answer(self, questions: object) -> object:
+        raise AssertionError("a stage does not ask")
+
+    def release(self) -> None: ...
+
+
+def prompt(purpose: str) -> Prompt:
+    return Prompt(purpose, "Mark it.", "Right: $reference\nSaid: $description", None, 16, Score())
+
+
+JUDGE = Judge(Nobody(), prompt("reasonability"), prompt("detail"), prompt("consistency"))
+
+
+def test_three_questions_a_video_hand_over_both_texts_and_no_frames() -> None:
+    asked = JUDGE.questions(REPORT)
+    assert [question.purpose for question in asked] == ["reasonability", "detail", "consistency"]
+    assert {question.text for question in asked} == {"Right: Two men fight.\nSaid: A man fights for $5."}
+    assert {question.frames for question in asked} == {()}
+    assert isinstance(JUDGE, Asking)
+    assert JUDGE.model is JUDGE.llm
+
+
+@pytest.mark.parametrize(
+    "report",
+    [
+        replace(REPORT, truth=None),
+        replace(REPORT, truth=Truth((), "Fighting")),
+        replace(REPORT, truth=Truth((), "Fighting", text=" ")),
+        replace(REPORT, summary=" "),
+    ],
+)
+def test_without_a_reference_or_a_summary_nothing_is_asked_and_nothing_changes(report: Report) -> None:
+    assert JUDGE.questions(report) == ()
+    assert JUDGE.absorb(report, ()) is report
+
+
+def test_marks_become_a_judgement_and_unread_ones_are_counted(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, "vaa"):
+        report = JUDGE.absorb(REPORT, ["{'score': 0.5}", "Very good!", '{"score": 1}'])
+    assert report.judgement is not None
+    assert (report.judgement.reasonability, report.judgement.consistency) == (0.5, 1.0)
+    assert math.isnan(report.judgement.detail)
+    assert (report.answers, report.unread) == (4 + 3, 1 + 1)
+    assert [record.getMessage() for record in caplog.records] == ["v: 1 of the judge's 3 marks cannot be read"]
+
+
+@pytest.mark.parametrize(
+    ("said", "score"),
+    [
+        ("{'score': 0.7}", 0.7),
+        ('{"score": 0}', 0.0),
+        ("Sure.\n```json\n{\n  'score': 1.0\n}\n```", 1.0),
+        ("The form is {'score': x}. Mine: {'score': 0.3}", 0.3),
+        ("{'score': '0.4', 'why': 'short'}", 0.4),
+        ("{'score': 1.2}", None),
+        ("{'score': -0.1}", None),
+        ("{'score': nan}", None),
+        ('{"score": NaN}', None),
+        ('{"score": Infinity}', None),
+        ("{'score': True}", None),
+        ("{'score': None}", None),
+        ("{'mark': 0.5}", None),
+        ("{'score'}", None),
+        ("score: 0.5", None),
+        ("{'score': 0.5", None),
+        ("", None),
+        ("{'score': " + "9" * 5000 + "}", None),
+        ("{'score': " + "(" * 500 + "}", None),
+        ("{'score': __import__('os').getpid()}", None),
+    ],
+)
+def test_a_mark_is_read_as_data_or_not_at_all(said: str, score: float | None) -> None:
+    found = Score()(said)
+    assert math.isnan(found.score) if score is None else found.score == score
+    assert found.description == ""
+
+
+def test_the_judges_prompts_fit_the_stage() -> None:
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config = compose("config", ["method=urf", "+prompt@judge=judge"])
+    prompts = instantiate(config.judge, _convert_="all")
+    judge = Judge(Nobody(), **prompts)
+    questions = judge.questions(REPORT)
+    assert [question.purpose for question in questions] == list(prompts)
+    for question in questions:
+        assert "Two men fight." in question.text
+        assert "A man fights for $5." in question.text
+        assert "{'score': x}" in question.system
+    report = judge.absorb(REPORT, ["{'score': 0}"] * 3)
+    assert report.judgement == Judgement(0.0, 0.0, 0.0)
