@@ -20,11 +20,11 @@ from omegaconf.errors import OmegaConfBaseException
 from vaa import overrides
 from vaa.memo import Memo
 from vaa.pipeline import analyse
-from vaa.report import files, notices, numbers, plots, screen
+from vaa.report import doctor, files, notices, numbers, plots, screen
 from vaa.types import VaaError
 
 log = logging.getLogger("vaa")
-READ = ("stages", "data", "engine", "protocol", "limit", "reader", "memo", "max_unread", "plots", "wandb")
+READ = ("stages", "data", "engine", "protocol", "limit", "reader", "memo", "max_unread", "plots", "doctor", "wandb")
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
@@ -47,6 +47,13 @@ def job(cfg: DictConfig, hydra_cfg: Any) -> None:
         stages = ", ".join(cfg.stages)
         raise VaaError(f"{', '.join(useless)}: would change nothing, since no stage of this run uses it ({stages}).")
     parts = instantiate(cfg, _convert_="all")
+    stages = {name: stage for name, stage in parts["stages"].items() if stage is not None}
+    if cfg.doctor:
+        found = doctor.examine(stages)
+        log.info("%s", "\n".join(found.lines))
+        if not found.fits:
+            raise VaaError("This run does not fit this machine; see above.")
+        return
     catalogue = parts["data"].load()
     folder = Path(hydra_cfg.runtime.output_dir)
     tracking = parts["wandb"]
@@ -56,7 +63,6 @@ def job(cfg: DictConfig, hydra_cfg: Any) -> None:
     choices = {group: name for group, name in hydra_cfg.runtime.choices.items() if not group.startswith("hydra/")}
     config = {**OmegaConf.to_container(cfg, resolve=True), "choices": choices}
     with tracking.run(config, folder) as tracked:
-        stages = {name: stage for name, stage in parts["stages"].items() if stage is not None}
         warnings = notices.notices(stages.values(), catalogue.name)
         outcome = analyse(catalogue.videos[: cfg.limit], catalogue.truths, stages, parts["engine"], Memo(cfg.memo))
         for failure in catalogue.failures:
