@@ -1,0 +1,173 @@
+"""URF (Lin et al., NeurIPS 2025): second thoughts where the first scores leave doubt (Intra-Task Reasoning)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vaa.models import LLM, VLM
+from vaa.prompt import Prompt
+from vaa.stages.ask import Interpolate
+from vaa.stages.track import scores
+from vaa.stages.window import sampled
+from vaa.types import Question, Report, Segment, Suspicion, VaaError
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """Find the windows of highest and lowest mean score: a `share` of the video long, but at least `least` frames."""
+
+    share: int
+    least: int
+
+    def __post_init__(self) -> None:
+        if self.share < 1 or self.least < 1:
+            raise VaaError(f"stages.suspect: share={self.share} and least={self.least} must be at least 1.")
+
+    def __call__(self, report: Report) -> Report:
+        """The report with its suspicion; the first window wins ties."""
+        track = scores(report)
+        length = max(int(track.starts[-1]) // self.share, self.least)
+        means = [_mean(track.values[within]) for within in _windows(track.starts, length)]
+        best, worst = int(np.argmax(means)), int(np.argmin(means))
+        high, low = _groups(track.values, means[best], means[worst])
+        first, last = int(track.starts[best]), int(track.starts[worst])
+        found = Suspicion(
+            highest=(first, first + length),
+            highest_mean=means[best],
+            lowest=(last, last + length),
+            lowest_mean=means[worst],
+            std=float(np.std(track.values.astype(np.float32))),
+            high_mean=high,
+            low_mean=low,
+        )
+        return replace(report, suspicion=found)
+
+
+@dataclass(frozen=True)
+class Tag:
+    """Have the VLM name what is suspicious in the suspicious window: `rate` frames a second, `most` at the most."""
+
+    vlm: VLM
+    prompt: Prompt
+    rate: float
+    most: int
+
+    @property
+    def model(self) -> VLM:
+        """The VLM."""
+        return self.vlm
+
+    def questions(self, report: Report) -> tuple[Question, ...]:
+        """One, about the window."""
+        start, stop = suspicion(report).highest
+        stop = max(start + 1, min(stop, report.video.n_frames))
+        frames = sampled(start, stop, report.video.fps / self.rate, self.most)
+        return (self.prompt.question(report.video, Segment(start, stop, frames, start)),)
+
+    def absorb(self, report: Report, answers: Sequence[str]) -> Report:
+        """The report with its tags."""
+        return replace(report, tags=self.prompt.read(answers[0]).description)
+
+
+@dataclass(frozen=True)
+class Gate:
+    """Doubt a video whose highest mean lies within `margin` of the middle; margin None: within its scores' variance.
+
+    As the authors store them, the mean is rounded to 3 digits and the standard deviation to 5.
+    """
+
+    margin: float | None
+
+    def __call__(self, report: Report) -> Report:
+        """The report, gated or not."""
+        found = suspicion(report)
+        margin = round(found.std, 5) ** 2 if self.margin is None else self.margin
+        return replace(report, gated=0.5 - margin <= round(found.highest_mean, 3) <= 0.5 + margin)
+
+
+@dataclass(frozen=True)
+class Reconsider:
+    """Have the LLM rate a doubtful video again, told of the tags, if they are usable.
+
+    `prior` words what the data set's anomalies are (URF: "or criminal"); of the tags `most_words` are given.
+    Ratings that cannot be read are interpolated, `digits` kept.
+    """
+
+    llm: LLM
+    prompt: Prompt
+    prior: str
+    most_words: int
+    digits: int
+
+    @property
+    def model(self) -> LLM:
+        """The LLM."""
+        return self.llm
+
+    def questions(self, report: Report) -> tuple[Question, ...]:
+        """One a segment of a doubtful video with usable tags, none of the others."""
+        if not (report.gated and usable(report.tags)):
+            return ()
+        tags = " ".join(report.tags.split()[: self.most_words])
+        return tuple(
+            self.prompt.question(
+                report.video,
+                replace(segment, frames=()),
+                caption=f"{response.description}.",
+                tags=tags,
+                prior=self.prior,
+            )
+            for segment, response in zip(report.segments, report.responses, strict=True)
+        )
+
+    def absorb(self, report: Report, answers: Sequence[str]) -> Report:
+        """The report with its second ratings and their track, or as it was where nothing was asked or could be read."""
+        ratings = [self.prompt.read(answer).score for answer in answers]
+        unread = sum(map(math.isnan, ratings))
+        report = replace(report, answers=report.answers + len(ratings), unread=report.unread + unread)
+        if unread == len(ratings):
+            return report
+        rated = zip(report.responses, ratings, strict=True)
+        responses = tuple(replace(response, score=rating) for response, rating in rated)
+        return Interpolate(self.digits)(replace(report, responses=responses))
+
+
+def suspicion(report: Report) -> Suspicion:
+    """The suspicion of a report.
+
+    Raises:
+        VaaError: no stage has looked for it yet.
+    """
+    if report.suspicion is None:
+        raise VaaError("A stage that needs the suspicious window comes before the one that finds it: see `stages`.")
+    return report.suspicion
+
+
+def usable(tags: str) -> bool:
+    """Whether tags name anything: not empty, not "none", nothing denied in them (URF's filter)."""
+    said = tags.strip(" []").lower()
+    return bool(said) and said != "none" and "no " not in said and "no_" not in said
+
+
+def _windows(starts: NDArray[np.int64], length: int) -> list[slice]:
+    """For each value as the first, those that start within `length` frames from it; fewer at the end."""
+    ends = np.searchsorted(starts, starts + length, side="left")
+    return [slice(first, int(end)) for first, end in enumerate(ends)]
+
+
+def _mean(values: NDArray[np.float64]) -> float:
+    """The mean with its sum taken from left to right: pairwise sums break ties between windows differently."""
+    return float(np.cumsum(values)[-1] / len(values))
+
+
+def _groups(values: NDArray[np.float64], best: float, worst: float) -> tuple[float, float]:
+    """Means, in float32 as the authors', of the values nearer `best` (ties too) and of those nearer `worst`."""
+    held = values.astype(np.float32)
+    high = np.abs(held - np.float32(best)) <= np.abs(held - np.float32(worst))
+    near_best, near_worst = (part if len(part) else held for part in (held[high], held[~high]))
+    return float(near_best.mean()), float(near_worst.mean())
