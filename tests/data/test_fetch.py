@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
 
 from vaa.data.fetch import check, fetch, main
 from vaa.data.releases import RELEASES, Release
@@ -158,11 +160,17 @@ def test_the_command(repository: tuple[str, str, str], tmp_path: Path, capsys: p
     assert "vera: no commit of it is known here: name one with --commit" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", RELEASES)
-def test_the_commands_it_prints_name_experiments_that_are_there(name: str) -> None:
-    for line in RELEASES[name].commands:
-        experiment = line.split()[0].removeprefix("experiment=")
-        assert (CONF / "experiment" / f"{experiment}.yaml").is_file(), line
+LINES = [pytest.param(line, id=line.split()[0]) for release in RELEASES.values() for line in release.commands]
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_the_commands_it_prints_compose(line: str) -> None:
+    overrides = line.format("/a folder")
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config = compose("config", shlex.split(overrides.replace("/a folder", "'/a folder'")))
+    for override in line.split()[1:]:
+        key, value = override.split("=")
+        assert OmegaConf.select(config, key) == value.format("/a folder")
 
 
 def urf_of(release: Release) -> Release:

@@ -45,6 +45,7 @@ RELEASES = {
         commands=(
             "experiment=urf_ucf data.root={0}/data/ucf_crime",
             "experiment=urf_ucf_replay data.root={0}/data/ucf_crime"
+            " vlm.captions=video_llama3_json_results vlm.scores=videollama3"
             " llm.scores=videollama3 llm.refined_scores=videollama3",
             "experiment=urf_xd data.root={0}/data/xd_violence",
         ),

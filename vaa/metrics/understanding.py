@@ -41,7 +41,7 @@ def understanding(
     }
     if jar:
         measures["METEOR by Java"] = meteor_jar
-    found = dict.fromkeys((*NAMES, "meteor_jar") if jar else NAMES, math.nan) | {"described": float(len(pairs))}
+    found = dict.fromkeys((*NAMES, "meteor_jar") if jar else NAMES, math.nan) | {"described": len(pairs)}
     missing: dict[str, list[str]] = {}
     for name, measure in measures.items() if pairs else ():
         try:
@@ -65,7 +65,7 @@ def judged(judgements: Iterable[Judgement | None]) -> dict[str, float]:
     read = {name: [mark for mark in each if not math.isnan(mark)] for name, each in marks.items()}
     means = {name: float(np.mean(each)) if each else math.nan for name, each in read.items()}
     unread = 3 * len(given) - sum(map(len, read.values()))
-    return means | {"judged": float(len(given)), "judge_unread": float(unread)}
+    return means | {"judged": len(given), "judge_unread": unread}
 
 
 def _bleu(pairs: Pairs) -> dict[str, float]:
