@@ -65,6 +65,6 @@ def build(ends_with: str = "") -> Any:
         )
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=bpe, pad_token=PAD, eos_token=END, extra_special_tokens=dict(IMAGE),
-        additional_special_tokens=[SYSTEM, USER, ASSISTANT], model_max_length=4096)  # fmt: skip
+        additional_special_tokens=[SYSTEM, USER, ASSISTANT], model_max_length=8192)  # fmt: skip
     tokenizer.chat_template = TEMPLATE
     return tokenizer

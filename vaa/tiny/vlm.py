@@ -37,7 +37,7 @@ def build(tokenizer: Any) -> Any:
         patch_size=[8, 8], layer_scale_init_value=1.0, attention_bias=True)  # fmt: skip
     text = Qwen2Config(
         vocab_size=len(tokenizer), hidden_size=WIDTH, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=4,
-        intermediate_size=352, max_position_embeddings=4096, tie_word_embeddings=True,
+        intermediate_size=352, max_position_embeddings=8192, tie_word_embeddings=True,
         pad_token_id=tokenizer.pad_token_id, eos_token_id=tokenizer.eos_token_id, bos_token_id=None)  # fmt: skip
     model = InternVLForConditionalGeneration(InternVLConfig(
         vision_config=vision, text_config=text, image_seq_length=TOKENS, downsample_ratio=0.5, tie_word_embeddings=True,
