@@ -171,8 +171,8 @@ class Report:
     """All that is known of one video so far; the only thing that flows through the stages.
 
     `tags` names the suspicious behaviour, with commas; `gated`: do the first scores leave doubt (None: nobody looked);
-    `drawn` is a copy of the video with boxes in it. `truth` is for stages that say which frames are to be scored,
-    and for oracles that say so; no method reads labels from it.
+    `looked` are the frames that boxes were asked on; `drawn` is a copy of the video with boxes in it. `truth` is for
+    stages that say which frames are to be scored, and for oracles that say so; no method reads labels from it.
     Of `answers` that should have said a score, `unread` did not.
     """
 
@@ -184,6 +184,7 @@ class Report:
     tags: str = ""
     gated: bool | None = None
     boxes: tuple[Box, ...] = ()
+    looked: tuple[int, ...] = ()
     drawn: Video | None = None
     summary: str = ""
     judgement: Judgement | None = None

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from vaa.metrics.localisation import localisation
+from vaa.metrics.understanding import judged, understanding
 from vaa.pipeline import Outcome
 from vaa.protocol import Protocol
-from vaa.types import Catalogue, VaaError
+from vaa.types import Catalogue, Report, VaaError
 
 
 class NotWholeError(VaaError):
@@ -37,12 +38,26 @@ def numbers(outcome: Outcome, catalogue: Catalogue, protocol: Protocol) -> dict[
     if any(report.gated is not None for report in reports):
         counts["gated"] = sum(bool(report.gated) for report in reports)
     counts |= {f"videos_asked/{step.stage}": step.videos for step in asking if step.asked + step.remembered}
-    found = protocol.evaluate(catalogue, outcome.reports)
-    located = {id_: report for id_, report in outcome.reports.items() if report.truth and report.truth.boxes}
-    if any(report.boxes for report in located.values()):
-        truths = {id_: report.truth.boxes for id_, report in located.items() if report.truth}
-        found |= localisation(truths, {id_: report.boxes for id_, report in located.items()})
-    return found | counts
+    return protocol.evaluate(catalogue, outcome.reports) | _localisation(reports) | _understanding(reports) | counts
+
+
+def _localisation(reports: Collection[Report]) -> dict[str, float]:
+    """Of the annotated frames, where all of them were looked at."""
+    known = {r.video.id: r.truth.boxes for r in reports if r.truth and r.truth.boxes}
+    if not known or any(not {box.frame for box in known.get(r.video.id, ())} <= set(r.looked) for r in reports):
+        return {}
+    return localisation(known, {report.video.id: report.boxes for report in reports})
+
+
+def _understanding(reports: Collection[Report]) -> dict[str, float]:
+    """Of the videos that were described and have a reference; a judge's marks where one was asked."""
+    found: dict[str, float] = {}
+    if any(report.summary and report.truth and report.truth.text for report in reports):
+        references = {report.video.id: report.truth.text for report in reports if report.truth}
+        found |= understanding(references, {report.video.id: report.summary for report in reports})
+    if any(report.judgement for report in reports):
+        found |= judged(report.judgement for report in reports)
+    return found
 
 
 def seconds(outcome: Outcome) -> dict[str, float]:

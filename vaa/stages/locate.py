@@ -57,14 +57,15 @@ class Locate:
 
     def absorb(self, report: Report, answers: Sequence[str]) -> Report:
         """The report with the boxes in the frames' own pixels; what cannot be read as boxes is counted."""
-        found, unread = [], 0
-        for frame, answer in zip(self._frames(report), answers, strict=True):
+        found, unread, frames = [], 0, self._frames(report)
+        for frame, answer in zip(frames, answers, strict=True):
             read = boxes(answer)
             unread += read is None
             for x1, y1, x2, y2, confidence in read or ():
                 found.append(Box(frame, self._locator.to_frame(report.video, (x1, y1, x2, y2)), confidence))
         read_now, missed = report.answers + len(answers), report.unread + unread
-        return replace(report, boxes=report.boxes + tuple(found), answers=read_now, unread=missed)
+        seen = replace(report, boxes=report.boxes + tuple(found), looked=report.looked + frames)
+        return replace(seen, answers=read_now, unread=missed)
 
     def _frames(self, report: Report) -> tuple[int, ...]:
         if self.frames == "annotated":
