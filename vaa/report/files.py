@@ -69,7 +69,7 @@ def _plain(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         return asdict(value)
     if isinstance(value, tuple):
-        return [asdict(item) for item in value]
+        return [asdict(item) if is_dataclass(item) and not isinstance(item, type) else item for item in value]
     return value
 
 
