@@ -48,6 +48,8 @@ RELEASES = {
             " vlm.captions=video_llama3_json_results vlm.scores=videollama3"
             " llm.scores=videollama3 llm.refined_scores=videollama3",
             "experiment=urf_xd data.root={0}/data/xd_violence",
+            "experiment=urf_ucf_boxes_tags data.root={0}/data/ucf_crime vlm.scores=videollama3",
+            "experiment=urf_ucf_texts_urf data.root={0}/data/ucf_crime vlm.scores=videollama3",
         ),
     ),
     "corevad": Release(

@@ -11,7 +11,7 @@ import numpy as np
 
 from vaa.models import LLM, VLM
 from vaa.prompt import Prompt
-from vaa.types import Question, Report, ScoreTrack, VideoError
+from vaa.types import Floats, Question, Report, Response, ScoreTrack, VideoError
 
 log = logging.getLogger("vaa")
 
@@ -67,6 +67,35 @@ class Describe:
         responses = [self.prompt.read(answer) for answer in answers]
         filled = (replace(r, description=r.description or self.empty) for r in responses)
         return replace(report, responses=tuple(filled))
+
+
+@dataclass(frozen=True)
+class ReadOut:
+    """Score every segment by the probability of the answer `anomalous` against `normal`, not by what was written.
+
+    What was described stays; a segment nobody was asked about yet has an empty description.
+    """
+
+    vlm: VLM
+    prompt: Prompt
+    anomalous: str
+    normal: str
+
+    @property
+    def model(self) -> VLM:
+        """The VLM."""
+        return self.vlm
+
+    def questions(self, report: Report) -> tuple[Question, ...]:
+        """One a segment, to be answered by two probabilities."""
+        choices = (self.anomalous, self.normal)
+        return tuple(replace(self.prompt.question(report.video, s), choices=choices) for s in report.segments)
+
+    def absorb(self, report: Report, answers: Sequence[Floats]) -> Report:
+        """The report with the probabilities as its responses' scores."""
+        said = report.responses or (Response("", math.nan, ""),) * len(answers)
+        scored = (replace(old, score=float(p[0])) for old, p in zip(said, answers, strict=True))
+        return replace(report, responses=tuple(scored))
 
 
 @dataclass(frozen=True)
