@@ -109,3 +109,23 @@ def save(model: Any, words: Any, out: Path) -> None:
     held = {name: value.to(torch.float16) for name, value in model.state_dict().items()}
     model.save_pretrained(out, state_dict=held)
     words.save_pretrained(out)
+
+
+def exam(folder: Path, frames: int) -> dict[str, float]:
+    """Of unseen single frames the share whose nearest sentence is right, wholly and in part."""
+    from transformers import AutoTokenizer, CLIPModel
+
+    model, words = CLIPModel.from_pretrained(folder).float().eval(), AutoTokenizer.from_pretrained(folder)
+    told, seen = accounts(), corpus.stills(np.random.default_rng([0, frames]), frames, 0.55)
+    with torch.no_grad():
+        text = model.get_text_features(**words(texts(told, 0), padding=True, return_tensors="pt")).pooler_output
+        image = model.get_image_features(pixel_values=pixels([moment.pictures[0] for moment in seen])).pooler_output
+    nearest = [told[i] for i in (F.normalize(image, dim=-1) @ F.normalize(text, dim=-1).T).argmax(1).tolist()]
+    pairs = [(found, moment.account) for found, moment in zip(nearest, seen, strict=True)]
+    return {
+        "sentence": float(np.mean([found == true for found, true in pairs])),
+        "kind": float(np.mean([found.kind == true.kind for found, true in pairs])),
+        "anomalous or not": float(np.mean([found.anomalous == true.anomalous for found, true in pairs])),
+        "place": float(np.mean([found.place == true.place for found, true in pairs])),
+        "day or night": float(np.mean([found.night == true.night for found, true in pairs])),
+    }

@@ -15,7 +15,7 @@ from vaa import parse
 from vaa.data.synthetic import Synthetic
 from vaa.models.transformers_vlm import TransformersVLM
 from vaa.synthetic.kinds import KINDS
-from vaa.tiny import prompts
+from vaa.tiny import clip, prompts
 from vaa.types import Catalogue, Segment, Span, Video
 
 log = logging.getLogger("vaa.tiny")
@@ -36,6 +36,7 @@ def main() -> None:
     )
     for name, numbers in Exam(model, catalogue).numbers().items():
         log.info("%s %s", name, json.dumps(numbers))
+    log.info("clip %s", json.dumps({k: round(v, 3) for k, v in clip.exam(prompts.CHECKPOINTS / "clip", 2000).items()}))
 
 
 @dataclass(frozen=True, eq=False)

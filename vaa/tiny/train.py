@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--look-steps", type=int, default=1100, help="steps of vision alone, 128 frames each")
     parser.add_argument("--balance-steps", type=int, default=300, help="the same, where what is rare weighs more")
     parser.add_argument("--steps", type=int, default=1300, help="steps of everything, 12 moments each")
-    parser.add_argument("--clip-steps", type=int, default=1500, help="steps of the tiny CLIP, 96 frames each")
+    parser.add_argument("--clip-steps", type=int, default=1600, help="steps of the tiny CLIP, 96 frames each")
     parser.add_argument("--look-from", type=Path, help="take up the state that an earlier vision phase left")
     parser.add_argument("--look-to", type=Path, help="keep the state after the vision phase in this file")
     given = parser.parse_args()
