@@ -31,6 +31,7 @@ KINDS = {
     "protocol": Protocol,
     "window": Shaping,
     "smoothing": Shaping,
+    "readout": Shaping | Asking,
     "position": Shaping,
     "prompt": Prompt,
 }

@@ -20,9 +20,7 @@ def changed(video: Video, copy: Video, frame: int) -> bool:
     return bool(redder.max() > 100)
 
 
-@pytest.mark.parametrize(
-    ("hold", "marked"), [(False, [5, 10]), (True, list(range(5, 25)))], ids=["its frame", "held"]
-)
+@pytest.mark.parametrize(("hold", "marked"), [(False, [5, 10]), (True, list(range(5, 25)))], ids=["its frame", "held"])
 def test_boxes_are_drawn_on_their_frames(clip: Path, tmp_path: Path, hold: bool, marked: list[int]) -> None:
     video = Video("my/clip", clip, 25, 10.0)
     copy = draw(video, BOXES, tmp_path / "drawn", hold, "decord")

@@ -76,9 +76,9 @@ def _plain(value: Any) -> Any:
 def _dump(file: Path, value: Any, indent: int | None = None) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     try:
-        text = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
+        text = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False, default=str)
     except ValueError:
-        text = json.dumps(_finite(value), indent=indent, ensure_ascii=False)
+        text = json.dumps(_finite(value), indent=indent, ensure_ascii=False, default=str)
     file.write_text(text + "\n", encoding="utf-8")
 
 
