@@ -151,7 +151,9 @@ PROMPT = Prompt("verdict", "", "$frames\nWhat happens?", None, 16, Verdict())
 
 def benchmark(root: Path, name: str) -> Catalogue:
     folder = root / "recorded" / "urf" / name
-    return Annotated(name, str(folder), "annotations/test.txt", "annotations/[Tt]emporal*.txt", "videos", "none", "none", 30.0).load()
+    return Annotated(
+        name, str(folder), "annotations/test.txt", "annotations/[Tt]emporal*.txt", "videos", "none", "none", 30.0
+    ).load()
 
 
 def measure(found: Catalogue, stages: dict[str, Stage], protocol: Protocol) -> dict[str, float]:

@@ -213,3 +213,44 @@ def test_an_experiment_gives_the_number_in_its_comment(tmp_path: Path, shared: P
     for pair in expected.removeprefix("# expected:").split(","):
         name, value = pair.split()
         assert round(found[name], 6) == float(value)
+
+
+def test_the_doctor_says_what_a_run_needs_and_runs_nothing(tmp_path: Path) -> None:
+    said = run(tmp_path, "doctor=true")
+    assert "TransformersVLM vaa/tiny/checkpoints/vlm" in said
+    assert "fits" in said
+    assert metrics(tmp_path) == []
+
+
+SHORT = ["data.videos=2", "data.seconds=20", "wandb.mode=disabled", "memo=memo.sqlite"]
+
+
+def test_the_built_in_models_find_the_built_in_anomalies(tmp_path: Path) -> None:
+    run(tmp_path, *SHORT)
+    (first,) = metrics(tmp_path)
+    assert first["roc_auc"] > 0.6
+    assert (first["videos"], first["questions_asked"], first["unread"]) == (2, 14, 0)
+    (job,) = (tmp_path / "outputs/corevad").iterdir()
+    assert (job / "overview.png").stat().st_size > 10_000
+    assert json.loads((job / "notices.json").read_text()) == []
+    run(tmp_path, *SHORT, "readout=probability")
+    second = metrics(tmp_path)[-1]
+    assert (second["questions_asked"], second["questions_remembered"]) == (14, 14)
+    assert second["roc_auc"] > 0.6
+
+
+def test_all_three_tasks_of_urf_with_the_built_in_models(tmp_path: Path) -> None:
+    run(tmp_path, "experiment=urf_tiny", *SHORT)
+    (found,) = metrics(tmp_path)
+    assert {"roc_auc", "tiou", "tiou_per_video", "bleu_sum", "cider", "rouge_l", "gated"} <= found.keys()
+    assert found["described"] == 2
+    assert found["failed"] == 0
+
+
+def test_the_built_in_models_on_other_videos_are_announced(tmp_path: Path, shared: Path) -> None:
+    (tmp_path / "clips").mkdir()
+    shutil.copy(shared / "videos/car_accident.mp4", tmp_path / "clips")
+    said = run(tmp_path, "data=folder", "data.root=clips", "memo=memo.sqlite")
+    assert "means nothing" in said
+    (job,) = (tmp_path / "outputs/corevad").iterdir()
+    assert "vlm=internvl" in json.loads((job / "notices.json").read_text())[0]

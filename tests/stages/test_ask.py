@@ -2,14 +2,15 @@ from __future__ import annotations
 
 import logging
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from vaa.parse import Verdict
 from vaa.prompt import Prompt
-from vaa.stages.ask import Ask, Score
+from vaa.stages.ask import Ask, ReadOut, Score
 from vaa.types import Report, Response, Segment, Video
 
 
@@ -59,3 +60,14 @@ def test_score_makes_a_track_in_which_missing_stands_in_for_the_unread(missing: 
     assert track is not None
     assert track.values.tolist() == [1.0, missing, 0.0]
     assert track.starts.tolist() == [0, 10, 20]
+
+
+def test_a_read_out_asks_for_probabilities_and_keeps_what_was_described() -> None:
+    stage = ReadOut(Nobody(), PROMPT, "bad", "good")
+    asked = stage.questions(REPORT)
+    assert [(question.at, question.choices) for question in asked] == [(k, ("bad", "good")) for k in (0, 10, 20)]
+    said = replace(REPORT, responses=tuple(Response(text, math.nan, text) for text in "abc"))
+    answers = [np.array([p, 1 - p]) for p in (0.9, 0.25, 0.0)]
+    scored = stage.absorb(said, answers).responses
+    assert [(response.score, response.description) for response in scored] == [(0.9, "a"), (0.25, "b"), (0.0, "c")]
+    assert [response.score for response in stage.absorb(REPORT, answers).responses] == [0.9, 0.25, 0.0]
