@@ -150,7 +150,7 @@ def test_the_whole_of_corevad_on_real_clips_with_a_broken_one_among_them(
     assert failure["video"] == "broken"
     assert failure["stage"] == "data"
     story = json.loads((job / "reports/car_accident.json").read_text())
-    stages = ["window", "ask", "clean", "score", "refine", "smooth", "frames", "position"]
+    stages = ["window", "ask", "readout", "clean", "score", "refine", "smooth", "frames", "position"]
     assert list(story["stages"]) == stages
     assert {file.stem for file in (job / "scores").iterdir()} == {"car_accident", "earthquake", "robbery"}
 
