@@ -16,6 +16,27 @@ from vaa.types import Floats, Question, Report, Response, ScoreTrack, VideoError
 log = logging.getLogger("vaa")
 
 
+def of_segments(prompt: Prompt, report: Report) -> tuple[Question, ...]:
+    """The prompt put to every segment, with its frames."""
+    return tuple(prompt.question(report.video, segment) for segment in report.segments)
+
+
+def of_captions(prompt: Prompt, report: Report, **fields: str) -> tuple[Question, ...]:
+    """The prompt put to every segment's description, as a sentence, without frames."""
+    return tuple(
+        prompt.question(report.video, replace(segment, frames=()), caption=f"{response.description}.", **fields)
+        for segment, response in zip(report.segments, report.responses, strict=True)
+    )
+
+
+def rated(report: Report, ratings: Sequence[float]) -> Report:
+    """The report with new scores for its responses; those that are NaN are counted."""
+    responses = zip(report.responses, ratings, strict=True)
+    read, missed = report.answers + len(ratings), report.unread + sum(map(math.isnan, ratings))
+    scored = tuple(replace(response, score=rating) for response, rating in responses)
+    return replace(report, responses=scored, answers=read, unread=missed)
+
+
 @dataclass(frozen=True)
 class Ask:
     """Put the prompt to every segment; each answer is read into a Response, and those that say no score are counted."""
@@ -30,7 +51,7 @@ class Ask:
 
     def questions(self, report: Report) -> tuple[Question, ...]:
         """One a segment."""
-        return tuple(self.prompt.question(report.video, segment) for segment in report.segments)
+        return of_segments(self.prompt, report)
 
     def absorb(self, report: Report, answers: Sequence[str]) -> Report:
         """The report with a response a segment."""
@@ -60,7 +81,7 @@ class Describe:
 
     def questions(self, report: Report) -> tuple[Question, ...]:
         """One a segment."""
-        return tuple(self.prompt.question(report.video, segment) for segment in report.segments)
+        return of_segments(self.prompt, report)
 
     def absorb(self, report: Report, answers: Sequence[str]) -> Report:
         """The report with a response a segment whose description is the caption and whose score is NaN."""
@@ -89,7 +110,7 @@ class ReadOut:
     def questions(self, report: Report) -> tuple[Question, ...]:
         """One a segment, to be answered by two probabilities."""
         choices = (self.anomalous, self.normal)
-        return tuple(replace(self.prompt.question(report.video, s), choices=choices) for s in report.segments)
+        return tuple(replace(question, choices=choices) for question in of_segments(self.prompt, report))
 
     def absorb(self, report: Report, answers: Sequence[Floats]) -> Report:
         """The report with the probabilities as its responses' scores."""
@@ -112,18 +133,11 @@ class Rate:
 
     def questions(self, report: Report) -> tuple[Question, ...]:
         """One a segment, without frames; the caption is given as a sentence."""
-        return tuple(
-            self.prompt.question(report.video, replace(segment, frames=()), caption=f"{response.description}.")
-            for segment, response in zip(report.segments, report.responses, strict=True)
-        )
+        return of_captions(self.prompt, report)
 
     def absorb(self, report: Report, answers: Sequence[str]) -> Report:
         """The report with the ratings as its responses' scores, NaN where none could be read."""
-        ratings = [self.prompt.read(answer).score for answer in answers]
-        rated = zip(report.responses, ratings, strict=True)
-        responses = tuple(replace(response, score=rating) for response, rating in rated)
-        read, missed = report.answers + len(ratings), report.unread + sum(map(math.isnan, ratings))
-        return replace(report, responses=responses, answers=read, unread=missed)
+        return rated(report, [self.prompt.read(answer).score for answer in answers])
 
 
 @dataclass(frozen=True)

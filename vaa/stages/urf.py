@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from vaa.models import LLM, VLM
 from vaa.prompt import Prompt
-from vaa.stages.ask import Interpolate
+from vaa.stages.ask import Interpolate, of_captions, rated
 from vaa.stages.track import scores
 from vaa.stages.window import sampled
 from vaa.types import Question, Report, Segment, Suspicion, VaaError
@@ -114,27 +114,17 @@ class Reconsider:
         if not (report.gated and usable(report.tags)):
             return ()
         tags = " ".join(report.tags.split()[: self.most_words])
-        return tuple(
-            self.prompt.question(
-                report.video,
-                replace(segment, frames=()),
-                caption=f"{response.description}.",
-                tags=tags,
-                prior=self.prior,
-            )
-            for segment, response in zip(report.segments, report.responses, strict=True)
-        )
+        return of_captions(self.prompt, report, tags=tags, prior=self.prior)
 
     def absorb(self, report: Report, answers: Sequence[str]) -> Report:
         """The report with its second ratings and their track, or as it was where nothing was asked or could be read."""
         ratings = [self.prompt.read(answer).score for answer in answers]
-        unread = sum(map(math.isnan, ratings))
-        report = replace(report, answers=report.answers + len(ratings), unread=report.unread + unread)
-        if unread == len(ratings):
+        if not ratings:
             return report
-        rated = zip(report.responses, ratings, strict=True)
-        responses = tuple(replace(response, score=rating) for response, rating in rated)
-        return Interpolate(self.digits)(replace(report, responses=responses))
+        again = rated(report, ratings)
+        if all(map(math.isnan, ratings)):
+            return replace(report, answers=again.answers, unread=again.unread)
+        return Interpolate(self.digits)(again)
 
 
 def suspicion(report: Report) -> Suspicion:
