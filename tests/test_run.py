@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from wandb_log import read_back
 
 HOUSE = Path(__file__).parents[1]
 
@@ -125,7 +126,15 @@ def test_a_sweep_behind_the_model_asks_once_and_logs_four_runs(tmp_path: Path, s
     found = metrics(tmp_path)
     assert [(job["questions_asked"], job["questions_remembered"]) for job in found] == [(4, 0), *[(0, 4)] * 3]
     assert [job["embeddings_asked"] > 0 for job in found] == [True, False, False, False]
-    assert len(list((tmp_path / "outputs").rglob("run-*.wandb"))) == 4
+    (sweep,) = (tmp_path / "outputs/corevad").iterdir()
+    runs = [one for job in sorted(sweep.glob("[0-9]")) for one in read_back(job)]
+    assert [one["run"].run_group for one in runs] == [sweep.name] * 4
+    assert len({one["run"].display_name for one in runs}) == 4
+    assert {"smoothing=gaussian9", "position.width=0.5"} <= set(runs[3]["run"].display_name.split(","))
+    assert [one["config"]["choices"]["smoothing"] for one in runs] == ["none", "none", "gaussian9", "gaussian9"]
+    assert [one["summary"]["questions_asked"] for one in runs] == [4, 0, 0, 0]
+    assert {"unread", "failed", "seconds/ask"} <= runs[0]["summary"].keys()
+    assert runs[0]["config"]["git_commit"]
 
 
 def test_another_window_asks_only_what_is_new(tmp_path: Path, shared: Path, tiny: list[str]) -> None:
