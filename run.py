@@ -24,7 +24,20 @@ from vaa.report import doctor, files, notices, numbers, plots, screen
 from vaa.types import VaaError
 
 log = logging.getLogger("vaa")
-READ = ("stages", "data", "engine", "protocol", "limit", "reader", "memo", "max_unread", "plots", "doctor", "wandb")
+READ = (
+    "stages",
+    "data",
+    "engine",
+    "protocol",
+    "limit",
+    "reader",
+    "memo",
+    "max_unread",
+    "plots",
+    "meteor_jar",
+    "doctor",
+    "wandb",
+)
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
@@ -68,7 +81,7 @@ def job(cfg: DictConfig, hydra_cfg: Any) -> None:
         for failure in catalogue.failures:
             outcome.fail(failure.video, failure.stage, failure.reason)
         files.write(folder, outcome, warnings)
-        metrics = numbers.numbers(outcome, catalogue, parts["protocol"])
+        metrics = numbers.numbers(outcome, catalogue, parts["protocol"], cfg.meteor_jar)
         files.write_metrics(folder, metrics)
         if cfg.plots:
             plots.overview(folder / "overview.png", outcome, catalogue, parts["protocol"], warnings)

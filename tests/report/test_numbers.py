@@ -50,7 +50,7 @@ def made() -> tuple[Outcome, Catalogue]:
 
 
 def test_the_numbers_of_a_run() -> None:
-    found = numbers(*made(), LAVAD)
+    found = numbers(*made(), LAVAD, False)
     assert {name: found[name] for name in COUNTS} == COUNTS
     assert found.keys() == COUNTS.keys() | DETECTION | {"ap"}
     assert found["roc_auc"] == 1.0
@@ -58,7 +58,7 @@ def test_the_numbers_of_a_run() -> None:
 
 def test_without_labels_only_the_counts_are_left() -> None:
     outcome, catalogue = made()
-    assert numbers(outcome, Catalogue("folder", catalogue.videos, {}, []), LAVAD) == COUNTS
+    assert numbers(outcome, Catalogue("folder", catalogue.videos, {}, []), LAVAD, False) == COUNTS
 
 
 def test_seconds_a_stage() -> None:

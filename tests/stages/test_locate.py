@@ -39,7 +39,7 @@ def test_the_suspicious_window_is_asked_every_16th_frame_within_the_video() -> N
     assert [q.at for q in locate("window").questions(report())] == [64, 80, 96, 112]
 
 
-@pytest.mark.parametrize(("mean", "tags"), [(0.5, "a fight"), (0.8, "none"), (0.8, "")])
+@pytest.mark.parametrize(("mean", "tags"), [(0.5, "a fight"), (0.8, "")])
 def test_a_window_without_suspicion_or_tags_is_not_asked(mean: float, tags: str) -> None:
     assert locate("window").questions(report(mean, tags)) == ()
 
@@ -48,7 +48,7 @@ def test_a_window_without_suspicion_or_tags_is_not_asked(mean: float, tags: str)
     ("prior", "tags", "text"),
     [
         ("tags", "a fight", "Find a fight."),
-        ("tags", "no anomaly", "Find it."),
+        ("tags", "", "Find it."),
         ("none", "a fight", "Find it."),
         ("class", "a fight", "Find Arson."),
     ],
@@ -77,7 +77,7 @@ def test_the_whole_video_is_explained_with_its_tags() -> None:
     (question,) = stage.questions(report())
     assert question.frames == (0, 39, 79, 119)
     assert question.text.endswith("Known: a fight. Why?")
-    (other,) = stage.questions(report(tags="[]"))
+    (other,) = stage.questions(report(tags=""))
     assert other.text.endswith("Known: nothing. Why?")
     assert stage.absorb(report(), [" Two men\nfight. "]).summary == "Two men fight."
 

@@ -12,7 +12,7 @@ from vaa.models.recorded import Recorded
 from vaa.parse import Rating, Tags
 from vaa.prompt import Prompt
 from vaa.stages.ask import Describe, Interpolate, Rate
-from vaa.stages.urf import Gate, Reconsider, Suspect, Tag, usable
+from vaa.stages.urf import Gate, Reconsider, Suspect, Tag, Usable
 from vaa.stages.window import Centred
 from vaa.types import Report, Response, ScoreTrack, Segment, Suspicion, VaaError, Video, VideoError
 
@@ -93,13 +93,14 @@ def test_the_gate_is_the_margin_round_the_middle(mean: float, std: float, margin
     ],
 )
 def test_which_tags_are_usable(tags: str, good: bool) -> None:
-    assert usable(tags) is good
+    kept = Usable(["none"], ["no ", "no_"])(replace(report([0.5]), tags=tags)).tags
+    assert kept == (tags if good else "")
 
 
-def test_second_thoughts_ask_only_about_doubtful_videos_with_usable_tags() -> None:
+def test_second_thoughts_ask_only_about_doubtful_videos_with_tags() -> None:
     stage = Reconsider(NOBODY, RERATE, " or criminal", 2, 2)
     assert stage.questions(replace(doubtful(0.5), gated=False)) == ()
-    assert stage.questions(replace(doubtful(0.5, tags="none"), gated=True)) == ()
+    assert stage.questions(replace(doubtful(0.5, tags=""), gated=True)) == ()
     asked = stage.questions(replace(doubtful(0.5, tags="a fight, then arson"), gated=True))
     assert [(question.text, question.frames, question.at) for question in asked] == [
         ("scene 0.", (), 0),

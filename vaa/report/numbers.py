@@ -19,8 +19,11 @@ class NotWholeError(VaaError):
         self.status = status
 
 
-def numbers(outcome: Outcome, catalogue: Catalogue, protocol: Protocol) -> dict[str, float]:
-    """The flat content of `metrics.json`; without labels the metrics are absent, the counts are not."""
+def numbers(outcome: Outcome, catalogue: Catalogue, protocol: Protocol, meteor_jar: bool) -> dict[str, float]:
+    """The flat content of `metrics.json`; without labels the metrics are absent, the counts are not.
+
+    `meteor_jar` adds METEOR by its original Java program.
+    """
     asking = [step for step in outcome.steps if not step.embedding]
     embedding = [step for step in outcome.steps if step.embedding]
     reports = outcome.reports.values()
@@ -38,7 +41,12 @@ def numbers(outcome: Outcome, catalogue: Catalogue, protocol: Protocol) -> dict[
     if any(report.gated is not None for report in reports):
         counts["gated"] = sum(bool(report.gated) for report in reports)
     counts |= {f"videos_asked/{step.stage}": step.videos for step in asking if step.asked + step.remembered}
-    return protocol.evaluate(catalogue, outcome.reports) | _localisation(reports) | _understanding(reports) | counts
+    return (
+        protocol.evaluate(catalogue, outcome.reports)
+        | _localisation(reports)
+        | _understanding(reports, meteor_jar)
+        | counts
+    )
 
 
 def _localisation(reports: Collection[Report]) -> dict[str, float]:
@@ -49,12 +57,12 @@ def _localisation(reports: Collection[Report]) -> dict[str, float]:
     return localisation(known, {report.video.id: report.boxes for report in reports})
 
 
-def _understanding(reports: Collection[Report]) -> dict[str, float]:
+def _understanding(reports: Collection[Report], meteor_jar: bool) -> dict[str, float]:
     """Of the videos that were described and have a reference; a judge's marks where one was asked."""
     found: dict[str, float] = {}
     if any(report.summary and report.truth and report.truth.text for report in reports):
         references = {report.video.id: report.truth.text for report in reports if report.truth}
-        found |= understanding(references, {report.video.id: report.summary for report in reports})
+        found |= understanding(references, {report.video.id: report.summary for report in reports}, meteor_jar)
     if any(report.judgement for report in reports):
         found |= judged(report.judgement for report in reports)
     return found

@@ -9,7 +9,6 @@ from pathlib import Path
 from vaa.drawing import draw
 from vaa.models import VLM
 from vaa.prompt import Prompt
-from vaa.stages.urf import usable
 from vaa.stages.window import sampled
 from vaa.types import Question, Report, Segment
 
@@ -44,11 +43,10 @@ class Explain:
         return self.vlm
 
     def questions(self, report: Report) -> tuple[Question, ...]:
-        """One, of the drawn copy where there is one; `nothing` stands where no tags are usable."""
+        """One, of the drawn copy where there is one; `nothing` stands where there are no tags."""
         n = report.video.n_frames
         whole = Segment(0, n, sampled(0, n, 1.0, self.shown), 0)
-        tags = report.tags if usable(report.tags) else self.nothing
-        return (self.prompt.question(report.drawn or report.video, whole, tags=tags),)
+        return (self.prompt.question(report.drawn or report.video, whole, tags=report.tags or self.nothing),)
 
     def absorb(self, report: Report, answers: Sequence[str]) -> Report:
         """The report with its summary."""

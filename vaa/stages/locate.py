@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from vaa.models import VLM, Locator
 from vaa.parse import boxes
 from vaa.prompt import Prompt
-from vaa.stages.urf import suspicion, usable
+from vaa.stages.urf import suspicion
 from vaa.types import Box, Question, Report, Segment, VaaError
 
 
@@ -17,8 +17,8 @@ class Locate:
     """Ask for boxes, one question a frame.
 
     `frames`: `annotated` (those the truth has boxes on: for evaluation) or `window` (every `stride`-th of the
-    suspicious window, where its mean is above 0.5 and the tags are usable: for use). `prior`: the `tags`, `none`, or
-    the true `class` (an oracle). Without usable tags the prompt `unnamed` is put instead of `named`.
+    suspicious window, where its mean is above 0.5 and there are tags: for use). `prior`: the `tags`, `none`, or
+    the true `class` (an oracle). Without tags the prompt `unnamed` is put instead of `named`.
     """
 
     vlm: VLM
@@ -49,7 +49,7 @@ class Locate:
     def questions(self, report: Report) -> tuple[Question, ...]:
         """One a frame."""
         tags = self._tags(report)
-        prompt, fields = (self.named, {"tags": tags}) if usable(tags) else (self.unnamed, {})
+        prompt, fields = (self.named, {"tags": tags}) if tags else (self.unnamed, {})
         return tuple(
             prompt.question(report.video, Segment(frame, frame + 1, (frame,), frame), **fields)
             for frame in self._frames(report)
@@ -71,7 +71,7 @@ class Locate:
         if self.frames == "annotated":
             return tuple(dict.fromkeys(box.frame for box in report.truth.boxes)) if report.truth else ()
         found = suspicion(report)
-        if found.highest_mean <= 0.5 or not usable(report.tags):
+        if found.highest_mean <= 0.5 or not report.tags:
             return ()
         return tuple(range(found.highest[0], min(found.highest[1], report.video.n_frames), self.stride))
 

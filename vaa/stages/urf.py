@@ -75,6 +75,20 @@ class Tag:
 
 
 @dataclass(frozen=True)
+class Usable:
+    """Forget tags that name nothing: empty, one of `nothing`, or with one of `denials` in them, in any case."""
+
+    nothing: Sequence[str]
+    denials: Sequence[str]
+
+    def __call__(self, report: Report) -> Report:
+        """The report, with its tags or without."""
+        said = report.tags.strip(" []").lower()
+        named = bool(said) and said not in self.nothing and not any(denial in said for denial in self.denials)
+        return report if named else replace(report, tags="")
+
+
+@dataclass(frozen=True)
 class Gate:
     """Doubt a video whose highest mean lies within `margin` of the middle; margin None: within its scores' variance.
 
@@ -92,7 +106,7 @@ class Gate:
 
 @dataclass(frozen=True)
 class Reconsider:
-    """Have the LLM rate a doubtful video again, told of the tags, if they are usable.
+    """Have the LLM rate a doubtful video again, told of the tags, if there are any.
 
     `prior` words what the data set's anomalies are (URF: "or criminal"); of the tags `most_words` are given.
     Ratings that cannot be read are interpolated, `digits` kept.
@@ -110,8 +124,8 @@ class Reconsider:
         return self.llm
 
     def questions(self, report: Report) -> tuple[Question, ...]:
-        """One a segment of a doubtful video with usable tags, none of the others."""
-        if not (report.gated and usable(report.tags)):
+        """One a segment of a doubtful video with tags, none of the others."""
+        if not (report.gated and report.tags):
             return ()
         tags = " ".join(report.tags.split()[: self.most_words])
         return of_captions(self.prompt, report, tags=tags, prior=self.prior)
@@ -136,12 +150,6 @@ def suspicion(report: Report) -> Suspicion:
     if report.suspicion is None:
         raise VaaError("A stage that needs the suspicious window comes before the one that finds it: see `stages`.")
     return report.suspicion
-
-
-def usable(tags: str) -> bool:
-    """Whether tags name anything: not empty, not "none", nothing denied in them (URF's filter)."""
-    said = tags.strip(" []").lower()
-    return bool(said) and said != "none" and "no " not in said and "no_" not in said
 
 
 def _windows(starts: NDArray[np.int64], length: int) -> list[slice]:
