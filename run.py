@@ -21,23 +21,10 @@ from vaa import overrides
 from vaa.memo import Memo
 from vaa.pipeline import analyse
 from vaa.report import doctor, files, notices, numbers, plots, screen
-from vaa.types import VaaError
+from vaa.types import Catalogue, VaaError
 
 log = logging.getLogger("vaa")
-READ = (
-    "stages",
-    "data",
-    "engine",
-    "protocol",
-    "limit",
-    "reader",
-    "memo",
-    "max_unread",
-    "plots",
-    "meteor_jar",
-    "doctor",
-    "wandb",
-)
+PARTS = "stages data engine protocol limit reader memo max_unread plots meteor_jar doctor wandb"
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
@@ -54,40 +41,43 @@ def main(cfg: DictConfig) -> None:
 
 
 def job(cfg: DictConfig, hydra_cfg: Any) -> None:
-    """Run the composed method; whatever happens, what was found is written and the W&B run is finished."""
-    useless = overrides.unused(OmegaConf.to_container(cfg), hydra_cfg.overrides.task, READ)
+    """Compose the run and do it, or only say whether it could be done."""
+    useless = overrides.unused(OmegaConf.to_container(cfg), hydra_cfg.overrides.task, PARTS.split())
     if useless:
         stages = ", ".join(cfg.stages)
         raise VaaError(f"{', '.join(useless)}: would change nothing, since no stage of this run uses it ({stages}).")
     parts = instantiate(cfg, _convert_="all")
-    stages = {name: stage for name, stage in parts["stages"].items() if stage is not None}
+    parts["stages"] = {name: stage for name, stage in parts["stages"].items() if stage is not None}
     if cfg.doctor:
-        found = doctor.examine(stages)
-        log.info("%s", "\n".join(found.lines))
-        if not found.fits:
-            raise VaaError("This run does not fit this machine; see above.")
+        doctor.say(parts["stages"])
         return
-    catalogue = parts["data"].load()
-    folder = Path(hydra_cfg.runtime.output_dir)
     tracking = parts["wandb"]
     if hydra_cfg.mode is RunMode.MULTIRUN:
         group = tracking.group or Path(hydra_cfg.sweep.dir).name
         tracking = dataclasses.replace(tracking, group=group, name=tracking.name or hydra_cfg.job.override_dirname)
     choices = {group: name for group, name in hydra_cfg.runtime.choices.items() if not group.startswith("hydra/")}
     config = {**OmegaConf.to_container(cfg, resolve=True), "choices": choices}
+    catalogue, folder = parts["data"].load(), Path(hydra_cfg.runtime.output_dir)
     with tracking.run(config, folder) as tracked:
-        warnings = notices.notices(stages.values(), catalogue.name)
-        outcome = analyse(catalogue.videos[: cfg.limit], catalogue.truths, stages, parts["engine"], Memo(cfg.memo))
-        for failure in catalogue.failures:
-            outcome.fail(failure.video, failure.stage, failure.reason)
-        files.write(folder, outcome, warnings)
-        metrics = numbers.numbers(outcome, catalogue, parts["protocol"], cfg.meteor_jar)
-        files.write_metrics(folder, metrics)
-        if cfg.plots:
-            plots.overview(folder / "overview.png", outcome, catalogue, parts["protocol"], warnings)
-        tracked.summary.update({**metrics, **numbers.seconds(outcome), "notices": warnings})
-        screen.show(metrics, folder, warnings)
-        numbers.check(metrics, cfg.max_unread)
+        found = run(parts, catalogue, folder)
+        tracked.summary.update(found)
+        numbers.check(found, cfg.max_unread)
+
+
+def run(parts: dict[str, Any], catalogue: Catalogue, folder: Path) -> dict[str, Any]:
+    """Analyse, write what was found before anything is counted, evaluate, show; the numbers of the run."""
+    stages, videos, protocol = parts["stages"], catalogue.videos[: parts["limit"]], parts["protocol"]
+    warnings = notices.notices(stages.values(), catalogue.name)
+    outcome = analyse(videos, catalogue.truths, stages, parts["engine"], Memo(parts["memo"]))
+    for failure in catalogue.failures:
+        outcome.fail(failure.video, failure.stage, failure.reason)
+    files.write(folder, outcome, warnings)
+    metrics = numbers.numbers(outcome, catalogue, protocol, parts["meteor_jar"])
+    files.write_metrics(folder, metrics)
+    if parts["plots"]:
+        plots.overview(folder / "overview.png", outcome, catalogue, protocol, warnings)
+    screen.show(metrics, folder, warnings)
+    return {**metrics, **numbers.seconds(outcome), "notices": warnings}
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,9 @@ from typing import Any
 from vaa.models.machine import Machine, look
 from vaa.models.weights import Weights
 from vaa.report.needs import Need, needs
+from vaa.types import VaaError
+
+log = logging.getLogger("vaa")
 
 LIBRARIES = ("accelerate", "av", "bitsandbytes", "decord", "flash_attn", "openai", "sentencepiece")
 _GROUPS = {"TransformersVLM": "vlm", "TransformersLLM": "llm", "Clip": "encoder"}
@@ -27,6 +31,18 @@ class Diagnosis:
 
     lines: tuple[str, ...]
     fits: bool
+
+
+def say(stages: Mapping[str, Any]) -> None:
+    """Log what the stages' models need and what this machine has.
+
+    Raises:
+        VaaError: they do not fit.
+    """
+    found = examine(stages)
+    log.info("%s", "\n".join(found.lines))
+    if not found.fits:
+        raise VaaError("This run does not fit this machine; see above.")
 
 
 def examine(stages: Mapping[str, Any], machine: Machine | None = None) -> Diagnosis:
