@@ -77,7 +77,8 @@ def run(parts: dict[str, Any], catalogue: Catalogue, folder: Path) -> dict[str, 
     if parts["plots"]:
         plots.overview(folder / "overview.png", outcome, catalogue, protocol, warnings)
     screen.show(metrics, folder, warnings)
-    return {**metrics, **numbers.seconds(outcome), "notices": warnings}
+    failed = [f"{failure.video} ({failure.stage}): {failure.reason}" for failure in outcome.failures]
+    return {**metrics, **numbers.seconds(outcome), "notices": warnings, "failures": failed}
 
 
 if __name__ == "__main__":

@@ -150,7 +150,7 @@ def test_the_whole_of_corevad_on_real_clips_with_a_broken_one_among_them(
     clips = tmp_path / "clips"
     shutil.copytree(shared / "videos", clips)
     (clips / "broken.mp4").write_bytes((shared / "videos/robbery.mp4").read_bytes()[:3000])
-    said = run(tmp_path, "data=folder", "data.root=clips", *tiny, "window.length=120", status=3)
+    said = run(tmp_path, "data=folder", "data.root=clips", *tiny, "window.length=120", status=3, wandb="offline")
     assert "broken" in said
     (found,) = metrics(tmp_path)
     assert (found["videos"], found["failed"], "roc_auc" in found) == (3, 1, False)
@@ -162,6 +162,10 @@ def test_the_whole_of_corevad_on_real_clips_with_a_broken_one_among_them(
     stages = ["window", "ask", "readout", "clean", "score", "refine", "smooth", "frames", "position"]
     assert list(story["stages"]) == stages
     assert {file.stem for file in (job / "scores").iterdir()} == {"car_accident", "earthquake", "robbery"}
+    (logged,) = read_back(job)
+    assert logged["exit"] == 1
+    assert logged["summary"]["failed"] == 1
+    assert logged["summary"]["failures"][0].startswith("broken (data): ")
 
 
 def test_answers_nobody_can_read_are_no_result(tmp_path: Path, shared: Path, tiny: list[str]) -> None:
