@@ -72,6 +72,7 @@ def run(parts: dict[str, Any], catalogue: Catalogue, folder: Path) -> dict[str, 
     for failure in catalogue.failures:
         outcome.fail(failure.video, failure.stage, failure.reason)
     files.write(folder, outcome, warnings)
+    files.write_truth(folder, outcome, catalogue, protocol)
     metrics = numbers.numbers(outcome, catalogue, protocol, parts["meteor_jar"])
     files.write_metrics(folder, metrics)
     if parts["plots"]:

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from vaa.pipeline import Outcome
+from vaa.protocol import Protocol
 from vaa.report import files
 from vaa.stages.scored import ReadScores
-from vaa.types import Failure, Report, Response, ScoreTrack, Segment, Video
+from vaa.types import Box, Catalogue, Failure, Report, Response, ScoreTrack, Segment, Span, Truth, Video
 
 
 def track(values: list[float], stride: int = 1) -> ScoreTrack:
@@ -55,6 +56,20 @@ def test_a_runs_folder_is_whole_and_is_json(tmp_path: Path) -> None:
     ]
 
 
+def test_the_truth_is_told_as_the_protocol_counts_it(tmp_path: Path) -> None:
+    truth = Truth((Span(1, 2, "Fire"), Span(4, 90, "Fire")), "Fire", (Box(4, (0, 1, 2, 3), 1.0),), "It burns.")
+    video = made().reports["v"].video
+    catalogue = Catalogue("ours", (video,), {"v": truth}, ())
+    for inclusive, stop in ((True, 3), (False, 2)):
+        protocol = Protocol("p", None, inclusive, "pr_auc", "float64", 0.0)
+        files.write_truth(tmp_path, made(), catalogue, protocol)
+        told = read(tmp_path / "truth.json")
+        assert isinstance(told, dict)
+        assert (told["data"], told["protocol"]["end_inclusive"]) == ("ours", inclusive)
+        expected = {"class": "Fire", "anomalous": [[1, stop], [4, 6]], "boxes": [[4, 0, 1, 2, 3]], "text": "It burns."}
+        assert told["videos"] == {"v": expected}
+
+
 def test_a_report_tells_stage_by_stage_what_changed(tmp_path: Path) -> None:
     files.write(tmp_path, made(), [])
     story = read(tmp_path / "reports" / "v.json")
@@ -73,7 +88,7 @@ def test_a_report_tells_stage_by_stage_what_changed(tmp_path: Path) -> None:
                 "unread": 1,
             },
             "keep": {},
-            "score": {"track": {"starts": [0, 3], "values": [0.0, 0.25]}},
+            "score": {"track": {"starts": [0, 3], "values": [0.0, 0.25], "stop": 6}},
         },
     }
     assert "Größe" in (tmp_path / "reports" / "v.json").read_text(encoding="utf-8")

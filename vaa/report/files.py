@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from vaa.pipeline import Outcome
-from vaa.types import Report, ScoreTrack, file_name
+from vaa.protocol import Protocol
+from vaa.types import Catalogue, Report, ScoreTrack, file_name
 
 _TOLD = tuple(field.name for field in fields(Report) if field.name not in ("video", "truth"))
 
@@ -27,6 +28,22 @@ def write(folder: Path, outcome: Outcome, notices: Sequence[str]) -> None:
         _dump(folder / "scores" / file_name(video), scores(track, every))
     for video, report in outcome.reports.items():
         _dump(folder / "reports" / file_name(video), _story(report, outcome.history[video]))
+
+
+def write_truth(folder: Path, outcome: Outcome, catalogue: Catalogue, protocol: Protocol) -> None:
+    """Write `truth.json`: how the run was counted, and of each video that has labels which frames are anomalous.
+
+    The intervals are those the protocol counts: cut at the video's end, their stop excluded.
+    """
+    spans, videos = protocol.spans(catalogue), {}
+    for id_, report in outcome.reports.items():
+        if id_ not in spans:
+            continue
+        truth, labels = catalogue.truths[id_], protocol.frame_labels(report.video, spans[id_])
+        edges = np.flatnonzero(np.diff(labels, prepend=False, append=False)).reshape(-1, 2)
+        boxes = [[box.frame, *box.xyxy] for box in truth.boxes]
+        videos[id_] = {"class": truth.label, "anomalous": edges.tolist(), "boxes": boxes, "text": truth.text}
+    _dump(folder / "truth.json", {"data": catalogue.name, "protocol": asdict(protocol), "videos": videos})
 
 
 def write_metrics(folder: Path, metrics: Mapping[str, float]) -> None:
@@ -65,7 +82,8 @@ def _story(report: Report, history: Mapping[str, Report]) -> dict[str, Any]:
 def _plain(value: Any) -> Any:
     if isinstance(value, ScoreTrack):
         kept = np.flatnonzero(np.diff(value.values, prepend=np.nan) != 0)
-        return {"starts": value.starts[kept].tolist(), "values": value.values[kept].tolist()}
+        stop = 2 * int(value.starts[-1]) - int(value.starts[-2]) if len(value.starts) > 1 else None
+        return {"starts": value.starts[kept].tolist(), "values": value.values[kept].tolist(), "stop": stop}
     if is_dataclass(value) and not isinstance(value, type):
         return asdict(value)
     if isinstance(value, tuple):
