@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import precision_recall_curve, roc_curve
 
 from vaa.metrics.detection import Labels
 from vaa.pipeline import Outcome
 from vaa.protocol import Protocol
+from vaa.report.curves import curves
 from vaa.types import Catalogue, Floats
 
 _SHOWN = 8
@@ -43,14 +43,12 @@ def _curves(figure: Any, labels: Sequence[Labels], scores: Sequence[Floats]) -> 
     roc, pr = figure.subplots(1, 2)
     roc.set(title="ROC", xlabel="false positive rate", ylabel="true positive rate", xlim=(0, 1), ylim=(0, 1))
     pr.set(title="precision-recall", xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1))
-    if not labels or len(np.unique(np.concatenate(labels))) < 2:
+    found = curves(labels, scores)
+    if found is None:
         return
-    y, s = np.concatenate(labels), np.concatenate(scores)
-    false_alarms, hits, _ = roc_curve(y, s)
-    precision, recall, _ = precision_recall_curve(y, s)
-    roc.plot(false_alarms, hits)
+    roc.plot(found.false_alarms, found.hits)
     roc.plot([0, 1], [0, 1], linestyle=":", color="grey")
-    pr.plot(recall, precision)
+    pr.plot(found.recall, found.precision)
 
 
 def _track(axes: Any, video: str, scores: Floats, labels: Mapping[str, Labels]) -> None:

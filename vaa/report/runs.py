@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 import yaml
@@ -64,13 +65,19 @@ class Run:
     @cached_property
     def videos(self) -> list[str]:
         """The ids of the videos that have a report, in the order of their files' names."""
-        return [
-            json.loads(file.read_text())["video"]["id"] for file in sorted((self.folder / "reports").glob("*.json"))
-        ]
+        return [unquote(file.stem) for file in sorted((self.folder / "reports").glob("*.json"))]
 
     def report(self, video: str) -> dict[str, Any]:
         """`video`: what it is; `stages`: name -> what the stage changed, in order."""
-        return dict(self._json(f"reports/{file_name(video)}"))
+        if video not in self._latest:
+            self._latest.clear()
+            self._latest[video] = dict(self._json(f"reports/{file_name(video)}"))
+        return self._latest[video]
+
+    @cached_property
+    def _latest(self) -> dict[str, dict[str, Any]]:
+        """The report that was read last: labels, scores and texts of a video are asked for one after another."""
+        return {}
 
     def labels(self, video: str) -> Labels | None:
         """Shape (frames,): which frames are anomalous; None for a video without labels."""
