@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from vaa.metrics.detection import detection, within_video_auc
+from vaa.metrics.detection import class_auc, detection, within_video_auc
 
 NAMES = {"roc_auc", "pr_auc", "average_precision", "within_video_auc", "f1_best", "threshold_youden", "threshold_f1"}
 
@@ -71,3 +71,19 @@ def test_half_precision_makes_ties() -> None:
     scores = np.array([0.50001, 0.5])
     assert detection(labels("01"), [scores])["roc_auc"] == 0.0
     assert detection(labels("01"), [scores.astype(np.float16)])["roc_auc"] == 0.5
+
+
+def test_a_class_is_told_from_all_normal_videos_by_hand() -> None:
+    truth = labels("01", "011", "000", "00", "01")
+    scores = [np.array(s) for s in ([0.1, 0.6], [0.2, 0.3, 0.9], [0.0, 0.5, 0.4], [0.7, 0.1], [0.8, 0.2])]
+    found = class_auc(truth, scores, ["Fire", "Fire,Riot", "Normal", "Fire", "Fight"])
+    # The fourth has no anomalous frame, so it is normal whatever it is called: 0, .5, .4, .7, .1 are normal frames.
+    assert list(found) == ["Fight", "Fire", "Riot"]
+    assert found["Fire"] == pytest.approx((6 + 4 + 7) / (3 * 7))  # .6, .3, .9 against those five and .1, .2
+    assert found["Riot"] == pytest.approx((3 + 6) / (2 * 6))  # .3, .9 against those five and .2
+    assert found["Fight"] == pytest.approx(2 / 6)  # .2 is above 0 and .1, not above the video's own .8
+
+
+def test_a_class_without_any_normal_frame_has_no_auc() -> None:
+    assert math.isnan(class_auc(labels("11"), [np.array([0.1, 0.2])], ["Fire"])["Fire"])
+    assert class_auc(labels("00"), [np.array([0.1, 0.2])], ["Normal"]) == {}

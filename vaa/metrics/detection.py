@@ -47,3 +47,28 @@ def within_video_auc(labels: Sequence[Labels], scores: Sequence[Floats]) -> floa
     """Mean ROC AUC of the videos that have both classes, NaN if none has: flat AUC mostly ranks whole videos."""
     aucs = [roc_auc_score(y, s) for y, s in zip(labels, scores, strict=True) if y.any() and not y.all()]
     return float(np.mean(aucs)) if aucs else math.nan
+
+
+def class_auc(labels: Sequence[Labels], scores: Sequence[Floats], classes: Sequence[str]) -> dict[str, float]:
+    """ROC AUC of each class, by name: over the frames of its anomalous videos and of all normal ones.
+
+    One array of shape (frames,) and one class a video; a class with commas is several, and the video counts in each
+    (XD-Violence). A video is normal if none of its frames is anomalous, whatever its class says. NaN for a class that
+    has no frame to be told from; no entry for one without anomalous frames.
+    """
+    normal = [video for video, y in enumerate(labels) if not y.any()]
+    own: dict[str, list[int]] = {}
+    for video, y in enumerate(labels):
+        if y.any():
+            for name in class_names(classes[video]):
+                own.setdefault(name, []).append(video)
+    found = {}
+    for name in sorted(own):
+        y, s = (np.concatenate([arrays[video] for video in own[name] + normal]) for arrays in (labels, scores))
+        found[name] = math.nan if y.all() else float(roc_auc_score(y, s))
+    return found
+
+
+def class_names(label: str) -> list[str]:
+    """The classes of a video whose annotation may name several, with commas."""
+    return [name for name in dict.fromkeys(part.strip() for part in label.split(",")) if name]
