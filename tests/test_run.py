@@ -187,7 +187,7 @@ def test_answers_nobody_can_read_are_no_result(tmp_path: Path, shared: Path, tin
         (["data=folder"], "data.root"),
         (["method=scored", "scores.root=missing", "data=folder", "data.root=."], "scores.root=missing: no such folder"),
         (["window.length=0"], "length=0"),
-        (["stages.refine.temperature=0"], "temperature=0"),
+        (["refinement.temperature=0"], "refinement.temperature=0"),
         (["~stages.smooth", "smoothing=none"], "smoothing=none: would change nothing"),
         (["~stages.nothing"], "stages.nothing"),
         (["protocol=vera", "protocol.labels=missing.json"], "protocol.labels=missing.json: no such file"),

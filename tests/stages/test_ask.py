@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vaa.parse import Verdict
+from vaa.parse import Rating, Verdict
 from vaa.prompt import Prompt
 from vaa.stages.ask import Ask, ReadOut, Score
-from vaa.types import Report, Response, Segment, Video
+from vaa.types import Report, Response, Segment, VaaError, Video
 
 
 @dataclass(frozen=True)
@@ -62,12 +62,28 @@ def test_score_makes_a_track_in_which_missing_stands_in_for_the_unread(missing: 
     assert track.starts.tolist() == [0, 10, 20]
 
 
+BAD, GOOD = "Anomalous scenes.", "Normal scenes."
+
+
 def test_a_read_out_asks_for_probabilities_and_keeps_what_was_described() -> None:
-    stage = ReadOut(Nobody(), PROMPT, "bad", "good")
+    stage = ReadOut(Nobody(), PROMPT, [BAD, GOOD])
     asked = stage.questions(REPORT)
-    assert [(question.at, question.choices) for question in asked] == [(k, ("bad", "good")) for k in (0, 10, 20)]
+    assert [(question.at, question.choices) for question in asked] == [(k, (BAD, GOOD)) for k in (0, 10, 20)]
     said = replace(REPORT, responses=tuple(Response(text, math.nan, text) for text in "abc"))
     answers = [np.array([p, 1 - p]) for p in (0.9, 0.25, 0.0)]
     scored = stage.absorb(said, answers).responses
     assert [(response.score, response.description) for response in scored] == [(0.9, "a"), (0.25, "b"), (0.0, "c")]
     assert [response.score for response in stage.absorb(REPORT, answers).responses] == [0.9, 0.25, 0.0]
+
+
+def test_of_many_answers_a_read_out_takes_the_mean_of_what_they_say() -> None:
+    numbers = Prompt("score", "", "$frames", None, 8, Rating())
+    stage = ReadOut(Nobody(), numbers, ["[0.0]", "[0.2]", "[1.0]"])
+    scored = stage.absorb(REPORT, [np.array([0.5, 0.25, 0.25])] * 3).responses
+    assert [response.score for response in scored] == [0.25 * 0.2 + 0.25] * 3
+
+
+@pytest.mark.parametrize("choices", [["[1]", "[0]"], [BAD, "perhaps"], [BAD]])
+def test_answers_that_the_prompt_cannot_read_are_refused(choices: list[str]) -> None:
+    with pytest.raises(VaaError, match="verdict prompt is not answered by"):
+        ReadOut(Nobody(), PROMPT, choices)

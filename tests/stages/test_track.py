@@ -6,7 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vaa.stages.track import CentreWeight, GaussianFilter, GaussianKernel, Keep, PerFrame
+from vaa.stages.track import (
+    CentreWeight,
+    GaussianFilter,
+    GaussianKernel,
+    Keep,
+    PerFrame,
+    RelativeFilter,
+    SavitzkyGolay,
+)
 from vaa.types import Report, ScoreTrack, VaaError, Video
 
 
@@ -79,6 +87,38 @@ def test_filter_is_a_gaussian_that_reflects_at_the_ends() -> None:
     np.testing.assert_allclose(values(GaussianFilter(sigma)(report(list(raw)))), expected, atol=1e-12)
 
 
+@pytest.mark.parametrize("n", [1, 10, 50])
+def test_a_relative_filter_is_as_wide_as_its_share_of_the_values(n: int) -> None:
+    raw = list(np.random.default_rng(n).random(n))
+    np.testing.assert_array_equal(
+        values(RelativeFilter(0.1)(report(raw))), values(GaussianFilter(0.1 * n)(report(raw)))
+    )
+
+
+@pytest.mark.parametrize("order", [0, 1, 2])
+def test_savitzky_and_golay_fit_a_polynomial_round_each_value(order: int) -> None:
+    raw, half = np.random.default_rng(order).uniform(0.3, 0.7, 20), 3
+    got = values(SavitzkyGolay(2 * half + 1, order)(report(list(raw))))
+    for k in range(20):
+        first = min(max(k - half, 0), 20 - 2 * half - 1)  # at the ends the first and the last fit hold
+        places = np.arange(first, first + 2 * half + 1)
+        assert got[k] == pytest.approx(np.polyval(np.polyfit(places - k, raw[places], order), 0), abs=1e-9)
+
+
+def test_savitzky_and_golay_stay_within_0_and_1() -> None:
+    got = values(SavitzkyGolay(5, 2)(report([0.0, 0.0, 0.0, 1.0, 1.0, 1.0])))
+    assert got.min() == 0.0
+    assert got.max() == 1.0
+    assert len(set(got.tolist())) > 2
+
+
+@pytest.mark.parametrize(("n", "size"), [(1, None), (2, None), (3, 3), (4, 3), (6, 5)])
+def test_a_short_video_is_fitted_by_as_many_values_as_it_has(n: int, size: int | None) -> None:
+    raw = list(np.random.default_rng(n).random(n))
+    expected = raw if size is None else values(SavitzkyGolay(size, 2)(report(raw)))
+    np.testing.assert_allclose(values(SavitzkyGolay(15, 2)(report(raw))), expected)
+
+
 @pytest.mark.parametrize(
     ("raw", "stride", "n_frames", "expected"),
     [
@@ -125,17 +165,27 @@ def test_keep_keeps() -> None:
         lambda: GaussianKernel(9, 0.0),
         lambda: GaussianFilter(-1.0),
         lambda: GaussianFilter(math.nan),
+        lambda: RelativeFilter(0.0),
+        lambda: SavitzkyGolay(4, 2),
+        lambda: SavitzkyGolay(3, 3),
         lambda: CentreWeight(0.0),
     ],
 )
 def test_impossible_widths_are_refused(make) -> None:  # type: ignore[no-untyped-def]
-    with pytest.raises(VaaError, match=r"sigma|width"):
+    with pytest.raises(VaaError, match=r"sigma|width|share|size"):
         make()
 
 
 @pytest.mark.parametrize(
     "stage",
-    [GaussianKernel(9, 5.0), GaussianFilter(10.0), PerFrame(), CentreWeight(0.5)],
+    [
+        GaussianKernel(9, 5.0),
+        GaussianFilter(10.0),
+        RelativeFilter(0.1),
+        SavitzkyGolay(15, 2),
+        PerFrame(),
+        CentreWeight(0.5),
+    ],
     ids=lambda s: type(s).__name__,
 )
 def test_shaping_before_a_track_says_that_the_order_is_wrong(stage) -> None:  # type: ignore[no-untyped-def]

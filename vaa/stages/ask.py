@@ -11,7 +11,7 @@ import numpy as np
 
 from vaa.models import LLM, VLM
 from vaa.prompt import Prompt
-from vaa.types import Floats, Question, Report, Response, ScoreTrack, VideoError
+from vaa.types import Floats, Question, Report, Response, ScoreTrack, VaaError, VideoError
 
 log = logging.getLogger("vaa")
 
@@ -35,6 +35,21 @@ def rated(report: Report, ratings: Sequence[float]) -> Report:
     read, missed = report.answers + len(ratings), report.unread + sum(map(math.isnan, ratings))
     scored = tuple(replace(response, score=rating) for response, rating in responses)
     return replace(report, responses=scored, answers=read, unread=missed)
+
+
+def meanings(prompt: Prompt, choices: Sequence[str]) -> Floats:
+    """The score that the prompt reads in each of the answers to choose from, shape (choices,).
+
+    Raises:
+        VaaError: there are fewer than two, or it reads none in one of them, so that a probability would mean nothing.
+    """
+    worth = np.array([prompt.read(choice).score for choice in choices], dtype=np.float64)
+    if len(choices) < 2 or np.isnan(worth).any():
+        raise VaaError(
+            f"The {prompt.purpose} prompt is not answered by {list(choices)}: give two answers or more that its reader "
+            "understands, or choose the readout that belongs to it (see conf/readout/)."
+        )
+    return worth
 
 
 @dataclass(frozen=True)
@@ -92,15 +107,19 @@ class Describe:
 
 @dataclass(frozen=True)
 class ReadOut:
-    """Score every segment by the probability of the answer `anomalous` against `normal`, not by what was written.
+    """Score every segment by the probabilities of the answers it could be given, not by the one that was written.
 
-    What was described stays; a segment nobody was asked about yet has an empty description.
+    The score is the mean of what the prompt reads in each of the `choices`, weighted by their probabilities: of two,
+    of which one is read as 1 and one as 0, the probability of the first. What was described stays; a segment nobody was
+    asked about yet has an empty description.
     """
 
     vlm: VLM
     prompt: Prompt
-    anomalous: str
-    normal: str
+    choices: Sequence[str]
+
+    def __post_init__(self) -> None:
+        meanings(self.prompt, self.choices)
 
     @property
     def model(self) -> VLM:
@@ -108,14 +127,14 @@ class ReadOut:
         return self.vlm
 
     def questions(self, report: Report) -> tuple[Question, ...]:
-        """One a segment, to be answered by two probabilities."""
-        choices = (self.anomalous, self.normal)
-        return tuple(replace(question, choices=choices) for question in of_segments(self.prompt, report))
+        """One a segment, to be answered by a probability for each choice."""
+        return tuple(replace(question, choices=tuple(self.choices)) for question in of_segments(self.prompt, report))
 
     def absorb(self, report: Report, answers: Sequence[Floats]) -> Report:
-        """The report with the probabilities as its responses' scores."""
+        """The report with the expected scores as its responses' scores."""
         said = report.responses or (Response("", math.nan, ""),) * len(answers)
-        scored = (replace(old, score=float(p[0])) for old, p in zip(said, answers, strict=True))
+        worth = meanings(self.prompt, self.choices)
+        scored = (replace(old, score=float(p @ worth)) for old, p in zip(said, answers, strict=True))
         return replace(report, responses=tuple(scored))
 
 

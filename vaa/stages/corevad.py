@@ -54,7 +54,7 @@ class SoftmaxRefine:
 
     def __post_init__(self) -> None:
         if not self.temperature > 0:
-            raise VaaError(f"stages.refine.temperature={self.temperature}: must be above 0.")
+            raise VaaError(f"refinement.temperature={self.temperature}: must be above 0.")
 
     @property
     def model(self) -> Encoder:
@@ -63,7 +63,7 @@ class SoftmaxRefine:
 
     def questions(self, report: Report) -> tuple[Question, ...]:
         """The segments' frames, then the responses' descriptions."""
-        return embed.segments(report) + embed.texts(report, [response.description for response in report.responses])
+        return embed.segments(report) + embed.texts(report, embed.descriptions(report))
 
     def absorb(self, report: Report, answers: Sequence[Floats]) -> Report:
         """The report with its track refined: values (n,) = softmax(similarity / temperature) (n, n) @ values (n,)."""

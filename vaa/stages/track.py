@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
+from scipy.signal import savgol_filter
 
 from vaa.types import Report, ScoreTrack, VaaError
 
@@ -69,6 +70,48 @@ class GaussianFilter:
         """The report with its track smoothed."""
         track = scores(report)
         return replace(report, track=ScoreTrack(gaussian_filter1d(track.values, self.sigma), track.starts))
+
+
+@dataclass(frozen=True)
+class RelativeFilter:
+    """The same with a sigma that grows with the video: `share` of the number of its values."""
+
+    share: float
+
+    def __post_init__(self) -> None:
+        if not self.share > 0:
+            raise VaaError(f"smoothing: share={self.share} must be above 0.")
+
+    def __call__(self, report: Report) -> Report:
+        """The report with its track smoothed."""
+        track = scores(report)
+        smoothed = gaussian_filter1d(track.values, self.share * len(track.values))
+        return replace(report, track=ScoreTrack(smoothed, track.starts))
+
+
+@dataclass(frozen=True)
+class SavitzkyGolay:
+    """Fit a polynomial of this `order` to every `size` values and take it at their middle; the result is cut to [0, 1].
+
+    A video of fewer values is fitted as a whole, by the odd number of values it has; one of `order` or fewer is kept.
+    """
+
+    size: int
+    order: int
+
+    def __post_init__(self) -> None:
+        if self.order < 0 or self.size <= self.order or self.size % 2 == 0:
+            raise VaaError(f"smoothing: size={self.size} must be odd and above order={self.order}, which is 0 or more.")
+
+    def __call__(self, report: Report) -> Report:
+        """The report with its track smoothed."""
+        track = scores(report)
+        n = len(track.values)
+        size = min(self.size, n - (n % 2 == 0))
+        if size <= self.order:
+            return report
+        fitted = np.clip(savgol_filter(track.values, size, self.order), 0.0, 1.0)
+        return replace(report, track=ScoreTrack(np.asarray(fitted), track.starts))
 
 
 @dataclass(frozen=True)

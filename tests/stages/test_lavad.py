@@ -1,0 +1,169 @@
+"""LAVAD's own stages, against loops written from the paper's description."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vaa.parse import Caption
+from vaa.prompt import Prompt
+from vaa.stages.lavad import Clean, Frames, Gather, NearestSummaries, Summarise
+from vaa.stages.window import Centred
+from vaa.types import Question, Report, Response, ScoreTrack, Segment, VaaError, Video, VideoError
+
+VIDEO = Video("v", Path("v.mp4"), 64, 10.0)
+SUMMARISE = Prompt("summary", "Sum up.", "$captions", None, 8, Caption())
+
+
+@dataclass(frozen=True)
+class Nobody:
+    identity: str | None = None
+
+    def answer(self, questions: object) -> object:
+        raise AssertionError("a stage does not ask")
+
+    def release(self) -> None: ...
+
+
+def captioned(captions: list[str], stride: int = 1) -> Report:
+    video = replace(VIDEO, n_frames=len(captions) * stride)
+    report = Frames(stride)(Report(video))
+    return replace(report, responses=tuple(Response(f"<{c}>", math.nan, c) for c in captions))
+
+
+def said(report: Report) -> list[str]:
+    return [response.description for response in report.responses]
+
+
+@pytest.mark.parametrize(("stride", "expected"), [(1, list(range(64))), (10, [0, 10, 20, 30, 40, 50, 60])])
+def test_every_nth_frame_is_a_segment_of_its_own(stride: int, expected: list[int]) -> None:
+    assert Frames(stride)(Report(VIDEO)).segments == tuple(Segment(k, k + 1, (k,), k) for k in expected)
+
+
+def test_cleaning_asks_for_each_frame_and_for_each_different_caption_once() -> None:
+    asked = Clean(Nobody()).questions(captioned(["a", "b", "a"]))
+    assert [(question.frames, question.text) for question in asked] == [
+        *[((k,), "") for k in range(3)],
+        *[((), text) for text in "ab"],
+    ]
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 2500])
+def test_a_frame_takes_the_caption_of_the_whole_video_that_is_nearest_to_it(n: int) -> None:
+    rng = np.random.default_rng(n)
+    report = captioned([f"caption {k // 2}" for k in range(n)])
+    different = list(dict.fromkeys(said(report)))
+    vision, text = rng.normal(size=(n, 4)), rng.normal(size=(len(different), 4))
+    cleaned = said(Clean(Nobody()).absorb(report, [*vision, *text]))
+    for k in {0, n // 2, n - 1, *rng.integers(0, n, 5).tolist()}:
+        fits = [math.fsum(float(a) * float(b) for a, b in zip(vision[k], row, strict=True)) for row in text]
+        assert cleaned[k] == different[fits.index(max(fits))]
+
+
+def test_of_equally_near_captions_the_first_in_time_counts() -> None:
+    same = np.ones((2, 4))
+    assert said(Clean(Nobody()).absorb(captioned(["a", "b"]), [*same, *same])) == ["a", "a"]
+
+
+def test_a_window_has_the_captions_of_its_frames_in_order() -> None:
+    report = captioned([f"frame {k}" for k in range(64)])
+    gathered = Gather(Centred(16, 2.0, 2.0, 4))(report)
+    assert [segment.at for segment in gathered.segments] == [0, 16, 32, 48]
+    assert gathered.segments[1].frames == (6, 12, 18, 25)
+    assert said(gathered)[1] == "frame 6\nframe 12\nframe 18\nframe 25"
+    assert len(gathered.responses) == 4
+    assert math.isnan(gathered.responses[1].score)
+
+
+def test_with_a_stride_a_frame_is_told_of_by_its_neighbour_the_earlier_of_two() -> None:
+    @dataclass(frozen=True)
+    class Fixed:
+        def __call__(self, report: Report) -> Report:
+            return replace(report, segments=(Segment(0, 40, (0, 4, 5, 6, 15, 16, 39), 0),))
+
+    gathered = Gather(Fixed())(captioned(["0", "10", "20", "30"], 10))
+    assert said(gathered) == ["0\n0\n0\n10\n10\n20\n30"]
+
+
+def test_a_window_of_a_video_of_one_frame() -> None:
+    assert said(Gather(Centred(16, 10.0, 2.0, 10))(captioned(["alone"]))) == ["alone"]
+
+
+def test_captions_are_summed_up_without_frames_and_silence_is_filled() -> None:
+    report = replace(captioned(["a", "b"]), segments=(Segment(0, 9, (0, 8), 0), Segment(9, 18, (9,), 9)))
+    stage = Summarise(Nobody(), SUMMARISE, "nothing")
+    assert [(question.text, question.system, question.frames, question.at) for question in stage.questions(report)] == [
+        ("a", "Sum up.", (), 0),
+        ("b", "Sum up.", (), 9),
+    ]
+    assert said(stage.absorb(report, ["A fight.", " "])) == ["A fight.", "nothing"]
+
+
+def windows(n: int, values: np.ndarray) -> Report:
+    """Windows of three frames that overlap by one."""
+    segments = tuple(Segment(2 * k, 2 * k + 3, (2 * k, 2 * k + 1, 2 * k + 2), 2 * k) for k in range(n))
+    responses = tuple(Response("", math.nan, f"summary {k}") for k in range(n))
+    return Report(replace(VIDEO, n_frames=2 * n + 1), segments, responses, ScoreTrack(values, 2 * np.arange(n)))
+
+
+def cosine(a: list[float], b: list[float]) -> float:
+    lengths = math.sqrt(math.fsum(x * x for x in a)) * math.sqrt(math.fsum(x * x for x in b))
+    return math.fsum(x * y for x, y in zip(a, b, strict=True)) / lengths if lengths else 0.0
+
+
+def reference(frames: np.ndarray, texts: np.ndarray, initial: np.ndarray, nearest: int, heat: float) -> list[float]:
+    refined = []
+    for k in range(len(texts)):
+        window = [math.fsum(float(frames[2 * k + j][d]) for j in range(3)) / 3 for d in range(frames.shape[1])]
+        fits = [cosine(window, [float(x) for x in text]) for text in texts]
+        best = sorted(range(len(fits)), key=lambda i: (-fits[i], i))[:nearest]
+        weights = [math.exp(fits[i] / heat) for i in best]
+        refined.append(
+            math.fsum(w * float(initial[i]) for w, i in zip(weights, best, strict=True)) / math.fsum(weights)
+        )
+    return refined
+
+
+@pytest.mark.parametrize(("nearest", "temperature"), [(1, 1.0), (10, 1.0), (10, 0.1)])
+@pytest.mark.parametrize("n", [1, 4, 10, 11, 60])
+def test_refinement_agrees_with_the_reference(n: int, nearest: int, temperature: float) -> None:
+    rng = np.random.default_rng(n)
+    frames, texts, initial = rng.normal(size=(2 * n + 1, 6)), rng.normal(size=(n, 6)), rng.random(n)
+    texts[n // 2] = 0.0  # a summary that says nothing
+    stage = NearestSummaries(Nobody(), nearest, temperature)
+    track = stage.absorb(windows(n, initial), [*frames.astype(np.float32), *texts.astype(np.float32)]).track
+    assert track is not None
+    np.testing.assert_allclose(track.values, reference(frames, texts, initial, nearest, temperature), atol=1e-6)
+    assert track.starts.tolist() == [2 * k for k in range(n)]
+
+
+def test_refinement_asks_for_each_shown_frame_once_and_for_every_summary() -> None:
+    asked = NearestSummaries(Nobody(), 10, 1.0).questions(windows(3, np.zeros(3)))
+    assert [(question.frames, question.text) for question in asked] == [
+        *[((k,), "") for k in range(7)],
+        *[((), f"summary {k}") for k in range(3)],
+    ]
+    assert all(isinstance(question, Question) for question in asked)
+
+
+def test_without_descriptions_there_is_nothing_to_be_near_to() -> None:
+    silent = replace(windows(2, np.zeros(2)), responses=(Response("[1]", 1.0, ""),) * 2)
+    with pytest.raises(VideoError, match="no segment has a description"):
+        NearestSummaries(Nobody(), 10, 1.0).questions(silent)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Frames(0),
+        lambda: NearestSummaries(Nobody(), 0, 1.0),
+        lambda: NearestSummaries(Nobody(), 10, 0.0),
+    ],
+)
+def test_impossible_numbers_are_refused(make) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(VaaError, match=r"stride|nearest"):
+        make()

@@ -1,0 +1,92 @@
+"""Ten threshold questions and one score: the projection against a naive one."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vaa.parse import YesNo
+from vaa.prompt import Prompt
+from vaa.stages.ask import Score
+from vaa.stages.probe import Thresholds, decreasing
+from vaa.types import Report, Segment, VaaError, Video
+
+PROMPT = Prompt("threshold", "", "$frames\nAt least $threshold?", None, 4, YesNo())
+REPORT = Report(
+    Video("v", Path("v.mp4"), 32, 10.0), tuple(Segment(k, k + 16, (k,), k) for k in (0, 16)), answers=1, unread=1
+)
+
+
+@dataclass(frozen=True)
+class Nobody:
+    identity: str | None = None
+
+    def answer(self, questions: object) -> object:
+        raise AssertionError("a stage does not ask")
+
+    def release(self) -> None: ...
+
+
+def stage(*thresholds: float) -> Thresholds:
+    return Thresholds(Nobody(), PROMPT, thresholds, ["YES", "NO"])
+
+
+def naive(row: list[float]) -> list[float]:
+    """Min-max form of the isotonic regression: at k, the least mean from any i <= k of the largest to any j >= k."""
+    n = len(row)
+    mean = {(i, j): math.fsum(row[i : j + 1]) / (j + 1 - i) for i in range(n) for j in range(i, n)}
+    return [min(max(mean[i, j] for j in range(k, n)) for i in range(k + 1)) for k in range(n)]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_projection_agrees_with_the_naive_one(seed: int) -> None:
+    row = np.random.default_rng(seed).random(1 + seed % 11)
+    found = decreasing(row)
+    np.testing.assert_allclose(found, naive(row.tolist()), atol=1e-12)
+    assert all(b <= a for a, b in pairwise(found))
+    assert found.mean() == pytest.approx(row.mean())  # what is pooled keeps its sum
+
+
+def test_what_falls_already_is_left_alone() -> None:
+    assert decreasing(np.array([0.9, 0.5, 0.5, 0.1])).tolist() == [0.9, 0.5, 0.5, 0.1]
+
+
+def test_every_segment_is_asked_every_threshold_in_order_by_choice() -> None:
+    asked = stage(0.1, 1.0).questions(REPORT)
+    assert [(q.at, q.text.splitlines()[-1], q.choices) for q in asked] == [
+        (at, f"At least {threshold}?", ("YES", "NO")) for at in (0, 16) for threshold in ("0.1", "1.0")
+    ]
+
+
+def test_the_score_is_the_mean_probability_of_yes() -> None:
+    answers = [np.array([p, 1 - p]) for p in (0.9, 0.2, 0.4, 0.5, 0.25, 0.0)]
+    responses = stage(0.1, 0.5, 1.0).absorb(REPORT, answers).responses
+    assert [response.score for response in responses] == [pytest.approx(0.5), pytest.approx(0.25)]
+    assert [response.text for response in responses] == ["0.9000 0.3000 0.3000", "0.5000 0.2500 0.0000"]
+
+
+def test_a_segment_without_a_probability_is_nan_and_counted_and_something_stands_in() -> None:
+    answers = [np.array([math.nan, math.nan]), np.array([0.5, 0.5]), np.array([0.8, 0.2]), np.array([0.6, 0.4])]
+    found = stage(0.5, 1.0).absorb(REPORT, answers)
+    assert math.isnan(found.responses[0].score)
+    assert found.responses[1].score == pytest.approx(0.7)
+    assert (found.answers, found.unread) == (1 + 2, 1 + 1)
+    track = Score(0.5)(found).track
+    assert track is not None
+    np.testing.assert_allclose(track.values, [0.5, 0.7])
+
+
+@pytest.mark.parametrize("thresholds", [(), (0.5, 0.5), (0.5, 0.1)])
+def test_thresholds_rise(thresholds: tuple[float, ...]) -> None:
+    with pytest.raises(VaaError, match="thresholds"):
+        stage(*thresholds)
+
+
+def test_a_prompt_that_is_not_answered_by_yes_or_no_is_refused() -> None:
+    with pytest.raises(VaaError, match="threshold prompt is not answered by"):
+        Thresholds(Nobody(), PROMPT, [0.5], ["true", "false"])

@@ -1,0 +1,71 @@
+"""Probe-VAD (2026): ordered threshold questions, answered by probabilities, not by words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from sklearn.isotonic import isotonic_regression
+
+from vaa.models import VLM
+from vaa.prompt import Prompt
+from vaa.stages.ask import meanings
+from vaa.types import Floats, Question, Report, Response, VaaError
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Ask of every segment whether it reaches each of the `thresholds`; the score is the mean of the probabilities.
+
+    A higher threshold cannot be likelier reached than a lower one: the probabilities are projected onto that. It leaves
+    their mean, and so the score, as it is; the projected ones are what the report shows. A segment one of whose
+    questions has no probability has no score, and is counted.
+    """
+
+    vlm: VLM
+    prompt: Prompt
+    thresholds: Sequence[float]
+    choices: Sequence[str]
+
+    def __post_init__(self) -> None:
+        if not self.thresholds or any(b <= a for a, b in zip(self.thresholds, self.thresholds[1:], strict=False)):
+            raise VaaError(f"stages.ask.thresholds={list(self.thresholds)}: must rise, and be at least one.")
+        meanings(self.prompt, self.choices)
+
+    @property
+    def model(self) -> VLM:
+        """The VLM."""
+        return self.vlm
+
+    def questions(self, report: Report) -> tuple[Question, ...]:
+        """One a threshold of each segment, those of a segment together: they share its frames."""
+        return tuple(
+            replace(
+                self.prompt.question(report.video, segment, threshold=f"{threshold:.1f}"), choices=tuple(self.choices)
+            )
+            for segment in report.segments
+            for threshold in self.thresholds
+        )
+
+    def absorb(self, report: Report, answers: Sequence[Floats]) -> Report:
+        """The report with a response a segment, whose text is the projected probabilities."""
+        worth = meanings(self.prompt, self.choices)
+        reached = (np.asarray(answers, dtype=np.float64) @ worth).reshape(-1, len(self.thresholds))
+        responses = tuple(_response(row) for row in reached)
+        unread = sum(math.isnan(response.score) for response in responses)
+        read, missed = report.answers + len(responses), report.unread + unread
+        return replace(report, responses=responses, answers=read, unread=missed)
+
+
+def decreasing(probabilities: Floats) -> Floats:
+    """The nearest row (least squares) that does not rise: pool adjacent violators."""
+    return np.asarray(isotonic_regression(probabilities, increasing=False), dtype=np.float64)
+
+
+def _response(probabilities: Floats) -> Response:
+    if not np.isfinite(probabilities).all():
+        return Response("", math.nan, "")
+    projected = decreasing(probabilities)
+    return Response(" ".join(f"{p:.4f}" for p in projected), float(projected.mean()), "")
