@@ -90,8 +90,18 @@ def overrides_for(name: str) -> list[str] | None:
     if group in ("method", "data", "engine", "protocol", "experiment"):
         return [f"{group}={choice}"]
     users = methods_with(group)
-    one = {"_target_", "defaults"} & read(name).keys()
+    one = "_target_" in OmegaConf.to_container(alone(name))[group]  # type: ignore[index]
     return [f"method={users[0]}", f"{group}={choice}"] if users and one else None
+
+
+def alone(name: str) -> DictConfig:
+    """A choice with all that it builds on, and what choices refer to beside it."""
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        choice = compose(name.removesuffix(".yaml"))
+    shared = {key: value for key, value in read("config.yaml").items() if not isinstance(value, dict | list)}
+    beside = OmegaConf.create({**shared, "vlm": read("vlm/tiny.yaml")})
+    OmegaConf.set_struct(choice, False)
+    return OmegaConf.merge(beside, choice)  # type: ignore[return-value]
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -99,11 +109,8 @@ def test_a_choice_composes_and_is_instantiated(name: str, tmp_path: Path, monkey
     monkeypatch.chdir(tmp_path)
     group, overrides = name.split("/")[0], overrides_for(name)
     if overrides is None:
-        part = instantiate(
-            complete(OmegaConf.create({"it": read(name), "reader": "decord", "vlm": read("vlm/tiny.yaml")}), tmp_path),
-            _convert_="all",
-        )
-        parts = list(part["it"].values()) if isinstance(part["it"], dict) else [part["it"]]
+        part = instantiate(complete(alone(name), tmp_path), _convert_="all")[group]
+        parts = list(part.values()) if isinstance(part, dict) else [part]
     else:
         whole = instantiate(complete(composed(overrides), tmp_path), _convert_="all")
         assert whole["stages"]
