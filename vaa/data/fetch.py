@@ -1,6 +1,6 @@
 """Get what authors released, from their public repositories, at a pinned commit.
 
-python -m vaa.data.fetch urf|corevad|vera TARGET [--url URL] [--commit COMMIT]
+`python -m vaa.data.fetch urf|corevad|vera TARGET [--url URL] [--commit COMMIT]`
 """
 
 from __future__ import annotations
