@@ -20,11 +20,11 @@ from omegaconf.errors import OmegaConfBaseException
 from vaa import overrides
 from vaa.memo import Memo
 from vaa.pipeline import analyse
-from vaa.report import doctor, files, notices, numbers, plots, screen
+from vaa.report import doctor, files, finish, notices, numbers, plots, screen
 from vaa.types import Catalogue, VaaError
 
 log = logging.getLogger("vaa")
-PARTS = "stages data engine protocol limit reader memo max_unread plots meteor_jar doctor wandb"
+PARTS = "stages data engine protocol limit reader memo max_unread plots meteor_jar page alerts doctor wandb"
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
@@ -77,7 +77,7 @@ def run(parts: dict[str, Any], catalogue: Catalogue, folder: Path) -> dict[str, 
     files.write_metrics(folder, metrics)
     if parts["plots"]:
         plots.overview(folder / "overview.png", outcome, catalogue, protocol, warnings)
-    screen.show(metrics, folder, warnings)
+    finish.finish(folder, metrics, parts["alerts"], parts["page"])
     failed = [f"{failure.video} ({failure.stage}): {failure.reason}" for failure in outcome.failures]
     return {**metrics, **numbers.seconds(outcome), "notices": warnings, "failures": failed}
 

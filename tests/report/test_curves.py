@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vaa.report.curves import class_auc, curves
+from vaa.report.curves import curves, thin
 
 LABELS = {"n": np.zeros(4, bool), "a": np.array([0, 0, 1, 1], bool), "b": np.array([0, 1, 0, 0], bool)}
 SCORES = {
@@ -26,6 +26,10 @@ def test_without_both_classes_there_is_no_curve() -> None:
     assert curves([LABELS["n"]], [SCORES["n"]]) is None
 
 
-def test_a_class_is_its_own_videos_and_all_normal_ones() -> None:
-    found = class_auc(LABELS, SCORES, {"n": "Normal", "a": "Fight", "b": "Fall"})
-    assert found == {"Fall": (pytest.approx(5 / 7), 1), "Fight": (1.0, 1)}
+def test_a_thinned_curve_keeps_its_ends_and_its_area() -> None:
+    x = np.sort(np.random.default_rng(0).random(5000))
+    few_x, few_y = thin(x, np.sqrt(x), 200)
+    assert len(few_x) <= 200
+    assert (few_x[0], few_x[-1]) == (x[0], x[-1])
+    assert np.trapezoid(few_y, few_x) == pytest.approx(np.trapezoid(np.sqrt(x), x), abs=1e-3)
+    assert thin(x, x, 5000)[0] is x

@@ -1,12 +1,12 @@
-"""The curves of a run: ROC and precision-recall over the frames of all videos, and the ROC AUC of each class."""
+"""The curves of a run: ROC and precision-recall over the frames of all videos."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.metrics import precision_recall_curve, roc_auc_score, roc_curve
+from sklearn.metrics import precision_recall_curve, roc_curve
 
 from vaa.metrics.detection import Labels
 from vaa.types import Floats
@@ -32,16 +32,11 @@ def curves(labels: Sequence[Labels], scores: Sequence[Floats]) -> Curves | None:
     return Curves(false_alarms, hits, recall, precision)
 
 
-def class_auc(
-    labels: Mapping[str, Labels], scores: Mapping[str, Floats], classes: Mapping[str, str]
-) -> dict[str, tuple[float, int]]:
-    """Class -> ROC AUC over the frames of its anomalous videos and of all normal ones, and how many are its own."""
-    normal = [video for video in labels if not labels[video].any()]
-    found = {}
-    for name in sorted({classes[video] for video in labels if labels[video].any()}):
-        own = [video for video in labels if labels[video].any() and classes[video] == name]
-        y = np.concatenate([labels[video] for video in own + normal])
-        s = np.concatenate([scores[video] for video in own + normal])
-        if not y.all():
-            found[name] = (float(roc_auc_score(y, s)), len(own))
-    return found
+def thin(x: Floats, y: Floats, most: int) -> tuple[Floats, Floats]:
+    """At most `most` points of a curve with its ends, evenly spaced along it, so that steps keep their corners."""
+    if len(x) <= most:
+        return x, y
+    way = np.concatenate([[0.0], np.cumsum(np.abs(np.diff(x)) + np.abs(np.diff(y)))])
+    kept = np.unique(np.searchsorted(way, np.linspace(0, way[-1], most)).clip(max=len(x) - 1))
+    kept[-1] = len(x) - 1
+    return x[kept], y[kept]

@@ -6,12 +6,17 @@ import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from vaa.report.alerts import Alert, Alerts
+
 log = logging.getLogger("vaa")
 _FIRST = ("roc_auc", "pr_auc", "average_precision", "within_video_auc", "f1_best")
+_MOST = 20
 
 
-def show(metrics: Mapping[str, float], folder: Path, notices: Sequence[str]) -> None:
-    """Log the metrics, the cost, the folder and what must be known of the numbers."""
+def show(
+    metrics: Mapping[str, float], folder: Path, notices: Sequence[str], alerts: Alerts, found: Sequence[Alert]
+) -> None:
+    """Log the metrics, the cost, what was `found` suspicious, the folder and what must be known of the numbers."""
     for name in _FIRST:
         if name in metrics:
             log.info("%-18s %.6f", name, metrics[name])
@@ -20,11 +25,30 @@ def show(metrics: Mapping[str, float], folder: Path, notices: Sequence[str]) -> 
         "%d questions asked, %d remembered, %d answers unread",
         *(int(metrics[k]) for k in ("questions_asked", "questions_remembered", "unread")),
     )
+    _suspicious(alerts, found, len(found) if "anomalous_share" not in metrics else 0)
     log.info("results in %s", folder)
+    if (folder / "report.html").is_file():
+        log.info("to look at: %s", folder / "report.html")
     for notice in notices:
         log.warning("%s", "*" * 100)
         log.warning("%s", notice)
         log.warning("%s", "*" * 100)
+
+
+def _suspicious(alerts: Alerts, found: Sequence[Alert], wanted: int) -> None:
+    """One line on how many, then a line each for the highest of those `wanted`."""
+    log.info("%d suspicious intervals, in %d videos: %s", len(found), len({a.video for a in found}), alerts.said())
+    shown = found[: min(wanted, _MOST)]
+    for alert in shown:
+        scores = f"highest {alert.highest:.2f}, mean {alert.mean:.2f}"
+        log.info("  %s", _line(f"{alert.video}  {'-'.join(alert.times())}  {scores}  {alert.what}"))
+    if wanted > len(shown):
+        log.info("  and %d more: alerts.csv", wanted - len(shown))
+
+
+def _line(text: str) -> str:
+    """What a model or a file name says as one line that cannot move the cursor or colour the screen."""
+    return "".join(sign if sign.isprintable() else " " for sign in text)
 
 
 def plainly(error: Exception) -> str:

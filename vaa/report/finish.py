@@ -1,0 +1,20 @@
+"""The end of a run: its suspicious intervals, its page, and what the screen says; all from its folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from vaa.report import screen
+from vaa.report.alerts import Alerts
+from vaa.report.page.build import Page
+from vaa.report.runs import Run
+
+
+def finish(folder: Path, metrics: Mapping[str, float], alerts: Alerts, page: Page | bool | None) -> None:
+    """Write the alerts and, unless there is to be none, the page of a run whose files are written; then say it all."""
+    run = Run(folder)
+    found = alerts.write(run)
+    if isinstance(page, Page):
+        page.write(run)
+    screen.show(metrics, folder, run.notices, alerts, found)

@@ -1,0 +1,56 @@
+// Elements, times, colours, and scripts that come on demand. Text from the data goes in as text nodes, never as HTML.
+"use strict";
+const vaa = { run: null, order: [], stories: new Map() };
+
+vaa.el = (tag, attributes = {}, ...children) => {
+  const svg = ["svg", "path", "rect"].includes(tag);
+  const element = svg ? document.createElementNS("http://www.w3.org/2000/svg", tag) : document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (typeof value === "function") element.addEventListener(name, value);
+    else element.setAttribute(name, value === true ? "" : value);
+  }
+  element.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== ""));
+  return element;
+};
+
+// h:mm:ss, with tenths where they are wanted.
+vaa.clock = (seconds, tenths = false) => {
+  const whole = Math.max(0, tenths ? Math.floor(seconds * 10 + 1e-6) / 10 : Math.floor(seconds + 1e-6));
+  const two = (n) => String(Math.floor(n)).padStart(2, "0");
+  const end = tenths ? two(whole % 60) + "." + (Math.round(whole * 10) % 10) : two(whole % 60);
+  return `${Math.floor(whole / 3600)}:${two((whole / 60) % 60)}:${end}`;
+};
+
+vaa.number = (value, digits = 3) => {
+  if (value === null || value === undefined) return "–";
+  return Number.isInteger(value) && Math.abs(value) > 1 ? value.toLocaleString("en") : value.toFixed(digits);
+};
+
+vaa.colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+
+vaa.script = (source) => new Promise((done, failed) => {
+  document.head.append(vaa.el("script", { src: source, load: () => done(), error: () => failed(new Error(source)) }));
+});
+
+let library = null;
+vaa.charts = () => (library ??= vaa.script("page/plotly.js").then(() => window.Plotly));
+
+// What a chart has in common with its neighbours; colours are read anew each time, since the theme may have changed.
+vaa.layout = (more) => ({
+  paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", showlegend: false, hovermode: false,
+  font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: vaa.colour("muted") }, ...more,
+});
+vaa.axis = (more) => ({
+  gridcolor: vaa.colour("line"), linecolor: vaa.colour("line"), zeroline: false, ticks: "", fixedrange: true, ...more,
+});
+
+const waiting = new Map();
+vaa.loaded = (number, story) => { vaa.stories.set(number, story); waiting.get(number)?.(story); };
+vaa.story = (number) => {
+  if (vaa.stories.has(number)) return Promise.resolve(vaa.stories.get(number));
+  return new Promise((done, failed) => {
+    waiting.set(number, done);
+    vaa.script(`page/videos/${number}.js`).catch(failed);
+  });
+};
