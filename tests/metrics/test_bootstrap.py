@@ -25,7 +25,7 @@ def made(seed: int, videos: int, levels: int | None, dtype: str = "float64") -> 
 
 @pytest.mark.parametrize("dtype", ["float16", "float64"])
 @pytest.mark.parametrize("levels", [1, 2, 5, None])
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(3))
 def test_the_original_sample_is_as_sklearn_counts_it(seed: int, levels: int | None, dtype: str) -> None:
     labels, scores = made(seed, 12, levels, dtype)
     found = bootstrap.flat(bootstrap.ranking(labels, scores), np.ones((1, 12)))
@@ -37,7 +37,7 @@ def test_the_original_sample_is_as_sklearn_counts_it(seed: int, levels: int | No
 @pytest.mark.parametrize("levels", [2, 7, None])
 def test_resamples_are_as_if_the_frames_had_been_drawn_and_counted_again(levels: int | None) -> None:
     labels, scores = made(3, 15, levels)
-    weights = bootstrap.resamples(15, 60, seed=1)
+    weights = bootstrap.resamples(15, 20, seed=1)
     found = bootstrap.flat(bootstrap.ranking(labels, scores), weights)
     aucs = np.array([within_video_auc([y], [s]) for y, s in zip(labels, scores, strict=True)])
     known = np.isfinite(aucs).astype(float)
@@ -72,7 +72,7 @@ def test_large_ones_are_counted_in_pieces(monkeypatch: pytest.MonkeyPatch) -> No
     whole = bootstrap.flat(ranked, weights)
     monkeypatch.setattr(bootstrap, "_CELLS", 1000)
     for name, values in bootstrap.flat(ranked, weights).items():
-        np.testing.assert_array_equal(values, whole[name])
+        np.testing.assert_allclose(values, whole[name], rtol=1e-13)
 
 
 def test_a_resample_draws_as_many_videos_as_there_are() -> None:

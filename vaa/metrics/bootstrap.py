@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from vaa.types import Floats
 
 Numbers = NDArray[np.float64]
 NAMES = ("roc_auc", "pr_auc", "average_precision", "f1_best")
-_CELLS = 2_000_000  # of one array at work; larger ones fall out of the processor's cache
+_CELLS = 100_000  # of one array at work; larger ones fall out of the processor's cache
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,28 +73,40 @@ def flat(ranked: Ranking, weights: Numbers) -> dict[str, Numbers]:
 
     NaN where a resample has frames of one class only.
     """
-    step = max(1, _CELLS // max(1, ranked.anomalous.shape[0]))
-    parts = [_flat(ranked, weights[k : k + step].T) for k in range(0, len(weights), step)]
-    return {name: np.concatenate([part[name] for part in parts]) for name in NAMES}
-
-
-def _flat(ranked: Ranking, weights: Numbers) -> dict[str, Numbers]:
-    """The same for weights of shape (videos, times)."""
-    anomalous, tied = ranked.anomalous @ weights, ranked.tied @ weights
-    hits, alarms = np.cumsum(anomalous, axis=0), np.cumsum(ranked.between @ weights + tied, axis=0)
-    positives, negatives = ranked.positives @ weights, ranked.negatives @ weights
-    precision = hits / np.maximum(hits + alarms, 1)
-    kept = hits + alarms - anomalous - tied  # frames above this score
-    before = np.where(kept > 0, (hits - anomalous) / np.maximum(kept, 1), 1)
+    often = np.ascontiguousarray(weights.T)
+    positives, negatives = ranked.positives @ often, ranked.negatives @ often
+    hits, alarms, found = np.zeros(len(weights)), np.zeros(len(weights)), np.zeros((len(NAMES), len(weights)))
+    rows, step = ranked.anomalous.shape[0], max(1, _CELLS // max(1, len(weights)))
+    for start in range(0, rows, step):
+        parts = (part[start : start + step] @ often for part in (ranked.anomalous, ranked.tied, ranked.between))
+        anomalous, tied, between = parts
+        hit = hits + np.cumsum(anomalous, axis=0)
+        alarm = alarms + np.cumsum(between + tied, axis=0)
+        sums, best = _block(anomalous, tied, hit, alarm, positives)
+        found[:3] += sums
+        found[3] = np.maximum(found[3], best)
+        hits, alarms = hit[-1], alarm[-1]
     with np.errstate(divide="ignore", invalid="ignore"):
-        found = {
-            "roc_auc": (anomalous * (negatives - alarms + tied / 2)).sum(axis=0) / (positives * negatives),
-            "pr_auc": (anomalous * (precision + before)).sum(axis=0) / (2 * positives),
-            "average_precision": (anomalous * precision).sum(axis=0) / positives,
-            "f1_best": (2 * hits / (hits + alarms + positives)).max(axis=0, initial=0),
-        }
-    one_class = (positives == 0) | (negatives == 0)
-    return {name: np.where(one_class, np.nan, values) for name, values in found.items()}
+        found[0] = 1 - found[0] / (positives * negatives)
+        found[1:3] /= positives
+    found[:, (positives == 0) | (negatives == 0)] = np.nan
+    return dict(zip(NAMES, found, strict=True))
+
+
+def _block(anomalous: Numbers, tied: Numbers, hit: Numbers, alarm: Numbers, positives: Numbers) -> tuple[Any, Numbers]:
+    """What some rows, of shape (rows, times), add to the sums of three metrics, and the best F1 among them.
+
+    `hit`, `alarm`: the anomalous and normal frames of this score and above.
+    """
+    kept = hit + alarm
+    precision = hit / np.maximum(kept, 1)
+    above = kept - anomalous - tied  # frames of higher scores
+    before = np.where(above > 0, (hit - anomalous) / np.maximum(above, 1), 1)
+    misranked = np.einsum("ij,ij->j", anomalous, alarm - tied / 2)
+    by_steps = np.einsum("ij,ij->j", anomalous, precision)
+    by_trapezoids = (by_steps + np.einsum("ij,ij->j", anomalous, before)) / 2
+    f1 = 2 * hit / np.maximum(kept + positives, 1)
+    return (misranked, by_trapezoids, by_steps), f1.max(axis=0)
 
 
 def mean(sums: Numbers, counts: Numbers, weights: Numbers) -> Numbers:
