@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test lint clean
+.PHONY: run test lint docs clean
 
 run: .venv/ready
 	$(BIN)/python run.py $(ARGS)
@@ -14,6 +14,10 @@ lint: .venv/ready
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+docs: .venv/ready # the site, in site/
+	$(BIN)/python tools/pages.py
+	$(BIN)/zensical build --strict --clean
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
