@@ -24,6 +24,7 @@ MAY = {
     "pipeline": "types memo stages! engines!",
     "protocol": "types data metrics",
     "report": "types metrics stages! pipeline protocol",
+    "compare": "types metrics report",
     "report/doctor.py": "types models stages!",
     "report/needs.py": "types models stages!",
     "tiny": "types parse prompt memo video metrics overrides synthetic models data stages engines pipeline protocol",

@@ -134,5 +134,11 @@ def find(folders: Sequence[str | Path]) -> list[Run]:
     return found
 
 
+def unfinished(folders: Sequence[str | Path]) -> list[Path]:
+    """The folders in there of runs that were begun and wrote no numbers."""
+    begun = (file.parents[1] for folder in folders for file in sorted(Path(folder).rglob(".hydra/config.yaml")))
+    return [folder for folder in begun if not (folder / "metrics.json").is_file()]
+
+
 def _number(part: str) -> tuple[int, str]:
     return (int(part), "") if part.isdecimal() else (-1, part)
