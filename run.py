@@ -11,6 +11,7 @@ from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import InstantiationException
 from hydra.types import RunMode
 from hydra.utils import instantiate
@@ -21,6 +22,9 @@ from vaa import overrides
 from vaa.memo import Memo
 from vaa.pipeline import analyse
 from vaa.report import doctor, files, finish, notices, numbers, plots, screen
+from vaa.report.tracking import Tracked
+from vaa.report.wandb_columns import columns, job_name
+from vaa.report.wandb_found import Found
 from vaa.types import Catalogue, VaaError
 
 log = logging.getLogger("vaa")
@@ -54,18 +58,26 @@ def job(cfg: DictConfig, hydra_cfg: Any) -> None:
     tracking = parts["wandb"]
     if hydra_cfg.mode is RunMode.MULTIRUN:
         group = tracking.group or Path(hydra_cfg.sweep.dir).name
-        tracking = dataclasses.replace(tracking, group=group, name=tracking.name or hydra_cfg.job.override_dirname)
-    choices = {group: name for group, name in hydra_cfg.runtime.choices.items() if not group.startswith("hydra/")}
-    config = {**OmegaConf.to_container(cfg, resolve=True), "choices": choices}
+        name = tracking.name or job_name(swept(hydra_cfg), hydra_cfg.overrides.task, hydra_cfg.job.num)
+        tracking = dataclasses.replace(tracking, group=group, name=name)
+    config = columns(OmegaConf.to_container(cfg), OmegaConf.to_container(cfg, resolve=True), hydra_cfg.runtime.choices)
     catalogue, folder = parts["data"].load(), Path(hydra_cfg.runtime.output_dir)
     with tracking.run(config, folder) as tracked:
-        found = run(parts, catalogue, folder)
-        tracked.summary.update(found)
+        found = run(parts, catalogue, folder, tracked)
         numbers.check(found, cfg.max_unread)
 
 
-def run(parts: dict[str, Any], catalogue: Catalogue, folder: Path) -> dict[str, Any]:
-    """Analyse, write what was found before anything is counted, evaluate, show; the numbers of the run."""
+def swept(hydra_cfg: Any) -> dict[str, list[str]]:
+    """Key -> its values, of what a multirun varies."""
+    file = Path(hydra_cfg.runtime.cwd, hydra_cfg.sweep.dir, "multirun.yaml")
+    whole = OmegaConf.load(file).hydra if file.is_file() else hydra_cfg
+    asked = [*whole.overrides.task, *(f"{k}={v}" for k, v in (whole.sweeper.get("params") or {}).items())]
+    sweeps = [o for o in OverridesParser.create().parse_overrides(asked) if o.is_sweep_override()]
+    return {o.get_key_element(): [*o.sweep_string_iterator()] if o.is_discrete_sweep() else [] for o in sweeps}
+
+
+def run(parts: dict[str, Any], catalogue: Catalogue, folder: Path, tracked: Tracked) -> dict[str, Any]:
+    """Analyse, write what was found before anything is counted, evaluate, show, log; the numbers of the run."""
     stages, videos, protocol = parts["stages"], catalogue.videos[: parts["limit"]], parts["protocol"]
     warnings = notices.notices(stages.values(), catalogue.name)
     outcome = analyse(videos, catalogue.truths, stages, parts["engine"], Memo(parts["memo"]))
@@ -78,8 +90,8 @@ def run(parts: dict[str, Any], catalogue: Catalogue, folder: Path) -> dict[str, 
     if parts["plots"]:
         plots.overview(folder / "overview.png", outcome, catalogue, protocol, warnings)
     finish.finish(folder, metrics, parts["alerts"], parts["page"])
-    failed = [f"{failure.video} ({failure.stage}): {failure.reason}" for failure in outcome.failures]
-    return {**metrics, **numbers.seconds(outcome), "notices": warnings, "failures": failed}
+    tracked.log(metrics, warnings, Found(outcome, catalogue, protocol, parts["reader"]))
+    return metrics
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ MAY = {
     "report": "types metrics stages! pipeline protocol",
     "compare": "types metrics report",
     "report/doctor.py": "types models stages!",
+    "report/wandb_pictures.py": "types metrics video",
     "report/needs.py": "types models stages!",
     "tiny": "types parse prompt memo video metrics overrides synthetic models data stages engines pipeline protocol",
 }

@@ -129,11 +129,15 @@ def test_a_sweep_behind_the_model_asks_once_and_logs_four_runs(tmp_path: Path, s
     (sweep,) = (tmp_path / "outputs/corevad").iterdir()
     runs = [one for job in sorted(sweep.glob("[0-9]")) for one in read_back(job)]
     assert [one["run"].run_group for one in runs] == [sweep.name] * 4
-    assert len({one["run"].display_name for one in runs}) == 4
-    assert {"smoothing=gaussian9", "position.width=0.5"} <= set(runs[3]["run"].display_name.split(","))
-    assert [one["config"]["choices"]["smoothing"] for one in runs] == ["none", "none", "gaussian9", "gaussian9"]
+    names = [f"smoothing={smoothing},position.width={w}" for smoothing in ("none", "gaussian9") for w in (0.25, 0.5)]
+    assert [one["run"].display_name for one in runs] == names
+    assert [one["config"]["smoothing"] for one in runs] == ["none", "none", "gaussian9", "gaussian9"]
+    assert [one["config"]["position.width"] for one in runs] == [0.25, 0.5, 0.25, 0.5]
+    assert len({one["artifacts"][1]["digest"] for one in runs}) == 1  # the answers
     assert [one["summary"]["questions_asked"] for one in runs] == [4, 0, 0, 0]
     assert {"unread", "failed", "seconds/ask"} <= runs[0]["summary"].keys()
+    assert [len(one["tables"]["videos"]) for one in runs] == [1] * 4
+    assert [one["tables"]["videos"][0]["moment"]["_type"] for one in runs] == ["image-file"] * 4
     assert runs[0]["config"]["git_commit"]
 
 

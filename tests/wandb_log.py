@@ -32,20 +32,50 @@ def records(file: Path) -> Iterator[Any]:
 
 
 def read_back(folder: Path) -> list[dict[str, Any]]:
-    """What W&B left on disk of each run: the run itself, config, summary and exit code."""
+    """What W&B left on disk of each run.
+
+    The run itself, config, summary and exit code; `artifacts` in order (`used`: as an input; `files`: path -> file);
+    `tables` and `curves`: key -> rows; `panels`: key -> how a curve is drawn.
+    """
     wandb.teardown()
-    runs = []
-    for file in sorted(folder.glob("wandb/offline-run-*/run-*.wandb"), key=lambda f: f.stat().st_mtime_ns):
-        found: dict[str, Any] = {"run": None, "config": {}, "summary": {}, "exit": None}
-        for record in records(file):
-            kind = record.WhichOneof("record_type")
-            found["run"] = record.run if kind == "run" else found["run"]
-            found["exit"] = record.exit.exit_code if kind == "exit" else found["exit"]
-            for name, updates in (
-                ("config", [*record.config.update, *record.run.config.update]),
-                ("summary", record.summary.update),
-            ):
-                for update in updates:
+    files = sorted(folder.glob("wandb/offline-run-*/run-*.wandb"), key=lambda f: f.stat().st_mtime_ns)
+    return [_read(file) for file in files]
+
+
+def _read(file: Path) -> dict[str, Any]:
+    found: dict[str, Any] = {"run": None, "config": {}, "summary": {}, "exit": None, "logged": set(), "panels": {}}
+    found |= {"artifacts": [], "tables": {}, "curves": {}}
+    for record in records(file):
+        kind = record.WhichOneof("record_type")
+        found["run"] = record.run if kind == "run" else found["run"]
+        found["exit"] = record.exit.exit_code if kind == "exit" else found["exit"]
+        for name, updates in (
+            ("config", [*record.config.update, *record.run.config.update]),
+            ("summary", record.summary.update),
+        ):
+            for update in updates:
+                if list(update.nested_key[:2]) == ["_wandb", "visualize"]:
+                    found["panels"][update.nested_key[2]] = json.loads(update.value_json)["panel_config"]
+                else:
                     found[name][update.key or ".".join(update.nested_key)] = json.loads(update.value_json)
-        runs.append(found)
-    return runs
+        found["logged"] |= {item.key or item.nested_key[0] for item in record.history.item}
+        if kind == "artifact":
+            _artifact(found, record.artifact)
+    return found
+
+
+def _artifact(found: dict[str, Any], record: Any) -> None:
+    """A table's artifact is read into rows by column, pictures as paths into `files` of its row's cell."""
+    files = {entry.path: Path(entry.local_path) for entry in record.manifest.contents}
+    told = {"name": record.name, "type": record.type, "digest": record.digest, "used": record.use_after_commit}
+    if record.type != "run_table":
+        metadata = json.loads(record.metadata) if record.metadata else {}
+        found["artifacts"].append({**told, "metadata": metadata, "files": files})
+        return
+    for path in (path for path in files if path.endswith(".table.json")):
+        table = json.loads(files[path].read_text())
+        rows = [dict(zip(table["columns"], row, strict=True)) for row in table["data"]]
+        for cell in (cell for row in rows for cell in row.values() if isinstance(cell, dict) and "path" in cell):
+            cell["file"] = files[cell["path"]]
+        place, _, name = path.removesuffix(".table.json").partition("/")
+        found[place][name] = rows

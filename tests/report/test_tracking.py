@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import wandb
+from wandb_example import example
 from wandb_log import read_back
 
 from vaa.report import tracking
@@ -16,13 +18,21 @@ CONFIG = {"method": "corevad", "window": {"length": 30}, "max_unread": 0.1}
 
 
 def tracked(**fields: Any) -> Tracking:
-    known = {"mode": "offline", "project": "vaa-tests", "entity": None, "group": "g", "name": "n", "tags": ["t"]}
+    known: dict[str, Any] = {
+        "mode": "offline",
+        "project": "vaa-tests",
+        "entity": None,
+        "group": "g",
+        "name": "n",
+        "tags": ["t"],
+    }
+    known |= {"pictures": 2, "segments": 10, "artifacts": True}
     return Tracking(**{**known, **fields})
 
 
 def test_an_offline_run_lies_whole_in_the_jobs_folder(tmp_path: Path) -> None:
     with tracked().run(CONFIG, tmp_path) as run:
-        run.summary.update({"roc_auc": 0.825148, "seconds/ask": 1.5, "unread": 2})
+        run.run.summary.update({"roc_auc": 0.825148, "seconds/ask": 1.5, "unread": 2})
     assert wandb.run is None  # finished
     (found,) = read_back(tmp_path)
     assert (found["run"].project, found["run"].run_group, found["run"].display_name) == ("vaa-tests", "g", "n")
@@ -41,7 +51,7 @@ def test_an_offline_run_lies_whole_in_the_jobs_folder(tmp_path: Path) -> None:
 def test_what_was_found_before_a_failure_is_kept_and_the_run_is_failed(tmp_path: Path, error: BaseException) -> None:
     def body() -> None:
         with tracked().run(CONFIG, tmp_path) as run:
-            run.summary["roc_auc"] = 0.5
+            run.run.summary["roc_auc"] = 0.5
             raise error
 
     with pytest.raises(type(error)):
@@ -55,7 +65,7 @@ def test_what_was_found_before_a_failure_is_kept_and_the_run_is_failed(tmp_path:
 def test_jobs_after_each_other_are_runs_of_their_own(tmp_path: Path) -> None:
     for k in range(2):
         with tracked(name=f"job {k}").run({"job": k}, tmp_path) as run:
-            run.summary["auc"] = k
+            run.run.summary["auc"] = k
     found = read_back(tmp_path)
     assert [(f["run"].display_name, f["config"]["job"], f["summary"]["auc"], f["exit"]) for f in found] == [
         ("job 0", 0, 0, 0),
@@ -63,10 +73,35 @@ def test_jobs_after_each_other_are_runs_of_their_own(tmp_path: Path) -> None:
     ]
 
 
-def test_disabled_leaves_nothing(tmp_path: Path) -> None:
+def test_disabled_costs_nothing(tmp_path: Path, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "wandb", None)  # an import would fail
+    found = example(clip)
+    clip.unlink()
     with tracked(mode="disabled").run(CONFIG, tmp_path) as run:
-        run.summary["roc_auc"] = 0.5
+        run.log({"roc_auc": 0.5}, [], found)
     assert list(tmp_path.iterdir()) == []
+    assert "scores" not in vars(found)  # nothing was even counted
+
+
+def test_where_wandb_cannot_write_the_job_goes_on_and_the_log_says_so(
+    tmp_path: Path, clip: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "wandb").write_text("in the way")
+    with tracked().run(CONFIG, tmp_path) as run:
+        run.log({"roc_auc": 0.5}, [], example(clip))
+    assert "W&B: the run (offline) is missing (NotADirectoryError" in caplog.text
+
+
+def test_where_the_service_cannot_be_reached_the_run_is_kept_offline(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with tracked(mode="online").run(CONFIG, tmp_path) as run:
+        run.run.summary["roc_auc"] = 0.5
+    assert "W&B: the run (online) is missing (" in caplog.text
+    (found,) = read_back(tmp_path)
+    assert found["summary"]["roc_auc"] == 0.5
 
 
 def test_auto_follows_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,6 +117,7 @@ def test_auto_follows_the_environment(tmp_path: Path, monkeypatch: pytest.Monkey
         (None, None, "offline"),
         ("k" * 40, None, "online"),
         (None, "machine api.wandb.ai login user password secret", "online"),
+        (None, "machine api.forge.coreweave.com login user password secret", "online"),
         (None, "machine elsewhere login user password secret", "offline"),
         (None, "no netrc at all", "offline"),
     ],

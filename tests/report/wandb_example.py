@@ -1,0 +1,61 @@
+"""A run made by hand: what its tables, curves and artifacts hold can be worked out on paper."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from vaa.pipeline import Outcome, Step
+from vaa.protocol import Protocol
+from vaa.report.wandb_found import Found
+from vaa.types import Box, Catalogue, Failure, Report, Response, ScoreTrack, Segment, Span, Truth, Video
+
+PROTOCOL = Protocol("lavad", None, False, "pr_auc", "float64", 0.0)
+
+
+def track(values: list[float], every: int = 10) -> ScoreTrack:
+    return ScoreTrack(np.array(values), np.arange(len(values), dtype=np.int64) * every)
+
+
+def history(video: Video, said: list[str], read: list[float], smoothed: list[float]) -> dict[str, Report]:
+    """ask -> clean (the last answer is exchanged for the one before) -> score -> smooth -> frames."""
+    segments = tuple(Segment(k, k + 10, (k,), k) for k in range(0, video.n_frames, 10))
+    windowed = Report(video, segments)
+    responses = tuple(Response(f"raw {text}", score, text) for text, score in zip(said, read, strict=True))
+    asked = replace(windowed, responses=responses)
+    cleaned = replace(asked, responses=(*responses[:-1], responses[-2]))
+    scored = replace(cleaned, track=track([r.score for r in cleaned.responses]))
+    smooth = replace(scored, track=track(smoothed))
+    framed = replace(smooth, track=smooth.track.per_frame(video.n_frames) if smooth.track else None)
+    return {"window": windowed, "ask": asked, "clean": cleaned, "score": scored, "smooth": smooth, "frames": framed}
+
+
+def example(clip: Path) -> Found:
+    """Three videos of 20 frames in two segments: a fight that is found, a fire that is not, calm; a fourth failed.
+
+    The flat order of frames: fight .1 .9(anomalous), fire .3(anomalous) .2, calm .4 .4.
+    """
+    videos = tuple(Video(name, clip, 20, 10.0) for name in ("calm", "fight", "fire", "lost"))
+    calm, fight, fire, _ = videos
+    truths = {
+        "calm": Truth((), "Normal"),
+        "fight": Truth((Span(10, 20, "Fighting"),), "Fighting", (Box(12, (10, 10, 40, 40), 1.0),), "Two men fight."),
+        "fire": Truth((Span(0, 10, "Fire"),), "Fire,Riot"),
+        "lost": Truth((), "Normal"),
+    }
+    stages = {
+        "calm": history(calm, ["a street", "a street"], [0.5, 0.5], [0.4, 0.4]),
+        "fight": history(fight, ["a room", "they fight"], [0.1, 1.0], [0.1, 0.9]),
+        "fire": history(fire, ["smoke", "a wall"], [0.3, 0.2], [0.3, 0.2]),
+        "lost": {},
+    }
+    last = {video: replace(told["frames"], truth=truths[video]) for video, told in stages.items() if told}
+    boxes = (Box(12, (8, 8, 48, 32), 0.75), Box(4, (0, 0, 8, 8), 0.5))
+    last["fight"] = replace(last["fight"], tags="fighting", boxes=boxes, looked=(4, 12), summary="A fight breaks out.")
+    stages["fight"]["frames"] = last["fight"]
+    lost = Failure("lost", "ask", "no such video file")
+    steps = [Step("window"), Step("ask", 1.5, 4, 2, 3), Step("clean", 0.5, 9, 0, 3, True), Step("score")]
+    outcome = Outcome(last, stages, [lost], steps)
+    return Found(outcome, Catalogue("by hand", videos, truths, ()), PROTOCOL, "decord")
