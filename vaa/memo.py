@@ -57,7 +57,14 @@ class Memo:
             VideoError: the video file, whose content counts, is missing.
         """
         content = self._digest(question.video.path) if question.frames else None
-        asked = (question.frames, question.system, question.text, question.max_new_tokens, question.choices)
+        asked = (
+            question.frames,
+            question.system,
+            question.text,
+            question.max_new_tokens,
+            question.choices,
+            question.until,
+        )
         whole = (identity, content, *asked)
         return hashlib.blake2b(json.dumps(whole).encode(), digest_size=16).digest()
 

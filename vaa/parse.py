@@ -7,6 +7,7 @@ import json
 import math
 import re
 from dataclasses import dataclass
+from typing import ClassVar
 
 from vaa.types import Response
 
@@ -20,6 +21,8 @@ _NUMBER = re.compile(r"\d+(?:\.\d+)?|\.\d+")
 @dataclass(frozen=True)
 class Verdict:
     """CoReVAD's contract: a verdict ("Anomalous scenes." or "Normal scenes."), then a sentence of description."""
+
+    until: ClassVar[str] = r"```[^`]*```"
 
     def __call__(self, text: str) -> Response:
         """Score 1 for anomalous, 0 for normal; the description is all that follows the first sentence."""
@@ -50,6 +53,8 @@ class Caption:
 class Rating:
     """URF's contract: a list holding one number in [0, 1]; the first `[number]` counts."""
 
+    until: ClassVar[str] = r"\[\s*(?:\d+(?:\.\d+)?|\.\d+)\s*\]"
+
     def __call__(self, text: str) -> Response:
         """The number as score, no description."""
         score = math.nan
@@ -64,6 +69,8 @@ class Rating:
 @dataclass(frozen=True)
 class Score:
     """URF's judge's contract: `{'score': x}` with x in [0, 1]; the first that says a number counts."""
+
+    until: ClassVar[str] = r"\{[^{}]*\}"
 
     def __call__(self, text: str) -> Response:
         """The number as score, no description."""
@@ -87,6 +94,8 @@ class YesNo:
 class Tags:
     """A Python-style list of phrases; the description is the phrases with commas between them, without brackets."""
 
+    until: ClassVar[str] = r"\[[^\[\]]*\]"
+
     def __call__(self, text: str) -> Response:
         """No score; the phrases."""
         words = " ".join(_FENCE.sub(" ", text).split())
@@ -102,6 +111,8 @@ class Tags:
 @dataclass(frozen=True)
 class Boxes:
     """URF's box contract: the score is the confidence of the surest box, 0 if there is none, NaN if unreadable."""
+
+    until: ClassVar[str] = r"\A[^\[]*\[(?:[^\[\]]|\[[^\[\]]*\])*\]"
 
     def __call__(self, text: str) -> Response:
         """The score alone; `boxes` reads where they are."""

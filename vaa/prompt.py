@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ IMAGE = "<image>"
 class Prompt:
     """A question with `$placeholders`, and the reader of its answer.
 
+    A reader may say in `until`, a regular expression, when an answer is complete: the model need not go on.
     `file` replaces `text` by the contents of a text file, so that any wording can be tried.
     """
 
@@ -41,6 +43,7 @@ class Prompt:
             text=self._fill(self._wording(), {"frames": listing, **fields}),
             system=self._fill(self.system, fields),
             max_new_tokens=self.max_new_tokens,
+            until=getattr(self.reader, "until", ""),
         )
 
     def read(self, answer: str) -> Response:
@@ -64,3 +67,9 @@ class Prompt:
             known = ", ".join(f"${name}" for name in sorted(fields)) or "none"
             raise VaaError(f"The {self.purpose} prompt asks for ${unknown[0]}; placeholders here: {known}.")
         return template.substitute(fields)
+
+
+def complete(question: Question, text: str) -> str:
+    """An answer up to where its contract is complete; all of it where it never is."""
+    found = re.search(question.until, text) if question.until else None
+    return text[: found.end()] if found else text

@@ -63,7 +63,8 @@ class Question:
 
     `purpose` and `at` (the frame a score belongs to) say what the question is for; they do not change the answer.
     `<image>` in `text` marks the place of each frame. With `choices` the answer is not text but the probability of each
-    of them, shape (choices,), summing to 1. An encoder is asked with frames or with text, not both.
+    of them, shape (choices,), summing to 1. An answer is complete where `until`, a regular expression, matches it. An
+    encoder is asked with frames or with text, not both.
     """
 
     purpose: str
@@ -74,6 +75,7 @@ class Question:
     system: str = ""
     max_new_tokens: int = 0
     choices: tuple[str, ...] = ()
+    until: str = ""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -67,11 +68,16 @@ def _open(path: Path, reader: str) -> Reader:
         raise VaaError(f"reader={reader}: choose one of {', '.join(_READERS)}.")
     if not path.is_file():
         raise VideoError(f"{path}: no such video file.")
-    return _opened(path, path.stat().st_mtime_ns, reader)
+    return _opened(os.getpid())(path, path.stat().st_mtime_ns, reader)
 
 
-@lru_cache(maxsize=2)
-def _opened(path: Path, changed: int, reader: str) -> Reader:
+@cache
+def _opened(_process: int) -> Callable[[Path, int, str], Reader]:
+    """The last two files of this process; to touch those that were open when it was forked would abort it."""
+    return lru_cache(maxsize=2)(_read)
+
+
+def _read(path: Path, _changed: int, reader: str) -> Reader:
     opened: Reader = _READERS[reader](path)
     return opened
 

@@ -9,6 +9,7 @@ import pytest
 from tiny_checkpoints import make
 
 from vaa import video
+from vaa.models.families import Seen
 from vaa.models.local import Local
 from vaa.models.transformers_llm import TransformersLLM
 from vaa.models.transformers_vlm import TransformersVLM
@@ -28,7 +29,7 @@ def folders(internvl: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
 @pytest.fixture
 def vlm(request: pytest.FixtureRequest, folders: dict[str, Path]) -> TransformersVLM:
     folder = str(folders[getattr(request, "param", "qwen2_5_vl")])
-    return TransformersVLM(folder, None, "float32", "none", "cpu", "sdpa", None, False, 0.0, 1.0, 0, 4, "decord")
+    return TransformersVLM(folder, None, "float32", "none", "cpu", "sdpa", None, False, 0.0, 1.0, 0, 4, "decord", 0)
 
 
 @pytest.fixture
@@ -53,7 +54,7 @@ def expected(held: Local, question: Question) -> np.ndarray[Any, Any]:
     import torch
 
     shown = video.frames(question.video, question.frames, "decord") if question.frames else []
-    seen = held.see(list(shown))
+    seen = held.place(held.eye.see(list(shown))) if len(shown) else Seen({}, ())
     text = held.read(question, seen.tokens)
     prompt = held.tokenizer(text, add_special_tokens=False)["input_ids"]
     ends = [held.tokenizer(choice, add_special_tokens=False)["input_ids"] for choice in question.choices]

@@ -27,6 +27,8 @@ def encoder(clip_checkpoint: Path) -> Clip:
         resample="bicubic",
         batch_size=4,
         reader="decord",
+        stride=1,
+        workers=0,
     )
 
 
@@ -161,3 +163,28 @@ def test_a_wrong_checkpoint_says_what_to_do(encoder: Clip, tmp_path: Path) -> No
     for name in (str(tmp_path), "nowhere/at-all"):
         with pytest.raises(VaaError, match=r"(?s)cannot be loaded.*Give a folder"):
             list(replace(encoder, checkpoint=name).answer([read("a car")]))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("size", [1, 4, 64])
+def test_overlapping_segments_are_running_means_over_one_pass(
+    encoder: Clip, clip: Path, monkeypatch: pytest.MonkeyPatch, workers: int, size: int
+) -> None:
+    segments = [tuple(range(start, min(25, start + 9))) for start in (12, 0, 3, 6, 16)] + [(24,), (0,), (3, 9, 21)]
+    expected = [next(encoder.answer([seen(clip, *frames)])) for frames in segments]
+    decoded, frames = [], video.frames
+    monkeypatch.setattr(video, "frames", lambda *given: decoded.extend(given[1]) or frames(*given))
+    found = list(
+        replace(encoder, batch_size=size, workers=workers).answer([seen(clip, *frames) for frames in segments])
+    )
+    np.testing.assert_allclose(np.array(found), np.array(expected), atol=1e-6)
+    if not workers:
+        assert decoded == sorted({frame for segment in segments for frame in segment})
+
+
+def test_a_stride_leaves_frames_out(encoder: Clip, clip: Path) -> None:
+    every = replace(encoder, stride=4)
+    (thin,) = every.answer([seen(clip, *range(2, 13))])
+    (same,) = encoder.answer([seen(clip, 2, 6, 10)])
+    np.testing.assert_allclose(thin, same, atol=1e-6)
+    assert every.identity != encoder.identity

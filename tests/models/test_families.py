@@ -18,7 +18,7 @@ from vaa.models.transformers_vlm import TransformersVLM
 from vaa.types import Question, VaaError, Video
 
 CONF = Path(__file__).parents[2] / "conf/vlm"
-HERE = {"dtype": "float32", "device_map": "cpu", "batch_size": 3, "reader": "decord", "max_pixels": None}
+HERE = {"dtype": "float32", "device_map": "cpu", "batch_size": 3, "reader": "decord", "workers": 0, "max_pixels": None}
 NAMES = ["internvl", "qwen2_5_vl", "qwen3_vl", "videollama3", "llava_onevision"]
 GRID = ["qwen2_5_vl", "qwen3_vl", "videollama3"]
 Asker = Callable[..., Question]
@@ -94,7 +94,7 @@ def test_as_many_tokens_as_the_model_has_features(vlm: TransformersVLM, ask: Ask
     held = vlm._load()
     frames = [video.frames(ask(path=path).video, [k], "decord")[0] for path, k in ((ask().video.path, 0), (upright, 9))]
     for shown in ([frames[0]], frames, [frames[1], frames[0], frames[1]]):
-        seen = held.see(shown)
+        seen = held.eye.see(shown)
         with torch.inference_mode():
             features = held.model.get_image_features(**seen.inputs, return_dict=True).pooler_output
         assert [len(one) for one in features] == list(seen.tokens)

@@ -12,7 +12,7 @@ import pytest
 from test_conf import composed
 from test_run import metrics, run
 
-from vaa.models import checkpoint, internvl2
+from vaa.models import checkpoint, converting, internvl2, internvl2_names, original
 from vaa.models.transformers_vlm import TransformersVLM
 from vaa.types import Question, VaaError, Video
 
@@ -66,7 +66,8 @@ def test_the_shared_checkpoints_say_what_the_original_code_said(
     folder = shared / "checkpoints" / name
     expected = load_file(folder / "reference.safetensors")
     pixels, ids, mask = (expected[key] for key in ("pixel_values", "input_ids", "attention_mask"))
-    model = internvl2.load_model(folder, 7, attn_implementation=attention, dtype=torch.float32)
+    native = internvl2_names.native(original.config(internvl2.LAYOUT, folder), 7)
+    model = original.load_model(internvl2.LAYOUT, folder, native, attn_implementation=attention, dtype=torch.float32)
     for _ in range(2):  # a rope that is dynamic says the same again
         features, logits = outputs(model, pixels, ids, mask)
         assert float((features - expected["expected_image_features"]).abs().max()) <= within
@@ -212,7 +213,14 @@ def test_the_chat_is_the_original_codes(make: Maker, architecture: str, turns: s
 
 
 def vlm(folder: Path, **fields: Any) -> TransformersVLM:
-    given = {"dtype": "float32", "quantization": "none", "device_map": "cpu", "attention": "sdpa", "reader": "decord"}
+    given = {
+        "dtype": "float32",
+        "quantization": "none",
+        "device_map": "cpu",
+        "attention": "sdpa",
+        "reader": "decord",
+        "workers": 0,
+    }
     given |= {"revision": None, "max_pixels": None, "timestamps": False, "temperature": 0.0, "top_p": 1.0, "seed": 0}
     return TransformersVLM(**{**given, "checkpoint": str(folder), "batch_size": 2, **fields})
 
@@ -247,11 +255,9 @@ def test_a_conversion_is_cut_into_shards(make: Maker, tmp_path: Path, monkeypatc
     import torch
     from transformers import AutoModelForImageTextToText
 
-    from vaa.models import internvl2_shards
-
     folder, native = make()
-    monkeypatch.setattr(internvl2_shards, "_SHARD", 100_000)
-    internvl2.convert(str(folder), tmp_path / "native")
+    monkeypatch.setattr(converting, "_SHARD", 100_000)
+    converting.convert(internvl2.LAYOUT, str(folder), tmp_path / "native")
     sizes = [file.stat().st_size for file in (tmp_path / "native").glob("*.safetensors")]
     assert len(sizes) > 2
     assert max(sizes) < 120_000

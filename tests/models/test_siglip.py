@@ -13,7 +13,7 @@ from vaa.models.clip import Clip, squash
 from vaa.types import Question, VaaError, Video
 
 CONF = Path(__file__).parents[2] / "conf/encoder"
-HERE = {"device_map": "cpu", "reader": "decord", "batch_size": 4}
+HERE = {"device_map": "cpu", "reader": "decord", "workers": 0, "batch_size": 4}
 
 
 @pytest.fixture(scope="module")

@@ -32,6 +32,7 @@ def vlm(internvl: Path) -> TransformersVLM:
         seed=0,
         batch_size=3,
         reader="decord",
+        workers=0,
     )
 
 

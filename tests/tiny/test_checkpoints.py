@@ -21,12 +21,12 @@ CLIP = prompts.CHECKPOINTS / "clip"
 
 @pytest.fixture(scope="module")
 def vlm() -> TransformersVLM:
-    return TransformersVLM(str(VLM), None, "float32", "none", "cpu", "sdpa", None, False, 0.0, 1.0, 0, 16, "pyav")
+    return TransformersVLM(str(VLM), None, "float32", "none", "cpu", "sdpa", None, False, 0.0, 1.0, 0, 16, "pyav", 0)
 
 
 @pytest.fixture(scope="module")
 def clip() -> Clip:
-    return Clip(str(CLIP), None, "float32", "cpu", [0.45] * 3, [0.25] * 3, "bicubic", 64, "pyav")
+    return Clip(str(CLIP), None, "float32", "cpu", [0.45] * 3, [0.25] * 3, "bicubic", 64, "pyav", 1, 0)
 
 
 @pytest.fixture(scope="module")

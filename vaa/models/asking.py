@@ -1,93 +1,183 @@
-"""Questions put to a local model: as many at once as it has memory for, their frames decoded beside it."""
+"""Questions put to a local model: as many at once as it has memory for, the next ones' frames prepared meanwhile."""
 
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 from vaa import video
-from vaa.models import checkpoint
+from vaa.models import checkpoint, feeding
 from vaa.models.choosing import choose
+from vaa.models.families import Seen
+from vaa.models.feeding import Feeder, Lost, Watch
 from vaa.models.generating import Sampling, generate
-from vaa.models.local import Local
+from vaa.models.local import Eye, Local
+from vaa.models.room import Gauge
 from vaa.types import Answer, Pixels, Question, Unanswered, VaaError, VideoError
 
 log = logging.getLogger("vaa")
 
-Shown = list[Pixels]
+Batch = tuple[Question, ...]
+_WORTH = 3
+"""So many batches with frames are worth other processes."""
 
 
 def answers(
-    load: Callable[[], Local], questions: Sequence[Question], sampling: Sampling, reader: str
+    load: Callable[[], Local], questions: Sequence[Question], sampling: Sampling, reader: str, workers: int | None
 ) -> Iterator[Answer | Unanswered]:
-    """Decode, ask and yield in order; a question whose frames cannot be decoded is Unanswered, the others go on."""
-    start = 0
-    while start < len(questions):
-        held = load()
-        batch = questions[start : _end(questions, start, held.room)]
-        start += len(batch)
-        known: dict[object, Shown | Unanswered] = {}
-        for question in batch:
-            if _sight(question) not in known:
-                known[_sight(question)] = _decoded(question, reader)
-        seen = [known[_sight(question)] for question in batch]
-        ready = [(q, f) for q, f in zip(batch, seen, strict=True) if not isinstance(f, Unanswered)]
-        said = iter(_halving(held, ready, sampling) if ready else ())
-        for frames in seen:
-            yield frames if isinstance(frames, Unanswered) else next(said)
+    """Ask and yield in order; a question whose frames cannot be decoded is Unanswered, the others go on.
+
+    `workers` processes prepare frames (None: as many as the machine has to spare) where it is worth starting them.
+    """
+    held, watch, start = load(), Watch(), 0
+    line: deque[tuple[Batch, Any]] = deque()
+    with Feeder(partial(prepare, held.eye, reader), _hands(questions, held, workers), feeding.PATIENCE) as feeder:
+        asker = _Asker(held, sampling, feeder, watch)
+        while start < len(questions) or line:
+            while start < len(questions) and len(line) <= feeder.workers:
+                batch = tuple(questions[start : _end(questions, start, held)])
+                start += len(batch)
+                line.append((batch, feeder.put(batch)))
+            batch, coming = line.popleft()
+            yield from asker.ask(batch, coming)
+    if any(question.frames for question in questions):
+        log.info("%s", watch.told(len(questions), "questions"))
 
 
-def _end(questions: Sequence[Question], start: int, room: dict[bool, int]) -> int:
+def prepare(eye: Eye | None, reader: str, batch: Batch) -> feeding.Made:
+    """Decode a batch's frames and show them to the eye: each video in one forward pass, the same frames once.
+
+    With the arrays go the number of tokens of each frame, and why a question's frames cannot be had (by its place).
+    """
+    shown, refused = _decoded(batch, reader)
+    sights = {_sight(q): shown[k] for k, q in enumerate(batch) if k not in refused}
+    once = _chooses(batch[0])
+    rows = list(sights.values()) if once else [shown[k] for k in range(len(batch)) if k not in refused]
+    frames = [frame for row in rows for frame in row]
+    seen = eye.see(frames) if eye is not None and frames else Seen({}, ())
+    return {name: value.numpy() for name, value in seen.inputs.items()}, (seen.tokens, refused)
+
+
+def _decoded(batch: Batch, reader: str) -> tuple[dict[int, list[Pixels]], dict[int, str]]:
+    """By place in the batch: a question's frames, or why they cannot be decoded."""
+    shown: dict[int, list[Pixels]] = {k: [] for k, question in enumerate(batch) if not question.frames}
+    refused: dict[int, str] = {}
+    for path in dict.fromkeys(question.video.path for question in batch if question.frames):
+        own = {k: question for k, question in enumerate(batch) if question.frames and question.video.path == path}
+        numbers = sorted({number for question in own.values() for number in question.frames})
+        try:
+            pixels = dict(zip(numbers, video.frames(next(iter(own.values())).video, numbers, reader), strict=True))
+            shown |= {k: [pixels[number] for number in question.frames] for k, question in own.items()}
+        except VideoError as error:
+            if len(own) == 1:
+                refused |= dict.fromkeys(own, str(error))
+                continue
+            for k, question in own.items():  # some of them may be whole
+                there, why = _decoded((question,), reader)
+                shown |= dict.fromkeys([k] if there else [], there.get(0, []))
+                refused |= dict.fromkeys([k] if why else [], why.get(0, ""))
+    return shown, refused
+
+
+@dataclass(frozen=True, eq=False)
+class _Asker:
+    """Puts prepared batches to the model."""
+
+    held: Local
+    sampling: Sampling
+    feeder: Feeder[Batch]
+    watch: Watch
+
+    def ask(self, batch: Batch, coming: Any) -> list[Answer | Unanswered]:
+        """Answers in order; where the memory does not suffice, by halves, from then on."""
+        with self.watch.waiting():
+            made = self.feeder.take(coming)
+        if isinstance(made, Lost):
+            return self._parted(batch, made)
+        said = self._put(batch, made)
+        if said is not None:
+            return said
+        checkpoint.free()  # not while the error is handled: its traceback holds the tensors
+        self.held.room[_kind(batch[0])[1]].shrink(len(batch))
+        half = -(-len(batch) // 2)
+        return [answer for part in (batch[:half], batch[half:]) for answer in self.ask(part, self.feeder.put(part))]
+
+    def _put(self, batch: Batch, made: feeding.Made) -> list[Answer | Unanswered] | None:
+        """None where the memory does not suffice.
+
+        Raises:
+            VaaError: it does not suffice for a single question.
+        """
+        import torch
+
+        arrays, (tokens, refused) = made
+        ready = [question for k, question in enumerate(batch) if k not in refused]
+        seen = self.held.place(Seen({name: torch.from_numpy(array) for name, array in arrays.items()}, tokens))
+        try:
+            with Gauge(self.held.model) as gauge:
+                said = iter(self._asked(ready, seen) if ready else ())
+        except (RuntimeError, MemoryError) as error:
+            if not _out_of_memory(error):
+                raise
+            if len(ready) == 1:
+                raise VaaError(
+                    f"Out of memory with a single question ({ready[0].purpose}, {len(ready[0].frames)} frames): show "
+                    "fewer frames, or set quantization=nf4, a smaller max_pixels or another device_map for the model."
+                ) from error
+            return None
+        self.held.room[_kind(batch[0])[1]].grow(len(batch), gauge.used)
+        return [Unanswered(refused[k]) if k in refused else next(said) for k in range(len(batch))]
+
+    def _asked(self, ready: Sequence[Question], seen: Seen) -> Sequence[Answer]:
+        if ready[0].choices:
+            return choose(self.held, ready, seen)
+        return generate(self.held, ready, seen, self.sampling)
+
+    def _parted(self, batch: Batch, lost: Lost) -> list[Answer | Unanswered]:
+        """A process was lost over a batch: find out over which video, so that the others go on."""
+        videos = list(dict.fromkeys(question.video.path for question in batch))
+        if len(videos) == 1:
+            log.error("%s: decoding %s.", videos[0], lost.reason)
+            return [Unanswered(f"{videos[0]}: decoding it {lost.reason}. Does it play?") for _ in batch]
+        log.warning("Decoding %d videos %s: each is tried alone.", len(videos), lost.reason)
+        own = [tuple(question for question in batch if question.video.path == path) for path in videos]
+        found = {
+            q: answer for part in own for q, answer in zip(part, self.ask(part, self.feeder.put(part)), strict=True)
+        }
+        return [found[question] for question in batch]
+
+
+def _hands(questions: Sequence[Question], held: Local, workers: int | None) -> int:
+    seen = sum(bool(question.frames) for question in questions)
+    wanted = feeding.spare() if workers is None else workers
+    return wanted if seen > _WORTH * held.batch_size else 0
+
+
+def _end(questions: Sequence[Question], start: int, held: Local) -> int:
     """Where the batch ends that starts here: at another kind of answer, for choices also at other frames."""
     kind = _kind(questions[start])
-    end = start + 1
-    while end < len(questions) and end - start < room[kind[1]] and _kind(questions[end]) == kind:
+    end, most = start + 1, held.room[kind[1]].size
+    while end < len(questions) and end - start < most and _kind(questions[end]) == kind:
         end += 1
     return end
 
 
 def _kind(question: Question) -> tuple[bool, bool, object]:
-    shared = bool(question.choices and question.frames)
+    shared = _chooses(question)
     return bool(question.choices), shared, _sight(question) if shared else None
+
+
+def _chooses(question: Question) -> bool:
+    """Whether it shares its frames with others of its batch."""
+    return bool(question.choices and question.frames)
 
 
 def _sight(question: Question) -> object:
     return question.frames and (question.video.path, question.frames)
-
-
-def _decoded(question: Question, reader: str) -> Shown | Unanswered:
-    try:
-        return list(video.frames(question.video, question.frames, reader)) if question.frames else []
-    except VideoError as error:
-        return Unanswered(str(error))
-
-
-def _halving(held: Local, asked: Sequence[tuple[Question, Shown]], sampling: Sampling) -> list[Answer]:
-    """Ask all at once; where the memory does not suffice, by halves, from then on.
-
-    Raises:
-        VaaError: it does not suffice for a single question.
-    """
-    questions, frames = [question for question, _ in asked], [shown for _, shown in asked]
-    try:
-        if questions[0].choices:
-            return list(choose(held, questions, frames[0]))
-        return list(generate(held, questions, frames, sampling))
-    except (RuntimeError, MemoryError) as error:
-        if not _out_of_memory(error):
-            raise
-        if len(asked) == 1:
-            raise VaaError(
-                f"Out of memory with a single question ({questions[0].purpose}, {len(frames[0])} frames): show fewer "
-                "frames, or set quantization=nf4, a smaller max_pixels or another device_map for the model."
-            ) from error
-    checkpoint.free()  # not while the error is handled: its traceback holds the tensors
-    half, shared = len(asked) // 2, _kind(questions[0])[1]
-    if held.room[shared] > half:
-        held.room[shared] = half
-        log.warning("Out of memory with %d questions at once: from here on %d.", len(asked), half)
-    parts = [asked[first : first + half] for first in range(0, len(asked), half)]
-    return [answer for part in parts for answer in _halving(held, part, sampling)]
 
 
 def _out_of_memory(error: Exception) -> bool:

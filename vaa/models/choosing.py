@@ -9,13 +9,13 @@ import numpy as np
 
 from vaa.models.families import Seen
 from vaa.models.local import Local
-from vaa.types import Floats, Pixels, Question, VaaError
+from vaa.types import Floats, Question, VaaError
 
 Ids = list[int]
 
 
-def choose(held: Local, questions: Sequence[Question], frames: Sequence[Pixels]) -> list[Floats]:
-    """The probabilities of each question's choices, shape (choices,); all are asked about the same frames.
+def choose(held: Local, questions: Sequence[Question], seen: Seen) -> list[Floats]:
+    """The probabilities of each question's choices, shape (choices,); all are asked about the same frames, `seen` once.
 
     The frames are encoded once, and what all questions begin with is read once. Where each choice is one token and they
     differ: the softmax over the scores of these tokens; else over the likelihoods of the whole choices.
@@ -23,7 +23,6 @@ def choose(held: Local, questions: Sequence[Question], frames: Sequence[Pixels])
     import torch
 
     with torch.inference_mode():
-        seen = held.see(frames)
         texts = [held.read(question, seen.tokens) for question in questions]
         asked = [_ids(held, text) for text in texts]
         ends = [_ends(held, *row) for row in zip(texts, asked, questions, strict=True)]

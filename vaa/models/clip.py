@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import logging
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from typing import Any
 
 import numpy as np
 
 from vaa import video
-from vaa.models import checkpoint
-from vaa.types import Floats, Pixels, Question, Unanswered, VaaError, VideoError
+from vaa.models import checkpoint, feeding
+from vaa.models.feeding import Feeder, Lost, Watch
+from vaa.types import Floats, Pixels, Question, Unanswered, VaaError, Video, VideoError
+
+log = logging.getLogger("vaa")
+
+Piece = tuple[Video, tuple[int, ...]]
+"""Some frames of a video."""
+_WORTH = 3  # so many pieces are worth other processes
 
 
 @dataclass(frozen=True)
@@ -25,7 +35,9 @@ class Clip:
     """A CLIP or SigLIP model: L2-normalised features; a segment's is the mean over its frames, not normalised again.
 
     Frames are squashed to the model's square by `resample` (bicubic, bilinear) and normalised with `mean` and `std`:
-    fields, since CoReVAD's authors use ImageNet's statistics, not CLIP's. `batch_size` counts frames, or texts.
+    fields, since CoReVAD's authors use ImageNet's statistics, not CLIP's. `batch_size` counts frames, or texts; of a
+    segment's frames every `stride`-th counts; `workers` processes decode beside the model, null: as many as the machine
+    has to spare.
     """
 
     checkpoint: str
@@ -37,12 +49,15 @@ class Clip:
     resample: str
     batch_size: int
     reader: str
+    stride: int
+    workers: int | None
 
     @property
     def identity(self) -> str:
         """Checkpoint, revision, precision and how frames are prepared."""
         name = checkpoint.identity(self.checkpoint, self.revision)
-        return f"{name} {self.dtype} mean {list(self.mean)} std {list(self.std)} {self.resample}"
+        every = f" every {self.stride}" if self.stride > 1 else ""
+        return f"{name} {self.dtype} mean {list(self.mean)} std {list(self.std)} {self.resample}{every}"
 
     def __hash__(self) -> int:
         return hash((self.checkpoint, self.revision, self.dtype, self.device_map, *self.mean, *self.std))
@@ -51,7 +66,7 @@ class Clip:
         """Vectors of shape (d,) in order; a text that is empty has the zero vector (CoReVAD)."""
         for seen, group in groupby(questions, key=lambda question: bool(question.frames)):
             if seen:
-                yield from (self._image(question) for question in group)
+                yield from self._images(list(group))
             else:
                 texts = [question.text for question in group]
                 for first in range(0, len(texts), self.batch_size):
@@ -62,22 +77,37 @@ class Clip:
         if _loaded.pop(self, None):
             checkpoint.free()
 
-    def _image(self, question: Question) -> Floats | Unanswered:
+    def _images(self, questions: Sequence[Question]) -> Iterator[Floats | Unanswered]:
+        """Running means over one pass through each video, however its segments overlap."""
+        held = self._load()
+        look = partial(_look, held.model.config.vision_config.image_size, self)
+        watch, pieces = Watch(), sum(len(question.frames) for question in questions) / self.stride / self.batch_size
+        workers = (feeding.spare() if self.workers is None else self.workers) if pieces > _WORTH else 0
+        with Feeder(look, workers, feeding.PATIENCE) as feeder:
+            for _, group in groupby(questions, key=lambda question: question.video):
+                yield from means([*group], self.stride, self.batch_size, partial(self._features, feeder, watch))
+        log.info("%s", watch.told(len(questions), "segments"))
+
+    def _features(self, feeder: Feeder[Piece], watch: Watch, pieces: Sequence[Piece]) -> Iterator[Floats | str]:
+        """Unit features (frames, d) of each piece of a video in order, or why it cannot be decoded."""
         import torch
 
-        held, total = self._load(), 0.0
-        size = held.model.config.vision_config.image_size
-        for first in range(0, len(question.frames), self.batch_size):
-            chunk = question.frames[first : first + self.batch_size]
-            try:
-                pixels = video.frames(question.video, chunk, self.reader)
-            except VideoError as error:
-                return Unanswered(str(error))
-            inputs = torch.from_numpy(squash(pixels, size, self.mean, self.std, self.resample))
-            with torch.inference_mode():
-                output = held.model.get_image_features(pixel_values=inputs.to(held.model.device, held.model.dtype))
-            total = total + _unit(output).sum(axis=0)
-        return np.asarray(total / len(question.frames), dtype=np.float32)
+        held, line, ahead = self._load(), deque[Any](), feeder.workers + 1
+        for k in range(len(pieces) + ahead):
+            if k < len(pieces):
+                line.append(feeder.put(pieces[k]))
+            if k < ahead:
+                continue
+            with watch.waiting():
+                made = feeder.take(line.popleft())
+            if isinstance(made, Lost):
+                yield f"{pieces[0][0].path}: decoding it {made.reason}. Does it play?"
+            elif made[1]:
+                yield str(made[1])
+            else:
+                inputs = torch.from_numpy(made[0]["pixels"]).to(held.model.device, held.model.dtype)
+                with torch.inference_mode():
+                    yield _unit(held.model.get_image_features(pixel_values=inputs))
 
     def _texts(self, texts: Sequence[str]) -> Iterator[Floats]:
         held, words = self._load(), [" ".join(text.split()) for text in texts]
@@ -115,6 +145,52 @@ class Clip:
 
 
 _loaded: dict[Clip, _Loaded] = {}
+
+
+def means(
+    questions: Sequence[Question],
+    stride: int,
+    size: int,
+    features: Callable[[Sequence[Piece]], Iterator[Floats | str]],
+) -> Iterator[Floats | Unanswered]:
+    """Each question's mean over its frames, every `stride`-th of them, in order; all are about one video.
+
+    Its frames are looked at once, in pieces of `size`; what is held is a sum for each question that is not done.
+    """
+    wanted = [np.array(question.frames[::stride]) for question in questions]
+    order = sorted(range(len(wanted)), key=lambda k: int(wanted[k][0]))
+    union = np.unique(np.concatenate(wanted))
+    pieces = [(questions[0].video, tuple(union[k : k + size].tolist())) for k in range(0, len(union), size)]
+    sums: dict[int, Any] = {}
+    done: dict[int, Floats | Unanswered] = {}
+    said = 0
+    for (_, frames), found in zip(pieces, features(pieces), strict=True):
+        for k in order:
+            own = wanted[k]
+            if own[0] > frames[-1]:
+                break
+            inside = np.searchsorted(frames, own[(own >= frames[0]) & (own <= frames[-1])])
+            if len(inside) and not isinstance(sums.get(k), str):
+                sums[k] = found if isinstance(found, str) else sums.get(k, 0.0) + found[inside].sum(axis=0, dtype=float)
+            if own[-1] <= frames[-1]:
+                done[k] = _mean(sums.pop(k), len(own))
+        order = [k for k in order if k not in done]
+        while said in done:
+            yield done.pop(said)
+            said += 1
+
+
+def _mean(total: Any, count: int) -> Floats | Unanswered:
+    return Unanswered(total) if isinstance(total, str) else np.asarray(total / count, dtype=np.float32)
+
+
+def _look(size: int, clip: Clip, piece: Piece) -> feeding.Made:
+    """Frames decoded and squashed; or no arrays, and the reason."""
+    try:
+        pixels = video.frames(*piece, clip.reader)
+    except VideoError as error:
+        return {}, str(error)
+    return {"pixels": squash(pixels, size, clip.mean, clip.std, clip.resample)}, ""
 
 
 def squash(pixels: Pixels, size: int, mean: Sequence[float], std: Sequence[float], resample: str) -> Floats:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from vaa.prompt import IMAGE
+from vaa.prompt import IMAGE, complete
 from vaa.types import Floats, Pixels, Question, Unanswered, VaaError
 
 _FORMAT = re.compile(r"png|jpeg([1-9]\d?|100)")
@@ -106,7 +106,7 @@ def read(completion: Mapping[str, Any], question: Question) -> str | Floats | Un
         return probabilities(choice, question.choices)
     text = message.get("content")
     if isinstance(text, str) and text.strip():
-        return text
+        return complete(question, text)
     why = f": all {question.max_new_tokens or ''} tokens went before the text, maybe on thinking".replace("  ", " ")
     return Unanswered(f"the answer is empty (finish_reason {ended}{why if ended == 'length' else ''})")
 

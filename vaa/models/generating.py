@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from vaa.models.families import Seen
 from vaa.models.local import Local
-from vaa.types import Pixels, Question, VaaError
+from vaa.prompt import complete
+from vaa.types import Question, VaaError
+
+_CLOSING = "]}`"
+"""Every pattern for a complete answer ends in one of these."""
 
 
 @dataclass(frozen=True)
@@ -39,13 +45,13 @@ class Sampling:
         return random.Random(repr((self.seed, question.system, question.text, question.frames)))  # noqa: S311, no secret
 
 
-def generate(
-    held: Local, questions: Sequence[Question], frames: Sequence[Sequence[Pixels]], sampling: Sampling
-) -> list[str]:
-    """Ask in one left-padded batch; each answer is cut at its question's own limit."""
+def generate(held: Local, questions: Sequence[Question], seen: Seen, sampling: Sampling) -> list[str]:
+    """Ask in one left-padded batch about frames `seen` one question's after the other's.
+
+    Each answer ends where it is complete by its question's own pattern, or at its question's own limit.
+    """
     import torch
 
-    seen = held.see([frame for shown in frames for frame in shown])
     tokens = iter(seen.tokens)
     texts = [held.read(question, [next(tokens) for _ in question.frames]) for question in questions]
     inputs = held.tokenizer(texts, add_special_tokens=False, padding=True, padding_side="left", return_tensors="pt").to(
@@ -60,10 +66,31 @@ def generate(
             do_sample=False,
             max_new_tokens=max(question.max_new_tokens for question in questions),
             logits_processor=_processors(sampling, questions),
+            stopping_criteria=_endings(held.tokenizer, questions, inputs["input_ids"].shape[1]),
         )
     new = ids[:, inputs["input_ids"].shape[1] :]
     said = [row[: question.max_new_tokens] for question, row in zip(questions, new, strict=True)]
-    return [str(text) for text in held.tokenizer.batch_decode(said, skip_special_tokens=True)]
+    texts = held.tokenizer.batch_decode(said, skip_special_tokens=True)
+    return [complete(question, str(text)) for question, text in zip(questions, texts, strict=True)]
+
+
+def _endings(tokenizer: Any, questions: Sequence[Question], asked: int) -> list[Any]:
+    """Stop each row where its answer is complete; only after a closing sign is it worth looking."""
+    if not any(question.until for question in questions):
+        return []
+
+    def ended(ids: Any, _scores: Any, **_: Any) -> Any:
+        import torch
+
+        last = tokenizer.batch_decode(ids[:, -1:])
+        rows = [k for k, sign in enumerate(last) if questions[k].until and any(s in sign for s in _CLOSING)]
+        done = torch.zeros(len(ids), dtype=torch.bool, device=ids.device)
+        for k in rows:
+            text = tokenizer.decode(ids[k, asked:], skip_special_tokens=True)
+            done[k] = re.search(questions[k].until, text) is not None
+        return done
+
+    return [ended]
 
 
 def settle(model: Any, tokenizer: Any) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vaa.models.families import Family, Seen
+from vaa.models.room import Room
 from vaa.prompt import IMAGE
 from vaa.types import Pixels, Question, VaaError
 
@@ -40,22 +41,19 @@ class Eye:
 
 @dataclass(eq=False)
 class Local:
-    """A model in memory; `room` is how many questions are asked at once, and how many about the same frames."""
+    """A model in memory; `room` is for how many questions at once, and for how many about the same frames."""
 
     model: Any
     tokenizer: Any
     eye: Eye | None
     batch_size: int
-    room: dict[bool, int] = field(init=False)
+    room: dict[bool, Room] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.room = {False: self.batch_size, True: 1_000_000}
+        self.room = {False: Room(self.batch_size), True: Room(1_000_000)}
 
-    def see(self, frames: Sequence[Pixels]) -> Seen:
+    def place(self, seen: Seen) -> Seen:
         """Frames as the model takes them, beside it."""
-        if self.eye is None or not frames:
-            return Seen({}, ())
-        seen = self.eye.see(frames)
         return Seen({name: self._placed(value) for name, value in seen.inputs.items()}, seen.tokens)
 
     def read(self, question: Question, tokens: Sequence[int]) -> str:

@@ -44,7 +44,7 @@ class TransformersLLM:
         seen = next((question for question in questions if question.frames), None)
         if seen is not None:
             raise VaaError(f"'{self.checkpoint}' reads text only; the {seen.purpose} prompt shows it frames.")
-        return asking.answers(self._load, questions, self._sampling, reader="none")
+        return asking.answers(self._load, questions, self._sampling, reader="none", workers=0)
 
     def release(self) -> None:
         """Forget the weights."""

@@ -24,8 +24,9 @@ class TransformersVLM:
     `dtype`: float32, bfloat16 or float16; `quantization`: none, int8, nf4 or fp4 (bitsandbytes); `device_map` as
     accelerate takes it ("auto" spreads over all GPUs, or the CPU); `attention`: an implementation of transformers, the
     next slower one where it is missing; `max_pixels` of a frame, null for the checkpoint's own limit; `timestamps` puts
-    each frame's time before it; `temperature` 0 is greedy. `batch_size` questions are asked at once; those for
-    choices about the same frames always are.
+    each frame's time before it; `temperature` 0 is greedy. `batch_size` questions are asked at once to begin with, on a
+    GPU soon as many as fit; those for choices about the same frames always are. `workers` processes prepare frames
+    beside the model, null: as many as the machine has to spare.
     """
 
     checkpoint: str
@@ -41,6 +42,7 @@ class TransformersVLM:
     seed: int
     batch_size: int
     reader: str
+    workers: int | None
 
     @property
     def identity(self) -> str:
@@ -51,7 +53,7 @@ class TransformersVLM:
 
     def answer(self, questions: Sequence[Question]) -> Iterator[Answer | Unanswered]:
         """Text, or the probabilities of a question's choices, in order; Unanswered where frames cannot be decoded."""
-        return asking.answers(self._load, questions, self._sampling, self.reader)
+        return asking.answers(self._load, questions, self._sampling, self.reader, self.workers)
 
     def release(self) -> None:
         """Forget the weights."""

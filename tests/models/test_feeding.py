@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import os
+import signal
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from vaa.models import feeding
+from vaa.models.feeding import Feeder, Lost, Watch
+
+
+def work(job: int) -> feeding.Made:
+    """Arrays of several kinds, and the process that made them."""
+    arrays = {"a": np.arange(job, dtype=np.float32).reshape(job, 1), "b": np.array([[job]], dtype=np.int64)}
+    return arrays, os.getpid()
+
+
+def trouble(job: str) -> feeding.Made:
+    if job == "die":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if job == "hang":
+        time.sleep(600)
+    if job == "raise":
+        raise ValueError("a defect")
+    return {"a": np.zeros(3)}, job
+
+
+@pytest.mark.parametrize("workers", [0, 1, 3])
+def test_what_is_made_elsewhere_is_what_is_made_here(workers: int) -> None:
+    with Feeder(work, workers, 60.0) as feeder:
+        line = [feeder.put(k) for k in (0, 1, 70_000, 3)]
+        for k, put in zip((0, 1, 70_000, 3), line, strict=True):
+            made = feeder.take(put)
+            assert not isinstance(made, Lost)
+            arrays, process = made
+            np.testing.assert_array_equal(arrays["a"], work(k)[0]["a"])
+            np.testing.assert_array_equal(arrays["b"], [[k]])
+            assert arrays["a"].dtype == np.float32
+            assert (process == os.getpid()) == (workers == 0)
+
+
+def left(root: Path) -> list[Path]:
+    return [file for folder in root.glob("vaa-*") for file in folder.iterdir()]
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_no_file_is_left_taken_or_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shared: bool) -> None:
+    root = tmp_path / "shm"
+    if shared:
+        root.mkdir()
+    monkeypatch.setattr(feeding, "_SHARED", root)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with Feeder(work, 2, 60.0) as feeder:
+        line = [feeder.put(1000) for _ in range(6)]
+        for put in line:
+            put.result()  # type: ignore[union-attr]
+        assert len(left(root if shared else tmp_path)) == 6
+        made = feeder.take(line[0])
+        assert not isinstance(made, Lost)
+        assert len(left(root if shared else tmp_path)) == 5
+    assert not list(tmp_path.rglob("vaa-*"))
+    np.testing.assert_array_equal(made[0]["a"], work(1000)[0]["a"])  # still readable
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a Linux machine")
+def test_where_shared_memory_is_full_the_disk_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = tempfile.NamedTemporaryFile
+
+    def crowded(dir: str, delete: bool) -> Any:  # noqa: A002, its name
+        return real(dir=dir, delete=delete) if "shm" not in dir else _Full(Path(dir) / "full")
+
+    class _Full:
+        def __init__(self, path: Path) -> None:
+            path.touch()
+            self.name = str(path)
+
+        def __enter__(self) -> Any:
+            return Path("/dev/full").open("wb", buffering=0)
+
+        def __exit__(self, *_: object) -> None:
+            """Nothing to do."""
+
+    (tmp_path / "shm").mkdir()
+    monkeypatch.setattr(feeding, "_SHARED", tmp_path / "shm")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(tempfile, "NamedTemporaryFile", crowded)
+    with Feeder(work, 1, 60.0) as feeder:
+        made = feeder.take(feeder.put(1000))
+    assert not isinstance(made, Lost)
+    np.testing.assert_array_equal(made[0]["a"], work(1000)[0]["a"])
+
+
+def test_a_killed_process_loses_its_own_work_only() -> None:
+    with Feeder(trouble, 1, 60.0) as feeder:
+        line = [feeder.put(job) for job in ("fine", "die", "again")]
+        found: list[Any] = []
+        for put in line:
+            made = feeder.take(put)
+            found.append(made if isinstance(made, Lost) else made[1])
+    assert (found[0], found[2]) == ("fine", "again")
+    assert isinstance(found[1], Lost)
+
+
+def test_work_that_hangs_is_stopped_after_a_stated_time() -> None:
+    with Feeder(trouble, 1, 0.5) as feeder:
+        line = [feeder.put(job) for job in ("hang", "fine")]
+        assert feeder.take(line[0]) == Lost("took longer than 0 s and was stopped")
+        assert not isinstance(feeder.take(line[1]), Lost)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_defect_in_the_work_is_raised_where_it_is_taken(workers: int) -> None:
+    with Feeder(trouble, workers, 60.0) as feeder, pytest.raises(ValueError, match="a defect"):
+        feeder.take(feeder.put("raise"))
+
+
+def test_waiting_is_told_as_a_share() -> None:
+    watch = Watch(began=time.perf_counter() - 10, waited=5.0)
+    assert watch.told(7, "questions") == "7 questions in 10.0 s, 50% of it waiting for pixels"
+
+
+def test_there_is_a_process_to_spare() -> None:
+    assert 1 <= feeding.spare() <= 8

@@ -1,0 +1,170 @@
+"""Work done beside the model, in other processes: what is decoded there comes back through shared memory."""
+
+from __future__ import annotations
+
+import math
+import mmap
+import multiprocessing
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+_SHARED = Path("/dev/shm")  # noqa: S108, a folder of our own is made in it
+PATIENCE = 300.0
+"""Seconds for one piece of work in another process; a decoder that hangs is stopped after them."""
+
+Job = TypeVar("Job")
+Arrays = Mapping[str, NDArray[Any]]
+Made = tuple[Arrays, Any]
+"""Arrays by name, and what else there is to say; the latter is pickled, so it should be small."""
+Places = dict[str, tuple[str, tuple[int, ...], int]]
+"""Name -> type, shape and first byte of an array."""
+
+
+@dataclass(frozen=True)
+class Lost:
+    """In the place of what was to be made: why the process that was to make it ended."""
+
+    reason: str
+
+
+@dataclass
+class Watch:
+    """Seconds since the start, and how many of them were spent waiting for what others make."""
+
+    began: float = field(default_factory=time.perf_counter)
+    waited: float = 0.0
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """What happens within is waiting."""
+        since = time.perf_counter()
+        yield
+        self.waited += time.perf_counter() - since
+
+    def told(self, count: int, what: str) -> str:
+        """One line: how many, how long, and the share of it that was waiting."""
+        spent = time.perf_counter() - self.began
+        share = self.waited / spent if spent else 0.0
+        return f"{count} {what} in {spent:.1f} s, {share:.0%} of it waiting for pixels"
+
+
+@dataclass(eq=False)
+class Feeder(Generic[Job]):
+    """Does `work` on jobs in `workers` processes, in the order they are taken; with 0 workers here, when it is taken.
+
+    Processes are forked with the work in hand and end with the `with` block. `patience` is in seconds.
+    """
+
+    work: Callable[[Job], Made]
+    workers: int
+    patience: float
+    _pool: Any = field(init=False, default=None)
+    _folders: list[str] = field(init=False, default_factory=list)
+
+    def __enter__(self) -> Feeder[Job]:
+        if self.workers:
+            from pebble import ProcessPool
+
+            roots = [str(_SHARED)] * os.access(_SHARED, os.W_OK) + [tempfile.gettempdir()]
+            self._folders += [tempfile.mkdtemp(prefix="vaa-", dir=root) for root in roots]
+            context = multiprocessing.get_context("fork")
+            given = (self.work, self._folders)
+            self._pool = ProcessPool(self.workers, context=context, initializer=_begin, initargs=given)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._pool is not None:
+            self._pool.stop()
+            self._pool.join()
+        for folder in self._folders:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def put(self, job: Job) -> Job | Future[Any]:
+        """Have the job done; give what this returns to `take`."""
+        if self._pool is None:
+            return job
+        future: Future[Any] = self._pool.schedule(_do, args=[job], timeout=self.patience)
+        return future
+
+    def take(self, put: Job | Future[Any]) -> Made | Lost:
+        """What was made of a job."""
+        if not isinstance(put, Future):
+            return self.work(put)
+        from pebble import ProcessExpired
+
+        try:
+            name, places, extra = put.result()
+        except TimeoutError:
+            return Lost(f"took longer than {self.patience:.0f} s and was stopped")
+        except ProcessExpired as error:
+            return Lost(f"ended the process that did it ({error})")
+        return _mapped(name, places), extra
+
+
+_here: tuple[Callable[[Any], Made], list[str]] | None = None
+
+
+def _begin(work: Callable[[Any], Made], folders: list[str]) -> None:
+    """In a new process: threads of the process it was forked from do not live here, so torch may use none."""
+    global _here
+    _here = work, folders
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
+
+
+def _do(job: Any) -> tuple[str, Places, Any]:
+    """In another process: the arrays laid one after another into a file in memory, for the other side to map."""
+    assert _here is not None  # noqa: S101, set when the process began
+    work, folders = _here
+    arrays, extra = work(job)
+    held = [(name, np.ascontiguousarray(array)) for name, array in arrays.items()]
+    starts = np.cumsum([0, *(-(-array.nbytes // 64) * 64 for _, array in held)]).tolist()
+    places = {name: (a.dtype.str, a.shape, start) for (name, a), start in zip(held, starts, strict=False)}
+    if not starts[-1]:
+        return "", places, extra
+    for folder in folders:
+        try:
+            with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
+                for (_, array), start in zip(held, starts, strict=False):
+                    file.seek(start)
+                    array.tofile(file)
+                file.truncate(starts[-1])
+        except OSError:  # full: a container's shared memory is often small
+            Path(file.name).unlink()
+            if folder == folders[-1]:
+                raise
+        else:
+            return file.name, places, extra
+    raise AssertionError("unreachable")
+
+
+def _mapped(name: str, places: Places) -> Arrays:
+    """The arrays of a file, which is gone from its folder; its memory goes when nobody looks at them any more."""
+    if not name:
+        return {key: np.empty(shape, dtype) for key, (dtype, shape, _) in places.items()}
+    with open(name, "rb") as file:  # noqa: PTH123, a path would do no better
+        held = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+    Path(name).unlink()
+    return {
+        key: np.frombuffer(held, dtype, count=math.prod(shape), offset=start).reshape(shape)
+        for key, (dtype, shape, start) in places.items()
+    }
+
+
+@cache
+def spare() -> int:
+    """Processes to put beside a model on this machine: one a core but one, at most 8."""
+    return max(1, min(8, (os.cpu_count() or 2) - 1))
