@@ -103,11 +103,9 @@ class Tracked:
             failed = [f"{failure.video} ({failure.stage}): {failure.reason}" for failure in found.outcome.failures]
             told = {**metrics, **seconds(found.outcome), "notices": list(notices), "failures": failed}
             self.run.summary.update(told)
-        with guarded("the classes' AUC"):
-            self.run.summary.update(wandb_classes.summary(found))
         with guarded("the curves"):
             self.run.log(wandb_curves.charts(found, self.limits.name or method), step=0)
-        self._table("classes", lambda: wandb_classes.rows(found))
+        self._table("classes", lambda: self._classes(found))
         self._table("videos", lambda: wandb_videos.rows(found, self.limits.pictures))
         self._table("segments", lambda: self._segments(found))
         if self.limits.artifacts:
@@ -124,6 +122,11 @@ class Tracked:
             self.run.finish(exit_code=0 if error is None else 1)
             if self.run.offline:
                 log.info("W&B run kept here; send it with: wandb sync %s", Path(self.run.dir).parent)
+
+    def _classes(self, found: Found) -> list[dict[str, Any]]:
+        rows = wandb_classes.rows(found)
+        self.run.summary.update(wandb_classes.summary(rows))
+        return rows
 
     def _segments(self, found: Found) -> list[dict[str, Any]]:
         rows, total = wandb_segments.rows(found, self.limits.segments)

@@ -20,6 +20,7 @@ _KINDS = {0: "found", 1: "annotated"}
 def score_plot(scores: Floats, labels: Labels | None) -> Pixels:
     """The scores in time, with a strip beneath that is red where frames are anomalous: RGB of shape (120, 480, 3)."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.colors import ListedColormap
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(4.8, 1.2), dpi=100)
@@ -31,7 +32,8 @@ def score_plot(scores: Floats, labels: Labels | None) -> Pixels:
     strip = figure.add_axes((0.06, 0.03, 0.92, 0.1))
     strip.set_axis_off()
     if labels is not None:
-        strip.imshow(labels[np.newaxis], aspect="auto", cmap="Reds", vmin=0, vmax=1, interpolation="nearest")
+        colours = ListedColormap(["#eeeeee", "#d62728"])
+        strip.imshow(labels[np.newaxis], aspect="auto", cmap=colours, vmin=0, vmax=1, interpolation="nearest")
     canvas.draw()
     return np.asarray(canvas.buffer_rgba(), dtype=np.uint8)[:, :, :3].copy()
 
