@@ -48,12 +48,13 @@ def load(auto: Any, checkpoint: str, revision: str | None, **options: Any) -> An
     """
     from transformers.utils import logging as console
 
-    from vaa.models import internvl2
+    from vaa.models import internvl2, original, videollama3
 
     if not sys.stderr.isatty():
         console.disable_progress_bar()
-    if internvl2.is_original(checkpoint, revision):
-        return internvl2.read(auto.__name__, checkpoint, revision, **options)
+    layout = original.find((internvl2.LAYOUT, videollama3.LAYOUT), checkpoint, revision)
+    if layout is not None:
+        return original.read(layout, auto.__name__, checkpoint, revision, **options)
     try:
         found = auto.from_pretrained(source(checkpoint), revision=revision, trust_remote_code=False, **options)
         return internvl2.restart_rope(found) if "attn_implementation" in options else found

@@ -90,7 +90,8 @@ def _see_videollama(_config: Any, processor: Any, frames: Sequence[Pixels], max_
 
 
 def _grid(processor: Any, frames: Sequence[Pixels], max_pixels: int | None, merge: int) -> Seen:
-    seen = processor(images=list(frames), merge_size=merge, size=_limits(processor, max_pixels), return_tensors="pt")
+    size = _limits(processor, max_pixels, (merge // processor.merge_size) ** 2)
+    seen = processor(images=list(frames), merge_size=merge, size=size, return_tensors="pt")
     tokens = seen["image_grid_thw"].prod(-1) // merge**2
     return Seen(dict(seen), tuple(int(count) for count in tokens))
 
@@ -124,9 +125,9 @@ def _resized(processor: Any, frame: tuple[int, int], max_pixels: int | None) -> 
     return float(width), float(height)
 
 
-def _limits(processor: Any, max_pixels: int | None) -> dict[str, int]:
-    """Fewest and most pixels of a frame, by the names that the processors have for them."""
-    fewest, most = int(processor.size["shortest_edge"]), max_pixels or int(processor.size["longest_edge"])
+def _limits(processor: Any, max_pixels: int | None, larger: int = 1) -> dict[str, int]:
+    """Fewest and most pixels of a frame, by the processors' names; `larger` tokens than an image's need more pixels."""
+    fewest, most = int(processor.size["shortest_edge"]) * larger, max_pixels or int(processor.size["longest_edge"])
     return {"shortest_edge": min(fewest, most), "longest_edge": most}
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from vaa.models.shards import Part, Targets
 from vaa.types import VaaError
 
 Config = Mapping[str, Any]
@@ -81,17 +81,6 @@ _FUSED = (
 )
 
 
-@dataclass(frozen=True)
-class Part:
-    """Which of a fused projection's three this is: 0 query, 1 key, 2 value.
-
-    InternLM2 lays the rows out by groups, `heads` = (groups, query heads in each); others have one after the other.
-    """
-
-    index: int
-    heads: tuple[int, int] | None = None
-
-
 def text_class(config: Config) -> str:
     """The original class of the language model, e.g. InternLM2ForCausalLM.
 
@@ -139,7 +128,7 @@ def native(config: Config, image_token: int) -> Any:
     )
 
 
-def targets(name: str, config: Config) -> tuple[tuple[str, Part | None], ...]:
+def targets(name: str, config: Config) -> Targets:
     """The native tensors that one original tensor fills, and which part of it each is; none for a name not known."""
     text = config["llm_config"]
     internlm = text_class(config) == "InternLM2ForCausalLM"

@@ -7,18 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from vaa.models import original
+from vaa.models.original import token_id
 from vaa.types import VaaError
 
 IMAGE_TOKENS = {"start_image_token": "<img>", "end_image_token": "</img>", "context_image_token": "<IMG_CONTEXT>"}
-_FILES = ("tokenizer.model", "tokenizer.json", "vocab.json")
 # The original `chat` puts this before every question; a question's own system text takes its place.
 _SYSTEM = "你是由上海人工智能实验室联合商汤科技开发的书生多模态大模型，英文名叫InternVL, 是一个有用无害的人工智能助手。"  # noqa: RUF001
 _IMAGENET = {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}
-
-
-def has_tokenizer(folder: Path) -> bool:
-    """Whether the folder holds a tokenizer of any kind."""
-    return any((folder / name).is_file() for name in _FILES)
 
 
 def tokenizer(folder: Path, config: Mapping[str, Any]) -> Any:
@@ -29,24 +25,18 @@ def tokenizer(folder: Path, config: Mapping[str, Any]) -> Any:
     """
     from transformers import AutoTokenizer, LlamaTokenizer
 
-    if not has_tokenizer(folder):
-        raise VaaError(f"{folder}: no tokenizer in it ({', '.join(_FILES)} are all missing).")
-    settings = _settings(folder)
+    settings = original.settings(folder / "tokenizer_config.json")
     if str(settings.get("tokenizer_class")).startswith("InternLM2"):
-        read, options = LlamaTokenizer, {"add_prefix_space": False}
+        kind, options = LlamaTokenizer, {"add_prefix_space": False}
     else:
-        read, options = AutoTokenizer, {}
-    try:
-        loaded = read.from_pretrained(folder, extra_special_tokens=dict(IMAGE_TOKENS), **options)
-    except (OSError, ValueError, KeyError, ImportError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise VaaError(f"{folder}: the tokenizer cannot be read: {reason}") from error
-    if _moved(loaded, settings):
+        kind, options = AutoTokenizer, {}
+    loaded = original.read_tokenizer(kind, folder, extra_special_tokens=dict(IMAGE_TOKENS), **options)
+    if original.moved(loaded, settings):
         loaded = _placed(loaded, settings)
-        if moved := _moved(loaded, settings):
+        if moved := original.moved(loaded, settings):
             raise VaaError(f"{folder}: {', '.join(moved[:3])} cannot be given the id that tokenizer_config.json says.")
     size = int(config["llm_config"].get("vocab_size", 0))
-    missing = [token for token in IMAGE_TOKENS.values() if not 0 <= _id(loaded, token) < size]
+    missing = [token for token in IMAGE_TOKENS.values() if not 0 <= token_id(loaded, token) < size]
     if missing:
         raise VaaError(f"{folder}: the tokenizer has no {', '.join(missing)}, or not among the model's {size} tokens.")
     template, end = _template(str(config.get("template")))
@@ -58,10 +48,10 @@ def tokenizer(folder: Path, config: Mapping[str, Any]) -> Any:
 
 def ending(loaded: Any, config: Mapping[str, Any]) -> int:
     """The id of the token that ends an answer: what parts the turns, as in the original `chat`."""
-    return _id(loaded, _template(str(config.get("template")))[1])
+    return token_id(loaded, _template(str(config.get("template")))[1])
 
 
-def processor(config: Mapping[str, Any]) -> Any:
+def processor(_folder: Path, config: Mapping[str, Any]) -> Any:
     """Images of any size to one square tile each: bicubic, aspect not kept, ImageNet's statistics."""
     from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import GotOcr2ImageProcessorPil
 
@@ -100,12 +90,6 @@ def _template(name: str) -> tuple[str, str]:
     ), end
 
 
-def _moved(loaded: Any, settings: Mapping[str, Any]) -> list[str]:
-    """Special tokens that have another id than the checkpoint says."""
-    said = {str(token["content"]): int(key) for key, token in settings.get("added_tokens_decoder", {}).items()}
-    return [token for token, number in said.items() if _id(loaded, token) != number]
-
-
 def _placed(loaded: Any, settings: Mapping[str, Any]) -> Any:
     """The same tokenizer, its special tokens in the places of the SentencePiece pieces whose ids they have."""
     from tokenizers import Tokenizer
@@ -123,17 +107,3 @@ def _placed(loaded: Any, settings: Mapping[str, Any]) -> Any:
     return PreTrainedTokenizerFast(
         tokenizer_object=Tokenizer.from_str(json.dumps(known)), extra_special_tokens=dict(IMAGE_TOKENS), **names
     )
-
-
-def _settings(folder: Path) -> dict[str, Any]:
-    file = folder / "tokenizer_config.json"
-    try:
-        settings = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    except ValueError as error:
-        raise VaaError(f"{file}: not a JSON file: {error}") from error
-    return settings if isinstance(settings, dict) else {}
-
-
-def _id(loaded: Any, token: str) -> int:
-    found = loaded.get_vocab().get(token)
-    return -1 if found is None else int(found)

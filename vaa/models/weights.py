@@ -137,7 +137,7 @@ def _json(file: Path) -> Mapping[str, Any]:
 
 def _shape(config: Mapping[str, Any]) -> Shape:
     text = config.get("text_config") or config.get("llm_config") or config
-    seen = config.get("vision_config") or {}
+    seen = config.get("vision_config") or config.get("vision_encoder_config") or {}
     hidden, heads = int(text.get("hidden_size") or 0), int(text.get("num_attention_heads") or 1)
     head = int(text.get("head_dim") or hidden // heads)
     side = _side(seen.get("image_size")) // (_side(seen.get("patch_size")) or 1)

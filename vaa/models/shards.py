@@ -1,22 +1,32 @@
-"""An original InternVL2 checkpoint's shards as the tensors of the native model, read when they are wanted."""
+"""Shards of a checkpoint in its authors' own layout as the native model's tensors, read when they are wanted."""
 
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import prod
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any
 
-from vaa.models import internvl2_names as names
 from vaa.types import VaaError
 
-_INDEX, _SINGLE = "model.safetensors.index.json", "model.safetensors"
-_SHARD = 4 * 2**30  # bytes; what a conversion holds in memory at once
+INDEX, SINGLE = "model.safetensors.index.json", "model.safetensors"
 _BUFFER = "rotary_emb.inv_freq"  # older Llama checkpoints hold what is computed today
+
+
+@dataclass(frozen=True)
+class Part:
+    """Which of a fused projection's three this is: 0 query, 1 key, 2 value.
+
+    InternLM2 lays the rows out by groups, `heads` = (groups, query heads in each); others have one after the other.
+    """
+
+    index: int
+    heads: tuple[int, int] | None = None
+
+
+Targets = tuple[tuple[str, Part | None], ...]
+"""The native tensors that one original tensor fills, and which part of it each is."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +35,7 @@ class Source:
 
     shard: Any
     name: str
-    part: names.Part | None
+    part: Part | None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -51,7 +61,7 @@ class Source:
         return chosen.reshape(rows, *fused.shape[1:])[index]
 
 
-def fill(folder: Path, config: names.Config, native: Any) -> dict[str, Source]:
+def fill(folder: Path, targets: Callable[[str], Targets], native: Any) -> dict[str, Source]:
     """Every tensor of the native model by name; nothing is read yet but headers.
 
     Raises:
@@ -60,7 +70,7 @@ def fill(folder: Path, config: names.Config, native: Any) -> dict[str, Source]:
     filled: dict[str, Source] = {}
     unknown, twice = [], []
     for shard, name in _tensors(folder):
-        found = () if name.endswith(_BUFFER) else names.targets(name, config)
+        found = () if name.endswith(_BUFFER) else targets(name)
         if not found and not name.endswith(_BUFFER):
             unknown.append(name)
         for target, part in found:
@@ -86,54 +96,11 @@ def fill(folder: Path, config: names.Config, native: Any) -> dict[str, Source]:
     return filled
 
 
-def write(tensors: Mapping[str, Source], target: Path, parts: Iterable[Any]) -> None:
-    """Save the tensors, and beside them what has a `save_pretrained`, into a folder that appears when it is whole."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    try:
-        _save(tensors, folder)
-        for part in parts:
-            part.save_pretrained(folder)
-        folder.chmod(0o755)
-        folder.rename(target)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
+def native_class(native: Any) -> Any:
+    """The class of transformers that a native config is of."""
+    import transformers
 
-
-def _save(tensors: Mapping[str, Source], folder: Path) -> None:
-    from safetensors.torch import save_file
-
-    shards, total = list(_portions(tensors)), 0
-    where: dict[str, str] = {}
-    for number, portion in enumerate(shards, start=1):
-        file = _SINGLE if len(shards) == 1 else f"model-{number:05d}-of-{len(shards):05d}.safetensors"
-        held = {name: tensors[name][...].contiguous() for name in portion}
-        save_file(held, folder / file, metadata={"format": "pt"})
-        (folder / file).chmod(0o644)
-        where |= dict.fromkeys(portion, file)
-        total += sum(tensor.nbytes for tensor in held.values())
-        del held
-    if len(shards) > 1:
-        index = {"metadata": {"total_size": total}, "weight_map": where}
-        (folder / _INDEX).write_text(json.dumps(index, indent=2), encoding="utf-8")
-
-
-def _portions(tensors: Mapping[str, Source]) -> Iterator[list[str]]:
-    portion: list[str] = []
-    size = 0
-    for name, tensor in tensors.items():
-        need = prod(tensor.shape) * _width(tensor)
-        if portion and size + need > _SHARD:
-            yield portion
-            portion, size = [], 0
-        portion.append(name)
-        size += need
-    yield portion
-
-
-def _width(tensor: Source) -> int:
-    return {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}.get(tensor.shard.get_slice(tensor.name).get_dtype(), 1)
+    return getattr(transformers, native.architectures[0])
 
 
 def _tensors(folder: Path) -> Iterator[tuple[Any, str]]:
@@ -141,7 +108,7 @@ def _tensors(folder: Path) -> Iterator[tuple[Any, str]]:
     from safetensors import SafetensorError, safe_open
 
     index = _index(folder)
-    for file in sorted(set(index.values())) if index else [_SINGLE]:
+    for file in sorted(set(index.values())) if index else [SINGLE]:
         said = {name for name in index if index[name] == file}
         if not (folder / file).is_file():
             holds = f", which holds {_few(sorted(said))}" if said else " (weights in another format are not read)"
@@ -152,13 +119,13 @@ def _tensors(folder: Path) -> Iterator[tuple[Any, str]]:
             raise VaaError(f"{folder / file}: not a whole safetensors file: {error}") from error
         held = set(shard.keys())
         if index and held != said:
-            raise VaaError(f"{folder}: {file} and {_INDEX} do not agree on {_few(sorted(held ^ said))}.")
+            raise VaaError(f"{folder}: {file} and {INDEX} do not agree on {_few(sorted(held ^ said))}.")
         yield from ((shard, name) for name in shard.keys())  # noqa: SIM118 - not a mapping
 
 
 def _index(folder: Path) -> dict[str, str]:
     """Tensor -> shard, as the index says; empty if there is none."""
-    file = folder / _INDEX
+    file = folder / INDEX
     if not file.is_file():
         return {}
     try:
@@ -172,17 +139,16 @@ def _index(folder: Path) -> dict[str, str]:
 def _shapes(native: Any) -> dict[str, tuple[int, ...]]:
     """Every tensor that the native model wants, with its shape; no memory is taken."""
     import torch
-    from transformers import InternVLForConditionalGeneration
 
     with torch.device("meta"):
-        model = InternVLForConditionalGeneration(native)
+        model = native_class(native)(native)
     return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
 
 
 def _agree(folder: Path, problems: Mapping[str, Sequence[str]]) -> None:
     found = "; ".join(f"{len(names)} {kind}: {_few(names)}" for kind, names in problems.items() if names)
     if found:
-        raise VaaError(f"{folder}: the tensors are not those of an InternVL2 with this config.json. {found}.")
+        raise VaaError(f"{folder}: the tensors are not those of a model with this config.json. {found}.")
 
 
 def _few(names: Sequence[str]) -> str:

@@ -1,0 +1,257 @@
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import original_videollama3 as tiny
+import pytest
+import yaml
+from test_conf import composed
+
+from vaa import video
+from vaa.models import checkpoint, videollama3
+from vaa.models.transformers_vlm import TransformersVLM
+from vaa.types import Question, VaaError, Video
+
+Maker = Callable[..., tuple[Path, tiny.Tensors]]
+CONF = Path(__file__).parents[2] / "conf/vlm/videollama3.yaml"
+SYSTEM = (
+    "You are VideoLLaMA3 created by Alibaba DAMO Academy, "
+    "a helpful assistant to help people understand images and videos."
+)
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Maker:
+    def made(name: str = "original", **variant: Any) -> tuple[Path, tiny.Tensors]:
+        return tmp_path / name, tiny.make(tmp_path / name, **variant)
+
+    return made
+
+
+def read(folder: Path, attention: str = "eager") -> Any:
+    from transformers import AutoModelForImageTextToText
+
+    given = {**checkpoint.placement("cpu", "float32", "none"), "attn_implementation": attention}
+    return checkpoint.load(AutoModelForImageTextToText, str(folder), None, **given)
+
+
+def vlm(folder: Path, **fields: Any) -> TransformersVLM:
+    """The yaml of VideoLLaMA3, on another checkpoint."""
+    given = yaml.safe_load(CONF.read_text(encoding="utf-8")) | {"dtype": "float32", "device_map": "cpu"}
+    if "workers" in given:
+        given["workers"] = 0
+    given |= {"reader": "decord", "batch_size": 2, "checkpoint": str(folder), **fields}
+    assert given.pop("_target_") == "vaa.models.transformers_vlm.TransformersVLM"
+    return TransformersVLM(**given)
+
+
+def ask(clip: Path, *frames: int, text: str = "what happens here", **fields: Any) -> Question:
+    return Question("verdict", Video("clip", clip, 25, 10.0), 0, frames, text, **{"max_new_tokens": 8, **fields})
+
+
+def config_of(folder: Path) -> dict[str, Any]:
+    return dict(json.loads((folder / "config.json").read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize("attention", ["eager", "sdpa"])
+@pytest.mark.parametrize(
+    "variant",
+    [
+        {},
+        {"twice": True, "shards": 3},
+        {"tie_word_embeddings": True, "num_key_value_heads": 1},
+        {"num_key_value_heads": 4, "vision": {"num_hidden_layers": 1}},
+    ],
+    ids=str,
+)
+def test_an_original_checkpoint_says_what_the_original_arithmetic_says(
+    make: Maker, clip: Path, variant: dict[str, Any], attention: str
+) -> None:
+    """The reference is tests/models/original_videollama3.py: plain torch, of the original names and pixels alone."""
+    import torch
+
+    folder, tensors = make(**variant)
+    config = config_of(folder)
+    held = vlm(folder, attention=attention, max_pixels=64 * 16**2 // 3)._load()  # what three frames of a video have
+    question = ask(clip, 0, 12, 24)
+    frames = list(video.frames(question.video, question.frames, "decord"))
+    seen = held.eye.see(frames)  # type: ignore[union-attr]
+    size = tiny.frame_size(64, 96, 3)
+    grid = (size[0] // 8, size[1] // 8)
+    pixels = [torch.tensor(tiny.patches(frame, size), dtype=torch.float32) for frame in frames]
+    assert float((seen.inputs["pixel_values"] - torch.cat(pixels)).abs().max()) < 1e-5
+    assert seen.tokens == (grid[0] * grid[1] // 4,) * 3
+    ids = held.tokenizer(held.read(question, seen.tokens), add_special_tokens=False)["input_ids"]
+    with torch.inference_mode():
+        shown = [tiny.features(tensors, config, part, grid) for part in pixels]
+        found = held.model.get_image_features(**seen.inputs, return_dict=True).pooler_output
+        assert all(float((one - two).abs().max()) < 1e-4 for one, two in zip(found, shown, strict=True))
+        expected = tiny.logits(tensors, config, ids, torch.cat(shown))
+        said = held.model(input_ids=torch.tensor([ids]), **seen.inputs).logits[0]
+    assert float((said - expected).abs().max()) < 1e-3
+    assert float(expected.std()) > 1
+    plain = tiny.logits(tensors, config, ids, torch.cat(shown[::-1]))
+    assert float((plain - expected).abs().max()) > 0.1  # the comparison would notice
+
+
+def test_every_tensor_arrives_under_its_native_name(make: Maker) -> None:
+    import torch
+
+    folder, tensors = make(shards=2)
+    state = read(folder).state_dict()
+    assert len(state) == len(tensors)
+    for native, original in (
+        ("lm_head.weight", "lm_head.weight"),
+        ("model.language_model.embed_tokens.weight", "model.embed_tokens.weight"),
+        ("model.language_model.layers.1.self_attn.k_proj.bias", "model.layers.1.self_attn.k_proj.bias"),
+        ("model.projector.readout.2.weight", "model.mm_projector.readout.2.weight"),
+        ("model.vision_model.encoder.layers.1.mlp.fc2.bias", "model.vision_encoder.encoder.layers.1.mlp.fc2.bias"),
+        ("model.vision_model.post_layernorm.weight", "model.vision_encoder.post_layernorm.weight"),
+    ):
+        assert torch.equal(state[native], tensors[original])
+
+
+def test_the_chat_is_the_original_processors(make: Maker, clip: Path) -> None:
+    folder, _ = make()
+    held = vlm(folder)._load()
+    turns = "<|im_start|>system\n{}<|im_end|>\n<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n"
+    frames = "Time 0.5s:<image><image>,Time 2.4s:<image>"
+    assert held.read(ask(clip, 5, 24), (2, 1)).replace("\nwhat", "what") == turns.format(
+        SYSTEM, frames + "what happens here"
+    )
+    assert held.read(ask(clip, text="hi", system="be brief"), ()) == turns.format("be brief", "hi")
+    parts = [{"type": "video"}, {"type": "image"}, {"type": "text", "text": "hi"}]
+    chat = held.tokenizer.apply_chat_template([{"role": "user", "content": parts}], tokenize=False)
+    assert chat.endswith("<|im_start|>user\n<|video_pad|>\n<image>\nhi<|im_end|>\n")
+
+
+def test_tokens_have_the_ids_that_the_checkpoint_says(make: Maker) -> None:
+    folder, _ = make()
+    model, tokenizer = read(folder), vlm(folder)._load().tokenizer
+    for number, token in json.loads((folder / "tokenizer_config.json").read_text())["added_tokens_decoder"].items():
+        assert tokenizer(token["content"], add_special_tokens=False)["input_ids"] == [int(number)]
+    assert model.config.image_token_id == config_of(folder)["image_token_index"]
+    assert tokenizer.convert_ids_to_tokens([model.config.image_token_id, model.config.video_token_id]) == [
+        "<image>",
+        "<|video_pad|>",
+    ]
+    assert model.generation_config.repetition_penalty == 1.05
+    assert model.generation_config.eos_token_id == tokenizer.convert_tokens_to_ids(["<|im_end|>", "<|endoftext|>"])
+    text = "  a person\n walks 123 你好"
+    assert tokenizer.decode(tokenizer(text, add_special_tokens=False)["input_ids"]) == text
+
+
+@pytest.mark.parametrize(("height", "width"), [(64, 96), (240, 320), (20, 30), (33, 200)])
+def test_a_frame_has_the_size_that_the_original_processor_gives_a_frame_of_its_own(
+    make: Maker, height: int, width: int
+) -> None:
+    folder, _ = make()
+    eye = vlm(folder, max_pixels=None)._load().eye
+    assert eye is not None
+    (grid,) = eye.see([np.zeros((height, width, 3), dtype=np.uint8)]).inputs["image_grid_thw"]
+    most = 64 * 8 * 8  # the image processor's limit, which is a quarter of a single video frame's
+    expected = tiny.frame_size(height, width, 4)
+    assert grid.tolist() == [1, expected[0] // 8, expected[1] // 8]
+    assert expected[0] * expected[1] <= most
+
+
+def test_what_is_converted_answers_as_the_original_does(
+    make: Maker, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import torch
+
+    folder, _ = make(shards=2)
+    target = tmp_path / "new/native"
+    assert videollama3.main([str(folder), str(target)]) == 0
+    assert capsys.readouterr().out == f"{target}: native video_llama_3 checkpoint written.\n"
+    assert config_of(target)["model_type"] == "video_llama_3"
+    first, second = read(folder).state_dict(), read(target).state_dict()
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[name], tensor) for name, tensor in second.items())
+    questions = [ask(clip, 0, 5), ask(clip, 20), ask(clip), ask(clip, 3, 4, text="A: <image>\nB: <image>\nwhat?")]
+    answers = list(vlm(folder).answer(questions))
+    assert len(set(answers)) > 1
+    assert list(vlm(target).answer(questions)) == answers
+    assert sorted(path.name for path in target.parent.iterdir()) == ["native"]
+
+
+@pytest.mark.parametrize("quantization", ["int8", "nf4"])
+def test_an_original_checkpoint_is_quantized_as_it_is_read(make: Maker, clip: Path, quantization: str) -> None:
+    folder, _ = make()
+    handle = vlm(folder, quantization=quantization)
+    (answer,) = handle.answer([ask(clip, 0, 5)])
+    assert isinstance(answer, str)
+    kinds = {type(module).__name__ for module in handle._load().model.modules()}
+    assert ("Linear8bitLt" if quantization == "int8" else "Linear4bit") in kinds
+    handle.release()
+
+
+def changed(name: str, **fields: Any) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        said = json.loads((folder / name).read_text())
+        (folder / name).write_text(json.dumps({**said, **fields}))
+
+    return change
+
+
+def tensors_of(folder: Path) -> dict[str, Any]:
+    from safetensors.torch import load_file
+
+    return load_file(folder / "model.safetensors")
+
+
+def without(name: str) -> Callable[[Path], None]:
+    return lambda folder: tiny.save(folder, {k: v for k, v in tensors_of(folder).items() if k != name})
+
+
+def with_more(name: str) -> Callable[[Path], None]:
+    return lambda folder: tiny.save(folder, tensors_of(folder) | {name: tensors_of(folder)["model.norm.weight"]})
+
+
+def everything(folder: Path) -> None:
+    from transformers import AutoImageProcessor
+
+    checkpoint.load(AutoImageProcessor, str(folder), None)
+    read(folder)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (without("model.mm_projector.readout.2.bias"), r"1 missing: model\.projector\.readout\.2\.bias"),
+        (without("lm_head.weight"), r"1 missing: lm_head\.weight"),
+        (without("model.layers.0.self_attn.q_proj.bias"), r"1 missing: .*layers\.0\.self_attn\.q_proj\.bias"),
+        (with_more("model.vision_encoder.head.weight"), r"1 unknown: model\.vision_encoder\.head\.weight"),
+        (with_more("model.layers.2.input_layernorm.weight"), r"1 unknown: model\.layers\.2\.input_layernorm"),
+        (with_more("model.vision_encoder.vision_encoder.post_layernorm.weight"), r"1 filled twice: .*post_layernorm"),
+        (changed("config.json", intermediate_size=80), r"6 of another shape: .*mlp"),
+        (changed("config.json", mm_projector_type="linear"), "mm_projector_type=linear"),
+        (changed("config.json", vision_encoder_config=None), "it has no vision_encoder_config"),
+        (changed("config.json", image_token_index=7), r"<image> is token \d+, but image_token_index is 7"),
+        (changed("config.json", vocab_size=200), "the tokenizer has no <image>, .* 200 tokens"),
+        (changed("preprocessor_config.json", patch_size=14), "patch_size is 14, but the vision tower's is 8"),
+        (changed("preprocessor_config.json", image_processor_type="Other"), "not of VideoLLaMA3's image processor"),
+        (lambda folder: (folder / "preprocessor_config.json").unlink(), r"preprocessor_config\.json: missing"),
+        (lambda folder: (folder / "vocab.json").unlink(), "no tokenizer in it"),
+    ],
+)
+def test_what_is_wrong_with_a_checkpoint_is_said(
+    make: Maker, spoil: Callable[[Path], None], says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, _ = make()
+    spoil(folder)
+    with pytest.raises(VaaError, match=f"(?s){says}"):
+        everything(folder)
+    if "tokenizer" not in says:
+        assert videollama3.main([str(folder), str(tmp_path / "native")]) == 1
+        assert re.search(says, capsys.readouterr().err)
+    assert {path.name for path in tmp_path.iterdir()} == {"original"}
+
+
+def test_the_yaml_names_the_authors_video_stage() -> None:
+    assert composed(["vlm=videollama3"]).vlm.checkpoint == "DAMO-NLP-SG/VideoLLaMA3-7B"
