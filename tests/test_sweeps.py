@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shlex
+import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +20,7 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
+from sklearn.metrics import auc
 from wandb.sdk.launch.sweeps.utils import create_sweep_command_args
 from wandb.wandb_agent import Agent
 from wandb_log import read_back
@@ -123,3 +125,46 @@ def test_an_agent_runs_the_ends_of_a_sweep(file: Path, tmp_path: Path, monkeypat
         assert (one["summary"]["videos"], one["summary"]["failed"], one["exit"]) == (2, 0, 0)
     metrics = [json.loads(file.read_text()) for file in sorted((tmp_path / "outputs").rglob("metrics.json"))]
     assert [m["roc_auc"] for m in metrics] == [one["summary"]["roc_auc"] for one in found]
+
+
+def check_whole(job: Path, told: dict[str, Any]) -> None:
+    """W&B's file of a job on labelled videos says what the job's own folder says."""
+    metrics = json.loads((job / "metrics.json").read_text())
+    assert {key: told["summary"][key] for key in metrics} == metrics
+    truth = json.loads((job / "truth.json").read_text())["videos"]
+    videos = {row["video"]: row for row in told["tables"]["videos"]}
+    assert {video: row["class"] for video, row in videos.items()} == {v: t["class"] for v, t in truth.items()}
+    roc = [(row["false_positive_rate"], row["true_positive_rate"]) for row in told["curves"]["roc_table"]]
+    assert auc(*zip(*roc, strict=True)) == pytest.approx(metrics["roc_auc"], abs=1e-3)
+    within = [row["auc"] for row in videos.values() if row["auc"] is not None]
+    assert sum(within) / len(within) == pytest.approx(metrics["within_video_auc"])
+    for video, row in videos.items():
+        scores = json.loads((job / f"scores/{video}.json").read_text())
+        assert row["max_score"] == pytest.approx(max(scores.values()), abs=1e-9)
+        assert {row["scores"]["_type"], row["moment"]["_type"]} == {"image-file"}
+    anomalous = {row["class"] for row in told["tables"]["classes"]}
+    assert anomalous == {t["class"] for t in truth.values() if t["anomalous"]}
+    assert len(told["tables"]["segments"]) == metrics["answers"]
+    assert {"ask text", "ask score", "refine score"} <= told["tables"]["segments"][0].keys()
+    assert [artifact["type"] for artifact in told["artifacts"]] == ["dataset", "answers", "scores"]
+    assert told["artifacts"][2]["metadata"]["metrics"]["roc_auc"] == metrics["roc_auc"]
+
+
+@pytest.mark.slow
+def test_a_multirun_of_four_leaves_four_whole_runs(tmp_path: Path) -> None:
+    choices = ["smoothing=none,gaussian9", "position.width=0.25,0.5"]
+    command = [sys.executable, str(HOUSE / "run.py"), "-m", "data.videos=2", "data.seconds=20", "plots=false", *choices]
+    done = subprocess.run(
+        command, cwd=tmp_path, env={**os.environ, "WANDB_MODE": "offline"}, capture_output=True, text=True, timeout=900
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    (sweep,) = (tmp_path / "outputs/corevad").iterdir()
+    jobs = sorted(sweep.glob("[0-9]"))
+    told = [one for job in jobs for one in read_back(job)]
+    widths = [(smoothing, width) for smoothing in ("none", "gaussian9") for width in (0.25, 0.5)]
+    assert [one["run"].display_name for one in told] == [f"smoothing={s},position.width={w}" for s, w in widths]
+    assert [(one["config"]["smoothing"], one["config"]["position.width"]) for one in told] == widths
+    assert len({one["summary"]["roc_auc"] for one in told}) == 4
+    for job, one in zip(jobs, told, strict=True):
+        assert one["run"].run_group == sweep.name
+        check_whole(job, one)

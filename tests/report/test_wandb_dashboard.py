@@ -34,6 +34,11 @@ def logged(folder: Path, found: Found, limits: Tracking = TRACKING) -> dict[str,
     return told
 
 
+def pixels(cell: dict[str, Any]) -> Any:
+    with Image.open(cell["file"]) as picture:
+        return np.asarray(picture.convert("RGB"))
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("by_hand")
@@ -116,8 +121,7 @@ def test_the_table_of_videos(told: dict[str, Any]) -> None:
 
 def test_the_most_suspicious_moment_is_a_picture_with_boxes(told: dict[str, Any]) -> None:
     fight, fire, *_ = told["tables"]["videos"]
-    picture = Image.open(fight["moment"]["file"])
-    assert picture.size == (96, 64)
+    assert pixels(fight["moment"]).shape == (64, 96, 3)
     assert fight["moment"]["caption"] == "fight, frame 12"  # the frame with a box that is nearest to frame 14
     (box,) = fight["moment"]["boxes"]["found"]
     assert box["position"] == {"minX": 8 / 96, "minY": 8 / 64, "maxX": 48 / 96, "maxY": 32 / 64}
@@ -130,7 +134,7 @@ def test_the_most_suspicious_moment_is_a_picture_with_boxes(told: dict[str, Any]
 
 def test_a_score_plot_has_its_label_strip(told: dict[str, Any]) -> None:
     fight, fire, *_ = told["tables"]["videos"]
-    fight, fire = (np.asarray(Image.open(row["scores"]["file"]).convert("RGB")) for row in (fight, fire))
+    fight, fire = pixels(fight["scores"]), pixels(fire["scores"])
     assert fight.shape == (120, 480, 3)
     left, right = fight[110, 60].astype(int), fight[110, 440].astype(int)
     assert left.min() > 200  # a normal frame
