@@ -30,11 +30,14 @@ KINDS = {
     "engine": Engine,
     "protocol": Protocol,
     "window": Shaping,
+    "refinement": Shaping | Asking,
     "smoothing": Shaping,
     "readout": Shaping | Asking,
     "position": Shaping,
     "prompt": Prompt,
 }
+
+FITS = {"readout/zero_one.yaml": "vera", "readout/eleven.yaml": "plain"}  # a read-out belongs to a prompt
 
 
 def read(name: str) -> dict[str, Any]:
@@ -89,7 +92,7 @@ def overrides_for(name: str) -> list[str] | None:
         return []
     if group in ("method", "data", "engine", "protocol", "experiment"):
         return [f"{group}={choice}"]
-    users = methods_with(group)
+    users = [FITS[name]] if name in FITS else methods_with(group)
     one = "_target_" in OmegaConf.to_container(alone(name))[group]  # type: ignore[index]
     return [f"method={users[0]}", f"{group}={choice}"] if users and one else None
 

@@ -1,0 +1,170 @@
+"""Parts mix: any source of scores, any refinement, any smoothing, any weighting by position."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from itertools import combinations, product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from hydra import compose, initialize_config_dir
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+
+from vaa.data.synthetic import Synthetic
+from vaa.engines.local import Local
+from vaa.memo import Memo
+from vaa.pipeline import Outcome, analyse
+from vaa.stages import Asking, Shaping
+from vaa.types import Catalogue
+
+CONF = Path(__file__).parents[1] / "conf"
+
+
+def choices(group: str) -> list[str]:
+    return sorted(file.stem for file in (CONF / group).glob("*.yaml"))
+
+
+REFINEMENTS, SMOOTHINGS, POSITIONS = choices("refinement"), choices("smoothing"), choices("position")
+SOURCES = {
+    "corevad": [[], ["readout=probability"]],
+    "urf": [[]],
+    "lavad": [["stages.look.stride=10"]],
+    "vera": [[], ["readout=zero_one"]],
+    "probe": [[]],
+    "plain": [[], ["readout=eleven"]],
+}
+SPEECHLESS = ("vera", "probe", "plain")  # numbers alone: no sentences for a refinement to compare
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _conf() -> Iterator[None]:
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        yield
+
+
+def stages(method: str, *overrides: str) -> dict[str, Any]:
+    cfg = compose("config", [f"method={method}", *overrides])
+    return dict(instantiate(cfg, _convert_="all")["stages"])
+
+
+def rows(method: str) -> Iterator[tuple[list[str], str, str, str]]:
+    """Of all combinations so many that every two choices of different groups meet in one, over all methods."""
+    shift = list(SOURCES).index(method)
+    for k, smoothing in enumerate(SMOOTHINGS):
+        refinement = REFINEMENTS[(k + shift) % len(REFINEMENTS)]
+        yield SOURCES[method][k % len(SOURCES[method])], refinement, smoothing, POSITIONS[(k // 2 + shift) % 2]
+
+
+def test_every_two_choices_meet() -> None:
+    met = [(m, *row[1:]) for m in SOURCES for row in rows(m)]
+    groups = (list(SOURCES), REFINEMENTS, SMOOTHINGS, POSITIONS)
+    for i, j in combinations(range(4), 2):
+        assert {(row[i], row[j]) for row in met} == set(product(groups[i], groups[j]))
+
+
+@pytest.mark.parametrize("method", SOURCES)
+def test_what_is_chosen_is_what_a_method_is_made_of(method: str) -> None:
+    for source, refinement, smoothing, position in rows(method):
+        chosen = {"refine": f"refinement/{refinement}", "smooth": f"smoothing/{smoothing}"}
+        mixed = stages(method, *source, *(name.replace("/", "=") for name in chosen.values()), f"position={position}")
+        assert all(isinstance(stage, Shaping | Asking) for stage in mixed.values())
+        places = [list(mixed).index(name) for name in ("score", "refine", "smooth", "frames", "position")]
+        assert places == sorted(places)
+        for stage, file in chosen.items():
+            target = yaml.safe_load((CONF / f"{file}.yaml").read_text(encoding="utf-8"))["_target_"]
+            assert target == f"{type(mixed[stage]).__module__}.{type(mixed[stage]).__name__}"
+
+
+@pytest.mark.parametrize(("method", "readout"), [("corevad", "zero_one"), ("vera", "probability")])
+def test_a_readout_that_the_prompt_cannot_read_is_refused(method: str, readout: str) -> None:
+    with pytest.raises(InstantiationException, match="is not answered by"):
+        stages(method, f"readout={readout}")
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Catalogue:
+    """Two videos of twenty seconds, the first of which has an anomaly."""
+    folder = tmp_path_factory.mktemp("world")
+    return Synthetic(str(folder), "test", 2, 20.0, 10.0, 128).load()
+
+
+@pytest.fixture(scope="module")
+def memo(tmp_path_factory: pytest.TempPathFactory) -> Memo:
+    return Memo(str(tmp_path_factory.mktemp("memo") / "answers.sqlite"))
+
+
+@pytest.fixture(autouse=True)
+def _at_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(CONF.parent)  # the tiny checkpoints' paths are relative to it
+
+
+def analysed(world: Catalogue, memo: Memo, method: str, *overrides: str) -> Outcome:
+    return analyse(world.videos, world.truths, stages(method, *overrides), Local(), memo)
+
+
+def assert_whole(outcome: Outcome, video_count: int = 2) -> None:
+    assert outcome.failures == []
+    assert len(outcome.reports) == video_count
+    for report in outcome.reports.values():
+        assert report.track is not None
+        assert report.track.values.shape == (report.video.n_frames,)
+        assert np.isfinite(report.track.values).all()
+        assert report.track.values.min() >= 0
+        assert report.track.values.max() <= 1 + 1e-9
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", SOURCES)
+def test_each_method_runs_whole_with_the_tiny_models(world: Catalogue, memo: Memo, method: str) -> None:
+    outcome = analysed(world, memo, method, *SOURCES[method][0])
+    assert_whole(outcome)
+    assert sum(report.unread for report in outcome.reports.values()) == 0
+    assert sum(report.answers for report in outcome.reports.values()) > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("refinement", REFINEMENTS)
+@pytest.mark.parametrize("method", SOURCES)
+def test_each_method_is_refined_in_every_way_that_it_has_the_words_for(
+    world: Catalogue, memo: Memo, method: str, refinement: str
+) -> None:
+    position, smoothing = POSITIONS[len(method) % 2], SMOOTHINGS[(len(method) + len(refinement)) % len(SMOOTHINGS)]
+    chosen = [f"refinement={refinement}", f"smoothing={smoothing}", f"position={position}", *SOURCES[method][-1]]
+    outcome = analysed(world, memo, method, *chosen)
+    if method in SPEECHLESS and refinement in ("softmax", "nearest_summaries"):
+        assert len(outcome.failures) == 2
+        assert all("no segment has a description" in failure.reason for failure in outcome.failures)
+    else:
+        assert_whole(outcome)
+
+
+@pytest.mark.slow
+def test_what_is_mixed_into_a_method_is_what_changes_its_scores(world: Catalogue, memo: Memo) -> None:
+    """The windows that look alike share their scores, computed here from what the run asked for."""
+    plain = analysed(world, memo, "plain", "refinement=none")
+    mixed = analysed(world, memo, "plain", "refinement=retrieval", "refinement.share=1.0", "refinement.temperature=1e6")
+    for video, report in mixed.reports.items():
+        scores = plain.history[video]["score"].track
+        assert scores is not None
+        assert report.track is not None
+        np.testing.assert_allclose(report.track.values, math.fsum(scores.values) / len(scores.values), atol=1e-5)
+
+
+@pytest.mark.slow
+def test_lavads_reports_hold_captions_then_summaries(world: Catalogue, memo: Memo) -> None:
+    outcome = analysed(world, memo, "lavad", "stages.look.stride=10")
+    (video, *_) = outcome.reports
+    story = outcome.history[video]
+    captions = {response.description for response in story["describe"].responses}
+    assert len(story["describe"].responses) == 20
+    assert {response.description for response in story["clean"].responses} <= captions
+    for segment, response in zip(story["window"].segments, story["window"].responses, strict=True):
+        lines = response.description.splitlines()
+        assert len(lines) == len(segment.frames)
+        assert set(lines) <= captions
+    assert len(story["summarise"].responses) == len(story["window"].segments) == 13
