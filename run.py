@@ -19,14 +19,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from vaa import overrides
-from vaa.memo import Memo
-from vaa.pipeline import analyse
-from vaa.report import doctor, files, finish, notices, numbers, plots, screen
-from vaa.report.tracking import Tracked
-from vaa.report.wandb_columns import columns, job_name
-from vaa.report.wandb_found import Found
-from vaa.types import Catalogue, VaaError
+from vaa.types import VaaError
 
+# The rest of vaa is imported where a job begins: --help and --cfg answer at once.
 log = logging.getLogger("vaa")
 PARTS = "stages data engine protocol limit reader memo max_unread plots meteor_jar page alerts doctor wandb"
 
@@ -39,6 +34,8 @@ def main(cfg: DictConfig) -> None:
     except (VaaError, InstantiationException, OmegaConfBaseException) as error:
         if HydraConfig.get().mode is RunMode.MULTIRUN:
             raise
+        from vaa.report import screen
+
         log.debug("the run ended by", exc_info=True)
         log.error("%s", screen.plainly(error))
         sys.exit(getattr(error, "status", 1))
@@ -50,6 +47,10 @@ def job(cfg: DictConfig, hydra_cfg: Any) -> None:
     if useless:
         stages = ", ".join(cfg.stages)
         raise VaaError(f"{', '.join(useless)}: would change nothing, since no stage of this run uses it ({stages}).")
+    from vaa.experiment import run
+    from vaa.report import doctor, numbers
+    from vaa.report.wandb_columns import columns, job_name
+
     parts = instantiate(cfg, _convert_="all")
     parts["stages"] = {name: stage for name, stage in parts["stages"].items() if stage is not None}
     if cfg.doctor:
@@ -74,24 +75,6 @@ def swept(hydra_cfg: Any) -> dict[str, list[str]]:
     asked = [*whole.overrides.task, *(f"{k}={v}" for k, v in (whole.sweeper.get("params") or {}).items())]
     sweeps = [o for o in OverridesParser.create().parse_overrides(asked) if o.is_sweep_override()]
     return {o.get_key_element(): [*o.sweep_string_iterator()] if o.is_discrete_sweep() else [] for o in sweeps}
-
-
-def run(parts: dict[str, Any], catalogue: Catalogue, folder: Path, tracked: Tracked) -> dict[str, Any]:
-    """Analyse, write what was found before anything is counted, evaluate, show, log; the numbers of the run."""
-    stages, videos, protocol = parts["stages"], catalogue.videos[: parts["limit"]], parts["protocol"]
-    warnings = notices.notices(stages.values(), catalogue.name)
-    outcome = analyse(videos, catalogue.truths, stages, parts["engine"], Memo(parts["memo"]))
-    for failure in catalogue.failures:
-        outcome.fail(failure.video, failure.stage, failure.reason)
-    files.write(folder, outcome, warnings)
-    files.write_truth(folder, outcome, catalogue, protocol)
-    metrics = numbers.numbers(outcome, catalogue, protocol, parts["meteor_jar"])
-    files.write_metrics(folder, metrics)
-    if parts["plots"]:
-        plots.overview(folder / "overview.png", outcome, catalogue, protocol, warnings)
-    finish.finish(folder, metrics, parts["alerts"], parts["page"])
-    tracked.log(metrics, warnings, Found(outcome, catalogue, protocol, parts["reader"]))
-    return metrics
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ MAY = {
     "engines": "types models!",
     "pipeline": "types memo stages! engines!",
     "protocol": "types data metrics",
+    "experiment": "types memo pipeline report",
     "report": "types metrics stages! pipeline protocol",
     "compare": "types metrics report",
     "report/doctor.py": "types models stages!",

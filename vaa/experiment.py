@@ -1,0 +1,31 @@
+"""A composed run: analyse, write, count, show, log."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from vaa.memo import Memo
+from vaa.pipeline import analyse
+from vaa.report import files, finish, notices, numbers, plots
+from vaa.report.tracking import Tracked
+from vaa.report.wandb_found import Found
+from vaa.types import Catalogue
+
+
+def run(parts: dict[str, Any], catalogue: Catalogue, folder: Path, tracked: Tracked) -> dict[str, Any]:
+    """Analyse, write what was found before anything is counted, evaluate, show, log; the numbers of the run."""
+    stages, videos, protocol = parts["stages"], catalogue.videos[: parts["limit"]], parts["protocol"]
+    warnings = notices.notices(stages.values(), catalogue.name)
+    outcome = analyse(videos, catalogue.truths, stages, parts["engine"], Memo(parts["memo"]))
+    for failure in catalogue.failures:
+        outcome.fail(failure.video, failure.stage, failure.reason)
+    files.write(folder, outcome, warnings)
+    files.write_truth(folder, outcome, catalogue, protocol)
+    metrics = numbers.numbers(outcome, catalogue, protocol, parts["meteor_jar"])
+    files.write_metrics(folder, metrics)
+    if parts["plots"]:
+        plots.overview(folder / "overview.png", outcome, catalogue, protocol, warnings)
+    finish.finish(folder, metrics, parts["alerts"], parts["page"])
+    tracked.log(metrics, warnings, Found(outcome, catalogue, protocol, parts["reader"]))
+    return metrics
