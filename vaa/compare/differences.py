@@ -47,7 +47,9 @@ def differences(runs: Sequence[Run]) -> dict[str, _Values]:
 
 def _decided(group: str, values: _Values, method: _Values, by_hand: set[str]) -> bool:
     """Whether the method alone decides this choice: by its defaults, or because other methods have no such group."""
-    return group != "method" and _known_by(values, method) and (group not in by_hand or _alone(values))
+    return (
+        group != "method" and _known_by(values, method) and (group not in by_hand or len(set(values) - {ABSENT}) == 1)
+    )
 
 
 def _order(group: str) -> tuple[int, str]:

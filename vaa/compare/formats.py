@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -84,7 +85,7 @@ def _terminal(sheet: Sheet, colour: bool) -> str:
     console.print(table)
     for note in sheet.notes:
         console.print(note, markup=False, highlight=False, soft_wrap=True)
-    return "".join(line.rstrip(" ") for line in text.getvalue().splitlines(keepends=True))
+    return "".join(f"{line.rstrip()}\n" for line in text.getvalue().splitlines())
 
 
 def _markdown(sheet: Sheet) -> str:
@@ -104,7 +105,8 @@ def _latex(sheet: Sheet) -> str:
     """For the package booktabs."""
 
     def said(text: str) -> str:
-        return "".join(_LATEX.get(sign, sign) for sign in text)
+        signs = "".join(_LATEX.get(sign, sign) for sign in text)
+        return re.sub(r"(?<![^\s\[])-(?=\d)", "$-$", signs)
 
     def line(cells: Sequence[str]) -> str:
         return f"{' & '.join(cells)} \\\\"

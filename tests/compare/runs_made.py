@@ -1,0 +1,67 @@
+"""Runs' folders as run.py leaves them, small."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from vaa.pipeline import Outcome
+from vaa.protocol import Protocol
+from vaa.report import files
+from vaa.types import Catalogue, Failure, Report, ScoreTrack, Span, Truth, Video
+
+LAVAD = Protocol("lavad", None, True, "pr_auc", "float64", 0.0)
+
+
+def make(
+    folder: Path,
+    tracks: Mapping[str, Sequence[float]],
+    spans: Mapping[str, tuple[int, int]],
+    choices: Mapping[str, str] | None = None,
+    config: Mapping[str, Any] | None = None,
+    overrides: Sequence[str] = (),
+    protocol: Protocol = LAVAD,
+    failures: Sequence[Failure] = (),
+) -> Path:
+    """A run over videos of ten frames for each score of their tracks; `spans` are the anomalous frames, where any."""
+    reports = {}
+    for name, values in tracks.items():
+        starts = 10 * np.arange(len(values), dtype=np.int64)
+        track = ScoreTrack(np.array(values, dtype=np.float64), starts)
+        reports[name] = Report(Video(name, Path("v.mp4"), 10 * len(values), 10.0), track=track)
+    truths = {name: Truth((Span(*spans[name], "x"),) if name in spans else (), "x") for name in tracks}
+    catalogue = Catalogue("ours", tuple(r.video for r in reports.values()), truths, ())
+    outcome = Outcome(reports, {name: {"read": report} for name, report in reports.items()}, list(failures))
+    files.write(folder, outcome, [])
+    files.write_truth(folder, outcome, catalogue, protocol)
+    counts = {"failed": len(failures), "unread": 0, "answers": 0}
+    files.write_metrics(folder, protocol.evaluate(catalogue, reports) | counts)
+    hydra = folder / ".hydra"
+    hydra.mkdir()
+    (hydra / "config.yaml").write_text(yaml.safe_dump(dict(config or {})))
+    (hydra / "overrides.yaml").write_text(yaml.safe_dump(list(overrides)))
+    chosen = {"hydra": {"runtime": {"choices": {**(choices or {}), "hydra/launcher": "basic"}}}}
+    (hydra / "hydra.yaml").write_text(yaml.safe_dump(chosen))
+    return folder
+
+
+def videos(seed: int, count: int = 12, gain: float = 0.5) -> tuple[dict[str, list[float]], dict[str, tuple[int, int]]]:
+    """Tracks of `count` videos, half of them with an event that raises the scores by `gain`; and their spans."""
+    rng = np.random.default_rng(seed)
+    tracks, spans = {}, {}
+    for k in range(count):
+        scores = rng.random(12).round(2)
+        if k % 2:
+            scores[4:7] += gain
+            spans[f"v{k:02d}"] = (40, 69)
+        tracks[f"v{k:02d}"] = scores.tolist()
+    return tracks, spans
+
+
+def metrics(folder: Path) -> dict[str, float]:
+    return dict(json.loads((folder / "metrics.json").read_text()))
