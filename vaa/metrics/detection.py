@@ -6,12 +6,11 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
-from sklearn.metrics import auc, average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
 
+from vaa.metrics.ranking import Labels, ranking, roc_auc
 from vaa.types import Floats
 
-Labels = NDArray[np.bool_]
+__all__ = ["Labels", "class_auc", "class_names", "detection", "within_video_auc"]
 
 
 def detection(labels: Sequence[Labels], scores: Sequence[Floats]) -> dict[str, float]:
@@ -26,26 +25,26 @@ def detection(labels: Sequence[Labels], scores: Sequence[Floats]) -> dict[str, f
         ("roc_auc", "pr_auc", "average_precision", "within_video_auc", "f1_best", "threshold_youden", "threshold_f1"),
         math.nan,
     ) | {"anomalous_share": float(y.mean())}
-    if y.all() or not y.any():
+    ranked = ranking(y, s)
+    if ranked is None:
         return found
-    false_alarms, hits, roc_thresholds = roc_curve(y, s)
-    precision, recall, pr_thresholds = precision_recall_curve(y, s)
+    recall, precision = ranked.hits, ranked.precision
     f1 = 2 * precision * recall / np.maximum(precision + recall, np.finfo(float).tiny)
-    best = int(np.argmax(f1[:-1]))
+    best = len(f1) - 1 - int(np.argmax(f1[::-1]))  # of equals the lowest threshold, as scikit-learn's curves run
     return found | {
-        "roc_auc": float(auc(false_alarms, hits)),
-        "pr_auc": float(auc(recall, precision)),
-        "average_precision": float(average_precision_score(y, s)),
+        "roc_auc": ranked.roc_auc(),
+        "pr_auc": ranked.pr_auc(),
+        "average_precision": ranked.average_precision(),
         "within_video_auc": within_video_auc(labels, scores),
         "f1_best": float(f1[best]),
-        "threshold_youden": float(roc_thresholds[int(np.argmax(hits - false_alarms))]),
-        "threshold_f1": float(pr_thresholds[best]),
+        "threshold_youden": float(ranked.thresholds[int(np.argmax(ranked.hits - ranked.false_alarms))]),
+        "threshold_f1": float(ranked.thresholds[best]),
     }
 
 
 def within_video_auc(labels: Sequence[Labels], scores: Sequence[Floats]) -> float:
     """Mean ROC AUC of the videos that have both classes, NaN if none has: flat AUC mostly ranks whole videos."""
-    aucs = [roc_auc_score(y, s) for y, s in zip(labels, scores, strict=True) if y.any() and not y.all()]
+    aucs = [roc_auc(y, s) for y, s in zip(labels, scores, strict=True) if y.any() and not y.all()]
     return float(np.mean(aucs)) if aucs else math.nan
 
 
@@ -65,7 +64,7 @@ def class_auc(labels: Sequence[Labels], scores: Sequence[Floats], classes: Seque
     found = {}
     for name in sorted(own):
         y, s = (np.concatenate([arrays[video] for video in own[name] + normal]) for arrays in (labels, scores))
-        found[name] = math.nan if y.all() else float(roc_auc_score(y, s))
+        found[name] = roc_auc(y, s)
     return found
 
 

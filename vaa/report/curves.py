@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.metrics import precision_recall_curve, roc_curve
 
-from vaa.metrics.detection import Labels
+from vaa.metrics.ranking import Labels, ranking
 from vaa.types import Floats
 
 
@@ -24,12 +23,15 @@ class Curves:
 
 def curves(labels: Sequence[Labels], scores: Sequence[Floats]) -> Curves | None:
     """Over the frames of all videos, one array of shape (frames,) each; None where they are of one class only."""
-    if not labels or len(np.unique(np.concatenate(labels))) < 2:
+    found = ranking(np.concatenate(labels), np.concatenate(scores)) if labels else None
+    if found is None:
         return None
-    y, s = np.concatenate(labels), np.concatenate(scores)
-    false_alarms, hits, _ = roc_curve(y, s)
-    precision, recall, _ = precision_recall_curve(y, s)
-    return Curves(false_alarms, hits, recall, precision)
+    hits = _from(0.0, found.hits)
+    return Curves(_from(0.0, found.false_alarms), hits, hits, _from(1.0, found.precision))
+
+
+def _from(first: float, points: Floats) -> Floats:
+    return np.concatenate([[first], points])
 
 
 def thin(x: Floats, y: Floats, most: int) -> tuple[Floats, Floats]:

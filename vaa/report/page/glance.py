@@ -7,9 +7,9 @@ from math import isfinite
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import roc_auc_score
 
 from vaa.metrics.detection import Labels, class_auc, class_names
+from vaa.metrics.ranking import roc_auc
 from vaa.report.curves import curves, thin
 from vaa.report.page.tracks import spans, spark
 from vaa.report.runs import Run
@@ -105,7 +105,7 @@ def error(labels: Labels, scores: Floats) -> float:
     highest score.
     """
     if labels.any() and not labels.all():
-        return 1 - float(roc_auc_score(labels, scores))
+        return 1 - roc_auc(labels, scores)
     highest = float(scores.max())
     return 1 - highest if labels.any() else highest
 
