@@ -52,7 +52,7 @@ def test_they_come_as_plain_numbers_and_as_a_page_with_both_tracks(
     page = (tmp_path / "page.html").read_text()
     assert page.count('<polyline class="a"') == page.count('<polyline class="b"') == 2
     assert page.count('<rect class="true"') == 2
-    assert "&lt;b&gt;" in page
+    assert '<span class="key b">&#9644;</span> &lt;b&gt;' in page
     assert "<b>" not in page
     assert main([*words[:3], "1"]) == 0
     said = capsys.readouterr().out

@@ -41,7 +41,10 @@ class Cell:
 
 @dataclass(frozen=True)
 class Sheet:
-    """A table to be read: `numeric` says which columns are set to the right. `plain` is the same for programs."""
+    """A table to be read: `numeric` says which columns are set to the right. `plain` is the same for programs.
+
+    `legend` names the two lines of its pictures.
+    """
 
     title: str
     header: tuple[str, ...]
@@ -49,6 +52,7 @@ class Sheet:
     rows: tuple[tuple[Cell, ...], ...]
     notes: tuple[str, ...]
     plain: tuple[tuple[str | float | None, ...], ...] = field(repr=False)
+    legend: tuple[str, ...] = ()
 
 
 def chosen(name: str | None, file: Path | None) -> str:

@@ -72,7 +72,7 @@ def sheet(first: Run, second: Run, names: Sequence[str], most: int, digits: int)
         else []
     )
     numeric = (False, *(True for _ in header[1:]))
-    return Sheet(f"{a} and {b}", header, numeric, tuple(rows), tuple(notes), (("video", *_NUMBERS), *plain))
+    return Sheet(f"{a} and {b}", header, numeric, tuple(rows), tuple(notes), (("video", *_NUMBERS), *plain), (a, b))
 
 
 def _pair(first: Run, second: Run, video: str) -> Pair | None:
