@@ -12,6 +12,7 @@ from typing import Any
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Glob
 from hydra.errors import InstantiationException
 from hydra.types import RunMode
 from hydra.utils import instantiate
@@ -74,7 +75,8 @@ def swept(hydra_cfg: Any) -> dict[str, list[str]]:
     whole = OmegaConf.load(file).hydra if file.is_file() else hydra_cfg
     asked = [*whole.overrides.task, *(f"{k}={v}" for k, v in (whole.sweeper.get("params") or {}).items())]
     sweeps = [o for o in OverridesParser.create().parse_overrides(asked) if o.is_sweep_override()]
-    return {o.get_key_element(): [*o.sweep_string_iterator()] if o.is_discrete_sweep() else [] for o in sweeps}
+    known = {o.get_key_element() for o in sweeps if not (o.is_interval_sweep() or isinstance(o.value(), Glob))}
+    return {key: [*o.sweep_string_iterator()] if key in known else [] for o in sweeps if (key := o.get_key_element())}
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
 import json
 import os
@@ -168,3 +169,23 @@ def test_a_multirun_of_four_leaves_four_whole_runs(tmp_path: Path) -> None:
     for job, one in zip(jobs, told, strict=True):
         assert one["run"].run_group == sweep.name
         check_whole(job, one)
+
+
+def test_the_keys_of_a_multirun_are_read_where_hydra_keeps_them(tmp_path: Path) -> None:
+    spec = importlib.util.spec_from_file_location("run_py", HOUSE / "run.py")
+    assert spec
+    assert spec.loader
+    spec.loader.exec_module(run_py := importlib.util.module_from_spec(spec))
+    job = {"runtime": {"cwd": str(tmp_path)}, "sweep": {"dir": "sweep"}, "overrides": {"task": ["position.width=0.5"]}}
+    job |= {"sweeper": {"params": None}}
+    assert run_py.swept(OmegaConf.create(job)) == {}  # no multirun.yaml: nothing is known
+    (tmp_path / "sweep").mkdir()
+    asked = ["~stages.clean", "limit=3", "smoothing=none,gaussian9", "window.length=range(10,40,10)", "prompt=glob(*)"]
+    whole = {"overrides": {"task": asked}, "sweeper": {"params": {"position.width": "choice(0.5,1)"}}}
+    OmegaConf.save(OmegaConf.create({"hydra": whole}), tmp_path / "sweep/multirun.yaml")
+    assert run_py.swept(OmegaConf.create(job)) == {
+        "smoothing": ["none", "gaussian9"],
+        "window.length": ["10", "20", "30"],
+        "prompt": [],
+        "position.width": ["0.5", "1"],
+    }
