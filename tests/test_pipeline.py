@@ -228,3 +228,51 @@ def test_nothing_to_ask_and_no_videos_are_no_error() -> None:
     assert said(run({"tell": Tell(model, own=False)}, "a"), "a") == []
     assert run({"tell": Tell(model)}).reports == {}
     assert model.log == ["released", "released"]
+
+
+def test_what_begins_as_the_run_before_is_taken_over() -> None:
+    """The leading stages that are equal are not run again; what differs, and all after it, is."""
+    model, log = Echo(), []
+
+    @dataclass(frozen=True)
+    class Mark:
+        text: str
+
+        def __call__(self, report: Report) -> Report:
+            log.append(self.text)
+            if self.text == "breaks" and report.video.id == "b":
+                raise VideoError("broken")
+            return replace(report, tags=report.tags + self.text)
+
+    videos = [Video(id_, Path("v"), 1, 1.0) for id_ in "ab"]
+    stages = {"tell": Tell(model), "mark": Mark("breaks"), "last": Mark("x")}
+    first = analyse(videos, {}, stages, Local(), Memo(None))
+    for other, expected in (
+        (stages, []),
+        ({**stages, "last": Mark("y")}, ["y"]),
+        ({"tell": Tell(model), "mark": Mark("z"), "last": Mark("x")}, ["z", "z", "x", "x"]),
+        ({"told": Tell(model), "mark": Mark("breaks"), "last": Mark("x")}, ["breaks", "breaks", "x"]),
+    ):
+        log.clear()
+        model.log.clear()
+        alone = analyse(videos, {}, other, Local(), Memo(None))
+        log.clear()
+        model.log.clear()
+        found = analyse(videos, {}, other, Local(), Memo(None), first)
+        assert log == expected
+        assert bool(model.log) == ("told" in other)
+        assert repr((found.reports, found.history)) == repr((alone.reports, alone.history))
+        assert found.failures == alone.failures
+        assert [step.stage for step in found.steps] == list(other)
+        asked = [(step.asked, step.remembered) for step in found.steps if step.stage.startswith("tel")]
+        assert asked == ([(0, 2)] if "tell" in other else [])
+
+
+@pytest.mark.parametrize("other", [[], [Video("a", Path("v"), 2, 1.0)], [Video("c", Path("v"), 1, 1.0)]])
+def test_nothing_is_taken_over_from_other_videos(other: list[Video]) -> None:
+    model = Echo()
+    stages = {"tell": Tell(model)}
+    before = analyse(other, {}, stages, Local(), Memo(None))
+    model.log.clear()
+    analyse([Video("a", Path("v"), 1, 1.0)], {}, stages, Local(), Memo(None), before)
+    assert model.log[0] == ("a",)

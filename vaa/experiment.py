@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from vaa.memo import Memo
-from vaa.pipeline import analyse
+from vaa.pipeline import Outcome, analyse
 from vaa.report import files, finish, notices, numbers, plots
 from vaa.report.tracking import Tracked
 from vaa.report.wandb_found import Found
@@ -17,7 +17,8 @@ def run(parts: dict[str, Any], catalogue: Catalogue, folder: Path, tracked: Trac
     """Analyse, write what was found before anything is counted, evaluate, show, log; the numbers of the run."""
     stages, videos, protocol = parts["stages"], catalogue.videos[: parts["limit"]], parts["protocol"]
     warnings = notices.notices(stages.values(), catalogue.name)
-    outcome = analyse(videos, catalogue.truths, stages, parts["engine"], Memo(parts["memo"]))
+    outcome = analyse(videos, catalogue.truths, stages, parts["engine"], Memo(parts["memo"]), _last.get("outcome"))
+    _last["outcome"] = outcome
     for failure in catalogue.failures:
         outcome.fail(failure.video, failure.stage, failure.reason)
     files.write(folder, outcome, warnings)
@@ -29,3 +30,7 @@ def run(parts: dict[str, Any], catalogue: Catalogue, folder: Path, tracked: Trac
     finish.finish(folder, metrics, parts["alerts"], parts["page"])
     tracked.log(metrics, warnings, Found(outcome, catalogue, protocol, parts["reader"]))
     return metrics
+
+
+_last: dict[str, Outcome] = {}
+"""The run before this one in the same process: the jobs of a multirun share what they begin with."""

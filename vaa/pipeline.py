@@ -33,12 +33,17 @@ class Step:
 
 @dataclass
 class Outcome:
-    """All that a run found: reports, each video's report after each stage, failures, and what the stages cost."""
+    """All that a run found: reports, each video's report after each stage, failures, and what the stages cost.
+
+    `start` are the reports it began with, `done` the stages it has been through.
+    """
 
     reports: dict[str, Report]
     history: dict[str, dict[str, Report]] = field(default_factory=dict)
     failures: list[Failure] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
+    start: Mapping[str, Report] = field(default_factory=dict)
+    done: dict[str, Stage] = field(default_factory=dict)
 
     def fail(self, video: str, stage: str, reason: str) -> None:
         """Take a video out of the run, and say so."""
@@ -53,27 +58,55 @@ def analyse(
     stages: Mapping[str, Stage],
     engine: Engine,
     memo: Memo,
+    before: Outcome | None = None,
 ) -> Outcome:
-    """Run every stage over all videos before the next begins, so that one large model at a time is in memory."""
+    """Run every stage over all videos before the next begins, so that one large model at a time is in memory.
+
+    Where `before`, another run of the same videos, began with equal stages, what it found there is taken over.
+    """
     reports = {video.id: Report(video, truth=truths.get(video.id)) for video in videos}
-    outcome = Outcome(reports, {video.id: {} for video in videos})
+    outcome = Outcome(reports, {video.id: {} for video in videos}, start=dict(reports))
+    if before is not None:
+        _take_over(before, stages, outcome)
     names = list(stages)
     for position, name in enumerate(names):
+        if name in outcome.done:
+            continue
         stage, begun = stages[name], time.perf_counter()
         if isinstance(stage, Asking):
             step = _ask(name, stage, outcome, engine, memo)
             later = [s.model for s in (stages[n] for n in names[position + 1 :]) if isinstance(s, Asking)]
             if stage.model not in later:
-                stage.model.release()
+                engine.release(stage.model)
         else:
             for video in _progress(list(outcome.reports), name, "video"):
                 with _guard(outcome, video, name):
                     outcome.reports[video] = stage(outcome.reports[video])
             step = Step(name)
         outcome.steps.append(replace(step, seconds=time.perf_counter() - begun))
+        outcome.done[name] = stage
         for video, report in outcome.reports.items():
             outcome.history[video][name] = report
     return outcome
+
+
+def _take_over(before: Outcome, stages: Mapping[str, Stage], outcome: Outcome) -> None:
+    """The leading stages that are equal, by name and by every field, need not be run again."""
+    if before.start.keys() != outcome.start.keys() or any(
+        (old.video, old.truth) != (outcome.start[id_].video, outcome.start[id_].truth)
+        for id_, old in before.start.items()
+    ):
+        return
+    for (name, stage), (other, done), step in zip(stages.items(), before.done.items(), before.steps, strict=False):
+        if name != other or stage != done:
+            break
+        outcome.done[name] = stage
+        outcome.steps.append(replace(step, seconds=0.0, asked=0, remembered=step.asked + step.remembered))
+        outcome.failures += [failure for failure in before.failures if failure.stage == name]
+        for failure in outcome.failures:
+            outcome.reports.pop(failure.video, None)
+        for video in outcome.reports:
+            outcome.reports[video] = outcome.history[video][name] = before.history[video][name]
 
 
 def _ask(name: str, stage: Asking, outcome: Outcome, engine: Engine, memo: Memo) -> Step:
