@@ -111,11 +111,10 @@ class Run:
 
 def per_frame(track: Mapping[str, Any], n_frames: int, pad: float, precision: str) -> Floats:
     """A track of a report's file as scores of shape (frames,): each value up to the next start, `pad` elsewhere."""
-    scores = np.full(n_frames, pad, dtype=precision)
-    starts, values = track["starts"], track["values"]
-    stops = [*starts[1:], n_frames if track["stop"] is None else track["stop"]]
-    for start, stop, value in zip(starts, stops, values, strict=True):
-        scores[start:stop] = value
+    scores, starts = np.full(n_frames, pad, dtype=precision), track["starts"]
+    if starts:
+        held = np.diff([*starts, n_frames if track["stop"] is None else min(n_frames, track["stop"])])
+        scores[starts[0] : starts[0] + held.sum()] = np.repeat(np.array(track["values"], dtype=precision), held)
     return scores
 
 

@@ -30,7 +30,8 @@ def steps(track: Mapping[str, Any], n_frames: int) -> dict[str, Any]:
         kept = np.flatnonzero(np.concatenate([[True], level[1:] != level[:-1]])[: len(level)]).tolist()
         if len(kept) <= _MOST:
             break
-    to = [round(float(level[k] * fineness), 3) if known[k] else None for k in kept]
+    drawn = np.round(level[kept] * fineness, 3).tolist()
+    to = [value if finite else None for value, finite in zip(drawn, known[kept].tolist(), strict=True)]
     return {"at": starts[kept].tolist(), "to": to, "stop": int(stop)}
 
 

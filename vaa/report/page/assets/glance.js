@@ -50,7 +50,7 @@
     for (const [k, one] of [roc, pr].entries()) {
       const points = curves[k ? "pr" : "roc"];
       const line = { x: points[0], y: points[1], mode: "lines", fill: "tozeroy", fillcolor: vaa.colour("wash"),
-        line: { color: vaa.colour("accent"), width: 2 } };
+        line: { color: vaa.colour("accent"), width: 2, simplify: false } };
       const axes = (title) => vaa.axis({ title: { text: title, standoff: 6 }, range: [-0.005, 1.01], dtick: 0.25 });
       const layout = vaa.layout({ margin: { l: 48, r: 8, t: 8, b: 42 }, height: 250, xaxis: axes(one.x), yaxis: axes(one.y) });
       await Plotly.react(one.element, [line, guesses[k]], layout, { displayModeBar: false, responsive: true });
@@ -98,7 +98,10 @@
     el("ul", {}, run.failures.map((one) => el("li", {}, el("b", {}, one.video), ` in stage ${one.stage}: ${one.reason}`)))) : null;
 
   const choices = (run) => {
+    const first = ["experiment", "vlm", "llm", "encoder", "prompt", "window"];
+    const place = ([group]) => (first.includes(group) ? first.indexOf(group) : first.length);
     const said = Object.entries(run.choices).filter(([group, name]) => !["method", "data", "engine", "protocol"].includes(group) && !["null", "None"].includes(name));
+    said.sort((a, b) => place(a) - place(b));
     return el("p", { class: "muted choices-made" }, said.map(([group, name]) => el("span", {}, `${group} `, el("b", {}, name))));
   };
 

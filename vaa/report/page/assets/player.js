@@ -68,6 +68,8 @@
     };
     for (const name of ["seeking", "seeked", "loadedmetadata", "pause"]) video.addEventListener(name, () => { if (!lost) { now = video.currentTime; tell(); } });
     video.addEventListener("play", () => requestAnimationFrame(follow));
+    // A codec of which the browser knows only the sound beside it gives a video without a picture, and no error.
+    video.addEventListener("loadedmetadata", () => { if (!video.videoWidth) failed(); });
     const failed = () => lose("The browser cannot play this video: its file has moved, or its codec is one that browsers lack. Everything else works.");
     video.addEventListener("error", failed);
     video.querySelector("source:last-of-type")?.addEventListener("error", failed);
