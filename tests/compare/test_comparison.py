@@ -113,6 +113,14 @@ def test_numbers_that_are_not_the_files_are_told_of(two: tuple[Path, Path]) -> N
     assert any("metrics.json 0.999000" in note for note in compared(*two).notes)
 
 
+def test_resamples_that_say_nothing_are_counted(tmp_path: Path) -> None:
+    first, second = (make(tmp_path / name, *videos(k, count=3)) for k, name in enumerate("ab"))
+    found = compared(first, second, times=100)
+    undefined = found.rows[1].deltas["roc_auc"].undefined
+    assert 10 < undefined < 60  # a third of the videos has an event: (2/3)^3 of the draws have none
+    assert f"{undefined} resamples had frames of one class only and say nothing." in found.notes
+
+
 def test_boxes_are_resampled_too(two: tuple[Path, Path]) -> None:
     for shift, folder in enumerate(two):
         truth = json.loads((folder / "truth.json").read_text())

@@ -24,12 +24,13 @@ _NEAR = 1e-6
 class Delta:
     """How far a run is from the baseline, and where 95 % of the resamples put that (NaN where it is not known).
 
-    `alike`: both were counted in the same way.
+    `undefined` resamples say nothing of it. `alike`: both were counted in the same way.
     """
 
     value: float
     low: float
     high: float
+    undefined: int
     alike: bool
 
 
@@ -113,7 +114,7 @@ def _deltas(found: Mapping[str, Measure], base: Mapping[str, Measure], alike: bo
     for name in (name for name in found if name in base):
         ours, theirs = found[name], base[name]
         interval = bootstrap.interval(ours.resampled - theirs.resampled)
-        deltas[name] = Delta(ours.value - theirs.value, interval.low, interval.high, alike)
+        deltas[name] = Delta(ours.value - theirs.value, interval.low, interval.high, interval.undefined, alike)
     return deltas
 
 
@@ -155,6 +156,8 @@ def _warnings(
             "† counted in another way than the baseline (protocol or labels): this is the difference between two ways "
             "of counting, too."
         )
+    undefined = max((delta.undefined for row in rows for delta in row.deltas.values()), default=0)
+    said += [f"{undefined} resamples had frames of one class only and say nothing."] if undefined else []
     fixed = [name for name in metrics if name not in measures.RESAMPLED]
     if fixed:
         said.append(f"{', '.join(fixed)}: as the run counted it, over its own videos; no interval.")
