@@ -125,7 +125,7 @@ def test_where_every_frame_is_one_tile_a_limit_would_change_nothing(vlm: Transfo
     ("vlm", "expected"),
     [
         ("qwen3_vl", "<user><0.5 seconds>{0}<2.4 seconds>{1}what?<assistant>"),
-        ("videollama3", "<user>Time 0.5s:{0},Time 2.4s:{1}what?<assistant>"),
+        ("videollama3", "<user>Time 0.5s:{0},Time 2.4s:{1}\nwhat?<assistant>"),
     ],
     indirect=["vlm"],
 )

@@ -120,10 +120,8 @@ def test_the_chat_is_the_original_processors(make: Maker, clip: Path) -> None:
     folder, _ = make()
     held = vlm(folder)._load()
     turns = "<|im_start|>system\n{}<|im_end|>\n<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n"
-    frames = "Time 0.5s:<image><image>,Time 2.4s:<image>"
-    assert held.read(ask(clip, 5, 24), (2, 1)).replace("\nwhat", "what") == turns.format(
-        SYSTEM, frames + "what happens here"
-    )
+    frames = "Time 0.5s:<image><image>,Time 2.4s:<image>\n"
+    assert held.read(ask(clip, 5, 24), (2, 1)) == turns.format(SYSTEM, frames + "what happens here")
     assert held.read(ask(clip, text="hi", system="be brief"), ()) == turns.format("be brief", "hi")
     parts = [{"type": "video"}, {"type": "image"}, {"type": "text", "text": "hi"}]
     chat = held.tokenizer.apply_chat_template([{"role": "user", "content": parts}], tokenize=False)

@@ -22,15 +22,16 @@ class Family:
     """How one kind of VLM is shown frames.
 
     `see` prepares frames, given the model's config, its image processor and `max_pixels`; `mark` is the text for a
-    frame of so many visual tokens; `between` goes between frames that stand before the text. `stamp` says a time in
-    seconds as the model was trained to read it, None if it was not. `boxes` is the size (width, height) of the space
-    in which the model gives boxes on a frame of a given (width, height), None if it gives none. With `typed` the
-    model is told which of the tokens are visual.
+    frame of so many visual tokens; `between` goes between frames that stand before the text, `after` behind the last.
+    `stamp` says a time in seconds as the model was trained to read it, None if it was not. `boxes` is the size (width,
+    height) of the space in which the model gives boxes on a frame of a given (width, height), None if it gives none.
+    With `typed` the model is told which of the tokens are visual.
     """
 
     see: Callable[[Any, Any, Sequence[Pixels], int | None], Seen]
     mark: Callable[[Any, Any, int], str]
     between: str = ""
+    after: str = ""
     stamp: str | None = None
     boxes: Callable[[Any, tuple[int, int], int | None], tuple[float, float]] | None = None
     typed: bool = False
@@ -145,7 +146,7 @@ FAMILIES = {
     "internvl": Family(_see_internvl, mark_internvl, boxes=_thousandths),
     "qwen2_5_vl": Family(_see_qwen, _mark_qwen, boxes=_resized, typed=True),
     "qwen3_vl": Family(_see_qwen, _mark_qwen, stamp="<{:.1f} seconds>", boxes=_thousandths, typed=True),
-    "video_llama_3": Family(_see_videollama, _mark_plain, between=",", stamp="Time {:.1f}s:"),
+    "video_llama_3": Family(_see_videollama, _mark_plain, between=",", after="\n", stamp="Time {:.1f}s:"),
     "llava_onevision": Family(_see_llava, _mark_plain),
 }
 """By `model_type`; InternVL 2.5, 3 and 3.5 are one."""

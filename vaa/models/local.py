@@ -60,9 +60,8 @@ class Local:
         """The whole text the model reads, given the number of visual tokens of each of the question's frames."""
         if self.eye is None:
             return write(self.tokenizer, question, [])
-        return write(
-            self.tokenizer, question, self.eye.marks(self.tokenizer, question, tokens), self.eye.family.between
-        )
+        family, marks = self.eye.family, self.eye.marks(self.tokenizer, question, tokens)
+        return write(self.tokenizer, question, marks, family.between, family.after)
 
     def typed(self, ids: Any) -> dict[str, Any]:
         """Which of the tokens are visual, for the families that have to be told."""
@@ -75,7 +74,7 @@ class Local:
         return value.to(self.model.dtype) if value.is_floating_point() else value
 
 
-def write(tokenizer: Any, question: Question, marks: Sequence[str], between: str = "") -> str:
+def write(tokenizer: Any, question: Question, marks: Sequence[str], between: str = "", after: str = "") -> str:
     """The whole text a model reads: the chat template round the prompt, `marks` in the places of its frames.
 
     Raises:
@@ -86,7 +85,8 @@ def write(tokenizer: Any, question: Question, marks: Sequence[str], between: str
         raise VaaError(
             f"The {question.purpose} prompt marks {len(pieces) - 1} images for {len(question.frames)} frames."
         )
-    text = between.join(marks) + pieces[0] if len(pieces) == 1 else _woven(pieces, marks)
+    shown = between.join(marks) + after if marks else ""
+    text = shown + pieces[0] if len(pieces) == 1 else _woven(pieces, marks)
     if not tokenizer.chat_template:
         raise VaaError(f"The tokenizer of '{tokenizer.name_or_path}' has no chat template.")
     said = [("system", question.system)] if question.system else []
