@@ -10,7 +10,6 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -26,10 +25,12 @@ STEP = re.compile(r'^```(\w+)(?: title="([^"]+)")?\n(.*?)^```$', re.MULTILINE | 
 LINK = re.compile(r"(?<!`)\]\(([^)#:\s]+)(?:#[^)]*)?\)")
 
 
-@pytest.fixture
-def pages(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(ROOT / "tools"))
-    return importlib.import_module("pages")
+@pytest.fixture(scope="module")
+def made() -> dict[str, str]:
+    """Every page that is made and not written, by its path under docs/."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(ROOT / "tools"))
+        return dict(importlib.import_module("pages").pages(ROOT))
 
 
 @pytest.fixture
@@ -90,11 +91,11 @@ def test_links_lead_somewhere(name: str) -> None:
 
 
 @pytest.mark.slow
-def test_the_site_builds_without_a_warning_and_fetches_nothing(scratch: Path, pages: ModuleType) -> None:
+def test_the_site_builds_without_a_warning_and_fetches_nothing(scratch: Path, made: dict[str, str]) -> None:
     commands = re.findall(r"^\t\$\(BIN\)/(.+)$", (scratch / "Makefile").read_text().split("\ndocs:")[1], re.MULTILINE)
     said = shell(" && ".join(commands[:2]), scratch)
     assert "No issues found" in said, said
-    for page in [name for name in WRITTEN if name.startswith("docs/")] + [f"docs/{n}" for n in pages.pages(scratch)]:
+    for page in [name for name in WRITTEN if name.startswith("docs/")] + [f"docs/{name}" for name in made]:
         text = (scratch / page.replace("docs", "site", 1)).with_suffix(".html").read_text(encoding="utf-8")
         assert not re.findall(r'<(?:script|img|link|iframe)[^>]+(?:src|href)="(?:https?:)?//[^"]+"', text), page
     assert 'href="api/vaa.html#vaa.prompt.Prompt"' in (scratch / "site/reference/configuration.html").read_text()
@@ -109,8 +110,8 @@ def leaves(config: Any, where: str = "") -> list[str]:
 
 
 @pytest.mark.parametrize("name", CONF)
-def test_every_choice_is_in_the_reference_with_every_field_and_comment(name: str, pages: ModuleType) -> None:
-    page, text = pages.configuration(ROOT / "conf"), CONF[name].read_text(encoding="utf-8")
+def test_every_choice_is_in_the_reference_with_every_field_and_comment(name: str, made: dict[str, str]) -> None:
+    page, text = made["reference/configuration.md"], CONF[name].read_text(encoding="utf-8")
     group, _, choice = name.removesuffix(".yaml").rpartition("/")
     _, heading, rest = page.partition(f"\n### {group}={choice}\n" if group else "\n## config\n")
     assert heading
@@ -123,7 +124,7 @@ def test_every_choice_is_in_the_reference_with_every_field_and_comment(name: str
         assert "".join(comment).replace("|", "\\|") in section.replace("\n", " ") or "".join(comment) in section
 
 
-def test_every_module_is_in_the_reference(pages: ModuleType) -> None:
-    shown = {name for content in pages.pages(ROOT).values() for name in re.findall(r"^::: (\S+)$", content, re.M)}
+def test_every_module_is_in_the_reference(made: dict[str, str]) -> None:
+    shown = {name for content in made.values() for name in re.findall(r"^::: (\S+)$", content, re.M)}
     files = [file.relative_to(ROOT).with_suffix("").as_posix() for file in (ROOT / "vaa").rglob("*.py")]
     assert shown == {file.replace("/", ".").removesuffix(".__init__") for file in files}
