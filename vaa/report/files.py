@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields, is_dataclass
+from dataclasses import asdict, fields
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import orjson
 
 from vaa.pipeline import Outcome
 from vaa.protocol import Protocol
@@ -20,8 +20,8 @@ _TOLD = tuple(field.name for field in fields(Report) if field.name not in ("vide
 
 def write(folder: Path, outcome: Outcome, notices: Sequence[str]) -> None:
     """Write notices and failures, and for each video its scores and its report, into a run's folder."""
-    _dump(folder / "notices.json", list(notices), indent=2)
-    _dump(folder / "failures.json", [asdict(failure) for failure in outcome.failures], indent=2)
+    _dump(folder / "notices.json", list(notices), indent=True)
+    _dump(folder / "failures.json", outcome.failures, indent=True)
     tracks = {id_: r.track.per_frame(r.video.n_frames) for id_, r in outcome.reports.items() if r.track is not None}
     every = stride(tracks)
     for video, track in tracks.items():
@@ -48,7 +48,7 @@ def write_truth(folder: Path, outcome: Outcome, catalogue: Catalogue, protocol: 
 
 def write_metrics(folder: Path, metrics: Mapping[str, float]) -> None:
     """Write `metrics.json`: flat, numbers only, null where a number is not defined."""
-    _dump(folder / "metrics.json", metrics, indent=2)
+    _dump(folder / "metrics.json", metrics, indent=True)
 
 
 def stride(tracks: Mapping[str, ScoreTrack]) -> int:
@@ -60,8 +60,15 @@ def stride(tracks: Mapping[str, ScoreTrack]) -> int:
 
 def scores(track: ScoreTrack, every: int) -> dict[str, float]:
     """Frame -> score of a per-frame track, one in `every` frames: what LAVAD's and URF's programs read."""
-    starts, values = track.starts[::every], track.values[::every]
-    return {str(int(start)): float(value) for start, value in zip(starts, values, strict=True)}
+    numbers = _numbers(1 << int(track.starts[-1]).bit_length()) if len(track.starts) else []
+    starts, values = track.starts[::every].tolist(), track.values[::every].tolist()
+    return {numbers[start]: value for start, value in zip(starts, values, strict=True)}
+
+
+@lru_cache(maxsize=32)
+def _numbers(most: int) -> list[str]:
+    """The frames' numbers as text: those of a run's videos are mostly the same."""
+    return [str(k) for k in range(most)]
 
 
 def _story(report: Report, history: Mapping[str, Report]) -> dict[str, Any]:
@@ -80,32 +87,15 @@ def _story(report: Report, history: Mapping[str, Report]) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, ScoreTrack):
-        kept = np.flatnonzero(np.diff(value.values, prepend=np.nan) != 0)
-        stop = 2 * int(value.starts[-1]) - int(value.starts[-2]) if len(value.starts) > 1 else None
-        return {"starts": value.starts[kept].tolist(), "values": value.values[kept].tolist(), "stop": stop}
-    if is_dataclass(value) and not isinstance(value, type):
-        return asdict(value)
-    if isinstance(value, tuple):
-        return [asdict(item) if is_dataclass(item) and not isinstance(item, type) else item for item in value]
-    return value
+    if not isinstance(value, ScoreTrack):
+        return value
+    kept = np.flatnonzero(np.diff(value.values, prepend=np.nan) != 0)
+    stop = 2 * int(value.starts[-1]) - int(value.starts[-2]) if len(value.starts) > 1 else None
+    return {"starts": value.starts[kept], "values": value.values[kept], "stop": stop}
 
 
-def _dump(file: Path, value: Any, indent: int | None = None) -> None:
+def _dump(file: Path, value: Any, indent: bool = False) -> None:
+    """As JSON: dataclasses as objects, arrays as lists, NaN, which is no JSON, as null."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        text = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False, default=str)
-    except ValueError:
-        text = json.dumps(_finite(value), indent=indent, ensure_ascii=False, default=str)
-    file.write_text(text + "\n", encoding="utf-8")
-
-
-def _finite(value: Any) -> Any:
-    """NaN is no JSON: null."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return value
+    options = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE | (orjson.OPT_INDENT_2 if indent else 0)
+    file.write_bytes(orjson.dumps(value, default=str, option=options))
