@@ -15,6 +15,7 @@ import pytest
 from test_page import finished, seen
 
 from vaa.report.page.build import Page
+from vaa.report.runs import Run
 from vaa.types import Span, Truth
 
 pytestmark = pytest.mark.slow
@@ -71,7 +72,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def opened(tab: Any, folder: Path, hash_: str = "") -> None:
     tab.goto((folder / "report.html").resolve().as_uri() + hash_)
-    tab.wait_for_selector(".plot .main-svg" if hash_ else "a.row")
+    tab.wait_for_selector(".plot .main-svg" if hash_ else ".figures .main-svg, .videos")
 
 
 def steady(tab: Any, expression: str) -> None:
@@ -85,7 +86,6 @@ def steady(tab: Any, expression: str) -> None:
 
 def test_a_video_plays_and_a_click_on_its_track_goes_there(tab: Any, folder: Path) -> None:
     opened(tab, folder)
-    assert tab.locator("a.row").count() == 3
     tab.locator("a.row").first.click()
     tab.wait_for_selector(".plot .main-svg")
     steady(tab, "document.querySelector('video').readyState >= 2")
@@ -169,8 +169,6 @@ def test_on_a_phone_nothing_is_wider_than_the_screen(tab: Any, folder: Path) -> 
 
 
 def test_a_folder_with_copies_can_be_carried_elsewhere(tab: Any, folder: Path, tmp_path: Path) -> None:
-    from vaa.report.runs import Run
-
     shutil.copytree(folder, tmp_path / "carried")
     Page(copy=True).write(Run(tmp_path / "carried"))
     shutil.move(tmp_path / "carried", tmp_path / "there")

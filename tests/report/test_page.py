@@ -122,6 +122,18 @@ def test_the_page_finds_the_video_or_carries_a_copy(tmp_path: Path, clip: Path) 
     assert (tmp_path / "run/page/media/0.mp4").read_bytes() == odd.read_bytes()
 
 
+def test_a_relative_path_starts_where_the_run_did(tmp_path: Path, clip: Path) -> None:
+    run = finished(tmp_path / "run", [seen("mine", [0.5, 0.5], Path(clip.name))], {})
+    (tmp_path / "run/.hydra").mkdir()
+    hydra = {"hydra": {"runtime": {"cwd": str(clip.parent), "choices": {"method": "urf"}}}}
+    (tmp_path / "run/.hydra/hydra.yaml").write_text(json.dumps(hydra))
+    (tmp_path / "run/.hydra/overrides.yaml").write_text("[limit=3]")
+    Page(copy=False).write(run)
+    assert data(tmp_path / "run/page/videos/0.js")["sources"][0] == "../clip.mp4"
+    told = data(tmp_path / "run/page/run.js")
+    assert (told["title"], told["overrides"]) == ("urf on ours", ["limit=3"])
+
+
 def test_a_page_is_made_anew_from_the_folder_alone(tmp_path: Path) -> None:
     finished(tmp_path / "deep/run", [seen("mine", [0.1, 0.9])], {})
     command = [sys.executable, "-m", "vaa.report.page"]

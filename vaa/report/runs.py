@@ -58,6 +58,14 @@ class Run:
         return {group: str(name) for group, name in chosen.items() if not group.startswith("hydra/")}
 
     @cached_property
+    def cwd(self) -> Path:
+        """Where run.py was started: relative paths of the run start there; here, if the run does not say."""
+        try:
+            return Path(self._yaml(".hydra/hydra.yaml")["hydra"]["runtime"]["cwd"])
+        except VaaError:
+            return Path()
+
+    @cached_property
     def overrides(self) -> list[str]:
         """What was asked for on the command line."""
         return [str(override) for override in self._yaml(".hydra/overrides.yaml")]

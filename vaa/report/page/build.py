@@ -40,7 +40,7 @@ class Page:
             report, scores, labels = run.report(video), run.scores(video), run.labels(video)
             glance.add(video, report, scores, labels)
             shown = story(report, run.truth["videos"].get(video), glance.alerts(video))
-            shown["sources"] = self._sources(run.folder, Path(report["video"]["path"]), number)
+            shown["sources"] = self._sources(run.folder, run.cwd / report["video"]["path"], number)
             _script(folder / "videos" / f"{number}.js", f"vaa.loaded({number}, ", shown)
         whole = glance.whole()
         _script(folder / "run.js", "vaa.begin(", whole)
