@@ -7,6 +7,7 @@ import io
 import json
 import logging
 import sqlite3
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,7 @@ CREATE TABLE IF NOT EXISTS answers (key BLOB PRIMARY KEY, answer) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS files (path TEXT PRIMARY KEY, size INTEGER, changed INTEGER, digest TEXT);
 """
 _AT_ONCE = 500
+_PATIENCE, _AGAIN = 60.0, 0.05  # seconds
 
 
 @dataclass(frozen=True)
@@ -40,10 +42,7 @@ class Memo:
         try:
             if self.path is not None:
                 Path(self.path).parent.mkdir(parents=True, exist_ok=True)
-            db = sqlite3.connect(self.path or ":memory:", timeout=60, isolation_level=None)
-            db.execute("PRAGMA journal_mode=WAL")
-            db.execute("PRAGMA synchronous=NORMAL")
-            db.executescript(_TABLES)
+            db = _opened(self.path or ":memory:")
         except (OSError, sqlite3.DatabaseError) as error:
             raise VaaError(
                 f"memo={self.path}: cannot be used as a memo ({error}). Give another file or memo=null."
@@ -103,6 +102,25 @@ class Memo:
             return self._db.execute(sql, tuple(values)).fetchall()
         except sqlite3.DatabaseError as error:
             raise VaaError(f"memo={self.path}: {error}. Free the disk, or give another file or memo=null.") from error
+
+
+def _opened(path: str) -> sqlite3.Connection:
+    """A memo's tables, made where they are missing."""
+    end = time.monotonic() + _PATIENCE
+    while True:
+        db = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None)
+        try:
+            db.execute("PRAGMA journal_mode=WAL")
+            db.execute("PRAGMA synchronous=NORMAL")
+            db.executescript(_TABLES)
+        except sqlite3.OperationalError as error:
+            db.close()
+            # SQLite waits for locks, but not where two change to WAL at once: runs that start together meet there.
+            if "locked" not in str(error) or time.monotonic() > end:
+                raise
+            time.sleep(_AGAIN)
+        else:
+            return db
 
 
 def _written(answer: Answer) -> str | bytes:

@@ -15,3 +15,6 @@ class Engine(Protocol):
 
     def ask(self, model: Model, questions: Sequence[Question]) -> Iterator[Answer | Unanswered]:
         """One answer a question, in their order."""
+
+    def release(self, model: Model) -> None:
+        """Give back what is held for the model; the next question takes it again."""

@@ -16,3 +16,7 @@ class Local:
     def ask(self, model: Model, questions: Sequence[Question]) -> Iterator[Answer | Unanswered]:
         """One answer a question, in their order."""
         yield from model.answer(questions)
+
+    def release(self, model: Model) -> None:
+        """Forget the weights."""
+        model.release()
