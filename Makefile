@@ -15,7 +15,7 @@ lint: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-docs: .venv/ready # the site, in site/
+docs: .venv/ready # site/index.html; the search wants a server: python -m http.server --directory site
 	$(BIN)/python tools/pages.py
 	$(BIN)/zensical build --strict --clean
 
