@@ -11,7 +11,7 @@ import pytest
 from vaa.pipeline import Outcome
 from vaa.protocol import Protocol
 from vaa.report import files
-from vaa.report.alerts import Alerts, clock, read, said_at
+from vaa.report.alerts import Alerts, clock, read, said_in
 from vaa.report.runs import Run
 from vaa.types import Catalogue, Report, Response, ScoreTrack, Segment, VaaError, Video
 
@@ -98,11 +98,16 @@ def test_a_video_without_scores_has_no_alert(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "alerts.json").read_text())["alerts"] == []
 
 
-def test_of_segments_that_overlap_the_one_nearest_to_the_frame_speaks() -> None:
-    segments = [{"start": 0, "stop": 150, "at": 0}, {"start": 0, "stop": 166, "at": 16}]
-    responses = [{"text": "x", "description": ""}, {"text": "y", "description": "two"}]
+def test_the_segment_that_scored_highest_speaks_or_the_one_nearest_to_the_peak() -> None:
+    segments = [{"start": 0, "stop": 150, "at": at} for at in (0, 16, 32, 48)]
+    responses = [
+        {"text": text, "description": said, "score": score}
+        for text, said, score in (("w", "", 1.0), ("x", "", 0.8), ("y", "two", 0.8), ("z", "", None))
+    ]
     stages = {"window": {"segments": segments}, "ask": {"responses": responses}, "score": {}}
-    assert [said_at(stages, frame) for frame in (3, 12, 160, 999)] == ["x", "two", "two", "two"]
+    asked = [(0, 60, 40), (1, 60, 40), (1, 60, 17), (40, 60, 50), (200, 300, 250)]
+    assert [said_in(stages, *interval) for interval in asked] == ["w", "two", "x", "z", "w"]
+    assert said_in({"window": {"segments": segments}}, 0, 60, 40) == ""
 
 
 @pytest.mark.parametrize("field", ["threshold", "gap", "shortest"])

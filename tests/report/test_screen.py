@@ -38,7 +38,7 @@ def test_what_matters_is_said_and_what_is_not_there_is_not(caplog: pytest.LogCap
 def test_videos_without_labels_end_with_their_suspicious_intervals(caplog: pytest.LogCaptureFixture) -> None:
     alert = Alert("a", 30, 90, 40, 10.0, 0.914, 0.7, "a \x1b[31mfight\nbreaks out", "")
     lines = said(caplog, COUNTS, Path("here"), [], ALERTS, [alert] * 25)
-    assert lines[2].startswith("25 suspicious intervals, in 1 videos: the score is at least 0.5 (alerts.threshold, ")
+    assert lines[2].startswith("25 suspicious intervals in 1 video: the score is at least 0.5 (alerts.threshold, ")
     assert lines[3] == "  a  0:00:03-0:00:09  highest 0.91, mean 0.70  a  [31mfight breaks out"
     assert len([line for line in lines if "0:00:03" in line]) == 20
     assert lines[23] == "  and 5 more: alerts.csv"

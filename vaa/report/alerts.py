@@ -80,7 +80,7 @@ class Alerts:
             inside = scores[start:stop].astype(np.float64)
             peak = start + int(inside.argmax())
             tags = last(stages, "tags") or ""
-            what = said_at(stages, peak) or tags or last(stages, "summary") or ""
+            what = said_in(stages, start, stop, peak) or tags or last(stages, "summary") or ""
             high, mean = round(float(inside.max()), 6), round(float(inside.mean()), 6)
             yield Alert(video, start, stop, peak, fps, high, mean, what, tags)
 
@@ -112,15 +112,21 @@ def last(stages: Mapping[str, Mapping[str, Any]], field: str) -> Any:
     return next((changed[field] for changed in reversed(list(stages.values())) if field in changed), None)
 
 
-def said_at(stages: Mapping[str, Mapping[str, Any]], frame: int) -> str:
-    """What was last said of the segment round this frame: its description, or else the words of the answer."""
-    responses, segments = last(stages, "responses") or [], last(stages, "segments") or []
-    pairs = list(zip(segments, responses, strict=False))
-    around = [pair for pair in pairs if pair[0]["start"] <= frame < pair[0]["stop"]] or pairs
-    if not around:
+def said_in(stages: Mapping[str, Mapping[str, Any]], start: int, stop: int, peak: int) -> str:
+    """What was last said of the segment that scored highest in [start, stop), or is nearest to the peak of the scores.
+
+    Its description, or else the words of the answer.
+    """
+    pairs = list(zip(last(stages, "segments") or [], last(stages, "responses") or [], strict=False))
+    inside = [pair for pair in pairs if start <= pair[0]["at"] < stop] or pairs
+    if not inside:
         return ""
-    _, response = min(around, key=lambda pair: abs(pair[0]["at"] - frame))
+    _, response = max(inside, key=lambda pair: (_known(pair[1]["score"]), -abs(pair[0]["at"] - peak)))
     return str(response["description"] or response["text"]).strip()
+
+
+def _known(score: float | None) -> float:
+    return -1.0 if score is None else score
 
 
 def _row(alert: Alert) -> dict[str, Any]:

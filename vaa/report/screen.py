@@ -37,13 +37,18 @@ def show(
 
 def _suspicious(alerts: Alerts, found: Sequence[Alert], wanted: int) -> None:
     """One line on how many, then a line each for the highest of those `wanted`."""
-    log.info("%d suspicious intervals, in %d videos: %s", len(found), len({a.video for a in found}), alerts.said())
+    videos = _many(len({alert.video for alert in found}), "video")
+    log.info("%s in %s: %s", _many(len(found), "suspicious interval"), videos, alerts.said())
     shown = found[: min(wanted, _MOST)]
     for alert in shown:
         scores = f"highest {alert.highest:.2f}, mean {alert.mean:.2f}"
         log.info("  %s", _line(f"{alert.video}  {'-'.join(alert.times())}  {scores}  {alert.what}"))
     if wanted > len(shown):
         log.info("  and %d more: alerts.csv", wanted - len(shown))
+
+
+def _many(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _line(text: str) -> str:

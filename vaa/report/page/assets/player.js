@@ -30,24 +30,31 @@
     const video = el("video", { controls: true, preload: "metadata", playsinline: true, muted: true },
       story.sources.map((source) => el("source", { src: source })));
     const canvas = el("canvas", { "aria-hidden": "true" }), note = el("p", { class: "unplayable", hidden: true });
+    const screen = el("div", { class: "screen" }, video, canvas, note);
     const found = grouped(story), true_ = annotated(story), length = story.frames / story.fps;
+    const all = [...found, ...true_].flatMap((group) => group.boxes);
+    // Without a picture the boxes are drawn on a ground just large enough for all of them.
+    const extent = [2, 3].map((k) => 1.05 * Math.max(0, ...all.map((box) => box[k])));
     let boxes = true, lost = story.sources.length === 0, now = 0;
 
     const lose = (reason) => {
       lost = true;
-      video.hidden = canvas.hidden = true;
+      video.hidden = true;
       note.hidden = false;
+      screen.classList.add("lost");
+      screen.classList.toggle("boxed", all.length > 0);
       note.textContent = reason;
     };
 
     const frameAt = (seconds) => Math.min(story.frames - 1, Math.max(0, Math.floor(seconds * story.fps + 1e-3)));
 
     const draw = () => {
-      const ratio = devicePixelRatio || 1, width = video.clientWidth, height = video.clientHeight, pen = canvas.getContext("2d");
+      const ratio = devicePixelRatio || 1, width = canvas.clientWidth, height = canvas.clientHeight, pen = canvas.getContext("2d");
       canvas.width = width * ratio; canvas.height = height * ratio;
-      if (!boxes || !video.videoWidth) return;
-      const scale = Math.min(width / video.videoWidth, height / video.videoHeight) * ratio;
-      const left = (width * ratio - video.videoWidth * scale) / 2, top = (height * ratio - video.videoHeight * scale) / 2;
+      const [wide, high] = lost ? extent : [video.videoWidth, video.videoHeight];
+      if (!boxes || !wide) return;
+      const scale = Math.min(width / wide, height / high) * ratio;
+      const left = (width * ratio - wide * scale) / 2, top = (height * ratio - high * scale) / 2;
       const stroke = ([x1, y1, x2, y2, score], colour, dash) => {
         pen.strokeStyle = colour; pen.lineWidth = 2 * ratio; pen.setLineDash(dash.map((d) => d * ratio));
         pen.strokeRect(left + x1 * scale, top + y1 * scale, (x2 - x1) * scale, (y2 - y1) * scale);
@@ -74,19 +81,18 @@
     video.addEventListener("error", failed);
     video.querySelector("source:last-of-type")?.addEventListener("error", failed);
     if (lost) lose("The video is not on this machine: its answers or scores were replayed. Everything else works.");
-    new ResizeObserver(draw).observe(video);
+    new ResizeObserver(draw).observe(screen);
 
     const seek = (seconds) => {
       now = Math.min(Math.max(0, seconds), Math.max(0, length - 0.5 / story.fps));
       if (!lost) video.currentTime = now;
       tell();
     };
-    const hasBoxes = found.some((group) => group.boxes.length) || true_.length;
-    const switcher = hasBoxes ? el("button", { type: "button", class: "chip", "aria-pressed": "true", title: "boxes over the picture (b): said by the model solid, annotated dashed", click: () => showBoxes() },
+    const switcher = all.length ? el("button", { type: "button", class: "chip", "aria-pressed": "true", title: "boxes over the picture (b): said by the model solid, annotated dashed", click: () => showBoxes() },
       el("span", { class: "swatch", style: "background:#ff922b" }), "boxes") : null;
     const showBoxes = () => { boxes = !boxes; switcher?.setAttribute("aria-pressed", String(boxes)); draw(); };
     return {
-      element: el("div", { class: "screen" }, video, canvas, note), switcher, seek, showBoxes,
+      element: screen, switcher, seek, showBoxes,
       toggle: () => { if (!lost) { if (video.paused) video.play().catch(() => {}); else video.pause(); } },
       time: () => now, stop: () => video.pause(),
     };

@@ -5,7 +5,7 @@
   let shown = null; // { story, player, track, number } of the video on the screen
   let asked = 0;
 
-  // The segment round a frame; of several that overlap, the one whose score is nearest. As vaa.report.alerts.said_at.
+  // The segment round a frame; of several that overlap, the one whose score is nearest.
   const segmentAt = (story, frame) => {
     let best = -1, distance = Infinity;
     story.segments.forEach(([start, stop, at], k) => {
@@ -48,13 +48,14 @@
   };
 
   const fact = (name, ...content) => el("div", { class: "fact" }, el("h3", {}, name), ...content);
+  const rows = (...groups) => groups.filter((group) => group.length).map((group) => el("section", { class: "facts" }, group));
 
   const facts = (story) => {
-    const parts = [];
+    const texts = [], parts = [];
     const last = (field) => story.stages.filter((stage) => stage[field] !== undefined).at(-1)?.[field];
     const [summary, tags, gated, suspicion, judgement] = ["summary", "tags", "gated", "suspicion", "judgement"].map(last);
-    if (summary) parts.push(fact("Described", el("p", {}, summary)));
-    if (story.reference) parts.push(fact("Reference", el("p", {}, story.reference)));
+    if (summary) texts.push(fact("Described", el("p", {}, summary)));
+    if (story.reference) texts.push(fact("Reference", el("p", {}, story.reference)));
     if (tags) parts.push(fact("Tags", el("p", {}, tags.split(",").map((tag) => [el("i", { class: "tag" }, tag.trim()), " "]))));
     if (gated !== undefined) parts.push(fact("Gate", el("p", {}, gated ? "The first scores leave doubt: asked again." : "The first scores leave no doubt.")));
     if (suspicion) {
@@ -62,7 +63,7 @@
       parts.push(fact("Most suspicious window", el("p", {}, el("a", { href: vaa.link(story.id, start) }, `${vaa.clock(start)}–${vaa.clock(stop)}`), `, mean ${vaa.number(suspicion.highest_mean)} against ${vaa.number(suspicion.lowest_mean)} in the calmest`)));
     }
     if (judgement) parts.push(fact("Judge's marks", el("p", {}, Object.entries(judgement).map(([name, mark]) => `${name} ${vaa.number(mark, 2)}`).join(", "))));
-    return parts.length ? el("section", { class: "facts" }, parts) : null;
+    return rows(texts, parts);
   };
 
   const alerts = (story) => story.alerts.length ? el("section", {}, el("h2", {}, "Suspicious intervals"),
@@ -88,7 +89,7 @@
     if (ready.player.switcher) ready.track.element.firstChild.append(ready.player.switcher);
     document.getElementById("video").replaceChildren(...[
       heading(story, number), el("div", { class: "stage-and-text" }, ready.player.element, now.element),
-      ready.track.element, facts(story), alerts(story),
+      ready.track.element, ...facts(story), alerts(story),
     ].filter(Boolean));
     return { ...ready, story, number };
   };
