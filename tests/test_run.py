@@ -41,6 +41,7 @@ def corevad(shared: Path) -> list[str]:
         "~stages.clean",
         "~stages.refine",
         "plots=false",
+        "page=null",
     ]
 
 
@@ -72,7 +73,17 @@ def test_released_scores_unsmoothed_and_weighted_by_position(tmp_path: Path, sha
     root = shared / "recorded/urf/ucf_crime"
     scores = f"scores.root={root / 'refined_scores/videollama3'}"
     choices = ["smoothing=none,filter10", "position=none,centre"]
-    run(tmp_path, "-m", "method=scored", scores, "data=ucf_crime", f"data.root={root}", "plots=false", *choices)
+    run(
+        tmp_path,
+        "-m",
+        "method=scored",
+        scores,
+        "data=ucf_crime",
+        f"data.root={root}",
+        "plots=false",
+        "page=null",
+        *choices,
+    )
     found = [(round(m["roc_auc"], 6), round(m["pr_auc"], 4)) for m in metrics(tmp_path)]
     assert [found[0][0], *found[2:]] == [0.744822, (0.843562, 0.3615), (0.854230, 0.3868)]
 
@@ -114,7 +125,7 @@ def tiny(internvl: Path, clip_checkpoint: Path) -> list[str]:
     return [
         *("vlm=internvl", f"vlm.checkpoint={internvl}", "vlm.dtype=float32", "vlm.device_map=cpu"),
         *("encoder=clip_vit_b16", f"encoder.checkpoint={clip_checkpoint}", "encoder.device_map=cpu"),
-        *("prompt.max_new_tokens=4", "max_unread=1", "memo=memo.sqlite", "plots=false"),
+        *("prompt.max_new_tokens=4", "max_unread=1", "memo=memo.sqlite", "plots=false", "page=null"),
     ]
 
 
@@ -225,7 +236,7 @@ def test_an_experiment_gives_the_number_in_its_comment(tmp_path: Path, shared: P
     }
     (command,) = (line for line in text.splitlines() if "python run.py" in line)
     roots = [f"{key}={path}" for key, path in known.items() if f"{key}=" in command]
-    run(tmp_path, f"experiment={file.stem}", *roots, "plots=false")
+    run(tmp_path, f"experiment={file.stem}", *roots, "plots=false", "page=null")
     (found,) = metrics(tmp_path)
     for pair in expected.removeprefix("# expected:").split(","):
         name, value = pair.split()
