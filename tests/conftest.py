@@ -12,7 +12,9 @@ from beartype import BeartypeConf
 from beartype.claw import beartype_package
 
 # Every call inside vaa is checked against its annotations; an int is a float there, as it is for mypy.
-beartype_package("vaa", conf=BeartypeConf(is_pep484_tower=True))
+# But for the class that Ray rebuilds: it stumbles over the method that beartype adds to every class.
+SKIPPED = ("vaa.engines.worker",)
+beartype_package("vaa", conf=BeartypeConf(is_pep484_tower=True, claw_skip_package_names=SKIPPED))
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"

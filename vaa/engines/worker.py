@@ -1,0 +1,71 @@
+"""What runs in a worker's own process: one model, asked chunk after chunk."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vaa.models import Model
+from vaa.types import Answer, Question, Unanswered, VaaError
+
+
+@dataclass(frozen=True)
+class Said:
+    """Answers in the order of the questions, and what was warned of meanwhile."""
+
+    answers: Sequence[Answer | Unanswered]
+    warnings: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Refused:
+    """What a person has to mend."""
+
+    message: str
+
+
+class _Kept(logging.Handler):
+    """Keeps what is said until it is fetched: nobody reads a worker's own output."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.said: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep one line."""
+        self.said.append(record.getMessage())
+
+    def fetched(self) -> list[str]:
+        """What was said since the last time."""
+        said, self.said = self.said, []
+        return said
+
+
+class Worker:
+    """Holds a model, which loads with the first question; paths mean what they mean to the driver, in `folder`."""
+
+    def __init__(self, model: Model, folder: Path) -> None:
+        self._model, self._folder, self._kept = model, folder, _Kept()
+        logging.getLogger("vaa").addHandler(self._kept)
+
+    def ready(self) -> Refused | None:
+        """Answered as soon as the worker has its place."""
+        try:
+            os.chdir(self._folder)
+        except OSError as error:
+            return Refused(
+                f"engine=ray: a worker cannot see the folder {self._folder} ({error.strerror}). Workers on other "
+                "machines need the same folders: start the run from a file system that all machines share."
+            )
+        return None
+
+    def answer(self, questions: Sequence[Question]) -> Said | Refused:
+        """All answers at once; an error meant for people as words, since a traceback would hide them."""
+        try:
+            answers = list(self._model.answer(questions))
+        except VaaError as error:
+            return Refused(str(error))
+        return Said(answers, self._kept.fetched())
