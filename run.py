@@ -19,19 +19,23 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from vaa import overrides
+from vaa import interrupt, overrides
 from vaa.types import VaaError
 
 # The rest of vaa is imported where a job begins: --help and --cfg answer at once.
 log = logging.getLogger("vaa")
-PARTS = "stages data engine protocol limit reader memo max_unread plots meteor_jar page alerts doctor wandb"
+PARTS = "stages data engine protocol limit reader memo max_unread max_failed plots meteor_jar page alerts doctor wandb"
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
 def main(cfg: DictConfig) -> None:
     """One job: a method over a data set. A job of a multirun raises what ends it, a single run says it and exits."""
     try:
-        job(cfg, HydraConfig.get())
+        with interrupt.gently():
+            job(cfg, HydraConfig.get())
+    except KeyboardInterrupt:
+        log.error("Interrupted. What was answered is remembered: the same command goes on from there.")
+        sys.exit(130)
     except (VaaError, InstantiationException, OmegaConfBaseException) as error:
         if HydraConfig.get().mode is RunMode.MULTIRUN:
             raise
@@ -48,10 +52,12 @@ def job(cfg: DictConfig, hydra_cfg: Any) -> None:
     if useless:
         stages = ", ".join(cfg.stages)
         raise VaaError(f"{', '.join(useless)}: would change nothing, since no stage of this run uses it ({stages}).")
+    from vaa.engines import gpus
     from vaa.experiment import run
-    from vaa.report import doctor, numbers
+    from vaa.report import again, doctor, numbers
     from vaa.report.wandb_columns import columns, job_name
 
+    gpus.share_out()
     parts = instantiate(cfg, _convert_="all")
     parts["stages"] = {name: stage for name, stage in parts["stages"].items() if stage is not None}
     if cfg.doctor:
@@ -64,9 +70,10 @@ def job(cfg: DictConfig, hydra_cfg: Any) -> None:
         tracking = dataclasses.replace(tracking, group=group, name=name)
     config = columns(OmegaConf.to_container(cfg), OmegaConf.to_container(cfg, resolve=True), hydra_cfg.runtime.choices)
     catalogue, folder = parts["data"].load(), Path(hydra_cfg.runtime.output_dir)
+    again.write(folder, hydra_cfg.overrides.task)
     with tracking.run(config, folder) as tracked:
         found = run(parts, catalogue, folder, tracked)
-        numbers.check(found, cfg.max_unread)
+        numbers.check(found, cfg.max_unread, cfg.max_failed)
 
 
 def swept(hydra_cfg: Any) -> dict[str, list[str]]:
