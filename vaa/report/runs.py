@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,6 +10,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import numpy as np
+import orjson
 import yaml
 
 from vaa.metrics.detection import Labels
@@ -106,7 +106,7 @@ class Run:
 
     def _json(self, name: str) -> Any:
         try:
-            return json.loads((self.folder / name).read_text(encoding="utf-8"))
+            return orjson.loads((self.folder / name).read_bytes())
         except (OSError, ValueError) as error:
             raise VaaError(f"{self.folder}: not a whole run of vaa: {name} cannot be read ({error}).") from error
 
