@@ -54,7 +54,7 @@ def job(cfg: DictConfig, hydra_cfg: Any) -> None:
         raise VaaError(f"{', '.join(useless)}: would change nothing, since no stage of this run uses it ({stages}).")
     from vaa.engines import gpus
     from vaa.experiment import run
-    from vaa.report import again, doctor, numbers
+    from vaa.report import again, doctor, files, numbers
     from vaa.report.wandb_columns import columns, job_name
 
     gpus.share_out()
@@ -70,7 +70,8 @@ def job(cfg: DictConfig, hydra_cfg: Any) -> None:
         tracking = dataclasses.replace(tracking, group=group, name=name)
     config = columns(OmegaConf.to_container(cfg), OmegaConf.to_container(cfg, resolve=True), hydra_cfg.runtime.choices)
     catalogue, folder = parts["data"].load(), Path(hydra_cfg.runtime.output_dir)
-    again.write(folder, hydra_cfg.overrides.task)
+    with files.written(folder):
+        again.write(folder, hydra_cfg.overrides.task)
     with tracking.run(config, folder) as tracked:
         found = run(parts, catalogue, folder, tracked)
         numbers.check(found, cfg.max_unread, cfg.max_failed)

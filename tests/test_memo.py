@@ -153,3 +153,36 @@ def test_a_damaged_answer_is_forgotten_and_said(tmp_path: Path, caplog: pytest.L
         db.execute("UPDATE answers SET answer = substr(answer, 1, 20) WHERE key = ?", (b"bad",))
     assert list(memo.recall([b"good", b"bad"])) == [b"good"]
     assert "damaged" in caplog.text
+
+
+@pytest.mark.parametrize("damage", ["yes, Normal", b"\xff\xfe", 3.5], ids=["another word", "no text", "a number"])
+def test_an_answer_that_is_not_what_was_written_is_forgotten_and_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: object
+) -> None:
+    memo = Memo(str(tmp_path / "memo.sqlite"))
+    memo.remember(b"key", "yes, Anomalous")
+    memo.remember(b"good", "yes")
+    with sqlite3.connect(tmp_path / "memo.sqlite") as db:
+        db.execute("UPDATE answers SET answer = CAST(? AS TEXT) WHERE key = ?", (damage, b"key"))
+    assert memo.recall([b"key", b"good"]) == {b"good": "yes"}
+    assert "damaged" in caplog.text
+    memo.remember(b"key", "yes, Anomalous")
+    assert Memo(memo.path).recall([b"key"]) == {b"key": "yes, Anomalous"}
+
+
+def test_answers_from_before_they_had_digests_still_count(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "memo.sqlite") as db:
+        db.execute("CREATE TABLE answers (key BLOB PRIMARY KEY, answer) WITHOUT ROWID")
+        db.execute("INSERT INTO answers VALUES (?, ?)", (b"key", "old"))
+    assert Memo(str(tmp_path / "memo.sqlite")).recall([b"key"]) == {b"key": "old"}
+
+
+def test_another_layout_is_refused_and_left_alone(tmp_path: Path) -> None:
+    file = tmp_path / "memo.sqlite"
+    with sqlite3.connect(file) as db:
+        db.execute("CREATE TABLE answers (hash TEXT, question TEXT, answer TEXT)")
+        db.execute("INSERT INTO answers VALUES ('1', 'what?', 'old')")
+    with pytest.raises(VaaError, match=r"memo=.*another layout: 'answers' has hash, question, answer.*memo=null"):
+        Memo(str(file))
+    with sqlite3.connect(file) as db:
+        assert db.execute("SELECT * FROM answers").fetchall() == [("1", "what?", "old")]

@@ -21,13 +21,15 @@ def run(parts: dict[str, Any], catalogue: Catalogue, folder: Path, tracked: Trac
     _last["outcome"] = outcome
     for failure in catalogue.failures:
         outcome.fail(failure.video, failure.stage, failure.reason)
-    files.write(folder, outcome, warnings)
-    files.write_truth(folder, outcome, catalogue, protocol)
+    with files.written(folder):
+        files.write(folder, outcome, warnings)
+        files.write_truth(folder, outcome, catalogue, protocol)
     metrics = numbers.numbers(outcome, catalogue, protocol, parts["meteor_jar"])
-    files.write_metrics(folder, metrics)
-    if parts["plots"]:
-        plots.overview(folder / "overview.png", outcome, catalogue, protocol, warnings)
-    finish.finish(folder, metrics, parts["alerts"], parts["page"])
+    with files.written(folder):
+        files.write_metrics(folder, metrics)  # after all that they were made from: a folder with numbers is whole
+        if parts["plots"]:
+            plots.overview(folder / "overview.png", outcome, catalogue, protocol, warnings)
+        finish.finish(folder, metrics, parts["alerts"], parts["page"])
     tracked.log(metrics, warnings, Found(outcome, catalogue, protocol, parts["reader"]))
     return metrics
 

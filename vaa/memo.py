@@ -10,6 +10,7 @@ import sqlite3
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,13 @@ log = logging.getLogger("vaa")
 _TABLES = """
 CREATE TABLE IF NOT EXISTS answers (key BLOB PRIMARY KEY, answer) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS files (path TEXT PRIMARY KEY, size INTEGER, changed INTEGER, digest TEXT);
+CREATE TABLE IF NOT EXISTS digests (key BLOB PRIMARY KEY, digest BLOB) WITHOUT ROWID;
 """
+_LAYOUT = {
+    "answers": ["key", "answer"],
+    "files": ["path", "size", "changed", "digest"],
+    "digests": ["key", "digest"],  # of the answers: SQLite has no checksums, and a changed word would go unnoticed
+}
 _AT_ONCE = 500
 _PATIENCE, _AGAIN = 60.0, 0.05  # seconds
 
@@ -44,9 +51,7 @@ class Memo:
                 Path(self.path).parent.mkdir(parents=True, exist_ok=True)
             db = _opened(self.path or ":memory:")
         except (OSError, sqlite3.DatabaseError) as error:
-            raise VaaError(
-                f"memo={self.path}: cannot be used as a memo ({error}). Give another file or memo=null."
-            ) from error
+            raise VaaError(f"memo={self.path}: cannot be used as a memo ({error}). {_mend(error)}") from error
         object.__setattr__(self, "_db", db)
 
     def key(self, identity: str, question: Question) -> bytes:
@@ -73,8 +78,12 @@ class Memo:
         for first in range(0, len(keys), _AT_ONCE):
             some = keys[first : first + _AT_ONCE]
             marks = ",".join("?" * len(some))
-            for key, value in self._rows(f"SELECT key, answer FROM answers WHERE key IN ({marks})", some):
+            sql = f"SELECT key, answer, digest FROM answers LEFT JOIN digests USING (key) WHERE key IN ({marks})"
+            for key, value, digest in self._rows(sql, some):
                 try:
+                    found_sum = _sum(key, value)
+                    if digest not in (None, found_sum):  # None: from before there were any
+                        raise ValueError("it is not what was written")
                     found[key] = _read(value)
                 except (ValueError, EOFError) as error:
                     log.warning("memo=%s: a remembered answer is damaged and asked again: %s", self.path, error)
@@ -82,7 +91,9 @@ class Memo:
 
     def remember(self, key: bytes, answer: Answer) -> None:
         """Keep an answer; it is on disk when this returns."""
-        self._rows("INSERT OR REPLACE INTO answers VALUES (?, ?)", (key, _written(answer)))
+        value = _written(answer)
+        self._rows("INSERT OR REPLACE INTO digests VALUES (?, ?)", (key, _sum(key, value)))
+        self._rows("INSERT OR REPLACE INTO answers VALUES (?, ?)", (key, value))
 
     def _digest(self, path: Path) -> str:
         try:
@@ -101,7 +112,7 @@ class Memo:
         try:
             return self._db.execute(sql, tuple(values)).fetchall()
         except sqlite3.DatabaseError as error:
-            raise VaaError(f"memo={self.path}: {error}. Free the disk, or give another file or memo=null.") from error
+            raise VaaError(f"memo={self.path}: {error}. {_mend(error)}") from error
 
 
 def _opened(path: str) -> sqlite3.Connection:
@@ -110,9 +121,11 @@ def _opened(path: str) -> sqlite3.Connection:
     while True:
         db = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None)
         try:
+            db.text_factory = partial(str, encoding="utf-8", errors="surrogateescape")  # damaged: for `recall` to see
             db.execute("PRAGMA journal_mode=WAL")
             db.execute("PRAGMA synchronous=NORMAL")
             db.executescript(_TABLES)
+            _check(db)
         except sqlite3.OperationalError as error:
             db.close()
             # SQLite waits for locks, but not where two change to WAL at once: runs that start together meet there.
@@ -121,6 +134,31 @@ def _opened(path: str) -> sqlite3.Connection:
             time.sleep(_AGAIN)
         else:
             return db
+
+
+def _check(db: sqlite3.Connection) -> None:
+    """Refuse a file of another layout."""
+    for table, columns in _LAYOUT.items():
+        found = [name for _, name, *_ in db.execute(f"PRAGMA table_info({table})")]
+        if found != columns:
+            raise sqlite3.DatabaseError(f"another layout: '{table}' has {', '.join(found)}, not {', '.join(columns)}")
+
+
+def _mend(error: Exception) -> str:
+    """What can be done about it."""
+    said = str(error)
+    if "locked" in said:
+        return f"Another process has held it for {_PATIENCE:.0f} s: wait for it, or give another file as memo=FILE."
+    if "full" in said or "I/O" in said:
+        return "Free the disk and run again: what was answered before is kept. Or give another file or memo=null."
+    if "malformed" in said:
+        return "What can be read is saved by: sqlite3 OLD .recover | sqlite3 NEW. Or give another file or memo=null."
+    return "Give another file or memo=null."
+
+
+def _sum(key: bytes, value: str | bytes) -> bytes:
+    whole = value.encode() if isinstance(value, str) else value
+    return hashlib.blake2b(whole, digest_size=8, key=key).digest()
 
 
 def _written(answer: Answer) -> str | bytes:

@@ -11,6 +11,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from vaa import interrupt
 from vaa.engines import Engine
 from vaa.memo import Memo
 from vaa.stages import Asking, Stage
@@ -72,6 +73,7 @@ def analyse(
     for position, name in enumerate(names):
         if name in outcome.done:
             continue
+        interrupt.check()
         stage, begun = stages[name], time.perf_counter()
         if isinstance(stage, Asking):
             step = _ask(name, stage, outcome, engine, memo)
@@ -80,6 +82,7 @@ def analyse(
                 engine.release(stage.model)
         else:
             for video in _progress(list(outcome.reports), name, "video"):
+                interrupt.check()
                 with _guard(outcome, video, name):
                     outcome.reports[video] = stage(outcome.reports[video])
             step = Step(name)

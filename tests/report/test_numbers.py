@@ -17,6 +17,8 @@ COUNTS = {
     "failed": 1,
     "answers": 7,
     "unread": 2,
+    "failed_share": 1 / 3,
+    "unread_share": 2 / 7,
     "questions_asked": 5,
     "questions_remembered": 2,
     "embeddings_asked": 30,
@@ -67,25 +69,27 @@ def test_seconds_a_stage() -> None:
 
 
 @pytest.mark.parametrize(
-    ("unread", "answers", "failed", "max_unread", "status"),
+    ("unread", "answers", "failed", "max_unread", "max_failed", "status"),
     [
-        (0, 100, 0, 0.1, None),
-        (10, 100, 0, 0.1, None),
-        (11, 100, 0, 0.1, 4),
-        (1, 100, 0, 0.0, 4),
-        (0, 0, 0, 0.0, None),
-        (0, 100, 2, 0.1, 3),
-        (11, 100, 2, 0.1, 4),
+        (0, 100, 0, 0.1, 0.0, None),
+        (10, 100, 0, 0.1, 0.0, None),
+        (11, 100, 0, 0.1, 0.0, 4),
+        (1, 100, 0, 0.0, 0.0, 4),
+        (0, 0, 0, 0.0, 0.0, None),
+        (0, 100, 2, 0.1, 0.0, 3),
+        (0, 100, 2, 0.1, 0.1, 3),
+        (0, 100, 2, 0.1, 0.2, None),
+        (11, 100, 2, 0.1, 0.2, 4),
     ],
 )
 def test_a_run_that_is_not_whole_says_so_by_its_status(
-    unread: int, answers: int, failed: int, max_unread: float, status: int | None
+    unread: int, answers: int, failed: int, max_unread: float, max_failed: float, status: int | None
 ) -> None:
-    metrics = {"unread": unread, "answers": answers, "failed": failed}
+    metrics = {"unread": unread, "answers": answers, "failed": failed, "videos": 10 - failed}
     if status is None:
-        check(metrics, max_unread)
+        check(metrics, max_unread, max_failed)
         return
     with pytest.raises(NotWholeError) as error:
-        check(metrics, max_unread)
+        check(metrics, max_unread, max_failed)
     assert error.value.status == status
-    assert {4: f"{unread} of {answers} answers", 3: f"{failed} videos failed"}[status] in str(error.value)
+    assert {4: f"{unread} of {answers} answers", 3: f"{failed} of 10 videos failed"}[status] in str(error.value)

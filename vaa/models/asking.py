@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from vaa import video
+from vaa import interrupt, video
 from vaa.models import checkpoint, feeding
 from vaa.models.choosing import choose
 from vaa.models.families import Seen
@@ -42,6 +42,7 @@ def answers(
                 batch = tuple(questions[start : _end(questions, start, held)])
                 start += len(batch)
                 line.append((batch, feeder.put(batch)))
+            interrupt.check()
             batch, coming = line.popleft()
             yield from asker.ask(batch, coming)
     if any(question.frames for question in questions):

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from vaa import video
+from vaa import interrupt, video
 from vaa.models import checkpoint, feeding
 from vaa.models.feeding import Feeder, Lost, Watch
 from vaa.models.pooling import Piece, means
@@ -69,6 +69,7 @@ class Clip:
             else:
                 texts = [question.text for question in group]
                 for first in range(0, len(texts), self.batch_size):
+                    interrupt.check()
                     yield from self._texts(texts[first : first + self.batch_size])
 
     def release(self) -> None:
@@ -97,6 +98,7 @@ class Clip:
                 line.append(feeder.put(pieces[k]))
             if k < ahead:
                 continue
+            interrupt.check()
             with watch.waiting():
                 made = feeder.take(line.popleft())
             if isinstance(made, Lost):

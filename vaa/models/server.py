@@ -15,7 +15,7 @@ from threading import Thread
 from typing import Any
 from urllib.parse import urlsplit
 
-from vaa import video
+from vaa import interrupt, video
 from vaa.models import completions
 from vaa.models.line import Endpoint, Line
 from vaa.types import Answer, Question, Unanswered, VaaError, VideoError
@@ -99,11 +99,14 @@ class Server:
         with _opened(endpoint) as line, ThreadPoolExecutor() as pool:
             try:
                 for question in questions:
+                    if interrupt.asked():
+                        break
                     waiting.append(self._put(line, pool, question))
                     while waiting and (waiting[0].done() or len(waiting) > 2 * self.concurrency):
                         yield waiting.popleft().result()
                 while waiting:
                     yield waiting.popleft().result()
+                interrupt.check()
             finally:
                 _usage.setdefault(self, Counter()).update(line.counted)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, fields
 from functools import lru_cache
 from pathlib import Path
@@ -13,21 +15,21 @@ import orjson
 
 from vaa.pipeline import Outcome
 from vaa.protocol import Protocol
-from vaa.types import Catalogue, Report, ScoreTrack, file_name
+from vaa.types import Catalogue, Report, ScoreTrack, VaaError, file_name
 
 _TOLD = tuple(field.name for field in fields(Report) if field.name not in ("video", "truth"))
 
 
 def write(folder: Path, outcome: Outcome, notices: Sequence[str]) -> None:
     """Write notices and failures, and for each video its scores and its report, into a run's folder."""
-    _dump(folder / "notices.json", list(notices), indent=True)
-    _dump(folder / "failures.json", outcome.failures, indent=True)
+    dump(folder / "notices.json", list(notices), indent=True)
+    dump(folder / "failures.json", outcome.failures, indent=True)
     tracks = {id_: r.track.per_frame(r.video.n_frames) for id_, r in outcome.reports.items() if r.track is not None}
     every = stride(tracks)
     for video, track in tracks.items():
-        _dump(folder / "scores" / file_name(video), scores(track, every))
+        dump(folder / "scores" / file_name(video), scores(track, every))
     for video, report in outcome.reports.items():
-        _dump(folder / "reports" / file_name(video), _story(report, outcome.history[video]))
+        dump(folder / "reports" / file_name(video), _story(report, outcome.history[video]))
 
 
 def write_truth(folder: Path, outcome: Outcome, catalogue: Catalogue, protocol: Protocol) -> None:
@@ -43,12 +45,12 @@ def write_truth(folder: Path, outcome: Outcome, catalogue: Catalogue, protocol: 
         edges = np.flatnonzero(np.diff(labels, prepend=False, append=False)).reshape(-1, 2)
         boxes = [[box.frame, *box.xyxy] for box in truth.boxes]
         videos[id_] = {"class": truth.label, "anomalous": edges.tolist(), "boxes": boxes, "text": truth.text}
-    _dump(folder / "truth.json", {"data": catalogue.name, "protocol": asdict(protocol), "videos": videos})
+    dump(folder / "truth.json", {"data": catalogue.name, "protocol": asdict(protocol), "videos": videos})
 
 
 def write_metrics(folder: Path, metrics: Mapping[str, float]) -> None:
     """Write `metrics.json`: flat, numbers only, null where a number is not defined."""
-    _dump(folder / "metrics.json", metrics, indent=True)
+    dump(folder / "metrics.json", metrics, indent=True)
 
 
 def stride(tracks: Mapping[str, ScoreTrack]) -> int:
@@ -94,8 +96,34 @@ def _plain(value: Any) -> Any:
     return {"starts": value.starts[kept], "values": value.values[kept], "stop": stop}
 
 
-def _dump(file: Path, value: Any, indent: bool = False) -> None:
+def dump(file: Path, value: Any, indent: bool = False) -> None:
     """As JSON: dataclasses as objects, arrays as lists, NaN, which is no JSON, as null."""
-    file.parent.mkdir(parents=True, exist_ok=True)
     options = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE | (orjson.OPT_INDENT_2 if indent else 0)
-    file.write_bytes(orjson.dumps(value, default=str, option=options))
+    put(file, orjson.dumps(value, default=str, option=options))
+
+
+def put(file: Path, content: bytes) -> None:
+    """Write a whole file or none: what a killed run leaves is never taken for a result."""
+    building = file.with_name(f".{os.getpid()}.tmp")  # short: a video's name may be as long as a file's
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        building.write_bytes(content)
+        building.replace(file)
+    finally:
+        building.unlink(missing_ok=True)
+
+
+@contextmanager
+def written(folder: Path) -> Iterator[None]:
+    """Where a run's folder cannot be written, say so.
+
+    Raises:
+        VaaError: no space is left, or the folder may not be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise VaaError(
+            f"{error.filename or folder}: cannot be written ({error.strerror or error}). Free the disk, or give "
+            "another folder as hydra.run.dir=FOLDER. What was answered is remembered: the same command goes on."
+        ) from error

@@ -33,6 +33,7 @@ def numbers(outcome: Outcome, catalogue: Catalogue, protocol: Protocol, meteor_j
         "failed": len(outcome.failures),
         "answers": sum(report.answers for report in reports),
         "unread": sum(report.unread for report in reports),
+        **_shares(outcome),
         "questions_asked": sum(step.asked for step in asking),
         "questions_remembered": sum(step.remembered for step in asking),
         "embeddings_asked": sum(step.asked for step in embedding),
@@ -47,6 +48,14 @@ def numbers(outcome: Outcome, catalogue: Catalogue, protocol: Protocol, meteor_j
         | _understanding(reports, meteor_jar)
         | counts
     )
+
+
+def _shares(outcome: Outcome) -> dict[str, float]:
+    """What `max_failed` and `max_unread` are held against; a run without videos, or without answers, lacks none."""
+    reports, failed = outcome.reports.values(), len(outcome.failures)
+    answers = sum(report.answers for report in reports)
+    unread = sum(report.unread for report in reports)
+    return {"failed_share": failed / max(1, failed + len(reports)), "unread_share": unread / max(1, answers)}
 
 
 def _localisation(reports: Collection[Report]) -> dict[str, float]:
@@ -73,11 +82,12 @@ def seconds(outcome: Outcome) -> dict[str, float]:
     return {f"seconds/{step.stage}": round(step.seconds, 3) for step in outcome.steps}
 
 
-def check(metrics: Mapping[str, float], max_unread: float) -> None:
+def check(metrics: Mapping[str, float], max_unread: float, max_failed: float) -> None:
     """Refuse to call a run whole that is not; its files are written all the same.
 
     Raises:
-        NotWholeError: videos failed (status 3), or more than the share `max_unread` of the answers says nothing (4).
+        NotWholeError: more than the share `max_failed` of the videos failed (status 3), or more than the share
+            `max_unread` of the answers says nothing (4).
     """
     unread, answers = int(metrics["unread"]), int(metrics["answers"])
     if unread > max_unread * answers:
@@ -86,5 +96,10 @@ def check(metrics: Mapping[str, float], max_unread: float) -> None:
             "nothing. Look at the answers in reports/, then at the prompt, the model or the reader.",
             status=4,
         )
-    if metrics["failed"]:
-        raise NotWholeError(f"{int(metrics['failed'])} videos failed: failures.json says which and why.", status=3)
+    failed = int(metrics["failed"])
+    whole = int(metrics["videos"]) + failed
+    if failed > max_failed * whole:
+        raise NotWholeError(
+            f"{failed} of {whole} videos failed, more than max_failed={max_failed}: failures.json says which and why.",
+            status=3,
+        )

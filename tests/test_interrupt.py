@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import os
+import signal
+import threading
+
+import pytest
+
+from vaa import interrupt
+
+
+def test_the_first_is_kept_until_it_is_looked_for(caplog: pytest.LogCaptureFixture) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with interrupt.gently():
+        interrupt.check()
+        os.kill(os.getpid(), signal.SIGINT)
+        assert interrupt.asked()
+        assert "Once more ends it at once" in caplog.text
+        with pytest.raises(KeyboardInterrupt):
+            interrupt.check()
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_the_second_ends_it_at_once_and_the_next_run_begins_anew() -> None:
+    with pytest.raises(KeyboardInterrupt), interrupt.gently():
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+    with interrupt.gently():
+        assert not interrupt.asked()
+
+
+def test_another_thread_takes_no_signals() -> None:
+    before, seen = signal.getsignal(signal.SIGINT), []
+
+    def within() -> None:
+        with interrupt.gently():
+            seen.append(signal.getsignal(signal.SIGINT))
+
+    thread = threading.Thread(target=within)
+    thread.start()
+    thread.join()
+    assert seen == [before]

@@ -1,0 +1,60 @@
+"""What it takes to do a run again: the command, the libraries, the commit and what has been changed since."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import shlex
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from vaa.report import files
+
+_HOUSE = Path(__file__).parents[2]
+_LIBRARIES = (
+    *("accelerate", "av", "decord", "hydra-core", "numpy", "omegaconf", "openai", "pillow", "ray", "scikit-learn"),
+    *("scipy", "tokenizers", "torch", "transformers", "vaa", "wandb"),
+)
+
+
+def write(folder: Path, overrides: Sequence[str]) -> None:
+    """Write `rerun.sh`, `environment.json` and, where the tree differs from its commit, `changes.diff`.
+
+    Nothing of the process's environment is told: keys are there.
+    """
+    command = shlex.join(["python", str(_HOUSE / "run.py"), *overrides])
+    files.put(folder / "rerun.sh", f"#!/bin/sh\ncd {shlex.quote(str(Path.cwd()))} && {command}\n".encode())
+    changes = _git("diff", "HEAD")
+    if changes:
+        files.put(folder / "changes.diff", changes)
+    files.dump(folder / "environment.json", environment(bool(changes)), indent=True)
+
+
+def environment(changed: bool) -> dict[str, Any]:
+    """Commit and untracked files of this tree (none without git), and the versions of what a number may hang on."""
+    untracked = _git("ls-files", "--others", "--exclude-standard").decode(errors="replace").splitlines()
+    return {
+        "commit": _git("rev-parse", "HEAD").decode().strip() or None,
+        "changed": changed,
+        "untracked": untracked,
+        "python": platform.python_version(),
+        "machine": platform.platform(),
+        "libraries": {name: version for name in _LIBRARIES if (version := _version(name))},
+    }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _git(*words: str) -> bytes:
+    """What git says of this tree; nothing where there is no git or no commit."""
+    try:
+        return subprocess.run(["git", *words], cwd=_HOUSE, capture_output=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return b""
