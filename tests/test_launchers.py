@@ -21,7 +21,7 @@ SMALL += ["plots=false", "page=null"]
 
 def started(folder: Path, *overrides: str, **environment: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, str(HOUSE / "run.py"), *SMALL, *overrides],
+        [sys.executable, str(HOUSE / "run.py"), *overrides, *SMALL],
         cwd=folder,
         # A launcher's jobs start elsewhere: they find vaa as an installed one is found.
         env={**os.environ, "WANDB_MODE": "disabled", "PYTHONPATH": str(HOUSE), **environment},
@@ -69,7 +69,7 @@ def test_two_runs_on_one_memo_at_once_do_not_harm_each_other(tmp_path: Path) -> 
     memo = tmp_path / "memo" / "answers.sqlite"
     ended(started(tmp_path, "doctor=true"))  # draws nothing, but both are to begin with warm files
     both = [started(tmp_path, f"memo={memo}", f"hydra.run.dir=outputs/{name}") for name in "ab"]
-    for said in map(ended, both):
+    for said in [ended(process) for process in both]:
         assert "locked" not in said
     assert scores(tmp_path / "outputs/a") == scores(tmp_path / "outputs/b")
     counts = [json.loads((tmp_path / f"outputs/{name}/metrics.json").read_text()) for name in "ab"]

@@ -21,7 +21,7 @@ MAY = {
     "data": "types parse prompt memo video metrics overrides boxes",
     "data/synthetic.py": "types synthetic",
     "stages": "types prompt parse drawing models!",
-    "engines": "types models!",
+    "engines": "types interrupt models!",
     "pipeline": "types interrupt memo stages! engines!",
     "protocol": "types data metrics",
     "experiment": "types memo pipeline report",

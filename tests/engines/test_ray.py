@@ -17,6 +17,7 @@ import numpy as np
 import psutil
 import pytest
 
+from vaa import interrupt
 from vaa.engines.local import Local
 from vaa.engines.ray import Ray
 from vaa.models.clip import Clip
@@ -229,3 +230,20 @@ def answers(reports: dict[str, object]) -> list[str]:
         return [reports]
     parts = reports.values() if isinstance(reports, dict) else reports if isinstance(reports, list) else ()
     return [text for part in parts for text in answers(part)]
+
+
+def test_control_c_takes_in_what_is_under_way(echo: Echo) -> None:
+    answers: list[Answer | Unanswered] = []
+    stream = ENGINE.ask(replace(echo, pause=0.1), texts(*(f"q{k}" for k in range(40))))
+    with pytest.raises(KeyboardInterrupt), interrupt.gently():
+        press_and_read_on(stream, answers)
+    assert answers == [f"Q{k}" for k in range(len(answers))]
+    assert 4 <= len(answers) < 40
+    assert gone(workers())
+
+
+def press_and_read_on(stream: Iterator[Answer | Unanswered], answers: list[Answer | Unanswered]) -> None:
+    answers.append(next(stream))
+    signal.raise_signal(signal.SIGINT)
+    while True:
+        answers.append(next(stream))

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from vaa import interrupt
 from vaa.engines.chunks import Chunk
 from vaa.engines.worker import Refused, Said
 from vaa.types import Answer, Unanswered, VaaError
@@ -43,7 +44,10 @@ class Pool:
         waiting, done, given = deque(chunks), dict[int, Answers](), 0
         ahead = _AHEAD * self.size * max((len(chunk.questions) for chunk in waiting), default=0)
         while waiting or self._busy or done:
-            self._deal(waiting, given + ahead)
+            if not self._busy:
+                interrupt.check()
+            if not interrupt.asked():  # else what is under way is taken in first
+                self._deal(waiting, given + ahead)
             if given not in done:
                 for start, answers in self._collect(waiting):
                     done[start] = answers

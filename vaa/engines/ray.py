@@ -20,6 +20,11 @@ log = logging.getLogger("vaa")
 _SHARES = 4  # chunks a worker at least, so that none waits long for the last one
 _WORTH = 8  # questions are worth a hand-over
 _STORE = 200 * 2**20  # bytes: questions and answers are small, frames never travel
+_QUIETLY = (
+    "RAY_USAGE_STATS_ENABLED",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO",  # else it warns of what it will do one day
+    "RAY_worker_niceness",  # else workers step back behind everybody, where `engine=local` does not
+)
 
 
 @dataclass(frozen=True)
@@ -111,8 +116,8 @@ class Ray:
         return float(int(part)) if part > 1 else part
 
     def _connect(self) -> None:
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # else it warns of what it will do one day
+        for name in _QUIETLY:
+            os.environ.setdefault(name, "0")
         try:
             import ray
         except ImportError as error:
