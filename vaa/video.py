@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache, lru_cache
@@ -14,6 +15,7 @@ import numpy as np
 from vaa.types import Pixels, VaaError, Video, VideoError
 
 log = logging.getLogger("vaa")
+_ANEW = "Write it anew: ffmpeg -i OLD -vf setpts=N/25/TB -r 25 NEW.mp4 (with its own rate for 25)."
 
 
 @runtime_checkable
@@ -31,11 +33,13 @@ def probe(path: Path, reader: str) -> tuple[int, float]:
     """Number of frames and frames per second of a file.
 
     Raises:
-        VideoError: the file is missing, is no video, or has no frame.
+        VideoError: the file is missing, is no video, or has no frame or no frame rate.
     """
     opened = _open(path, reader)
     if opened.n_frames < 1:
-        raise VideoError(f"{path}: holds no video frame.")
+        raise VideoError(f"{path}: holds no video frame. Get the file again, or take it out.")
+    if not 0 < opened.fps < math.inf:
+        raise VideoError(f"{path}: says no frame rate. {_ANEW}")
     return opened.n_frames, opened.fps
 
 
@@ -92,6 +96,15 @@ class Decord:
         self._path, self._errors = path, (RuntimeError, decord.DECORDError)
         self._reader = self._try(lambda: decord.VideoReader(str(path), num_threads=1))
         self.n_frames, self.fps = len(self._reader), float(self._reader.get_avg_fps())
+        self._check_times(self._try(lambda: self._reader.get_frame_timestamp(range(self.n_frames))))
+
+    def _check_times(self, times: Any) -> None:
+        """Decord finds frames by their times: where these do not tell them apart it gives others, and says nothing."""
+        if self.n_frames and (times[0, 0] < 0 or (np.diff(times[:, 0]) <= 0).any()):
+            raise VideoError(
+                f"{self._path}: decord would number its frames wrongly (an edit list hides some, or several have one "
+                f"time). Use reader=pyav. Or: {_ANEW}"
+            )
 
     def get(self, numbers: Sequence[int]) -> Pixels:
         """See Reader."""
@@ -117,12 +130,15 @@ class PyAV:
         try:
             with av.open(str(path)) as container:
                 if not container.streams.video:
-                    raise VideoError(f"{path}: has no video stream.")
+                    raise VideoError(f"{path}: has no video stream, only sound or text. Take it out of the folder.")
                 stream = container.streams.video[0]
                 self.fps = float(stream.average_rate or 0)
-                self.n_frames = stream.frames or sum(packet.pts is not None for packet in container.demux(stream))
+                # Not stream.frames: it is what the header says, and an edit list hides some of them.
+                self.n_frames = sum(packet.size > 0 and not packet.is_discard for packet in container.demux(stream))
         except av.FFmpegError as error:
-            raise VideoError(f"{path}: FFmpeg cannot open it: {error}") from error
+            raise VideoError(
+                f"{path}: FFmpeg cannot open it: is it a video, and whole? Does it play? [{error}]"
+            ) from error
         self._next = 0
         self._stream: Iterator[Any] = iter(())
 
@@ -137,12 +153,26 @@ class PyAV:
             while self._next <= max(numbers):
                 frame = next(self._stream)
                 if self._next in numbers:
-                    found[self._next] = frame.to_ndarray(format="rgb24")
+                    found[self._next] = self._upright(frame)
                 self._next += 1
         except (StopIteration, self._av.FFmpegError) as error:
             self._next = 0
-            raise VideoError(f"{self._path}: decoding stopped before frame {max(numbers)}: {error}") from error
+            raise VideoError(
+                f"{self._path}: decoding stopped before frame {max(numbers)} of {self.n_frames}: is the file damaged "
+                f"or cut? Get it again, or write anew what is left: ffmpeg -i OLD NEW.mp4. [{str(error)[:120]}]"
+            ) from error
         return np.stack([found[number] for number in numbers])
+
+    def _upright(self, frame: Any) -> Pixels:
+        """As players show it.
+
+        Raises:
+            VideoError: the picture is damaged, and the decoder has made something up.
+        """
+        if frame.is_corrupt:
+            number, self._next = self._next, 0
+            raise VideoError(f"{self._path}: frame {number} is damaged. Does it play? Get the file again.")
+        return np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90))
 
 
 _READERS: dict[str, Any] = {"decord": Decord, "pyav": PyAV}

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import multiprocessing
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from vaa import video
 from vaa.data.annotated import SUFFIXES
 from vaa.types import Catalogue, Failure, VaaError, Video, VideoError
+
+PATIENCE = 60.0
+"""Seconds for opening one file; a decoder that hangs in it is stopped after them."""
 
 
 @dataclass(frozen=True)
@@ -29,10 +34,26 @@ class Folder:
         videos: dict[str, Video] = {}
         failures: list[Failure] = []
         names = [file.relative_to(root).with_suffix("").as_posix() for file in files]
-        for name, file in zip(names, files, strict=True):
+        for name, file, known in zip(names, files, _probed(files, self.reader), strict=True):
             name = name if names.count(name) == 1 else file.relative_to(root).as_posix()
-            try:
-                videos[name] = Video(name, file, *video.probe(file, self.reader))
-            except VideoError as error:
-                failures.append(Failure(name, "data", str(error)))
+            if isinstance(known, VideoError):
+                failures.append(Failure(name, "data", str(known)))
+            else:
+                videos[name] = Video(name, file, *known)
         return Catalogue(self.name, tuple(videos.values()), {}, failures)
+
+
+def _probed(files: Sequence[Path], reader: str) -> Iterator[tuple[int, float] | VideoError]:
+    """Number of frames and rate of each, or why not; in another process, since a file may hang or end it."""
+    from pebble import ProcessExpired, ProcessPool
+
+    with ProcessPool(1, context=multiprocessing.get_context("fork")) as pool:
+        for file, coming in [(f, pool.schedule(video.probe, args=[f, reader], timeout=PATIENCE)) for f in files]:
+            try:
+                yield coming.result()
+            except VideoError as error:
+                yield error
+            except TimeoutError:
+                yield VideoError(f"{file}: opening it took longer than {PATIENCE:.0f} s and was stopped. Does it play?")
+            except ProcessExpired as error:
+                yield VideoError(f"{file}: opening it ended the process that did it ({error}). Does it play?")

@@ -1,0 +1,254 @@
+"""What a decoder may be given: for both readers the right frames, or a VideoError that names file and remedy."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from vaa import video
+from vaa.data import folder
+from vaa.data.folder import Folder
+from vaa.types import Pixels, Video, VideoError
+
+ROOT = Path(__file__).parents[2]
+READERS = ["decord", "pyav"]
+N = 24
+ALL = list(range(N))
+CAN = {name: name in av.codecs_available for name in ("libx265", "libsvtav1", "libvpx-vp9")}
+
+
+def picture(k: int, width: int, height: int) -> Pixels:
+    """Five bars that say a frame's number in binary; the upper quarter is grey, so that a turned one is seen."""
+    bars = np.zeros((height, width, 3), dtype=np.uint8)
+    for bit in range(5):
+        bars[:, bit * width // 5 : (bit + 1) * width // 5] = 220 if k >> bit & 1 else 30
+    bars[: height // 4] = 120
+    return bars
+
+
+def numbers(frames: Pixels) -> list[int]:
+    height, width = frames.shape[1:3]
+    row = frames[:, height * 5 // 8].mean(axis=-1)
+    return [sum(int(line[(2 * bit + 1) * width // 10] > 125) << bit for bit in range(5)) for line in row]
+
+
+def encode(
+    path: Path,
+    codec: str = "libx264",
+    pixels: str = "yuv420p",
+    n: int = N,
+    size: tuple[int, int] = (80, 48),
+    times: list[int] | None = None,
+    **options: str,
+) -> Path:
+    moov = {"movflags": "faststart"} if path.suffix == ".mp4" else {}
+    with av.open(str(path), "w", options=moov) as container:
+        stream = container.add_stream(codec, rate=10, options={"g": "6"} | options)
+        stream.width, stream.height, stream.pix_fmt = *size, pixels
+        base = Fraction(1, 1000) if times else Fraction(1, 10)
+        stream.time_base = stream.codec_context.time_base = base
+        for k in range(n):
+            frame = av.VideoFrame.from_ndarray(picture(k, *size), format="rgb24").reformat(format=pixels)
+            frame.pts, frame.time_base = times[k] if times else k, base
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """An mp4 whose index comes first."""
+    content = encode(tmp_path_factory.mktemp("whole") / "whole.mp4").read_bytes()
+    assert content.index(b"moov") < content.index(b"mdat")
+    return content
+
+
+def patched(content: bytes, atom: bytes, offset: int, value: int) -> bytes:
+    """With other 4 bytes at `offset` of an atom's content."""
+    at = content.index(atom) + 4 + offset
+    return content[:at] + struct.pack(">I", value) + content[at + 4 :]
+
+
+def pictures_at(content: bytes) -> int:
+    return content.index(b"mdat") + 4
+
+
+def edited(content: bytes, skipped: int) -> bytes:
+    """An edit list that begins `skipped` frames later."""
+    at = content.index(b"elst") + 4 + 12
+    return patched(content, b"elst", 12, struct.unpack(">I", content[at : at + 4])[0] + skipped * 1024)
+
+
+def turned(content: bytes) -> bytes:
+    """To be shown turned by a quarter, clockwise."""
+    at = content.index(b"tkhd") + 4 + 40
+    matrix = struct.pack(">9i", 0, 1 << 16, 0, -1 << 16, 0, 0, 48 << 16, 0, 1 << 30)
+    return content[:at] + matrix + content[at + 36 :]
+
+
+def timeless(content: bytes) -> bytes:
+    """All frames at the same time: 0 frames a second."""
+    return patched(content, b"stts", 12, 0).replace(b"edts", b"free").replace(b"ctts", b"free")
+
+
+FINE = {
+    "VFR mp4": lambda p: encode(p / "a.mp4", times=[100 * k + 37 * (k % 3) for k in ALL]),
+    "VFR mkv": lambda p: encode(p / "a.mkv", times=[100 * k + 37 * (k % 3) for k in ALL]),
+    "HEVC": lambda p: encode(p / "a.mp4", "libx265", **{"x265-params": "log-level=none"}),
+    "HEVC 10 bit": lambda p: encode(p / "a.mp4", "libx265", "yuv420p10le", **{"x265-params": "log-level=none"}),
+    "H.264 10 bit": lambda p: encode(p / "a.mp4", pixels="yuv420p10le"),
+    "VP9": lambda p: encode(p / "a.webm", "libvpx-vp9"),
+    "AVI": lambda p: encode(p / "a.avi", "mpeg4"),
+    "odd size": lambda p: encode(p / "a.mp4", pixels="yuv444p", size=(81, 49)),
+    "one frame": lambda p: encode(p / "a.mp4", n=1),
+    "8K": lambda p: encode(p / "a.avi", "mjpeg", "yuvj420p", n=1, size=(7680, 4320)),
+}
+NEEDS = {"HEVC": "libx265", "HEVC 10 bit": "libx265", "VP9": "libvpx-vp9"}
+
+Damage = Callable[[bytes], bytes]
+HURT: dict[str, tuple[Damage, dict[str, list[int] | str]]] = {
+    # damage -> what each reader gives of all frames that it counts: numbers, or words of its refusal
+    "header says more frames": (lambda b: patched(b, b"stts", 8, 40), {"decord": ALL, "pyav": ALL}),
+    "header says fewer frames": (lambda b: patched(b, b"stts", 8, 10), {"decord": ALL, "pyav": ALL}),
+    "header says longer": (lambda b: patched(b, b"mvhd", 16, 100_000), {"decord": ALL, "pyav": ALL}),
+    "garbage behind": (lambda b: b + b"\x17garbage" * 700, {"decord": ALL, "pyav": ALL}),
+    "edit list": (lambda b: edited(b, 6), {"decord": "reader=pyav", "pyav": ALL[6:]}),
+    "0 fps": (timeless, {"decord": "reader=pyav", "pyav": ALL}),
+    "truncated": (lambda b: b[: -(len(b) - pictures_at(b)) // 3], dict.fromkeys(READERS, "play|cut")),
+    "last bytes lacking": (lambda b: b[:-30], dict.fromkeys(READERS, "play|cut")),
+    "corrupt middle": (lambda b: b[:-700] + bytes(200) + b[-500:], dict.fromkeys(READERS, "play|cut")),
+    "no first key frame": (
+        lambda b: b[: pictures_at(b)] + bytes(300) + b[pictures_at(b) + 300 :],
+        dict.fromkeys(READERS, "play|cut"),
+    ),
+}  # fmt: skip
+
+
+def look(path: Path, reader: str) -> Pixels:
+    n_frames, fps = video.probe(path, reader)
+    assert fps > 0
+    return video.frames(Video(path.stem, path, n_frames, fps), range(n_frames), reader)
+
+
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize("kind", FINE)
+def test_a_rare_kind_of_video_gives_the_right_frames(tmp_path: Path, kind: str, reader: str) -> None:
+    if not CAN.get(NEEDS.get(kind, ""), True):
+        pytest.skip(f"this build of FFmpeg cannot write {kind}")
+    frames = look(FINE[kind](tmp_path), reader)
+    assert numbers(frames) == ALL[: len(frames)]
+    assert len(frames) == (1 if kind in ("one frame", "8K") else N)
+    assert frames.shape[1:3] == {"odd size": (49, 81), "8K": (4320, 7680)}.get(kind, (48, 80))
+
+
+@pytest.mark.skipif(not CAN["libsvtav1"], reason="this build of FFmpeg cannot write AV1")
+def test_av1_is_pyavs_and_decord_says_so(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = encode(tmp_path / "a.mp4", "libsvtav1", n=8, size=(80, 64), preset="12")
+    assert numbers(look(path, "pyav")) == ALL[:8]
+    with pytest.raises(VideoError, match=r"a\.mp4.*AV1.*reader=pyav"):
+        look(path, "decord")
+
+
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize("damage", HURT)
+def test_a_damaged_video_gives_the_right_frames_or_a_refusal(
+    tmp_path: Path, whole: bytes, damage: str, reader: str
+) -> None:
+    path = tmp_path / "hurt one.mp4"
+    path.write_bytes(HURT[damage][0](whole))
+    expected = HURT[damage][1][reader]
+    if isinstance(expected, list):
+        assert numbers(look(path, reader)) == expected
+        return
+    for _ in range(2):  # nor does a reader stumble on after a first refusal
+        with pytest.raises(VideoError, match=rf"hurt one\.mp4.*({expected})"):
+            look(path, reader)
+
+
+def test_a_turned_video_stands_upright_or_is_refused(tmp_path: Path, whole: bytes) -> None:
+    path = tmp_path / "turned.mp4"
+    path.write_bytes(turned(whole))
+    frames = look(path, "pyav")
+    assert frames.shape[1:3] == (80, 48)
+    assert numbers(np.rot90(frames, 1, axes=(1, 2))) == ALL  # turned back
+    assert 110 < frames[3, 40, -4].mean() < 130  # what was above is right
+    with pytest.raises(VideoError, match=r"turned\.mp4.*reader=pyav"):
+        look(path, "decord")
+
+
+def test_pyav_refuses_a_picture_that_the_decoder_made_up_and_then_still_counts_right(
+    tmp_path: Path, whole: bytes
+) -> None:
+    sizes_at = whole.index(b"stsz") + 4
+    sizes = struct.unpack(f">{N}I", whole[sizes_at + 12 : sizes_at + 12 + 4 * N])
+    fourth = pictures_at(whole) + sum(sizes[:3])
+    path = tmp_path / "hurt.mp4"
+    path.write_bytes(whole[: fourth + 12] + bytes(sizes[3] - 12) + whole[fourth + sizes[3] :])
+    known = Video("hurt", path, N, 10.0)
+    with pytest.raises(VideoError, match=r"hurt\.mp4.*(damaged|cut)"):
+        video.frames(known, ALL, "pyav")
+    for wanted in ([0], [0, 1]):
+        try:
+            assert numbers(video.frames(known, wanted, "pyav")) == wanted
+        except VideoError as error:
+            assert "hurt.mp4" in str(error)  # noqa: PT017 - either is right
+
+
+class Stuck:
+    """A reader whose decoder never returns, or dies: what a file may do to one."""
+
+    def __init__(self, path: Path) -> None:
+        if path.stem == "stuck":
+            time.sleep(600)
+        if path.stem == "deadly":
+            os.kill(os.getpid(), signal.SIGKILL)
+        self.n_frames, self.fps = 5, 10.0
+
+    def get(self, numbers: object) -> None:
+        """Not asked for."""
+
+
+def test_a_file_that_hangs_or_kills_the_decoder_costs_only_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(video._READERS, "stuck", Stuck)
+    monkeypatch.setattr(folder, "PATIENCE", 2.0)
+    for name in ("deadly", "fine", "stuck", "well"):
+        (tmp_path / f"{name}.mp4").touch()
+    begun = time.monotonic()
+    found = Folder("mine", str(tmp_path), "stuck").load()
+    assert time.monotonic() - begun < 30
+    assert [v.id for v in found.videos] == ["fine", "well"]
+    assert [(f.video, f.stage) for f in found.failures] == [("deadly", "data"), ("stuck", "data")]
+    assert "deadly.mp4: opening it ended the process" in found.failures[0].reason
+    assert "stuck.mp4: opening it took longer than 2 s and was stopped" in found.failures[1].reason
+
+
+def test_in_a_run_the_others_go_on_and_the_damaged_are_named(tmp_path: Path, whole: bytes) -> None:
+    clips, out = tmp_path / "clips", tmp_path / "out"
+    clips.mkdir()
+    (clips / "good.mp4").write_bytes(whole)
+    (clips / "text.mp4").write_text("no video at all")
+    (clips / "middle.mp4").write_bytes(HURT["corrupt middle"][0](whole))
+    done = subprocess.run(
+        [sys.executable, "run.py", "data=folder", f"data.root={clips}", "method=plain", "memo=null", "page=null",
+         "plots=false", "wandb.mode=disabled", f"hydra.run.dir={out}"],
+        cwd=ROOT, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 3, done.stderr
+    failures = {entry["video"]: entry for entry in json.loads((out / "failures.json").read_text())}
+    assert set(failures) == {"text", "middle"}
+    assert all(f"{name}.mp4" in entry["reason"] for name, entry in failures.items())
+    assert [file.name for file in (out / "scores").iterdir()] == ["good.json"]
