@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test lint docs clean
+.PHONY: run test lint bench docs clean
 
 run: .venv/ready
 	$(BIN)/python run.py $(ARGS)
@@ -23,6 +23,9 @@ docs: .venv/ready # site/index.html; the search wants a server: python -m http.s
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	touch $@
+
+bench: .venv/ready
+	$(BIN)/python -m benchmarks $(ARGS)
 
 clean:
 	rm -rf .venv

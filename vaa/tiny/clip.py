@@ -63,7 +63,10 @@ def texts(told: Sequence[Account], form: int) -> list[str]:
 
 
 def train(words: Any, seed: int, steps: int) -> Any:
-    """Learn from nothing; patches are taught what they show as well, or small things are not seen in this time."""
+    """Learn from nothing, single frames and means over four: CoReVAD compares a segment's mean with what is said of it.
+
+    Patches are taught what they show as well, or small things are not seen in this time.
+    """
     rng, draw = np.random.default_rng([seed, 3]), random.Random(seed)  # noqa: S311, no secret
     model, parts = build(words), nn.Linear(112, len(Label))
     told = accounts()
@@ -75,7 +78,7 @@ def train(words: Any, seed: int, steps: int) -> Any:
         rate = 2e-3 * min(1, (step + 1) / 60) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / steps)))
         for group in optimizer.param_groups:
             group["lr"] = rate
-        seen = corpus.stills(rng, 96, 0.55)
+        seen = [*corpus.stills(rng, 48, 0.55), *(corpus.moment(rng, (4, 2.7)) for _ in range(12))]
         wanted = torch.tensor([number[moment.account] for moment in seen])
         aligned, dense = _losses(model, parts, words, seen, wanted, texts(told, draw.randrange(3)))
         optimizer.zero_grad()
@@ -91,9 +94,11 @@ def train(words: Any, seed: int, steps: int) -> Any:
 def _losses(
     model: Any, parts: nn.Linear, words: Any, seen: Sequence[corpus.Moment], wanted: torch.Tensor, said: list[str]
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    shown = [moment.pictures[0] for moment in seen]
+    shown = [picture for moment in seen for picture in moment.pictures]
     vision = model.vision_model(pixel_values=pixels(shown))
-    image = F.normalize(model.visual_projection(vision.pooler_output), dim=-1)
+    frames = F.normalize(model.visual_projection(vision.pooler_output), dim=-1)
+    counts = [len(moment.pictures) for moment in seen]
+    image = torch.stack([part.mean(0) for part in torch.split(frames, counts)])
     inputs = words(said, padding=True, return_tensors="pt")
     pooled = model.text_model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"]).pooler_output
     text = F.normalize(model.text_projection(pooled), dim=-1)

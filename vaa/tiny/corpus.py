@@ -19,7 +19,7 @@ from vaa.tiny import paraphrases
 from vaa.types import Question, Segment, Video
 
 _NOWHERE = Video("synthetic", Path("synthetic"), 1, 1.0)
-_SHAPES = ((8, 2.9, 0.6), (10, 9.0, 0.22), (16, 45.0, 0.1), (6, 5.0, 0.08))
+_SHAPES = ((8, 2.9, 0.54), (10, 9.0, 0.2), (8, 9.0, 0.1), (16, 45.0, 0.1), (6, 5.0, 0.06))
 """(frames, seconds from the first to the last, share): segments, clips, whole videos, something else."""
 _NAMES = list(KINDS)
 
@@ -107,7 +107,9 @@ def answer(name: str, seen: Account, fields: dict[str, str]) -> str:
         return seen.description
     if name == "threshold":
         return "YES" if seen.severity >= float(fields["threshold"]) - 1e-9 else "NO"
-    return seen.sentence if name == "describe" else f"[{seen.severity:.1f}]"
+    if name in ("guided", "guided_xd"):
+        return f"[{int(seen.anomalous)}]"
+    return f"[{seen.severity:.1f}]" if name == "score" else seen.sentence
 
 
 def box_answer(shown: Picture, draw: random.Random) -> str:
@@ -138,6 +140,15 @@ def fields(name: str, seen: Account, draw: random.Random) -> dict[str, str]:
         told = [KINDS[draw.choice(ANOMALOUS)].tag]
     tags = ", ".join(told) or ("anything suspicious" if name == "box" else "none")
     return {"tags": tags} | ({"prior": draw.choice(("", " or criminal", " or violent"))} if name == "rerate" else {})
+
+
+def summary(rng: np.random.Generator, draw: random.Random) -> tuple[str, Account]:
+    """What was said of up to ten frames, a line each and some of it wrong, and what is to be told of them together."""
+    count = draw.choice((10, 10, 10, 6, 3))
+    told = script(rng, 25, int(rng.random() < 0.55))
+    times = _times(rng, told, count, 0.9 * count)
+    said = [account(told, [t] if draw.random() > 0.06 else [float(rng.uniform(0, told.seconds))]) for t in times]
+    return "\n".join(seen.sentence for seen in said), account(told, times)
 
 
 def rating(draw: random.Random) -> Account:

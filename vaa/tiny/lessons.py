@@ -15,7 +15,15 @@ from vaa.tiny import corpus
 from vaa.tiny.rows import Batch, encode, pack
 from vaa.tiny.vlm import TOKENS
 
-_SHARES = {"describe": 0.25, "tags": 0.3, "understand": 0.2, "threshold": 0.15, "score": 0.1}
+_SHARES = {
+    "describe": 0.22,
+    "tags": 0.27,
+    "understand": 0.18,
+    "threshold": 0.15,
+    "score": 0.08,
+    "guided": 0.07,
+    "guided_xd": 0.03,
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,20 +46,25 @@ class Teacher:
         """`count` moments of one shape, each with the verdict and two more questions."""
         shape = corpus.shape(rng)
         seen = [corpus.moment(rng, shape) for _ in range(count)]
-        return _lesson(seen, pack([self._about(m, draw) for m in seen]))
+        drawn = [["verdict", *draw.choices(list(_SHARES), list(_SHARES.values()), k=2)] for _ in seen]
+        return _lesson(seen, pack([self._about(m, names, draw) for m, names in zip(seen, drawn, strict=True)]))
 
     def stills(self, rng: np.random.Generator, draw: random.Random, count: int) -> Lesson:
-        """`count` single frames, each with a box question."""
+        """`count` single frames, each with a box question and every third with one for a caption."""
         seen = corpus.stills(rng, count)
         rows = [[self._boxed(m, draw.choice(("box", "box_any")), draw)] for m in seen]
+        for moment, row in zip(seen[::3], rows[::3], strict=True):
+            row += self._about(moment, ["frame"], draw)
         return _lesson(seen, pack(rows))
 
-    def ratings(self, draw: random.Random, count: int) -> Lesson:
-        """`count` captions to rate without seeing anything."""
-        return Lesson((), (), pack([[self._rated(draw)] for _ in range(count)]))
+    def texts(self, rng: np.random.Generator, draw: random.Random, count: int) -> Lesson:
+        """Captions to rate without seeing anything, and among `count` rows two with captions to sum up."""
+        rows = [[self._rated(draw)] for _ in range(count - 2)]
+        return Lesson((), (), pack([*rows, *([self._summed(rng, draw)] for _ in range(2))]))
 
-    def _about(self, moment: corpus.Moment, draw: random.Random) -> Sequence[tuple[list[int], list[int]]]:
-        names = ["verdict", *draw.choices(list(_SHARES), list(_SHARES.values()), k=2)]
+    def _about(
+        self, moment: corpus.Moment, names: Sequence[str], draw: random.Random
+    ) -> list[tuple[list[int], list[int]]]:
         branches = []
         for name in names:
             fields = corpus.fields(name, moment.account, draw)
@@ -62,6 +75,11 @@ class Teacher:
     def _boxed(self, moment: corpus.Moment, name: str, draw: random.Random) -> tuple[list[int], list[int]]:
         asked = corpus.question(self.prompts, name, 1, draw, **corpus.fields(name, moment.account, draw))
         return encode(self.tokenizer, asked, corpus.box_answer(moment.pictures[0], draw), TOKENS)
+
+    def _summed(self, rng: np.random.Generator, draw: random.Random) -> tuple[list[int], list[int]]:
+        captions, told = corpus.summary(rng, draw)
+        asked = corpus.question(self.prompts, "summarise", 0, draw, captions=captions)
+        return encode(self.tokenizer, asked, told.sentence, TOKENS)
 
     def _rated(self, draw: random.Random) -> tuple[list[int], list[int]]:
         told = corpus.rating(draw)

@@ -14,6 +14,17 @@ _JSON = (
     'Give [{"bbox_2d": [x1, y1, x2, y2], "confidence": c}] and nothing else; [] if absent.',
     "Report its box as JSON with bbox_2d and confidence; an empty list if absent.",
 )
+_GUIDED = (
+    (
+        "Do people fight, steal or flee? Is there fire, an explosion or a crash? Does somebody collapse?",
+        "Do you see violence, a theft, an accident, a fire, or somebody lying on the ground?",
+    ),
+    (
+        "Answer [1] if any of it is seen, else [0].",
+        "Reply with [1] for yes or [0] for no.",
+        "Give a Python list of one number, 1 if something of the kind happens, else 0.",
+    ),
+)
 _SHEETS: dict[str, tuple[tuple[str, ...], ...]] = {
     "verdict": (
         (
@@ -42,6 +53,24 @@ _SHEETS: dict[str, tuple[tuple[str, ...], ...]] = {
             "Summarise the main event in one sentence.",
         ),
     ),
+    "frame": (
+        ("This is a frame of a surveillance video.", "Look at the image.", ""),
+        (
+            "Describe the image in one sentence.",
+            "What is happening? One short sentence.",
+            "Say in a sentence what the image shows.",
+        ),
+    ),
+    "summarise": (
+        ("Here are captions of frames of one scene.", "These captions follow each other in time.", ""),
+        (
+            "Summarise the scene in one sentence.",
+            "What happens in the scene? One sentence.",
+            "Sum up in a sentence; ignore what does not fit.",
+        ),
+    ),
+    "guided": _GUIDED,
+    "guided_xd": _GUIDED,
     "tags": (
         ("Look at the clip.", "These frames are from a surveillance camera.", ""),
         (

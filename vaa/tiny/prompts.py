@@ -14,7 +14,7 @@ from vaa.types import Response
 
 CONF = Path(__file__).parents[2] / "conf" / "prompt"
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
-_SINGLE = {"verdict": "corevad", "threshold": "probe", "score": "plain"}
+_SINGLE = {"verdict": "corevad", "threshold": "probe", "score": "plain", "guided": "vera_ucf", "guided_xd": "vera_xd"}
 _CHAIN = ("describe", "rate", "rerate", "tags", "box", "box_any", "understand")
 
 
@@ -30,7 +30,10 @@ def prompts() -> dict[str, Prompt]:
     """The prompts that the tiny VLM is taught, by name, without their readers."""
     single = {name: yaml.safe_load((CONF / f"{file}.yaml").read_text()) for name, file in _SINGLE.items()}
     chain = yaml.safe_load((CONF / "urf.yaml").read_text())
-    return {name: _prompt(fields) for name, fields in (single | {name: chain[name] for name in _CHAIN}).items()}
+    lavad = yaml.safe_load((CONF / "lavad.yaml").read_text())
+    ancestor = {"frame": chain["describe"] | lavad["describe"], "summarise": lavad["summarise"]}
+    every = single | {name: chain[name] for name in _CHAIN} | ancestor
+    return {name: _prompt(fields) for name, fields in every.items()}
 
 
 def fingerprints() -> dict[str, str]:

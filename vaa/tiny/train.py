@@ -22,8 +22,8 @@ from vaa.tiny import clip, corpus, prompts, tokenizer, vlm
 from vaa.tiny.lessons import Teacher
 
 log = logging.getLogger("vaa.tiny")
-WEIGHTS = (0.2, 0.2, 0.1, 0.5, 1.0)
-"""Of the answers about moments, boxes, ratings, of the events and of what is where."""
+WEIGHTS = (0.2, 0.2, 0.15, 0.5, 1.0)
+"""Of the answers about moments, single frames, texts, of the events and of what is where."""
 
 
 def main() -> None:
@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--look-steps", type=int, default=1100, help="steps of vision alone, 128 frames each")
     parser.add_argument("--balance-steps", type=int, default=300, help="the same, where what is rare weighs more")
-    parser.add_argument("--steps", type=int, default=1300, help="steps of everything, 12 moments each")
+    parser.add_argument("--steps", type=int, default=1450, help="steps of everything, 12 moments each")
     parser.add_argument("--clip-steps", type=int, default=1600, help="steps of the tiny CLIP, 96 frames each")
     parser.add_argument("--look-from", type=Path, help="take up the state that an earlier vision phase left")
     parser.add_argument("--look-to", type=Path, help="keep the state after the vision phase in this file")
@@ -124,14 +124,14 @@ def _step(
     model: Any, heads: vlm.Heads, teacher: Teacher, rng: np.random.Generator, draw: random.Random
 ) -> list[torch.Tensor]:
     moments, stills = teacher.moments(rng, draw, 12), teacher.stills(rng, draw, 20)
-    ratings = teacher.ratings(draw, 6)
+    texts = teacher.texts(rng, draw, 7)
     shown = (*moments.pictures, *stills.pictures)
     seen = vlm.see(model, shown)
     first = len(moments.pictures)
     told = vlm.losses(model, heads, moments.batch, seen[:first], moments.events)
     boxed = vlm.losses(model, heads, stills.batch, seen[first:], stills.events)
-    rated, _ = vlm.losses(model, heads, ratings.batch, None, ())
-    return [told[0], boxed[0], rated, told[1] + boxed[1], vlm.dense_loss(heads, seen, shown, vlm.BALANCED)]
+    worded, _ = vlm.losses(model, heads, texts.batch, None, ())
+    return [told[0], boxed[0], worded, told[1] + boxed[1], vlm.dense_loss(heads, seen, shown, vlm.BALANCED)]
 
 
 def _set(optimizer: torch.optim.Optimizer, rates: Sequence[float]) -> None:

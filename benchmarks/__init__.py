@@ -1,0 +1,1 @@
+"""What is measured, each row with the reference way of doing the same work beside it in the same run."""

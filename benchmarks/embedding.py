@@ -1,0 +1,42 @@
+"""Memory over a long video, window to embedding: each length in a process of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from benchmarks.clips import clip
+from benchmarks.timing import Row
+
+HOUSE = Path(__file__).parents[1]
+_PROGRAM = """
+import resource, sys
+from pathlib import Path
+from vaa.models.clip import Clip
+from vaa.stages import embed
+from vaa.stages.window import Consecutive
+from vaa.tiny import prompts
+from vaa.types import Report, Video
+path, frames = Path(sys.argv[1]), int(sys.argv[2])
+report = Consecutive(30, 8)(Report(Video("v", path, frames, 10.0)))
+checkpoint = str(prompts.CHECKPOINTS / "clip")
+encoder = Clip(checkpoint, None, "float32", "cpu", [0.45] * 3, [0.25] * 3, "bicubic", 64, "decord", 1, 1)
+vectors = sum(1 for _ in encoder.answer(embed.segments(report)))
+assert vectors == len(report.segments)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss + resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
+
+
+def rows() -> list[Row]:
+    peaks = {}
+    for minutes in (2, 120):
+        path = clip(Path("outputs/benchmarks") / f"{minutes}minutes.mp4", 60 * minutes, 100, (128, 128), 10)
+        command = [sys.executable, "-c", _PROGRAM, str(path), str(600 * minutes)]
+        done = subprocess.run(command, cwd=HOUSE, check=True, capture_output=True, text=True)
+        peaks[minutes] = int(done.stdout.split()[-1]) / 1024
+    found = peaks[120] / peaks[2]
+    said = f"{found:.2f}x ({peaks[120]:.0f} MB, {peaks[2]:.0f} MB)"
+    return [
+        Row("memory over a 2-hour video, window to embedding", "a 2-minute video", said, "<= 1.1x", found <= 1.1, [])
+    ]

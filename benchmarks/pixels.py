@@ -1,0 +1,100 @@
+"""Pixels for 8 of every 30 frames, decoded and resized."""
+
+from __future__ import annotations
+
+import os
+import statistics
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.clips import clip
+from benchmarks.timing import Row, clock, ratio
+from vaa import video
+from vaa.models.feeding import PATIENCE, Feeder
+from vaa.types import Video
+
+SIDE, SECONDS, BATCH = 448, 60, 8
+CORES = os.cpu_count() or 1
+
+
+def rows() -> list[Row]:
+    found = []
+    for every, wanted in ((250, 1.5), (30, 2.5)):
+        path = clip(Path("outputs/benchmarks") / f"key{every}.mp4", SECONDS, every)
+        name = f"pixels for 8 of every 30 frames, a key frame every {every}"
+        check(path)
+        found.append(
+            ratio(f"{name}, resized to {SIDE}", "one frame at a time by index, PIL, one process", wanted,
+                  partial(ours, path, SIDE), partial(theirs, path), repeats=5)
+        )  # fmt: skip
+        found.append(_against_plain(name, path))
+    return found
+
+
+def windows() -> list[tuple[int, ...]]:
+    return [tuple(int(f) for f in np.linspace(k, k + 29, 8)) for k in range(0, SECONDS * 30, 30)]
+
+
+def work(side: int | None, job: tuple[Path, list[tuple[int, ...]]]):  # type: ignore[no-untyped-def]
+    path, asked = job
+    shown = Video("v", path, SECONDS * 30, 30.0)
+    pixels = video.frames(shown, [frame for one in asked for frame in one], "decord")
+    return {"pixels": pixels if side is None else np.stack([resized(frame, side) for frame in pixels])}, None
+
+
+def resized(frame: np.ndarray, side: int) -> np.ndarray:
+    from PIL import Image
+
+    return np.asarray(Image.fromarray(frame).resize((side, side), Image.Resampling.BICUBIC))
+
+
+def ours(path: Path, side: int | None) -> int:
+    """As a run does it, with as many processes as there are cores, since no model needs one."""
+    asked, seen = windows(), 0
+    with Feeder(partial(work, side), CORES, PATIENCE) as feeder:
+        line = [feeder.put((path, asked[k : k + BATCH])) for k in range(0, len(asked), BATCH)]
+        for put in line:
+            made = feeder.take(put)
+            assert isinstance(made, tuple)
+            seen += len(made[0]["pixels"])
+    return seen
+
+
+def theirs(path: Path) -> int:
+    """CoReVAD's way: one reader, one frame at a time by its number."""
+    import decord
+
+    reader, seen = decord.VideoReader(str(path), num_threads=1), 0
+    for one in windows():
+        for frame in one:
+            resized(reader[frame].asnumpy(), SIDE)
+            seen += 1
+    return seen
+
+
+def plain(path: Path) -> int:
+    """All frames one after another, FFmpeg's threads on all cores; as RGB, since that is what pixels are."""
+    import av
+
+    with av.open(str(path)) as container:
+        container.streams.video[0].thread_type = "AUTO"
+        return sum(len(frame.to_ndarray(format="rgb24")) > 0 for frame in container.decode(video=0))
+
+
+def check(path: Path) -> None:
+    import decord
+
+    reader = decord.VideoReader(str(path), num_threads=1)
+    one = windows()[3]
+    pixels = work(None, (path, [one]))[0]["pixels"]
+    assert all((pixels[k] == reader[frame].asnumpy()).all() for k, frame in enumerate(one))
+
+
+def _against_plain(name: str, path: Path) -> Row:
+    pairs = [(clock(partial(ours, path, None)), clock(partial(plain, path))) for _ in range(6)][1:]
+    mine, others = [a for a, _ in pairs], [b for _, b in pairs]
+    found = statistics.median(others) / statistics.median(mine)
+    what = f"{name}, not resized"
+    return Row(what, "plain sequential decoding, as many cores", f"{found:.2f}x", ">= 0.9x", found >= 0.9, mine, others)

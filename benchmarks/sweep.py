@@ -1,0 +1,63 @@
+"""A hundred settings behind CoReVAD's recorded answers for UCF-Crime in one multirun, against a hundred programs."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks.__main__ import SHARED
+from benchmarks.startup import HOUSE, _replay
+from benchmarks.timing import Row, clock
+
+SIZES, WIDTHS, MISSING = (5, 7, 9, 11, 13), (0.2, 0.3, 0.4, 0.5, 0.6), (0.0, 0.2, 0.4, 0.6)
+"""Size of the smoothing, width of the position weighting, and what stands for an answer that cannot be read.
+
+The temperature of the refinement cannot be swept here: CoReVAD's features were not released.
+"""
+_ALONE = "from benchmarks.sweep import alone; alone()"
+
+
+def rows() -> list[Row]:
+    root = SHARED / "recorded"
+    if not root.is_dir():
+        return []
+    grid = [
+        f"smoothing.size={','.join(map(str, SIZES))}",
+        f"position.width={','.join(map(str, WIDTHS))}",
+        f"stages.score.missing={','.join(map(str, MISSING))}",
+    ]
+    settings = len(SIZES) * len(WIDTHS) * len(MISSING)
+    with tempfile.TemporaryDirectory() as folder:
+        environment = {**os.environ, "WANDB_MODE": "disabled"}
+        command = [sys.executable, str(HOUSE / "run.py"), "-m", *_replay(root), "plots=false", "page=null", *grid]
+        began = time.perf_counter()
+        subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True)
+        whole = time.perf_counter() - began
+        found = [json.loads(file.read_text()) for file in Path(folder).rglob("metrics.json")]
+        assert len(found) == settings
+        assert not any(metrics["questions_asked"] for metrics in found[1:])
+    there = {**os.environ, "PYTHONPATH": str(HOUSE), "RECORDED": str(root)}
+    singly = [
+        clock(lambda: subprocess.run([sys.executable, "-c", _ALONE], env=there, check=True, capture_output=True))
+        for _ in range(3)
+    ]
+    reference = sorted(singly)[1] * settings
+    what, each = f"{settings} settings behind UCF-Crime's recorded answers", whole / settings
+    return [
+        Row(what, f"{settings} programs (3 were timed)", f"{reference / whole:.1f}x", ">= 5x", reference >= 5 * whole,
+            [whole], [reference]),
+        Row("the same, one setting", "-", f"{each:.2f} s", "<= 1 s", each <= 1, [each]),
+    ]  # fmt: skip
+
+
+def alone() -> None:
+    """One evaluation as the papers' programs do it: read everything, frame by frame."""
+    from benchmarks.evaluation import _catalogue, _frame_by_frame
+
+    root = Path(os.environ["RECORDED"]) / "urf" / "ucf_crime"
+    _frame_by_frame(_catalogue(root, "ucf_crime"), root / "refined_scores" / "videollama3")
