@@ -44,17 +44,16 @@ class Pool:
         waiting, done, given = deque(chunks), dict[int, Answers](), 0
         ahead = _AHEAD * self.size * max((len(chunk.questions) for chunk in waiting), default=0)
         while waiting or self._busy or done:
+            if not interrupt.asked():  # else what is under way is taken in, and no more
+                self._deal(waiting, given + ahead)
+            if given in done:
+                answers = done.pop(given)
+                given += len(answers)
+                yield from answers
+                continue
             if not self._busy:
                 interrupt.check()
-            if not interrupt.asked():  # else what is under way is taken in first
-                self._deal(waiting, given + ahead)
-            if given not in done:
-                for start, answers in self._collect(waiting):
-                    done[start] = answers
-            while given in done:
-                answers = done.pop(given)
-                yield from answers
-                given += len(answers)
+            done.update(self._collect(waiting))
 
     def close(self) -> None:
         """End all workers."""
