@@ -21,12 +21,20 @@ from vaa.types import Floats, Pixels, Question, Unanswered, VaaError, VideoError
 log = logging.getLogger("vaa")
 
 _WORTH = 3  # so many pieces are worth other processes
+_LEAST = 16
+"""Rows a CPU is given at once: it multiplies a few of them otherwise, with other last bits, and what is said of a frame
+or a text would hang on what else was in its batch."""
 
 
 @dataclass(frozen=True)
 class _Loaded:
     model: Any
     tokenizer: Any
+
+    @property
+    def steady(self) -> bool:
+        """Whether the last bits can be made to hang on nothing else: on a GPU they cannot."""
+        return str(self.model.device) == "cpu"
 
 
 @dataclass(frozen=True)
@@ -107,8 +115,10 @@ class Clip:
                 yield str(made[1])
             else:
                 inputs = torch.from_numpy(made[0]["pixels"]).to(held.model.device, held.model.dtype)
+                few = _LEAST - len(inputs) if held.steady else 0
+                whole = torch.cat([inputs, inputs[:1].expand(few, -1, -1, -1)]) if few > 0 else inputs
                 with torch.inference_mode():
-                    yield _unit(held.model.get_image_features(pixel_values=inputs))
+                    yield _unit(held.model.get_image_features(pixel_values=whole))[: len(inputs)]
 
     def _texts(self, texts: Sequence[str]) -> Iterator[Floats]:
         held, words = self._load(), [" ".join(text.split()) for text in texts]
@@ -121,9 +131,11 @@ class Clip:
         import torch
 
         siglip = held.model.config.model_type == "siglip"
+        whole = [*texts, *texts[:1] * (_LEAST - len(texts))] if held.steady else texts
         inputs = held.tokenizer(
-            [text.lower() for text in texts] if siglip else texts,  # what it was trained with
-            padding="max_length" if siglip else True,  # it takes a text's vector from the last place
+            [text.lower() for text in whole] if siglip else whole,  # what it was trained with
+            # A SigLIP takes a text's vector from the last place.
+            padding="max_length" if siglip or held.steady else True,
             padding_side="right",
             truncation=True,
             max_length=held.model.config.text_config.max_position_embeddings,
@@ -131,7 +143,7 @@ class Clip:
             return_tensors="pt",
         ).to(held.model.device)
         with torch.inference_mode():
-            return _unit(held.model.get_text_features(**inputs))
+            return _unit(held.model.get_text_features(**inputs))[: len(texts)]
 
     def _load(self) -> _Loaded:
         if self not in _loaded:

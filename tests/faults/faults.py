@@ -1,0 +1,97 @@
+"""Harm done to a run from within its own process, before it begins; small, so that they can be sent there."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Counting:
+    """No harm: each batch that is put to the model is a line of `file`, written before it is asked."""
+
+    file: Path
+    pause: float = 0.0
+
+    def __call__(self) -> None:
+        from vaa.models import asking
+
+        put = asking._Asker._put
+
+        def counted(self_: Any, batch: Any, made: Any) -> Any:
+            asked = [[q.video.id, q.frames, q.text] for q in batch]
+            with self.file.open("a") as opened:
+                opened.write(json.dumps([os.getpid(), asked]) + "\n")
+            time.sleep(self.pause)
+            return put(self_, batch, made)
+
+        asking._Asker._put = counted  # type: ignore[method-assign]
+
+
+@dataclass(frozen=True)
+class OutOfMemory:
+    """The model's memory holds `most` questions at once, as an accelerator would say it."""
+
+    most: int
+
+    def __call__(self) -> None:
+        import torch
+
+        from vaa.models import asking
+
+        generate = asking.generate
+
+        def limited(held: Any, ready: Any, *rest: Any) -> Any:
+            if len(ready) > self.most:
+                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 1.00 GiB")
+            return generate(held, ready, *rest)
+
+        asking.generate = limited
+
+
+@dataclass(frozen=True)
+class Backwards:
+    """The clock jumps an hour back, then a day on, then back again, at every look."""
+
+    def __call__(self) -> None:
+        true, looks = time.time, iter(range(10**9))
+        time.time = lambda: true() + (-3600.0, 86400.0, 0.0)[next(looks) % 3]
+
+
+@dataclass(frozen=True)
+class ShortFiles:
+    """No file may be longer than `most` bytes: EFBIG, as a full disk is ENOSPC."""
+
+    most: int
+
+    def __call__(self) -> None:
+        import signal
+
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (self.most, self.most))
+
+
+@dataclass(frozen=True)
+class Nobody:
+    """The run is not root's: permissions count."""
+
+    def __call__(self) -> None:
+        os.setgid(65534)
+        os.setuid(65534)
+
+
+@dataclass(frozen=True)
+class Impatient:
+    """A memo that is locked is waited for `seconds`, not a minute."""
+
+    seconds: float
+
+    def __call__(self) -> None:
+        from vaa import memo
+
+        memo._PATIENCE = self.seconds

@@ -1,0 +1,134 @@
+"""Harm from around a run: its workers, its clock, its model's memory, the server it asks, W&B."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import runs
+from fake_server import FakeServer, Reply, failed, said
+from faults import Backwards, Counting, OutOfMemory
+
+pytestmark = pytest.mark.slow
+
+
+def children(pid: int) -> list[int]:
+    return [int(found) for found in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def test_a_killed_worker_costs_its_video_by_name_at_most(tmp_path: Path, world: str, verdicts: runs.Started) -> None:
+    log = tmp_path / "asked.jsonl"
+    given = (*runs.COREVAD, world, "vlm.batch_size=1", "workers=2")
+    started = runs.start(tmp_path, "hurt", *given, fault=Counting(log, pause=1.0))
+    assert runs.until(started, lambda: log.is_file() and bool(children(started.process.pid)))
+    os.kill(children(started.process.pid)[0], signal.SIGKILL)
+    status = started.end()
+    if status == 0:  # it had nothing in hand
+        assert runs.result(started) == runs.result(verdicts)
+        return
+    assert status == 3, started.said
+    (failure,) = json.loads((started.folder / "failures.json").read_text())
+    assert "ended the process that did it" in failure["reason"]
+    assert failure["video"] in started.said
+    again = runs.run(tmp_path, "again", *given)
+    assert runs.result(again) == runs.result(verdicts)
+
+
+def test_a_clock_that_jumps_changes_nothing(tmp_path: Path, world: str, verdicts: runs.Started) -> None:
+    assert runs.result(runs.run(tmp_path, "again", *runs.COREVAD, world, fault=Backwards())) == runs.result(verdicts)
+
+
+def test_a_model_out_of_memory_is_asked_less_at_once(tmp_path: Path, world: str, verdicts: runs.Started) -> None:
+    found = runs.run(tmp_path, "again", *runs.COREVAD, world, fault=OutOfMemory(1))
+    assert "Out of memory with 2 questions at once: from here on 1" in found.said
+    assert runs.result(found) == runs.result(verdicts)
+
+
+def test_a_model_without_memory_for_one_question_says_what_to_do(tmp_path: Path, world: str) -> None:
+    found = runs.run(tmp_path, "ended", *runs.COREVAD, world, status=1, fault=OutOfMemory(0))
+    assert "Out of memory with a single question" in found.said
+    assert "Traceback" not in found.said
+
+
+@pytest.fixture
+def server() -> Iterator[FakeServer]:
+    made = FakeServer()
+    yield made
+    made.close()
+
+
+def answer(body: dict[str, Any]) -> Reply:
+    """Another one for each question."""
+    digest = hashlib.sha256(json.dumps(body["messages"]).encode()).hexdigest()
+    return said(f"{'Anomalous' if digest < '8' else 'Normal'} scenes. {digest}")
+
+
+def served(server: FakeServer, world: str) -> tuple[str, ...]:
+    overrides = ["vlm=server", f"vlm.base_url={server.url}", "vlm.model=fake", "vlm.timeout=2", "vlm.backoff=0.01"]
+    overrides += ["vlm.retries=6", "vlm.concurrency=2", "~stages.clean", "~stages.refine"]
+    return (*overrides, *(field for field in runs.SMALL if not field.startswith("workers")), world)
+
+
+def test_a_server_in_trouble_after_some_work(tmp_path: Path, world: str, server: FakeServer) -> None:
+    server.script = lambda body, before: answer(body)
+    calm = runs.run(tmp_path, "calm", *served(server, world), "memo=null")
+    asked = len(server.bodies)
+    troubles = [
+        failed(429, "slow down"),
+        failed(500, "oh"),
+        Reply(body={"choices": [{"mess": "a" * 100}]}, half=True),
+        Reply(body=b"<html>no JSON</html>"),
+        Reply(silent=True),
+    ]
+
+    def troubled(body: dict[str, Any], before: int) -> Reply:
+        if len(server.bodies) <= asked + 3 or before > len(troubles):
+            return answer(body)
+        return troubles[before - 1]  # the calm run asked it once
+
+    server.script = troubled
+    again = runs.run(tmp_path, "troubled", *served(server, world), "memo=null")
+    assert len(server.bodies) >= 2 * asked + 4 * len(troubles)
+    assert runs.result(again) == runs.result(calm)
+
+
+def test_a_server_that_dies_is_gone_on_with_later(tmp_path: Path, world: str, server: FakeServer) -> None:
+    server.script = lambda body, before: answer(body)
+    calm = runs.run(tmp_path, "calm", *served(server, world), "memo=null")
+    asked = len(server.bodies)
+    server.script = lambda body, before: answer(body) if len(server.bodies) <= asked + 3 else failed(500, "dead")
+    dead = runs.start(tmp_path, "dead", *served(server, world), "vlm.retries=0")
+    assert dead.end() in (1, 3)
+    assert "HTTP 500: dead" in dead.said
+    server.script = lambda body, before: answer(body)
+    again = runs.run(tmp_path, "again", *served(server, world), "vlm.retries=0")
+    assert runs.result(again) == runs.result(calm)
+    assert again.metrics["questions_remembered"] == 3
+
+
+def test_wandb_that_cannot_be_reached_is_waited_for_a_stated_time(
+    tmp_path: Path, world: str, verdicts: runs.Started
+) -> None:
+    dead = {"WANDB_BASE_URL": "http://127.0.0.1:9", "WANDB_API_KEY": "0" * 40, "WANDB_INIT_TIMEOUT": "5"}
+    began = time.monotonic()
+    found = runs.run(tmp_path, "job", *runs.COREVAD, world, "wandb.mode=online", **dead)
+    assert time.monotonic() - began < 120
+    assert "W&B: the run (online) is missing" in found.said
+    assert runs.result(found) == runs.result(verdicts)
+    assert list((found.folder / "wandb").glob("offline-run-*"))
+    assert dead["WANDB_API_KEY"] not in found.said
+
+
+def test_wandb_whose_folder_cannot_be_written_costs_nothing(tmp_path: Path, world: str, verdicts: runs.Started) -> None:
+    (tmp_path / "job").mkdir()
+    (tmp_path / "job/wandb").write_text("in the way")
+    found = runs.run(tmp_path, "job", *runs.COREVAD, world, WANDB_MODE="offline")
+    assert "W&B: the run (offline) is missing" in found.said
+    assert runs.result(found) == runs.result(verdicts)

@@ -1,0 +1,66 @@
+"""A full disk: under the memo, under the results, under W&B."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+import runs
+from faults import Counting
+
+pytestmark = pytest.mark.slow
+
+
+def enlarge(disk: Path) -> None:
+    subprocess.run(["mount", "-o", "remount,size=50m", disk], check=True)
+
+
+def test_a_full_disk_under_the_memo_keeps_what_was_answered(
+    tmp_path: Path, disk: Path, world: str, verdicts: runs.Started
+) -> None:
+    given = (*runs.COREVAD, world, "memo=disk/memo.sqlite")
+    first = runs.run(tmp_path, "full", *given, status=1)
+    assert "memo=disk/memo.sqlite: database or disk is full. Free the disk and run again" in first.said
+    assert "Traceback" not in first.said
+    enlarge(disk)
+    again = runs.run(tmp_path, "again", *given)
+    assert runs.result(again) == runs.result(verdicts)
+    asked = again.metrics["questions_asked"] + again.metrics["embeddings_asked"]
+    assert asked < verdicts.metrics["questions_asked"] + verdicts.metrics["embeddings_asked"]
+
+
+def test_a_full_disk_under_the_results_costs_no_answer(
+    tmp_path: Path, disk: Path, world: str, verdicts: runs.Started
+) -> None:
+    enlarge(disk)
+    log = tmp_path / "asked.jsonl"
+    started = runs.start(tmp_path, "disk/job", *runs.COREVAD, world, fault=Counting(log, pause=1.0))
+    assert runs.until(started, log.is_file)
+    with (disk / "balloon").open("wb") as file:
+        try:
+            while file.write(os.urandom(4096)):
+                file.flush()
+        except OSError:
+            pass
+    assert started.end() == 1
+    assert "cannot be written (No space left on device)" in started.said
+    assert "What was answered is remembered" in started.said
+    assert not (started.folder / "metrics.json").exists()
+    (disk / "balloon").unlink()
+    again = runs.run(tmp_path, "disk/job", *runs.COREVAD, world)
+    assert runs.result(again) == runs.result(verdicts)
+    assert again.metrics["questions_asked"] == 0
+
+
+def test_a_full_disk_under_wandb_costs_no_result(
+    tmp_path: Path, disk: Path, world: str, verdicts: runs.Started
+) -> None:
+    (tmp_path / "job").mkdir()
+    (tmp_path / "job/wandb").symlink_to(disk)
+    (disk / "balloon").write_bytes(bytes(120 * 1024))
+    started = runs.start(tmp_path, "job", *runs.COREVAD, world, WANDB_MODE="offline")
+    assert started.end(within=200) == 0
+    assert runs.result(started) == runs.result(verdicts)
+    assert "W&B: " in started.said

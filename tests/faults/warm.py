@@ -1,0 +1,34 @@
+"""What every run imports, imported once: the runs of these tests are forked from the process that did."""
+
+from __future__ import annotations
+
+import importlib
+import os
+
+os.environ |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+
+import torch
+from transformers import AutoImageProcessor, AutoModel, AutoModelForImageTextToText, AutoTokenizer
+
+torch.set_num_threads(1)  # before the fork none may be running
+PARTS = (
+    *("vaa.experiment", "vaa.data.synthetic", "vaa.data.folder", "vaa.engines.local", "vaa.report.doctor"),
+    *("vaa.models.transformers_vlm", "vaa.models.clip", "vaa.models.server", "vaa.stages.urf", "vaa.stages.explain"),
+    *(
+        "vaa.report.page.build",
+        "hydra",
+        "decord",
+        "av",
+        "pebble",
+        "sklearn.metrics",
+        "scipy.special",
+        "wandb",
+        "openai",
+    ),
+)
+for part in PARTS:
+    importlib.import_module(part)
+for auto in (AutoImageProcessor, AutoModelForImageTextToText, AutoTokenizer):
+    auto.from_pretrained("vaa/tiny/checkpoints/vlm")
+for auto in (AutoModel, AutoTokenizer):
+    auto.from_pretrained("vaa/tiny/checkpoints/clip")
