@@ -27,6 +27,8 @@ MAY = {
     "experiment": "types memo pipeline report",
     "report": "types metrics stages! pipeline protocol",
     "compare": "types metrics report",
+    "tune": "types metrics stages! protocol report compare",
+    "paper": "types report compare",
     "report/doctor.py": "types models stages!",
     "report/wandb_pictures.py": "types metrics video",
     "report/needs.py": "types models stages!",
