@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from vaa import parse
 from vaa.data.synthetic import Synthetic
 from vaa.models.clip import Clip
 from vaa.models.transformers_vlm import TransformersVLM
-from vaa.tiny import prompts
+from vaa.tiny import prompts, tokenizer
 from vaa.types import Catalogue, Question, Response, Segment
 
 VLM = prompts.CHECKPOINTS / "vlm"
@@ -63,6 +64,8 @@ def test_the_checkpoints_are_small() -> None:
         ("verdict", parse.Verdict(), {}),
         ("score", parse.Rating(), {}),
         ("threshold", parse.YesNo(), {"threshold": "0.5"}),
+        ("guided", parse.Rating(), {}),
+        ("guided_xd", parse.Rating(), {}),
     ],
 )
 def test_its_judgements_can_be_read_and_are_mostly_right(
@@ -78,6 +81,15 @@ def test_it_describes_tags_and_explains(vlm: TransformersVLM, catalogue: Catalog
     for name, fields, ending in (("describe", {}, "."), ("tags", {}, "]"), ("understand", {"tags": "none"}, ".")):
         for text in vlm.answer(asked(catalogue, name, **fields)):
             assert str(text).strip().endswith(ending)
+
+
+def test_it_captions_a_frame_and_sums_up_captions(vlm: TransformersVLM, catalogue: Catalogue) -> None:
+    sentences = set(tokenizer.answers())
+    said = [str(text) for text in vlm.answer(asked(catalogue, "frame", count=1))]
+    assert set(said) <= sentences
+    captions = ["A person walks in the street by day."] * 4 + ["A fire burns in the street by day."] * 6
+    (summed,) = vlm.answer([replace(asked(catalogue, "summarise", captions="\n".join(captions))[0], frames=())])
+    assert summed == "A fire burns in the street by day."
 
 
 def test_its_boxes_are_json(vlm: TransformersVLM, catalogue: Catalogue) -> None:

@@ -24,7 +24,7 @@ def test_a_packed_row_is_learned_as_its_questions_are_asked_singly(words: object
     teacher = lessons.Teacher(words, prompts.prompts())
     rng, draw = np.random.default_rng(3), random.Random(3)
     moment = corpus.moment(rng, (8, 2.9))
-    branches = teacher._about(moment, draw)
+    branches = teacher._about(moment, ["verdict", "describe", "tags"], draw)
     with torch.no_grad():
         heads = vlm.Heads()
         seen = vlm.see(model, moment.pictures)
@@ -41,7 +41,7 @@ def test_a_packed_row_is_learned_as_its_questions_are_asked_singly(words: object
 
 def test_rows_of_unequal_length_do_not_disturb_each_other(words: object, model: object) -> None:
     teacher = lessons.Teacher(words, prompts.prompts())
-    batch = teacher.ratings(random.Random(1), 3).batch
+    batch = teacher.texts(np.random.default_rng(1), random.Random(1), 5).batch
     with torch.no_grad():
         loss = vlm.losses(model, vlm.Heads(), batch, None, ())[0]
     assert torch.isfinite(loss)
