@@ -3,7 +3,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vaa import parse
@@ -103,6 +103,7 @@ def test_the_score_of_boxes_is_the_surest_ones() -> None:
     assert math.isnan(parse.Boxes()("nothing").score)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60) | st.from_regex(r"\[[{\"'0-9.,: a-z\[\]}]{0,40}\]", fullmatch=True))
 @pytest.mark.parametrize(
     "reader", [parse.Verdict(), parse.Rating(), parse.YesNo(), parse.Tags(), parse.Caption(), parse.Boxes()]

@@ -7,6 +7,7 @@ frame's number is the name of its image.
 from __future__ import annotations
 
 import json
+import math
 import pickle
 import re
 import sys
@@ -39,17 +40,17 @@ def read_boxes(file: Path) -> dict[str, tuple[Box, ...]]:
     content = _plain(file)
     try:
         return {str(video): tuple(_box(*entry) for entry in entries) for video, entries in content.items()}
-    except (AttributeError, TypeError, ValueError) as error:
+    except (AttributeError, TypeError, ValueError, OverflowError) as error:
         raise VaaError(f"{file}: expected video -> [[frame path, x1, y1, x2, y2], ...]: {error}") from error
 
 
 def _plain(file: Path) -> Any:
     try:
         if file.suffix.lower() == ".json":
-            return json.loads(file.read_text(encoding="utf-8"))
+            return json.loads(file.read_text(encoding="utf-8-sig"))
         with file.open("rb") as stream:
             return _PlainUnpickler(stream).load()
-    except (OSError, ValueError, EOFError, IndexError, KeyError, pickle.UnpicklingError) as error:
+    except Exception as error:  # a broken pickle raises whatever it likes
         raise VaaError(f"{file}: cannot be read as boxes: {error}") from error
 
 
@@ -57,7 +58,10 @@ def _box(image: str, x1: float, y1: float, x2: float, y2: float) -> Box:
     found = _NUMBER.search(PurePosixPath(image).stem)
     if found is None:
         raise ValueError(f"{image!r} does not end in a frame number")
-    return Box(int(found[1]), (float(x1), float(y1), float(x2), float(y2)), 1.0)
+    corners = (float(x1), float(y1), float(x2), float(y2))
+    if not all(map(math.isfinite, corners)) or len(found[1]) > 9:
+        raise ValueError(f"{image!r} has a corner that is no number, or no frame number: {corners}")
+    return Box(int(found[1]), corners, 1.0)
 
 
 def main(arguments: list[str]) -> int:

@@ -7,7 +7,7 @@ import json
 import math
 import re
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from vaa.types import Response
 
@@ -15,6 +15,7 @@ _FENCE = re.compile(r"^\s*`{3}[a-z]*\s*$|`{3}", re.MULTILINE | re.IGNORECASE)
 _SENTENCE = re.compile(r"\.(?=\s|$)")
 _BRACKETED = re.compile(r"\[\s*([^\[\]]*?)\s*\]")
 _BRACED = re.compile(r"\{[^{}]*\}")
+_DIGITS = 9  # of a pixel's number
 _NUMBER = re.compile(r"\d+(?:\.\d+)?|\.\d+")
 
 
@@ -130,12 +131,20 @@ def boxes(text: str) -> tuple[tuple[float, float, float, float, float], ...] | N
     start, stop = words.find("["), words.rfind("]")
     try:
         listed = json.loads(words[start : stop + 1])
-        return tuple(_box(entry["bbox_2d"], entry["confidence"]) for entry in listed)
-    except (ValueError, TypeError, KeyError, RecursionError):
+        return tuple(_box(_listed(entry["bbox_2d"]), entry["confidence"]) for entry in listed)
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         rest = words.replace("bbox_2d", " ")
         corners = re.findall(r"(?<![\d.])\d+(?![\d.])", rest)[:4]
         decimals = re.findall(r"\d*\.\d+", rest)
-        return (_box(corners, decimals[-1]),) if len(corners) == 4 and decimals else None
+        readable = len(corners) == 4 and decimals and all(len(corner) <= _DIGITS for corner in corners)
+        return (_box(corners, decimals[-1]),) if readable else None
+
+
+def _listed(corners: Any) -> list[float | str]:
+    """Neither a mapping, whose keys might be numbers, nor a word."""
+    if not isinstance(corners, list) or any(isinstance(corner, bool) for corner in corners):
+        raise TypeError(f"no list of corners: {corners}")
+    return corners
 
 
 def _box(corners: list[float | str], confidence: float | str) -> tuple[float, float, float, float, float]:

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from vaa.data.annotated import SUFFIXES
+from vaa.data.names import SUFFIXES
 from vaa.metrics.detection import Labels, detection
 from vaa.types import Catalogue, Floats, Report, Span, VaaError, Video
 
@@ -97,14 +97,16 @@ def read_labels(file: Path) -> dict[str, tuple[int, tuple[Span, ...]]]:
         VaaError: the file is not in this layout.
     """
     try:
-        entries = json.loads(file.read_text(encoding="utf-8"))
-        found = {}
+        entries = json.loads(file.read_text(encoding="utf-8-sig"))
+        found: dict[str, tuple[int, tuple[Span, ...]]] = {}
         for entry in entries:
             name = PurePosixPath(entry["video"]).name
             stem = PurePosixPath(name).stem if PurePosixPath(name).suffix.lower() in SUFFIXES else name
             times = [int(t) for t in entry["temporal_label"]]
             pairs = [(a, b) for a, b in zip(times[::2], times[1::2], strict=True) if a >= 0]
+            if stem in found or any(b < a for a, b in pairs):
+                raise ValueError(f"'{stem}' comes a second time, or has an interval that is reversed: {pairs}")
             found[stem] = (int(entry["length"]), tuple(Span(a, b, "") for a, b in pairs))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise VaaError(f"protocol.labels={file}: not a label file in VERA's layout: {error!r}") from error
     return found

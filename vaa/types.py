@@ -34,7 +34,9 @@ class VideoError(VaaError):
 
 def file_name(video: str) -> str:
     """A video's id as the name of one JSON file: separators of folders are escaped, everything usual is kept."""
-    return quote(video, safe=" #=&+,;@!$()[]{}'~^") + ".json"
+    kept = " #=&+,;@!$()[]{}'~^"
+    signs = (sign if ord(sign) > 127 and sign.isprintable() else quote(sign, kept, errors="replace") for sign in video)
+    return "".join(signs) + ".json"
 
 
 @dataclass(frozen=True)

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vaa.boxes import read_boxes
+from vaa.data.names import SUFFIXES, stem, unusable
 from vaa.types import Catalogue, Failure, Span, Truth, VaaError, Video
 
 log = logging.getLogger("vaa")
-SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v")
+_WHOLE = re.compile(r"-?[0-9]{1,9}")
+"""A frame number: a thousand million of them last a year."""
 
 
 @dataclass(frozen=True)
@@ -61,10 +64,13 @@ class Annotated:
         }
 
     def _some(self, pattern: str, key: str) -> list[Path]:
-        return [self._one(pattern, key)] if any(Path(self.root).glob(pattern)) else []
+        absolute = Path(pattern).is_absolute()
+        return [self._one(pattern, key)] if absolute or any(Path(self.root).glob(pattern)) else []
 
     def _one(self, pattern: str, key: str) -> Path:
         root = Path(self.root)
+        if Path(pattern).is_absolute():
+            raise VaaError(f"data.{key}={pattern}: give a pattern under data.root={self.root}.")
         if not root.is_dir():
             raise VaaError(f"data.root={self.root}: no such folder. It should hold annotations/ (and videos/).")
         found = sorted(root.glob(pattern))
@@ -88,7 +94,7 @@ def read_index(file: Path) -> dict[str, int]:
     for number, line in _lines(file):
         parts = line.rsplit(maxsplit=3)
         try:
-            name, first, last = _stem(parts[0]), int(parts[1]), int(parts[2])
+            name, first, last = _name(parts[0], file, number), _whole(parts[1]), _whole(parts[2])
         except (IndexError, ValueError) as error:
             raise VaaError(f"{file}:{number}: expected 'name first last classes', found {line!r}.") from error
         if name in lengths:
@@ -109,12 +115,12 @@ def read_spans(file: Path) -> Mapping[str, Truth]:
     for number, line in _lines(file):
         parts = line.split()
         split = len(parts)
-        while split > 0 and parts[split - 1].lstrip("-").isdigit():
+        while split > 0 and _WHOLE.fullmatch(parts[split - 1]):
             split -= 1
         numbers = [int(part) for part in parts[split:]]
         if split < 2 or len(numbers) % 2 or not numbers:
             raise VaaError(f"{file}:{number}: expected 'name class start end ...', found {line!r}.")
-        name, label = _stem(" ".join(parts[: split - 1])), parts[split - 1]
+        name, label = _name(" ".join(parts[: split - 1]), file, number), parts[split - 1]
         pairs = [(a, b) for a, b in zip(numbers[::2], numbers[1::2], strict=True) if (a, b) != (-1, -1)]
         if any(a < 0 or b < a for a, b in pairs):
             raise VaaError(f"{file}:{number}: '{name}' has an interval that is negative or reversed: {pairs}.")
@@ -131,20 +137,42 @@ def read_texts(file: Path) -> dict[str, str]:
         VaaError: the file is no JSON mapping of names to texts.
     """
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-        return {_stem(video): str(text) for video, text in content.items()}
-    except (OSError, ValueError, AttributeError) as error:
+        pairs = json.loads(file.read_text(encoding="utf-8-sig"), object_pairs_hook=tuple)
+        if not isinstance(pairs, tuple) or not all(
+            isinstance(video, str) and isinstance(text, str) for video, text in pairs
+        ):
+            raise ValueError("something in it is no text")
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise VaaError(f"{file}: expected a JSON mapping of videos to texts: {error}") from error
+    texts = {stem(video): text for video, text in pairs}
+    if len(texts) < len(pairs):
+        names = [stem(video) for video, _ in pairs]
+        raise VaaError(f"{file}: '{next(n for n in names if names.count(n) > 1)}' comes a second time.")
+    return texts
 
 
 def _lines(file: Path) -> list[tuple[int, str]]:
     try:
-        text = file.read_text(encoding="utf-8-sig")
+        content = file.read_bytes()
+        text = content.decode("utf-8-sig")
+    except OSError as error:
+        raise VaaError(f"{file}: cannot be read: {error}") from error
     except UnicodeDecodeError as error:
-        raise VaaError(f"{file}: not UTF-8 text: {error}") from error
+        line = content.count(b"\n", 0, error.start) + 1
+        raise VaaError(
+            f"{file}:{line}: not UTF-8 text ({error.reason}). Write it anew: iconv -f LATIN1 -t UTF-8, or -f UTF-16."
+        ) from error
     return [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
 
 
-def _stem(name: str) -> str:
-    base = name.rsplit("/", 1)[-1]
-    return base[: -len(Path(base).suffix)] if Path(base).suffix.lower() in SUFFIXES else base
+def _name(text: str, file: Path, number: int) -> str:
+    name = stem(text)
+    if reason := unusable(name):
+        raise VaaError(f"{file}:{number}: {name!r} {reason}.")
+    return name
+
+
+def _whole(text: str) -> int:
+    if not _WHOLE.fullmatch(text):
+        raise ValueError(f"no frame number: {text}")
+    return int(text)

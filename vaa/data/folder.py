@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vaa import video
-from vaa.data.annotated import SUFFIXES
+from vaa.data.names import SUFFIXES, unusable
 from vaa.types import Catalogue, Failure, VaaError, Video, VideoError
 
 PATIENCE = 60.0
@@ -36,7 +36,9 @@ class Folder:
         names = [file.relative_to(root).with_suffix("").as_posix() for file in files]
         for name, file, known in zip(names, files, _probed(files, self.reader), strict=True):
             name = name if names.count(name) == 1 else file.relative_to(root).as_posix()
-            if isinstance(known, VideoError):
+            if reason := unusable(name):
+                failures.append(Failure(name.encode(errors="backslashreplace").decode(), "data", f"its name {reason}"))
+            elif isinstance(known, VideoError):
                 failures.append(Failure(name, "data", str(known)))
             else:
                 videos[name] = Video(name, file, *known)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -88,7 +90,8 @@ class Recorded:
         said = _read(file).get(str(question.at))
         if said is None:
             return Unanswered(f"{file.name} has nothing for frame {question.at}")
-        return said if isinstance(said, str) else f"[{said}]"
+        # Not as Python writes it, 1e-05: models do not, so no reader knows it.
+        return said if isinstance(said, str) else f"[{Decimal(repr(said)):f}]" if _is_number(said) else f"[{said}]"
 
     def _box(self, question: Question) -> str | Unanswered:
         file = _find(Path(self.root), f"localisations/{self.localisation or '*'}.json", "localisation")
@@ -104,6 +107,10 @@ class Recorded:
         return Unanswered(f"{file.name} has no description of it") if text is None else str(text)
 
 
+def _is_number(said: object) -> bool:
+    return isinstance(said, float) and math.isfinite(said)
+
+
 @cache
 def _boxes(root: Path, file: Path) -> Mapping[tuple[str, int], Mapping[str, Any]]:
     """(Video, frame) -> the entry recorded for it."""
@@ -111,12 +118,12 @@ def _boxes(root: Path, file: Path) -> Mapping[tuple[str, int], Mapping[str, Any]
     waiting = {video: list(boxes) for video, boxes in annotated.items()}
     found: dict[tuple[str, int], Mapping[str, Any]] = {}
     try:
-        for entry in json.loads(file.read_text(encoding="utf-8")):
+        for entry in json.loads(file.read_text(encoding="utf-8-sig")):
             box = waiting[entry["video"]].pop(0)
             if [*entry["gt_bbox"]] != [*box.xyxy] or not {"pred_bbox", "confidence"} <= entry.keys():
                 raise ValueError(f"an entry of {entry['video']} is not for the frame annotated next")
             found[entry["video"], box.frame] = entry
-    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
         raise VaaError(f"{file}: not a list of boxes in the order of the annotations: {error!r}") from error
     return found
 
@@ -150,8 +157,8 @@ def _find(root: Path, pattern: str, key: str) -> Path:
 @cache
 def _read(file: Path) -> Mapping[str, object]:
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        content = json.loads(file.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
         raise VaaError(f"{file}: not a JSON file: {error}") from error
     if not isinstance(content, dict):
         raise VaaError(f"{file}: expected a mapping of videos to answers.")

@@ -10,6 +10,8 @@ import numpy as np
 
 from vaa.types import Report, ScoreTrack, VaaError, VideoError, file_name
 
+_MOST = 10**8  # frames: a month of video
+
 
 @dataclass(frozen=True)
 class ReadScores:
@@ -51,11 +53,21 @@ def _read(
     file: Path,
 ) -> tuple[np.ndarray[tuple[int], np.dtype[np.int64]], np.ndarray[tuple[int], np.dtype[np.float64]]]:
     try:
-        pairs = json.loads(file.read_text(encoding="utf-8"))
-        scores = sorted((int(frame), np.nan if score is None else float(score)) for frame, score in pairs.items())
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+        pairs = json.loads(file.read_text(encoding="utf-8-sig"), object_pairs_hook=tuple)
+        if not isinstance(pairs, tuple):
+            raise TypeError("it is no mapping")
+        scores = sorted((int(frame), _number(score)) for frame, score in pairs)
+    except (OSError, ValueError, TypeError, OverflowError, RecursionError) as error:
         raise VideoError(f"{file}: not a JSON mapping of frame numbers to scores: {error}") from error
-    if not scores or scores[0][0] < 0:
-        raise VideoError(f"{file}: holds no scores, or a negative frame number.")
+    if not scores or scores[0][0] < 0 or scores[-1][0] >= _MOST:
+        raise VideoError(f"{file}: holds no scores, or a negative frame number, or one of {_MOST} or more.")
     starts, values = zip(*scores, strict=True)
+    if len(set(starts)) < len(starts):
+        raise VideoError(f"{file}: a frame comes a second time.")
     return np.array(starts, dtype=np.int64), np.array(values, dtype=np.float64)
+
+
+def _number(score: object) -> float:
+    if isinstance(score, bool) or not isinstance(score, int | float | str | None):
+        raise TypeError(f"{score} is no score")
+    return np.nan if score is None else float(score)
