@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -186,3 +187,16 @@ def test_another_layout_is_refused_and_left_alone(tmp_path: Path) -> None:
         Memo(str(file))
     with sqlite3.connect(file) as db:
         assert db.execute("SELECT * FROM answers").fetchall() == [("1", "what?", "old")]
+
+
+def test_a_memo_that_another_run_is_just_making_is_waited_for(tmp_path: Path) -> None:
+    path = str(tmp_path / "answers.sqlite")
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("CREATE TABLE somebody_was_here (x)")
+    other.execute("BEGIN IMMEDIATE")
+    timer = threading.Timer(0.3, other.execute, ["COMMIT"])
+    timer.start()
+    Memo(path).remember(b"key", "answer")
+    timer.join()
+    other.close()
+    assert Memo(path).recall([b"key"]) == {b"key": "answer"}

@@ -21,6 +21,7 @@ from vaa import interrupt
 from vaa.engines.local import Local
 from vaa.engines.ray import Ray
 from vaa.models.clip import Clip
+from vaa.models.recorded import Recorded
 from vaa.models.transformers_vlm import TransformersVLM
 from vaa.types import Answer, Question, Unanswered, VaaError, Video
 
@@ -247,3 +248,14 @@ def press_and_read_on(stream: Iterator[Answer | Unanswered], answers: list[Answe
     signal.raise_signal(signal.SIGINT)
     while True:
         answers.append(next(stream))
+
+
+def test_recorded_answers_come_through_it_too(tmp_path: Path) -> None:
+    (tmp_path / "VLM_responses.json").write_text(json.dumps({"v": ["Normal scenes.", "Anomalous scenes."]}))
+    model = Recorded(str(tmp_path), None, None, None, None, None, None)
+    questions = [Question("verdict", Video("v", Path("v.mp4"), 90, 10.0), at, (at,), "?") for at in (0, 30, 60)]
+    here, there = list(Local().ask(model, questions)), list(ENGINE.ask(model, questions))
+    assert there == here
+    assert there[:2] == ["Normal scenes.", "Anomalous scenes."]
+    assert isinstance(there[2], Unanswered)
+    ENGINE.release(model)
