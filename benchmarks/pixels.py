@@ -15,7 +15,7 @@ from vaa import video
 from vaa.models.feeding import PATIENCE, Feeder
 from vaa.types import Video
 
-SIDE, SECONDS, BATCH = 448, 60, 8
+SIDE, SECONDS, BATCH = 448, 240, 16
 CORES = os.cpu_count() or 1
 
 
@@ -27,7 +27,7 @@ def rows() -> list[Row]:
         check(path)
         found.append(
             ratio(f"{name}, resized to {SIDE}", "one frame at a time by index, PIL, one process", wanted,
-                  partial(ours, path, SIDE), partial(theirs, path), repeats=5)
+                  partial(ours, path, SIDE), partial(theirs, path), repeats=3)
         )  # fmt: skip
         found.append(_against_plain(name, path))
     return found
@@ -93,7 +93,7 @@ def check(path: Path) -> None:
 
 
 def _against_plain(name: str, path: Path) -> Row:
-    pairs = [(clock(partial(ours, path, None)), clock(partial(plain, path))) for _ in range(6)][1:]
+    pairs = [(clock(partial(ours, path, None)), clock(partial(plain, path))) for _ in range(4)][1:]
     mine, others = [a for a, _ in pairs], [b for _, b in pairs]
     found = statistics.median(others) / statistics.median(mine)
     what = f"{name}, not resized"

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import io
 import os
 import signal
+import subprocess
 import tempfile
 import time
 from pathlib import Path
@@ -67,23 +69,33 @@ def test_no_file_is_left_taken_or_not(tmp_path: Path, monkeypatch: pytest.Monkey
     np.testing.assert_array_equal(made[0]["a"], work(1000)[0]["a"])  # still readable
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a Linux machine")
+def test_what_a_killed_process_left_is_swept_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    names = [f"vaa-{gone.pid}-x", f"vaa-{os.getpid()}-x", "vaa-other", "vaa-1a-x"]
+    for name in names:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").touch()
+    monkeypatch.setattr(feeding, "_SHARED", tmp_path / "none")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with Feeder(work, 1, 60.0):
+        pass
+    assert sorted(folder.name for folder in tmp_path.iterdir()) == sorted(names[1:])
+
+
 def test_where_shared_memory_is_full_the_disk_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = tempfile.NamedTemporaryFile
 
+    class Full(io.BytesIO):
+        """Opens, and takes nothing: arrays go to real files only."""
+
+        name = str(tmp_path / "shm" / "full")
+
     def crowded(dir: str, delete: bool) -> Any:  # noqa: A002, its name
-        return real(dir=dir, delete=delete) if "shm" not in dir else _Full(Path(dir) / "full")
-
-    class _Full:
-        def __init__(self, path: Path) -> None:
-            path.touch()
-            self.name = str(path)
-
-        def __enter__(self) -> Any:
-            return Path("/dev/full").open("wb", buffering=0)
-
-        def __exit__(self, *_: object) -> None:
-            """Nothing to do."""
+        if "shm" not in dir:
+            return real(dir=dir, delete=delete)
+        Path(Full.name).touch()
+        return Full()
 
     (tmp_path / "shm").mkdir()
     monkeypatch.setattr(feeding, "_SHARED", tmp_path / "shm")
@@ -93,6 +105,7 @@ def test_where_shared_memory_is_full_the_disk_is_used(tmp_path: Path, monkeypatc
         made = feeder.take(feeder.put(1000))
     assert not isinstance(made, Lost)
     np.testing.assert_array_equal(made[0]["a"], work(1000)[0]["a"])
+    assert not Path(Full.name).exists()
 
 
 def test_a_killed_process_loses_its_own_work_only() -> None:

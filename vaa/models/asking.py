@@ -22,7 +22,7 @@ from vaa.types import Answer, Pixels, Question, Unanswered, VaaError, VideoError
 log = logging.getLogger("vaa")
 
 Batch = tuple[Question, ...]
-_WORTH = 3
+_WORTH = 2
 """So many batches with frames are worth other processes."""
 
 

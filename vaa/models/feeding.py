@@ -79,7 +79,9 @@ class Feeder(Generic[Job]):
             from pebble import ProcessPool
 
             roots = [str(_SHARED)] * os.access(_SHARED, os.W_OK) + [tempfile.gettempdir()]
-            self._folders += [tempfile.mkdtemp(prefix="vaa-", dir=root) for root in roots]
+            for root in roots:
+                _sweep(Path(root))
+                self._folders.append(tempfile.mkdtemp(prefix=f"vaa-{os.getpid()}-", dir=root))
             context = multiprocessing.get_context("fork")
             given = (self.work, self._folders)
             self._pool = ProcessPool(self.workers, context=context, initializer=_begin, initargs=given)
@@ -112,6 +114,17 @@ class Feeder(Generic[Job]):
         except ProcessExpired as error:
             return Lost(f"ended the process that did it ({error})")
         return _mapped(name, places), extra
+
+
+def _sweep(root: Path) -> None:
+    """Remove what a killed process of ours left in there."""
+    for folder in root.glob("vaa-[0-9]*-*"):
+        try:
+            os.kill(int(folder.name.split("-")[1]), 0)
+        except ProcessLookupError:
+            shutil.rmtree(folder, ignore_errors=True)
+        except (PermissionError, ValueError):  # somebody else's
+            continue
 
 
 _here: tuple[Callable[[Any], Made], list[str]] | None = None
