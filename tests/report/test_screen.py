@@ -33,6 +33,7 @@ def test_what_matters_is_said_and_what_is_not_there_is_not(caplog: pytest.LogCap
     second = said(caplog, COUNTS, Path("outputs/here"), ["mind the gap"], ALERTS, [])
     assert second[:4] == first[1:]
     assert "mind the gap" in second[4:]
+    assert said(caplog, COUNTS, Path("outputs/here"), [], None, []) == [*first[1:3], first[4]]
 
 
 def test_videos_without_labels_end_with_their_suspicious_intervals(caplog: pytest.LogCaptureFixture) -> None:

@@ -16,8 +16,8 @@ from wandb_example import example
 from wandb_log import read_back
 
 from vaa.report import files, tracking, wandb_segments, wandb_videos
+from vaa.report.curves import thin
 from vaa.report.tracking import Tracking
-from vaa.report.wandb_curves import thin
 from vaa.report.wandb_found import Found
 
 TRACKING = Tracking("offline", "vaa-tests", None, None, "by hand", [], pictures=2, segments=5, artifacts=True)

@@ -11,10 +11,10 @@ from vaa.report.page.build import Page
 from vaa.report.runs import Run
 
 
-def finish(folder: Path, metrics: Mapping[str, float], alerts: Alerts, page: Page | bool | None) -> None:
-    """Write the alerts and, unless there is to be none, the page of a run whose files are written; then say it all."""
+def finish(folder: Path, metrics: Mapping[str, float], alerts: Alerts | None, page: Page | bool | None) -> None:
+    """Write the alerts and the page, unless there are to be none, of a run whose files are written; then say it all."""
     run = Run(folder)
-    found = alerts.write(run)
+    found = alerts.write(run) if alerts is not None else []
     if isinstance(page, Page):
         page.write(run)
     screen.show(metrics, folder, run.notices, alerts, found)

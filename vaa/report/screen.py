@@ -14,7 +14,7 @@ _MOST = 20
 
 
 def show(
-    metrics: Mapping[str, float], folder: Path, notices: Sequence[str], alerts: Alerts, found: Sequence[Alert]
+    metrics: Mapping[str, float], folder: Path, notices: Sequence[str], alerts: Alerts | None, found: Sequence[Alert]
 ) -> None:
     """Log the metrics, the cost, what was `found` suspicious, the folder and what must be known of the numbers."""
     for name in _FIRST:
@@ -25,7 +25,8 @@ def show(
         "%d questions asked, %d remembered, %d answers unread",
         *(int(metrics[k]) for k in ("questions_asked", "questions_remembered", "unread")),
     )
-    _suspicious(alerts, found, len(found) if "anomalous_share" not in metrics else 0)
+    if alerts is not None:
+        _suspicious(alerts, found, len(found) if "anomalous_share" not in metrics else 0)
     log.info("results in %s", folder)
     if (folder / "report.html").is_file():
         log.info("to look at: %s", folder / "report.html")

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from vaa.report.curves import curves
+from vaa.report.curves import curves, thin
 from vaa.report.wandb_found import Found
 from vaa.types import Floats
 
@@ -22,16 +20,6 @@ def charts(found: Found, name: str) -> dict[str, Any]:
         "curves/roc": _chart("ROC", name, "false positive rate", drawn.false_alarms, "true positive rate", drawn.hits),
         "curves/pr": _chart("Precision-recall", name, "recall", drawn.recall, "precision", drawn.precision),
     }
-
-
-def thin(x: Floats, y: Floats, most: int) -> tuple[Floats, Floats]:
-    """At most `most` points of a curve with its ends, evenly spaced along it, so that steps keep their corners."""
-    if len(x) <= most:
-        return x, y
-    way = np.concatenate([[0.0], np.cumsum(np.abs(np.diff(x)) + np.abs(np.diff(y)))])
-    kept = np.unique(np.searchsorted(way, np.linspace(0, way[-1], most)).clip(max=len(x) - 1))
-    kept[-1] = len(x) - 1
-    return x[kept], y[kept]
 
 
 def _chart(title: str, name: str, across: str, x: Floats, up: str, y: Floats) -> Any:
