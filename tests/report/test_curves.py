@@ -18,7 +18,7 @@ def test_curves_run_over_the_frames_of_all_videos() -> None:
     assert found is not None
     assert (found.false_alarms[0], found.hits[0], found.false_alarms[-1], found.hits[-1]) == (0, 0, 1, 1)
     assert np.trapezoid(found.hits, found.false_alarms) == pytest.approx((9 + 9 + 7) / 27)
-    assert (found.recall[-1], found.precision[-1], found.recall[0]) == (0, 1, 1)
+    assert (found.recall[0], found.precision[0], found.recall[-1]) == (0, 1, 1)
 
 
 def test_without_both_classes_there_is_no_curve() -> None:

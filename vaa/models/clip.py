@@ -131,7 +131,7 @@ class Clip:
         import torch
 
         siglip = held.model.config.model_type == "siglip"
-        whole = [*texts, *texts[:1] * (_LEAST - len(texts))] if held.steady else texts
+        whole = [*texts, *([texts[0]] * max(0, _LEAST - len(texts)))] if held.steady else texts
         inputs = held.tokenizer(
             [text.lower() for text in whole] if siglip else whole,  # what it was trained with
             # A SigLIP takes a text's vector from the last place.
