@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import signal
 import threading
 
@@ -13,7 +12,7 @@ def test_the_first_is_kept_until_it_is_looked_for(caplog: pytest.LogCaptureFixtu
     before = signal.getsignal(signal.SIGINT)
     with interrupt.gently():
         interrupt.check()
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
         assert interrupt.asked()
         assert "Once more ends it at once" in caplog.text
         with pytest.raises(KeyboardInterrupt):
@@ -23,9 +22,9 @@ def test_the_first_is_kept_until_it_is_looked_for(caplog: pytest.LogCaptureFixtu
 
 def test_the_second_ends_it_at_once_and_the_next_run_begins_anew() -> None:
     with interrupt.gently():
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
         with pytest.raises(KeyboardInterrupt):
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
     with interrupt.gently():
         assert not interrupt.asked()
 
