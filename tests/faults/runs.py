@@ -40,7 +40,7 @@ class Started:
 
     @property
     def said(self) -> str:
-        file = self.folder.with_suffix(".out")
+        file = _out(self.cwd, self.folder)
         return file.read_text(errors="replace") if file.is_file() else ""
 
     @property
@@ -68,13 +68,18 @@ def run(cwd: Path, name: str, *overrides: str, status: int = 0, fault: Fault | N
 def _run(cwd: Path, folder: Path, overrides: Sequence[str], fault: Fault | None, environment: dict[str, str]) -> None:
     os.chdir(cwd)
     os.environ |= environment
-    out = os.open(folder.with_suffix(".out"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    out = os.open(_out(cwd, folder), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
     os.dup2(out, 1)
     os.dup2(out, 2)
     sys.argv = [str(HOUSE / "run.py"), *overrides]
     if fault is not None:
         fault()
     runpy.run_path(sys.argv[0], run_name="__main__")
+
+
+def _out(cwd: Path, folder: Path) -> Path:
+    """What it says; not in its folder, where there may be no room."""
+    return cwd / (folder.relative_to(cwd).as_posix().replace("/", "_") + ".out")
 
 
 def result(started: Started) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
 import subprocess
 from pathlib import Path
 
@@ -13,8 +13,8 @@ from faults import Counting
 pytestmark = pytest.mark.slow
 
 
-def enlarge(disk: Path) -> None:
-    subprocess.run(["mount", "-o", "remount,size=50m", disk], check=True)
+def enlarge(disk: Path, size: str) -> None:
+    subprocess.run(["mount", "-o", f"remount,size={size}", disk], check=True)
 
 
 def test_a_full_disk_under_the_memo_keeps_what_was_answered(
@@ -24,7 +24,7 @@ def test_a_full_disk_under_the_memo_keeps_what_was_answered(
     first = runs.run(tmp_path, "full", *given, status=1)
     assert "memo=disk/memo.sqlite: database or disk is full. Free the disk and run again" in first.said
     assert "Traceback" not in first.said
-    enlarge(disk)
+    enlarge(disk, "50m")
     again = runs.run(tmp_path, "again", *given)
     assert runs.result(again) == runs.result(verdicts)
     asked = again.metrics["questions_asked"] + again.metrics["embeddings_asked"]
@@ -34,15 +34,12 @@ def test_a_full_disk_under_the_memo_keeps_what_was_answered(
 def test_a_full_disk_under_the_results_costs_no_answer(
     tmp_path: Path, disk: Path, world: str, verdicts: runs.Started
 ) -> None:
-    enlarge(disk)
+    enlarge(disk, "1m")
     log = tmp_path / "asked.jsonl"
     started = runs.start(tmp_path, "disk/job", *runs.COREVAD, world, fault=Counting(log, pause=1.0))
     assert runs.until(started, log.is_file)
-    with (disk / "balloon").open("wb") as file:
-        try:
-            while file.write(os.urandom(4096)):
-                file.flush()
-        except OSError:
+    with (disk / "balloon").open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while file.write(bytes(1024)):
             pass
     assert started.end() == 1
     assert "cannot be written (No space left on device)" in started.said
