@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.timing import Row, clock
+from benchmarks.timing import Row
 from vaa.engines.local import Local
 from vaa.memo import Memo
 from vaa.parse import Verdict
@@ -39,11 +39,26 @@ def rows() -> list[Row]:
         "window": Consecutive(30, 8), "ask": Ask(Said(), prompt), "score": Score(0.0), "smooth": GaussianKernel(9, 5.0),
         "frames": PerFrame(), "position": CentreWeight(0.5),
     }  # fmt: skip
-    each = {}
+    each: dict[int, list[float]] = {}
     for times in (1, 10, 100):
         videos = [Video(f"v{k}", Path("none"), 30 * 500, 30.0) for k in range(times)]
-        seconds = [clock(lambda videos=videos: analyse(videos, {}, stages, Local(), Memo(None))) for _ in range(5)]
-        each[times] = statistics.median(seconds[1:]) / times
-    worst = max(abs(each[times] / each[10] - 1) for times in (1, 100))
-    said = " / ".join(f"{each[times] * 1000 / 500:.3f}" for times in each) + f" ms a segment, {worst:.0%} apart"
-    return [Row("cost of 500, 5,000 and 50,000 segments", "-", said, "within 10 %", worst <= 0.1, list(each.values()))]
+        each[times] = sorted(
+            _spent(lambda videos=videos: analyse(videos, {}, stages, Local(), Memo(None))) / times for _ in range(5)
+        )
+    median = {times: seconds[2] for times, seconds in each.items()}
+    worst = max(abs(median[times] / median[10] - 1) for times in (1, 100))
+    said = (
+        " / ".join(f"{seconds * 1000 / 500:.3f}" for seconds in median.values()) + f" ms a segment, {worst:.0%} apart"
+    )
+    return [
+        Row(
+            "cost of 500, 5,000 and 50,000 segments (processor time)", "-", said, "within 10 %", worst <= 0.1, each[100]
+        )
+    ]
+
+
+def _spent(action: Callable[[], object]) -> float:
+    """Processor seconds: it is one thread's work, and others use the machine too."""
+    began = time.process_time()
+    action()
+    return time.process_time() - began

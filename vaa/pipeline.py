@@ -114,15 +114,15 @@ def _take_over(before: Outcome, stages: Mapping[str, Stage], outcome: Outcome) -
 
 def _ask(name: str, stage: Asking, outcome: Outcome, engine: Engine, memo: Memo) -> Step:
     """Ask what the memo does not know, and let the stage absorb the answers of every video that has them all."""
-    wanted: dict[str, tuple[Question, ...]] = {}
-    keys: dict[Question, bytes | Question] = {}
+    wanted: dict[str, list[bytes | Question]] = {}
+    questions: dict[bytes | Question, Question] = {}
     identity = stage.model.identity
     for video, report in list(outcome.reports.items()):
         with _guard(outcome, video, name):
             asked = stage.questions(report)
-            keys |= {question: question if identity is None else memo.key(identity, question) for question in asked}
-            wanted[video] = asked
-    questions = {keys[question]: question for asked in wanted.values() for question in asked}
+            keys = [question if identity is None else memo.key(identity, question) for question in asked]
+            questions.update(zip(keys, asked, strict=True))
+            wanted[video] = keys
     answers: dict[Any, Answer | Unanswered] = {}
     answers |= memo.recall([key for key in questions if isinstance(key, bytes)])
     remembered = len(answers)
@@ -132,8 +132,8 @@ def _ask(name: str, stage: Asking, outcome: Outcome, engine: Engine, memo: Memo)
         answers[key] = answer
         if isinstance(key, bytes) and not isinstance(answer, Unanswered):
             memo.remember(key, answer)
-    for video, asked in wanted.items():
-        given = [answers[keys[question]] for question in asked]
+    for video, keys in wanted.items():
+        given = [answers[key] for key in keys]
         reason = next((answer.reason for answer in given if isinstance(answer, Unanswered)), None)
         if reason is None:
             with _guard(outcome, video, name):

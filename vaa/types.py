@@ -39,7 +39,7 @@ def file_name(video: str) -> str:
     return "".join(signs) + ".json"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Video:
     """A video file and what is known of it before any model looks; `path` may point to nothing."""
 
@@ -49,7 +49,7 @@ class Video:
     fps: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Segment:
     """The frames [start, stop) of a video, those of them a model is shown, and the frame its score is `at`."""
 
@@ -59,7 +59,7 @@ class Segment:
     at: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Question:
     """What a model is asked: text about the named frames of a video (none of them for an LLM).
 
@@ -80,14 +80,14 @@ class Question:
     until: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Unanswered:
     """In the place of an answer: why there is none."""
 
     reason: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Response:
     """What a model said, and what was read in it: a score in [0, 1], NaN if none could be read, and a description."""
 
@@ -117,7 +117,7 @@ class ScoreTrack:
         return ScoreTrack(values, self.starts[0] + np.arange(len(values), dtype=np.int64))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Box:
     """A rectangle (x1, y1, x2, y2) in the frame's pixels, with a confidence in [0, 1]."""
 
@@ -126,7 +126,7 @@ class Box:
     score: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Span:
     """An anomalous interval as annotated; whether `end` belongs to it is for the protocol to say."""
 
