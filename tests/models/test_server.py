@@ -42,6 +42,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeServer]:
 def server(fake: FakeServer) -> Server:
     return Server(
         base_url=fake.url,
+        allow_http=False,
         model="fake",
         revision=None,
         api_key_env=None,
@@ -439,6 +440,8 @@ def test_the_identity_is_what_the_answer_hangs_on(server: Server) -> None:
     [
         ("base_url", "localhost:8000", "give the address of a server"),
         ("base_url", f"http://me:{KEY}@host/v1", "no key belongs into it"),
+        ("base_url", "http://node7:8000/v1", "plain http.*https address, or allow_http=true"),
+        ("base_url", "http://localhost.evil.org/v1", "plain http"),
         ("concurrency", 0, "concurrency=0: give at least 1"),
         ("retries", -1, "retries=-1: give at least 0"),
         ("max_side", 0, "max_side=0: give at least 1"),
@@ -451,6 +454,12 @@ def test_a_wrong_field_says_what_to_give(server: Server, field: str, value: Any,
     with pytest.raises(VaaError, match=says) as raised:
         replace(server, **{field: value})
     assert KEY not in str(raised.value)
+
+
+@pytest.mark.parametrize("host", ["http://localhost:8000", "http://[::1]:8000", "http://127.0.0.2", "https://node7"])
+def test_plain_http_is_for_this_machine(server: Server, host: str) -> None:
+    assert replace(server, base_url=f"{host}/v1").base_url.startswith(host)
+    assert replace(server, base_url="http://node7:8000/v1", allow_http=True).identity == server.identity
 
 
 def test_nothing_asked_is_nothing_opened(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -93,6 +93,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def handle(url: str, model: str) -> Server:
     return Server(
         base_url=url,
+        allow_http=False,
         model=model,
         revision=None,
         api_key_env=None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import sys
 from pathlib import Path
@@ -56,6 +57,9 @@ def load(auto: Any, checkpoint: str, revision: str | None, **options: Any) -> An
     if layout is not None:
         return original.read(layout, auto.__name__, checkpoint, revision, **options)
     try:
+        if auto.__name__.startswith("AutoModel"):
+            check_shards(Path(source(checkpoint)))
+            options["use_safetensors"] = True  # other formats are pickles: reading one can run what it says
         found = auto.from_pretrained(source(checkpoint), revision=revision, trust_remote_code=False, **options)
         return internvl2.restart_rope(found) if "attn_implementation" in options else found
     except (OSError, ValueError, KeyError, ImportError) as error:
@@ -63,8 +67,24 @@ def load(auto: Any, checkpoint: str, revision: str | None, **options: Any) -> An
         raise VaaError(
             f"The checkpoint '{checkpoint}' (revision {revision or 'main'}) cannot be loaded by "
             f"{auto.__name__}: {reason}\n"
-            "Give a folder in Hugging Face format or a hub name whose architecture transformers knows natively."
+            "Give a folder in Hugging Face format or a hub name whose architecture transformers knows natively. "
+            "Weights are read from .safetensors files only: others (pytorch_model.bin) can hold code. Save them anew."
         ) from error
+
+
+def check_shards(folder: Path) -> None:
+    """Refuse an index that names weights outside its folder.
+
+    Raises:
+        VaaError: it does.
+    """
+    index = folder / "model.safetensors.index.json"
+    try:
+        names = set(json.loads(index.read_bytes())["weight_map"].values()) if index.is_file() else set()
+    except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
+        raise VaaError(f"{index}: not an index of weights: {error!r}") from error
+    if outside := sorted(str(name) for name in names if Path(str(name)).name != name or name == ".."):
+        raise VaaError(f"{index}: names weights outside its folder: {outside[0]}. Do not trust this checkpoint.")
 
 
 def attentive(auto: Any, checkpoint: str, revision: str | None, attention: str, options: dict[str, Any]) -> Any:

@@ -132,11 +132,11 @@ class Line:
             mend = (
                 f"Is that in {variable} right?" if variable else "Name the variable that holds one: api_key_env=NAME."
             )
-            raise VaaError(f"{url} refuses the key ({reason}). {mend}")
+            raise VaaError(f"{url} refuses the key ({reason}). {mend}") from None  # its words may repeat the key
         if status == 404:
-            raise VaaError(f"{url} has no model '{self.endpoint.model}' ({reason}). {await self._models()}")
+            raise VaaError(f"{url} has no model '{self.endpoint.model}' ({reason}). {await self._models()}") from None
         if question.choices and "logprob" in reason:
-            raise VaaError(f"{url}: {completions.NO_LOGPROBS} ({reason})")
+            raise VaaError(f"{url}: {completions.NO_LOGPROBS} ({reason})") from None
         if code == "content_filter":
             return Unanswered(f"the server's content filter refused the question ({reason})")
         return self._lost(reason) if not self.counted["answers"] else Unanswered(reason)
@@ -155,12 +155,12 @@ class Line:
             raise VaaError(
                 f"No server is reached at {url}: {reason}. Start one, as in `vllm serve {self.endpoint.model}`, or "
                 "give its address as base_url=URL (docs/backbones.md, 'A server')."
-            )
+            ) from None
         if self.lost_in_a_row >= max(_IN_A_ROW, 2 * self.endpoint.concurrency):
             raise VaaError(
                 f"{url} left {self.lost_in_a_row} questions in a row without an answer, the last by {reason}. "
                 "What it answered before is remembered: mend the server and run again."
-            )
+            ) from None
         return Unanswered(f"{url}: {reason}")
 
     def _plain(self, text: str) -> str:

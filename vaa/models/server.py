@@ -11,6 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from ipaddress import ip_address
 from threading import Thread
 from typing import Any
 from urllib.parse import urlsplit
@@ -25,7 +26,8 @@ from vaa.types import Answer, Question, Unanswered, VaaError, VideoError
 class Server:
     """A model behind HTTP, asked `concurrency` questions at a time.
 
-    The key is read from the environment variable `api_key_env` when it is needed. `timeout` and `backoff` (the wait
+    The key is read from the environment variable `api_key_env` when it is needed; it and the frames go over plain http
+    to this machine only, unless `allow_http`. `timeout` and `backoff` (the wait
     before the first retry, doubled for each further one) are seconds. `temperature`, `top_p` and `seed` may be None:
     the server's own. `limit` is the request's name for the number of new tokens, `extra` are further fields of it.
     Frames are sent as `image_format` (png, or jpeg with its quality: jpeg90), shrunk to `max_side` pixels.
@@ -33,6 +35,7 @@ class Server:
     """
 
     base_url: str
+    allow_http: bool
     model: str
     revision: str | None
     api_key_env: str | None
@@ -55,6 +58,11 @@ class Server:
             raise VaaError("base_url: give the address of a server, as in http://localhost:8000/v1.")
         if url.username or url.password or url.query:
             raise VaaError("base_url: no key belongs into it, since it is logged: name its variable by api_key_env.")
+        if url.scheme == "http" and not (self.allow_http or _is_here(url.hostname)):
+            raise VaaError(
+                f"base_url={self.base_url}: over plain http anyone on the way reads the key and the frames. Give an "
+                "https address, or allow_http=true where you trust the network between here and there."
+            )
         for name, least in (("concurrency", 1), ("retries", 0), ("max_side", 1)):
             if (value := getattr(self, name)) is not None and value < least:
                 raise VaaError(f"{name}={value}: give at least {least}.")
@@ -129,6 +137,13 @@ class Server:
 
 
 _usage: dict[Server, Counter[str]] = {}
+
+
+def _is_here(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vaa.models import checkpoint
 from vaa.types import VaaError
 
 INDEX, SINGLE = "model.safetensors.index.json", "model.safetensors"
@@ -107,6 +108,7 @@ def _tensors(folder: Path) -> Iterator[tuple[Any, str]]:
     """Each shard, open, with the name of each tensor in it."""
     from safetensors import SafetensorError, safe_open
 
+    checkpoint.check_shards(folder)
     index = _index(folder)
     for file in sorted(set(index.values())) if index else [SINGLE]:
         said = {name for name in index if index[name] == file}
