@@ -104,7 +104,7 @@ class Tags:
         inside = listed[1] if listed else words
         try:
             phrases = [phrase for phrase in ast.literal_eval(f"[{inside}]") if isinstance(phrase, str)]
-        except (ValueError, SyntaxError, MemoryError, RecursionError):
+        except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
             phrases = [phrase.strip(" '\"") for phrase in inside.split(",")]
         return Response(text=words, score=math.nan, description=", ".join(phrase for phrase in phrases if phrase))
 

@@ -34,11 +34,16 @@ class Folder:
         videos: dict[str, Video] = {}
         failures: list[Failure] = []
         names = [file.relative_to(root).with_suffix("").as_posix() for file in files]
-        for name, file, known in zip(names, files, _probed(files, self.reader), strict=True):
-            name = name if names.count(name) == 1 else file.relative_to(root).as_posix()
-            if reason := unusable(name):
-                failures.append(Failure(name.encode(errors="backslashreplace").decode(), "data", f"its name {reason}"))
-            elif isinstance(known, VideoError):
+        found = {
+            name if names.count(name) == 1 else file.relative_to(root).as_posix(): file
+            for name, file in zip(names, files, strict=True)
+        }
+        for name in [name for name in found if unusable(name)]:
+            said = name.encode(errors="backslashreplace").decode()
+            failures.append(Failure(said, "data", f"its name {unusable(name)}"))
+            del found[name]
+        for (name, file), known in zip(found.items(), _probed(list(found.values()), self.reader), strict=True):
+            if isinstance(known, VideoError):
                 failures.append(Failure(name, "data", str(known)))
             else:
                 videos[name] = Video(name, file, *known)

@@ -71,30 +71,24 @@ class Clip:
 
     def answer(self, questions: Sequence[Question]) -> Iterator[Floats | Unanswered]:
         """Vectors of shape (d,) in order; a text that is empty has the zero vector (CoReVAD)."""
-        for seen, group in groupby(questions, key=lambda question: bool(question.frames)):
-            if seen:
-                yield from self._images(list(group))
-            else:
-                texts = [question.text for question in group]
-                for first in range(0, len(texts), self.batch_size):
-                    interrupt.check()
-                    yield from self._texts(texts[first : first + self.batch_size])
+        watch, frames = Watch(), sum(len(question.frames) for question in questions)
+        wanted = feeding.spare() if self.workers is None else self.workers
+        worth = frames > _WORTH * self.stride * self.batch_size
+        look = partial(_look, self._load().model.config.vision_config.image_size, self)
+        with Feeder(look, wanted if worth else 0, feeding.PATIENCE) as feeder:
+            features = partial(self._features, feeder, watch)
+            for shown, group in groupby(questions, key=lambda question: question.video if question.frames else None):
+                if shown is None:
+                    yield from self._texts([question.text for question in group])
+                else:
+                    yield from means([*group], self.stride, self.batch_size, features)
+        if frames:
+            log.info("%s", watch.told(sum(bool(question.frames) for question in questions), "segments"))
 
     def release(self) -> None:
         """Forget the weights."""
         if _loaded.pop(self, None):
             checkpoint.free()
-
-    def _images(self, questions: Sequence[Question]) -> Iterator[Floats | Unanswered]:
-        """Running means over one pass through each video, however its segments overlap."""
-        held = self._load()
-        look = partial(_look, held.model.config.vision_config.image_size, self)
-        watch, pieces = Watch(), sum(len(question.frames) for question in questions) / self.stride / self.batch_size
-        workers = (feeding.spare() if self.workers is None else self.workers) if pieces > _WORTH else 0
-        with Feeder(look, workers, feeding.PATIENCE) as feeder:
-            for _, group in groupby(questions, key=lambda question: question.video):
-                yield from means([*group], self.stride, self.batch_size, partial(self._features, feeder, watch))
-        log.info("%s", watch.told(len(questions), "segments"))
 
     def _features(self, feeder: Feeder[Piece], watch: Watch, pieces: Sequence[Piece]) -> Iterator[Floats | str]:
         """Unit features (frames, d) of each piece of a video in order, or why it cannot be decoded."""
@@ -121,11 +115,13 @@ class Clip:
                     yield _unit(held.model.get_image_features(pixel_values=whole))[: len(inputs)]
 
     def _texts(self, texts: Sequence[str]) -> Iterator[Floats]:
-        held, words = self._load(), [" ".join(text.split()) for text in texts]
-        said = [text for text in words if text]
-        vectors = iter(self._text_features(held, said) if said else ())
-        for text in words:
-            yield next(vectors) if text else np.zeros(_dimensions(held.model.config), dtype=np.float32)
+        held = self._load()
+        for first in range(0, len(texts), self.batch_size):
+            words = [" ".join(text.split()) for text in texts[first : first + self.batch_size]]
+            said = [text for text in words if text]
+            vectors = iter(self._text_features(held, said) if said else ())
+            for text in words:
+                yield next(vectors) if text else np.zeros(_dimensions(held.model.config), dtype=np.float32)
 
     def _text_features(self, held: _Loaded, texts: Sequence[str]) -> Floats:
         import torch
