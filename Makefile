@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test lint bench docs clean
+.PHONY: run test lint bench paper docs clean
 
 run: .venv/ready
 	$(BIN)/python run.py $(ARGS)
@@ -14,6 +14,9 @@ lint: .venv/ready
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+paper: .venv/ready # docs/results.md, from what the authors released (python -m vaa.data.fetch)
+	$(BIN)/python -m vaa.paper $(or $(RECORDED),../shared/recorded) $(ARGS)
 
 docs: .venv/ready # site/index.html; the search wants a server: python -m http.server --directory site
 	$(BIN)/python tools/pages.py

@@ -1,0 +1,36 @@
+"""What the papers print, the only numbers of `docs/results.md` that are typed by hand; each with its source."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Published:
+    """A paper's row: metric -> number in percent, as printed, and where it stands."""
+
+    source: str
+    numbers: Mapping[str, float]
+
+
+_URF, _BRIEF = "URF, NeurIPS 2025", "the brief of this project, no paper"
+PUBLISHED = {
+    "urf_ucf": Published(_URF, {"roc_auc": 84.28}),
+    "urf_xd": Published(_URF, {"roc_auc": 91.34, "pr_auc": 68.07}),
+    "urf_ucf_centred": Published(_BRIEF, {"roc_auc": 85.42, "pr_auc": 38.68}),
+    "urf_xd_centred": Published(_BRIEF, {"roc_auc": 91.47, "pr_auc": 69.53}),
+    "urf_ubnormal": Published(_URF, {"roc_auc": 68.98}),
+    "urf_msad": Published(_URF, {"roc_auc": 85.9, "pr_auc": 76.4}),
+    "urf_boxes_none": Published(_URF, {"tiou": 24.09}),
+    "urf_boxes_tags": Published(_URF, {"tiou": 25.17}),
+    "urf_boxes_class": Published(_URF, {"tiou": 25.21}),
+    "corevad_ucf": Published("CoReVAD, ICPR 2026", {"roc_auc": 82.51}),
+    "corevad_xd": Published("CoReVAD, ICPR 2026", {"average_precision": 70.94}),
+    "lavad_ucf": Published("LAVAD, CVPR 2024", {"roc_auc": 80.28}),
+    "lavad_xd": Published("LAVAD, CVPR 2024", {"roc_auc": 85.36, "pr_auc": 62.01}),
+    "vera_ucf": Published("VERA, CVPR 2025", {"roc_auc": 86.55}),
+    "vera_xd": Published("VERA, CVPR 2025", {"roc_auc": 88.26, "pr_auc": 70.54}),
+    "probe_ucf": Published("Probe-VAD, 2026", {"roc_auc": 86.27}),
+    "probe_xd": Published("Probe-VAD, 2026", {"roc_auc": 92.11, "pr_auc": 75.36}),
+}
