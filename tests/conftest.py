@@ -3,13 +3,11 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
-from typing import Any
 
-import av
-import numpy as np
 import pytest
 from beartype import BeartypeConf
 from beartype.claw import beartype_package
+from making import make_clip, make_tokenizer
 
 # Every call inside vaa is checked against its annotations; an int is a float there, as it is for mypy.
 # But for the class that Ray rebuilds: it stumbles over the method that beartype adds to every class.
@@ -45,23 +43,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.shared)
 
 
-def make_clip(path: Path, n_frames: int, fps: int = 10, size: tuple[int, int] = (96, 64)) -> Path:
-    """An H.264 clip whose frames all differ: a bright square moves over a slowly brightening ground."""
-    width, height = size
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=fps)
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        for k in range(n_frames):
-            picture = np.full((height, width, 3), 20 + 2 * (k % 60), dtype=np.uint8)
-            x = (3 * k) % (width - 16)
-            picture[10:26, x : x + 16] = (250, 240 - 3 * (k % 60), 30)
-            for packet in stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")):
-                container.mux(packet)
-        for packet in stream.encode():
-            container.mux(packet)
-    return path
-
-
 @pytest.fixture(scope="session")
 def _clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_clip(tmp_path_factory.mktemp("clip") / "clip.mp4", 25)
@@ -78,38 +59,6 @@ def _one_thread() -> None:
     import torch
 
     torch.set_num_threads(1)
-
-
-WORDS = "Anomalous Normal scenes a person walks runs fights in the street car Frame what happens here"
-IMAGE_TOKENS = {"start_image_token": "<img>", "end_image_token": "</img>", "context_image_token": "<IMG_CONTEXT>"}
-
-
-def make_tokenizer(*, end_of_text: bool = False) -> Any:
-    """Byte-level BPE over a few words, with InternVL's image tokens and a chat template, or as CLIP ends its texts."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
-    from transformers import PreTrainedTokenizerFast
-
-    special = ["<pad>", "<end>", "<user>", "<assistant>", "<system>", *IMAGE_TOKENS.values()]
-    bpe = Tokenizer(models.BPE())
-    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    bpe.decoder = decoders.ByteLevel()
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(
-        vocab_size=320, special_tokens=special, initial_alphabet=alphabet, show_progress=False
-    )
-    bpe.train_from_iterator([WORDS] * 3, trainer)
-    if end_of_text:
-        bpe.post_processor = processors.TemplateProcessing(
-            single="$A <end>", special_tokens=[("<end>", bpe.token_to_id("<end>"))]
-        )
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=bpe, pad_token="<pad>", eos_token="<end>", extra_special_tokens=dict(IMAGE_TOKENS)
-    )
-    tokenizer.chat_template = (
-        "{% for m in messages %}{{ '<' + m['role'] + '>' + m['content'] }}{% endfor %}"
-        "{% if add_generation_prompt %}<assistant>{% endif %}"
-    )
-    return tokenizer
 
 
 @pytest.fixture(scope="session")

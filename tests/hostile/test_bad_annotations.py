@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
-from conftest import make_clip
+from making import make_clip
 
 from vaa.data.annotated import Annotated, read_index, read_spans, read_texts
 from vaa.data.folder import Folder

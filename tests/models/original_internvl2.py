@@ -176,7 +176,7 @@ def write_tokenizer(folder: Path, architecture: str) -> tuple[int, int]:
     """A tokenizer as the repository of this architecture has one; its size and the id of <IMG_CONTEXT>."""
     if architecture == "InternLM2ForCausalLM":
         return _sentencepiece(folder)
-    from conftest import make_tokenizer
+    from making import make_tokenizer
 
     tokenizer = make_tokenizer()
     tokenizer.add_tokens(["<|user|>", "<|assistant|>", "<|end|>", *CHAT], special_tokens=True)

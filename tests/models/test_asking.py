@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import make_clip
+from making import make_clip
 
 from vaa import parse, video
 from vaa.models import asking, feeding

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from conftest import make_clip
+from making import make_clip
 from tiny_checkpoints import make
 
 from vaa.models import Locator

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import make_clip
+from making import make_clip
 from tiny_checkpoints import make, siglip
 
 pytestmark = pytest.mark.slow

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import make_tokenizer
+from making import make_tokenizer
 
 from vaa import video
 from vaa.models.server import Server

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import make_clip
+from making import make_clip
 
 pytestmark = pytest.mark.slow
 HOUSE = Path(__file__).parents[2]
