@@ -25,6 +25,7 @@ def test_the_second_ends_it_at_once_and_the_next_run_begins_anew() -> None:
         signal.raise_signal(signal.SIGINT)
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
+    assert not interrupt.asked()
     with interrupt.gently():
         assert not interrupt.asked()
 

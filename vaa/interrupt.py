@@ -25,6 +25,7 @@ def gently() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+        _asked.clear()
 
 
 def check() -> None:
