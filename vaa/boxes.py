@@ -39,7 +39,7 @@ def read_boxes(file: Path) -> dict[str, tuple[Box, ...]]:
     """
     content = _plain(file)
     try:
-        return {str(video): tuple(_box(*entry) for entry in entries) for video, entries in content.items()}
+        return {str(video): tuple(map(_box, _listed(entries))) for video, entries in content.items()}
     except (AttributeError, TypeError, ValueError, OverflowError) as error:
         raise VaaError(f"{file}: expected video -> [[frame path, x1, y1, x2, y2], ...]: {error}") from error
 
@@ -54,7 +54,14 @@ def _plain(file: Path) -> Any:
         raise VaaError(f"{file}: cannot be read as boxes: {error}") from error
 
 
-def _box(image: str, x1: float, y1: float, x2: float, y2: float) -> Box:
+def _listed(entries: Any) -> list[Any] | tuple[Any, ...]:
+    if not isinstance(entries, list | tuple):
+        raise TypeError(f"no list: {entries!r}")
+    return entries
+
+
+def _box(entry: Any) -> Box:
+    image, x1, y1, x2, y2 = _listed(entry)
     found = _NUMBER.search(PurePosixPath(image).stem)
     if found is None:
         raise ValueError(f"{image!r} does not end in a frame number")

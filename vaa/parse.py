@@ -140,14 +140,14 @@ def boxes(text: str) -> tuple[tuple[float, float, float, float, float], ...] | N
         return (_box(corners, decimals[-1]),) if readable else None
 
 
-def _listed(corners: Any) -> list[float | str]:
+def _listed(corners: Any) -> list[Any]:
     """Neither a mapping, whose keys might be numbers, nor a word."""
     if not isinstance(corners, list) or any(isinstance(corner, bool) for corner in corners):
         raise TypeError(f"no list of corners: {corners}")
     return corners
 
 
-def _box(corners: list[float | str], confidence: float | str) -> tuple[float, float, float, float, float]:
+def _box(corners: list[Any], confidence: Any) -> tuple[float, float, float, float, float]:
     x1, y1, x2, y2 = (float(corner) for corner in corners)
     if not all(math.isfinite(number) for number in (x1, y1, x2, y2, float(confidence))):
         raise ValueError(f"no box: {corners}")
