@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test lint bench paper docs clean
+.PHONY: run test lint bench paper audit docs clean
 
 run: .venv/ready
 	$(BIN)/python run.py $(ARGS)
@@ -17,6 +17,9 @@ lint: .venv/ready
 
 paper: .venv/ready # docs/results.md, from what the authors released (python -m vaa.data.fetch)
 	$(BIN)/python -m vaa.paper $(or $(RECORDED),../shared/recorded) $(ARGS)
+
+audit: .venv/ready # known faults of what constraints.txt pins; asks a service on the network
+	$(PYTHON) -m pip_audit --requirement constraints.txt --no-deps
 
 docs: .venv/ready # site/index.html; the search wants a server: python -m http.server --directory site
 	$(BIN)/python tools/pages.py
