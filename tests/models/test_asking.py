@@ -103,6 +103,26 @@ def test_a_video_that_breaks_the_decoder_costs_no_other(
     assert all(answer.startswith("UNANSWERED") and how in answer for answer in answers[2:5])
 
 
+@pytest.mark.slow
+def test_a_decoding_process_killed_once_costs_nothing(
+    questions: list[Question], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    good = [q for q in questions if q.video.id != "bad"]
+    expected = [said(answer) for answer in vlm().answer(good)]
+    frames = video.frames
+
+    def decode(shown: Video, *given: Any) -> Any:
+        if shown.id == "b" and not (tmp_path / "killed").exists():
+            (tmp_path / "killed").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return frames(shown, *given)
+
+    monkeypatch.setattr(video, "frames", decode)
+    monkeypatch.setattr(asking, "_WORTH", 0)
+    assert [said(answer) for answer in vlm(workers=1).answer(good)] == expected
+    assert (tmp_path / "killed").exists()
+
+
 def test_frames_of_overlapping_windows_are_decoded_in_one_pass(
     questions: list[Question], monkeypatch: pytest.MonkeyPatch
 ) -> None:

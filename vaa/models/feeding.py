@@ -73,6 +73,7 @@ class Feeder(Generic[Job]):
     patience: float
     _pool: Any = field(init=False, default=None)
     _folders: list[str] = field(init=False, default_factory=list)
+    _jobs: dict[Future[Any], Job] = field(init=False, default_factory=dict)
 
     def __enter__(self) -> Feeder[Job]:
         if self.workers:
@@ -99,21 +100,26 @@ class Feeder(Generic[Job]):
         if self._pool is None:
             return job
         future: Future[Any] = self._pool.schedule(_do, args=[job], timeout=self.patience)
+        self._jobs[future] = job
         return future
 
     def take(self, put: Job | Future[Any]) -> Made | Lost:
-        """What was made of a job."""
+        """What was made of a job; one whose process died is done once more: that may have had reasons of its own."""
         if not isinstance(put, Future):
             return self.work(put)
         from pebble import ProcessExpired
 
-        try:
-            name, places, extra = put.result()
-        except TimeoutError:
-            return Lost(f"took longer than {self.patience:.0f} s and was stopped")
-        except ProcessExpired as error:
-            return Lost(f"ended the process that did it ({error})")
-        return _mapped(name, places), extra
+        job = self._jobs.pop(put)
+        for future in (put, None):
+            try:
+                name, places, extra = (future or self._pool.schedule(_do, args=[job], timeout=self.patience)).result()
+            except TimeoutError:
+                return Lost(f"took longer than {self.patience:.0f} s and was stopped")
+            except ProcessExpired as error:
+                lost = Lost(f"ended the process that did it, twice ({error})")
+            else:
+                return _mapped(name, places), extra
+        return lost
 
 
 def _sweep(root: Path) -> None:
