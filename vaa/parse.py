@@ -136,8 +136,9 @@ def boxes(text: str) -> tuple[tuple[float, float, float, float, float], ...] | N
         rest = words.replace("bbox_2d", " ")
         corners = re.findall(r"(?<![\d.])\d+(?![\d.])", rest)[:4]
         decimals = re.findall(r"\d*\.\d+", rest)
-        readable = len(corners) == 4 and decimals and all(len(corner) <= _DIGITS for corner in corners)
-        return (_box(corners, decimals[-1]),) if readable else None
+        readable = len(corners) == 4 and all(len(corner) <= _DIGITS for corner in corners)
+        surely = decimals and math.isfinite(float(decimals[-1]))
+        return (_box(corners, decimals[-1]),) if readable and surely else None
 
 
 def _listed(corners: Any) -> list[Any]:

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 HOUSE = Path(__file__).parents[2]
 BATCH = 4
 COUNTED = {"questions_asked", "questions_remembered", "embeddings_asked", "embeddings_remembered"}
@@ -71,6 +73,7 @@ def _run(cwd: Path, folder: Path, overrides: Sequence[str], fault: Fault | None,
     out = os.open(_out(cwd, folder), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
     os.dup2(out, 1)
     os.dup2(out, 2)
+    torch.set_num_threads(1)  # a forked process makes its threads anew: once, before several ask for them
     sys.argv = [str(HOUSE / "run.py"), *overrides]
     if fault is not None:
         fault()

@@ -65,7 +65,7 @@ def test_a_run_can_be_done_again_from_its_folder(tmp_path: Path, world: str, ver
     assert world in command
     hidden = {name: value for name, value in os.environ.items() if "KEY" in name or "TOKEN" in name}
     for file in ("rerun.sh", "environment.json"):
-        assert not [name for name, value in hidden.items() if value and value in (folder / file).read_text()]
+        assert not [name for name, value in hidden.items() if len(value) > 8 and value in (folder / file).read_text()]
 
 
 def test_so_many_videos_may_fail(tmp_path: Path, world: str, verdicts: runs.Started) -> None:

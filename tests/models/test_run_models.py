@@ -96,4 +96,6 @@ def test_a_vlm_describes_and_an_llm_or_the_vlm_itself_rates(folder: Path, intern
     two = ["--config-dir=conf", "method=two", "vlm=internvl", *VLM, *HERE]
     limits = ["describe.max_new_tokens=3", "rate.max_new_tokens=3"]
     said, found = run(folder, "-m", *two, *limits, "llm=my_llama3_1,my_qwen3,vlm")
-    assert [(5 < job["questions_asked"] <= 10, job["failed"]) for job in found] == [(True, 0)] * 3, said
+    asked = [(job["questions_asked"], job["questions_remembered"], job["failed"]) for job in found]
+    assert [both[0] + both[1] for both in asked] == [8] * 3, said
+    assert [(first, failed) for first, _, failed in asked] == [(8, 0), (3, 0), (3, 0)]  # described once

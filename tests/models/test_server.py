@@ -424,7 +424,7 @@ def test_the_identity_is_what_the_answer_hangs_on(server: Server) -> None:
     assert isinstance(server, Model)
     patience = {"concurrency": 9, "timeout": 1.0, "retries": 0, "backoff": 3.0, "api_key_env": "X", "reader": "pyav"}
     same = [replace(server, **{name: value}) for name, value in patience.items()]
-    same.append(replace(server, base_url="http://elsewhere:1/v1"))
+    same.append(replace(server, base_url="https://elsewhere:1/v1"))
     assert {handle.identity for handle in same} == {server.identity}
     hangs: dict[str, Any] = {"model": "b", "revision": "awq", "top_p": 0.5, "seed": 1, "extra": {"top_k": 1}}
     hangs |= {"image_format": "jpeg80", "max_side": 448, "limit": "max_completion_tokens"}

@@ -104,8 +104,9 @@ class _Asker:
             return said
         checkpoint.free()  # not while the error is handled: its traceback holds the tensors
         self.held.room[_kind(batch[0])[1]].shrink(len(batch))
-        half = -(-len(batch) // 2)
-        return [answer for part in (batch[:half], batch[half:]) for answer in self.ask(part, self.feeder.put(part))]
+        half = max(1, len(batch) // 2)
+        parts = [batch[first : first + half] for first in range(0, len(batch), half)]
+        return [answer for part in parts for answer in self.ask(part, self.feeder.put(part))]
 
     def _put(self, batch: Batch, made: feeding.Made) -> list[Answer | Unanswered] | None:
         """None where the memory does not suffice.
