@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import netrc
 import os
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -20,6 +21,7 @@ from vaa.types import VaaError
 
 log = logging.getLogger("vaa")
 _HOME = "https://api.wandb.ai"  # where keys of W&B's own service were kept before it had another address
+_ROOM = 2**16  # bytes free where W&B writes, below which it may have lost something: it does not say so itself
 MODES = ("auto", "online", "offline", "disabled")
 
 
@@ -120,8 +122,11 @@ class Tracked:
             if error is not None:
                 self.run.summary["error"] = str(error)
             self.run.finish(exit_code=0 if error is None else 1)
-            if self.run.offline:
-                log.info("W&B run kept here; send it with: wandb sync %s", Path(self.run.dir).parent)
+            kept = Path(self.run.dir).parent
+            if self.run.offline and kept.is_dir() and shutil.disk_usage(kept).free < _ROOM:
+                log.error("W&B: the disk is full, the run kept in %s may not be whole. Everything else is.", kept)
+            elif self.run.offline:
+                log.info("W&B run kept here; send it with: wandb sync %s", kept)
 
     def _classes(self, found: Found) -> list[dict[str, Any]]:
         rows = wandb_classes.rows(found)
