@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -117,6 +118,17 @@ def test_a_killed_process_loses_its_own_work_only() -> None:
             found.append(made if isinstance(made, Lost) else made[1])
     assert (found[0], found[2]) == ("fine", "again")
     assert isinstance(found[1], Lost)
+
+
+def test_processes_killed_while_idle_cost_nothing() -> None:
+    with Feeder(work, 2, 60.0) as feeder:
+        for size in (1, 2, 3):
+            made = feeder.take(feeder.put(size))
+            assert not isinstance(made, Lost)
+            assert len(made[0]["a"]) == size
+            for process in multiprocessing.active_children():
+                os.kill(int(process.pid or 0), signal.SIGKILL)
+                process.join()
 
 
 def test_work_that_hangs_is_stopped_after_a_stated_time() -> None:

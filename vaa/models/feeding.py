@@ -11,8 +11,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future
-from contextlib import contextmanager
+from concurrent.futures import BrokenExecutor, Future
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -20,6 +20,8 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from vaa.types import VaaError
 
 _SHARED = Path("/dev/shm")  # noqa: S108, a folder of our own is made in it
 PATIENCE = 300.0
@@ -77,21 +79,15 @@ class Feeder(Generic[Job]):
 
     def __enter__(self) -> Feeder[Job]:
         if self.workers:
-            from pebble import ProcessPool
-
             roots = [str(_SHARED)] * os.access(_SHARED, os.W_OK) + [tempfile.gettempdir()]
             for root in roots:
                 _sweep(Path(root))
                 self._folders.append(tempfile.mkdtemp(prefix=f"vaa-{os.getpid()}-", dir=root))
-            context = multiprocessing.get_context("fork")
-            given = (self.work, self._folders)
-            self._pool = ProcessPool(self.workers, context=context, initializer=_begin, initargs=given)
+            self._fork()
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._pool is not None:
-            self._pool.stop()
-            self._pool.join()
+        self._end()
         for folder in self._folders:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -99,7 +95,7 @@ class Feeder(Generic[Job]):
         """Have the job done; give what this returns to `take`."""
         if self._pool is None:
             return job
-        future: Future[Any] = self._pool.schedule(_do, args=[job], timeout=self.patience)
+        future = self._schedule(job)
         self._jobs[future] = job
         return future
 
@@ -112,14 +108,35 @@ class Feeder(Generic[Job]):
         job = self._jobs.pop(put)
         for future in (put, None):
             try:
-                name, places, extra = (future or self._pool.schedule(_do, args=[job], timeout=self.patience)).result()
+                name, places, extra = (future or self._schedule(job)).result()
             except TimeoutError:
                 return Lost(f"took longer than {self.patience:.0f} s and was stopped")
-            except ProcessExpired as error:
+            except (ProcessExpired, BrokenExecutor) as error:
                 lost = Lost(f"ended the process that did it, twice ({error})")
             else:
                 return _mapped(name, places), extra
         return lost
+
+    def _fork(self) -> None:
+        from pebble import ProcessPool
+
+        context, given = multiprocessing.get_context("fork"), (self.work, self._folders)
+        self._pool = ProcessPool(self.workers, context=context, initializer=_begin, initargs=given)
+
+    def _end(self) -> None:
+        if self._pool is not None:
+            self._pool.stop()
+            self._pool.join()
+
+    def _schedule(self, job: Job) -> Future[Any]:
+        """A pool all of whose idle processes were killed gives up: then another takes its place."""
+        for _ in range(3):
+            with suppress(RuntimeError):
+                future: Future[Any] = self._pool.schedule(_do, args=[job], timeout=self.patience)
+                return future
+            self._end()
+            self._fork()
+        raise VaaError("The processes that decode end as soon as they begin: give workers=0, or see what kills them.")
 
 
 def _sweep(root: Path) -> None:
