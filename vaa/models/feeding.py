@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
-import mmap
 import multiprocessing
 import os
 import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -18,9 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
+from vaa.models.sharing import Arrays, Places, mapped, stored
 from vaa.types import VaaError
 
 _SHARED = Path("/dev/shm")  # noqa: S108, a folder of our own is made in it
@@ -28,11 +24,8 @@ PATIENCE = 300.0
 """Seconds for one piece of work in another process; a decoder that hangs is stopped after them."""
 
 Job = TypeVar("Job")
-Arrays = Mapping[str, NDArray[Any]]
 Made = tuple[Arrays, Any]
 """Arrays by name, and what else there is to say; the latter is pickled, so it should be small."""
-Places = dict[str, tuple[str, tuple[int, ...], int]]
-"""Name -> type, shape and first byte of an array."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +107,7 @@ class Feeder(Generic[Job]):
             except (ProcessExpired, BrokenExecutor) as error:
                 lost = Lost(f"ended the process that did it, twice ({error})")
             else:
-                return _mapped(name, places), extra
+                return mapped(name, places), extra
         return lost
 
     def _fork(self) -> None:
@@ -162,42 +155,11 @@ def _begin(work: Callable[[Any], Made], folders: list[str]) -> None:
 
 
 def _do(job: Any) -> tuple[str, Places, Any]:
-    """In another process: the arrays laid one after another into a file in memory, for the other side to map."""
+    """In another process."""
     assert _here is not None  # noqa: S101, set when the process began
     work, folders = _here
     arrays, extra = work(job)
-    held = [(name, np.ascontiguousarray(array)) for name, array in arrays.items()]
-    starts = np.cumsum([0, *(-(-array.nbytes // 64) * 64 for _, array in held)]).tolist()
-    places = {name: (a.dtype.str, a.shape, start) for (name, a), start in zip(held, starts, strict=False)}
-    if not starts[-1]:
-        return "", places, extra
-    for folder in folders:
-        try:
-            with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
-                for (_, array), start in zip(held, starts, strict=False):
-                    file.seek(start)
-                    array.tofile(file)
-                file.truncate(starts[-1])
-        except OSError:  # full: a container's shared memory is often small
-            Path(file.name).unlink()
-            if folder == folders[-1]:
-                raise
-        else:
-            return file.name, places, extra
-    raise AssertionError("unreachable")
-
-
-def _mapped(name: str, places: Places) -> Arrays:
-    """The arrays of a file, which is gone from its folder; its memory goes when nobody looks at them any more."""
-    if not name:
-        return {key: np.empty(shape, dtype) for key, (dtype, shape, _) in places.items()}
-    with open(name, "rb") as file:  # noqa: PTH123, a path would do no better
-        held = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
-    Path(name).unlink()
-    return {
-        key: np.frombuffer(held, dtype, count=math.prod(shape), offset=start).reshape(shape)
-        for key, (dtype, shape, start) in places.items()
-    }
+    return *stored(arrays, folders), extra
 
 
 @cache
