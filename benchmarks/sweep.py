@@ -40,7 +40,7 @@ def rows() -> list[Row]:
         whole = time.perf_counter() - began
         found = [json.loads(file.read_text()) for file in Path(folder).rglob("metrics.json")]
         assert len(found) == settings
-        assert not any(metrics["questions_asked"] for metrics in found[1:])
+        assert sum(metrics["questions_asked"] > 0 for metrics in found) == 1  # the first job alone
     there = {**os.environ, "PYTHONPATH": str(HOUSE), "RECORDED": str(root)}
     singly = [
         clock(lambda: subprocess.run([sys.executable, "-c", _ALONE], env=there, check=True, capture_output=True))
