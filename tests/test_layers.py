@@ -14,8 +14,10 @@ FILES = {file.relative_to(HOUSE).as_posix(): file for file in sorted((HOUSE / "v
 # Each part may import these, its own files, and of a name that ends in "!" the package alone, none of its files.
 MAY = {
     "types": "",
-    **dict.fromkeys(("parse", "prompt", "memo", "video", "metrics", "overrides", "synthetic", "boxes"), "types"),
+    **dict.fromkeys(("parse", "prompt", "memo", "metrics", "overrides", "synthetic", "boxes"), "types"),
     "interrupt": "",
+    "patience": "types",
+    "video": "types patience",
     "drawing": "types video",
     "models": "types interrupt parse prompt memo video metrics overrides boxes",
     "data": "types parse prompt memo video metrics overrides boxes",
@@ -25,7 +27,7 @@ MAY = {
     "pipeline": "types interrupt memo stages! engines!",
     "protocol": "types data metrics",
     "experiment": "types memo pipeline report",
-    "report": "types metrics stages! pipeline protocol",
+    "report": "types patience metrics stages! pipeline protocol",
     "compare": "types metrics report",
     "tune": "types metrics stages! protocol report compare",
     "paper": "types report compare",

@@ -12,6 +12,8 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from vaa import spool
+from vaa.patience import decoding
 from vaa.types import Pixels, VaaError, Video, VideoError
 
 log = logging.getLogger("vaa")
@@ -35,7 +37,7 @@ def probe(path: Path, reader: str) -> tuple[int, float]:
     Raises:
         VideoError: the file is missing, is no video, or has no frame or no frame rate.
     """
-    opened = _open(path, reader)
+    opened = decoding(path, lambda: _open(path, reader))
     if opened.n_frames < 1:
         raise VideoError(f"{path}: holds no video frame. Get the file again, or take it out.")
     if not 0 < opened.fps < math.inf:
@@ -49,8 +51,14 @@ def frames(video: Video, numbers: Sequence[int], reader: str) -> Pixels:
     A number one past the end, the usual slip of an annotation, gives the last frame.
 
     Raises:
-        VideoError: the file is missing or damaged, or does not have such a frame.
+        VideoError: the file is missing or damaged, hangs the decoder, or does not have such a frame.
     """
+    return decoding(video.path, lambda: _frames(video, numbers, reader))
+
+
+def _frames(video: Video, numbers: Sequence[int], reader: str) -> Pixels:
+    if video.path.is_dir():
+        return spool.read(video, numbers)
     opened = _open(video.path, reader)
     if abs(opened.n_frames - video.n_frames) > 1:
         _say_length(video.id, video.n_frames, opened.n_frames)
