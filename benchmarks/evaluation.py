@@ -22,6 +22,10 @@ DATA = {
 }
 
 
+COUNTED = ("roc_auc", "pr_auc", "threshold_youden", "threshold_f1")
+"""What URF's program counts; we count these and four more."""
+
+
 def rows() -> list[Row]:
     root = SHARED / "recorded" / "urf"
     if not root.is_dir():
@@ -41,14 +45,14 @@ def rows() -> list[Row]:
                 reports[video.id] = report
             return protocol.evaluate(catalogue, reports)
 
-        def theirs(catalogue=catalogue, folder=root / folder / scores) -> tuple[float, float]:  # type: ignore[no-untyped-def]
+        def theirs(catalogue=catalogue, folder=root / folder / scores) -> tuple[float, ...]:  # type: ignore[no-untyped-def]
             return _frame_by_frame(catalogue, folder)
 
         numbers = ours()
         expected = theirs()
-        assert np.allclose((numbers["roc_auc"], numbers["pr_auc"]), expected, atol=1e-9), (numbers, expected)
+        assert np.allclose([numbers[name] for name in COUNTED], expected, atol=1e-9), (numbers, expected)
         what = f"score files to all metrics, {name} ({int(numbers['frames']):,} frames)"
-        found.append(ratio(what, "a loop over frames, two metrics (URF's way)", 10, ours, theirs, repeats=3))
+        found.append(ratio(what, "a loop over frames, four numbers (URF's way)", 10, ours, theirs, repeats=3))
     return found
 
 
@@ -68,7 +72,7 @@ def _defaults(name: str) -> dict[str, object]:
     return {key: ("decord" if value == "${reader}" else value) for key, value in held.items()}
 
 
-def _frame_by_frame(catalogue, folder: Path) -> tuple[float, float]:  # type: ignore[no-untyped-def]
+def _frame_by_frame(catalogue, folder: Path) -> tuple[float, ...]:  # type: ignore[no-untyped-def]
     """As the URF program counts: a list of all frames' labels and scores, filled one frame at a time."""
     from scipy.ndimage import gaussian_filter1d
     from sklearn.metrics import auc, precision_recall_curve, roc_curve
@@ -89,6 +93,8 @@ def _frame_by_frame(catalogue, folder: Path) -> tuple[float, float]:  # type: ig
         for k in range(video.n_frames):
             labels.append(int(any(span.start <= k <= span.end for span in spans)))  # noqa: PERF401
         scores.extend(frames)
-    false_alarms, hits, _ = roc_curve(labels, scores)
-    precision, recall, _ = precision_recall_curve(labels, scores)
-    return float(auc(false_alarms, hits)), float(auc(recall, precision))
+    false_alarms, hits, by_hits = roc_curve(labels, scores)
+    precision, recall, by_recall = precision_recall_curve(labels, scores)
+    f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-10)
+    youden, best = by_hits[np.argmax(hits - false_alarms)], by_recall[np.argmax(f1)]
+    return float(auc(false_alarms, hits)), float(auc(recall, precision)), float(youden), float(best)

@@ -86,7 +86,9 @@ class Protocol:
             raise VaaError(f"{report.video.id}: scores that are no numbers are left after the last stage.")
         frames = track.per_frame(report.video.n_frames)
         scores = np.full(report.video.n_frames, self.pad, dtype=self.precision)
-        scores[frames.starts] = frames.values
+        if len(frames.values):
+            first = int(frames.starts[0])
+            scores[first : first + len(frames.values)] = frames.values
         return scores
 
 

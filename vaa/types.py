@@ -5,6 +5,7 @@ Frame numbers are 0-based everywhere. Intervals written (start, stop) exclude `s
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,9 +35,14 @@ class VideoError(VaaError):
 
 def file_name(video: str) -> str:
     """A video's id as the name of one JSON file: separators of folders are escaped, everything usual is kept."""
-    kept = " #=&+,;@!$()[]{}'~^"
-    signs = (sign if ord(sign) > 127 and sign.isprintable() else quote(sign, kept, errors="replace") for sign in video)
-    return "".join(signs) + ".json"
+    return _UNUSUAL.sub(lambda found: _escaped(found[0]), video) + ".json"
+
+
+_UNUSUAL = re.compile(r"[^A-Za-z0-9_.~ #=&+,;@!$()\[\]{}'^-]")
+
+
+def _escaped(sign: str) -> str:
+    return sign if ord(sign) > 127 and sign.isprintable() else quote(sign, safe="", errors="replace")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +117,12 @@ class ScoreTrack:
         """Each value repeated up to the next one's start, the last as often as the one before it, cut to the video."""
         if not len(self.starts):
             return self
-        last = self.starts[-1] - self.starts[-2] if len(self.starts) > 1 else n_frames
-        held = np.diff(self.starts, append=self.starts[-1] + last)
-        values = np.repeat(self.values, held)[: max(0, n_frames - int(self.starts[0]))]
-        return ScoreTrack(values, self.starts[0] + np.arange(len(values), dtype=np.int64))
+        first, held = int(self.starts[0]), self.starts[1:] - self.starts[:-1]
+        most = max(0, n_frames - first)
+        if len(held) and (held == 1).all():
+            return ScoreTrack(self.values[:most], self.starts[:most])
+        values = np.repeat(self.values, np.append(held, held[-1]) if len(held) else n_frames)[:most]
+        return ScoreTrack(values, np.arange(first, first + len(values), dtype=np.int64))
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +185,8 @@ class Report:
     `tags` names the suspicious behaviour, with commas; `gated`: do the first scores leave doubt (None: nobody looked);
     `looked` are the frames that boxes were asked on; `drawn` is a copy of the video with boxes in it. `truth` is for
     stages that say which frames are to be scored, and for oracles that say so; no method reads labels from it.
-    Of `answers` that should have said a score, `unread` did not.
+    Of `answers` that should have said a score, `unread` did not. Segments before frame `since`, one of the window's own
+    places, are of no interest any more (a stream's).
     """
 
     video: Video
@@ -195,6 +204,7 @@ class Report:
     truth: Truth | None = None
     answers: int = 0
     unread: int = 0
+    since: int = 0
 
 
 @dataclass(frozen=True)

@@ -67,6 +67,16 @@ def test_within_video_auc_is_over_videos_with_both_classes() -> None:
     assert math.isnan(within_video_auc(labels("00", "11"), scores[:2]))
 
 
+def test_within_video_auc_agrees_with_sklearn_video_by_video() -> None:
+    rng = np.random.default_rng(0)
+    truth = [
+        rng.random(n) < share for n, share in [(40, 0.5), (0, 0.5), (9, 0.0), (300, 0.1), (5, 1.0), (70, 0.7)] * 60
+    ]
+    scores = [np.repeat(rng.integers(0, 5, len(y)), 3)[: len(y)] / 7 for y in truth]
+    aucs = [metrics.roc_auc_score(y, s) for y, s in zip(truth, scores, strict=True) if y.any() and not y.all()]
+    assert within_video_auc(truth, scores) == pytest.approx(np.mean(aucs), abs=1e-14)
+
+
 def test_half_precision_makes_ties() -> None:
     scores = np.array([0.50001, 0.5])
     assert detection(labels("01"), [scores])["roc_auc"] == 0.0

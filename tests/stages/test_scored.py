@@ -63,3 +63,37 @@ def test_a_missing_folder_ends_the_run(tmp_path: Path) -> None:
     with pytest.raises(VaaError, match="no such folder") as error:
         ReadScores(str(tmp_path / "nowhere"))
     assert not isinstance(error.value, VideoError)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '\ufeff{"32": 0.3, "0": 0.1, "16": 1}',
+        '{"32": "0.3", "0": 0.1, "16": 1.0}',
+        '{" 32": 3e-1, "00": 0.1, "1_6": 1}',
+    ],
+)
+def test_however_it_is_written_it_is_the_same_track(tmp_path: Path, content: str) -> None:
+    found, usual = write(tmp_path, content)(REPORT).track, write(tmp_path, {"0": 0.1, "16": 1, "32": 0.3})(REPORT).track
+    assert found is not None
+    assert usual is not None
+    assert (found.starts.tolist(), found.values.tolist()) == (usual.starts.tolist(), usual.values.tolist())
+
+
+@pytest.mark.parametrize("content", ['{"0": 0.5, "0": 0.6}', '{"0": 0.5, "00": 0.6}', '{"0": 0.5, "0": NaN}'])
+def test_a_frame_may_come_once(tmp_path: Path, content: str) -> None:
+    with pytest.raises(VideoError, match="a second time"):
+        write(tmp_path, content)(REPORT)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ('{"0": true}', "True is no score"),
+        ('{"0": 1e999}', "the score inf"),
+        (f'{{"{10**30}": 0.5}}', "or one of 100000000 or more"),
+    ],
+)
+def test_what_only_looks_like_numbers_is_refused(tmp_path: Path, content: str, says: str) -> None:
+    with pytest.raises(VideoError, match=says):
+        write(tmp_path, content)(REPORT)

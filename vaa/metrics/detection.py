@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from vaa.metrics.ranking import Labels, ranking, roc_auc
+from vaa.metrics.ranking import Labels, roc_auc, runs
 from vaa.types import Floats
 
 __all__ = ["Labels", "class_auc", "class_names", "detection", "within_video_auc"]
@@ -20,12 +20,12 @@ def detection(labels: Sequence[Labels], scores: Sequence[Floats]) -> dict[str, f
     (CoReVAD). Thresholds are the best on these very labels: upper bounds, not something one could have known. Where
     the frames are of one class only, all but `anomalous_share` is NaN.
     """
-    y, s = np.concatenate(labels), np.concatenate(scores)
+    counted = runs(labels, scores)
     found = dict.fromkeys(
         ("roc_auc", "pr_auc", "average_precision", "within_video_auc", "f1_best", "threshold_youden", "threshold_f1"),
         math.nan,
-    ) | {"anomalous_share": float(y.mean())}
-    ranked = ranking(y, s)
+    ) | {"anomalous_share": float(np.mean(np.concatenate(labels)))}
+    ranked = counted.ranking()
     if ranked is None:
         return found
     recall, precision = ranked.hits, ranked.precision
@@ -35,7 +35,7 @@ def detection(labels: Sequence[Labels], scores: Sequence[Floats]) -> dict[str, f
         "roc_auc": ranked.roc_auc(),
         "pr_auc": ranked.pr_auc(),
         "average_precision": ranked.average_precision(),
-        "within_video_auc": within_video_auc(labels, scores),
+        "within_video_auc": _mean(counted.roc_aucs()),
         "f1_best": float(f1[best]),
         "threshold_youden": float(ranked.thresholds[int(np.argmax(ranked.hits - ranked.false_alarms))]),
         "threshold_f1": float(ranked.thresholds[best]),
@@ -44,8 +44,11 @@ def detection(labels: Sequence[Labels], scores: Sequence[Floats]) -> dict[str, f
 
 def within_video_auc(labels: Sequence[Labels], scores: Sequence[Floats]) -> float:
     """Mean ROC AUC of the videos that have both classes, NaN if none has: flat AUC mostly ranks whole videos."""
-    aucs = [roc_auc(y, s) for y, s in zip(labels, scores, strict=True) if y.any() and not y.all()]
-    return float(np.mean(aucs)) if aucs else math.nan
+    return _mean(runs(labels, scores).roc_aucs())
+
+
+def _mean(aucs: Floats) -> float:
+    return float(np.mean(aucs)) if len(aucs) else math.nan
 
 
 def class_auc(labels: Sequence[Labels], scores: Sequence[Floats], classes: Sequence[str]) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,20 +56,63 @@ class Ranking:
         return float(np.sum(np.diff(self.hits, prepend=0.0) * self.precision))
 
 
-def ranking(labels: Labels, scores: Floats) -> Ranking | None:
-    """Rank frames, both of shape (frames,); None where all are of one kind.
+@dataclass(frozen=True, eq=False)
+class Runs:
+    """Neighbouring frames of one video, score and label, counted together; highest score first: (n,) each.
 
-    Neighbours of one score and one label are counted together first: scores in time are mostly constant for a while.
+    Scores in time are mostly constant for a while, so there are far fewer of them than frames.
     """
-    if not len(labels) or labels.all() or not labels.any():
-        return None
-    changes = np.flatnonzero((labels[1:] != labels[:-1]) | (scores[1:] != scores[:-1])) + 1
-    starts = np.concatenate([[0], changes])
-    counts, kinds = np.diff(starts, append=len(labels)), labels[starts]
-    order = np.argsort(-scores[starts], kind="stable")
-    held, counts, kinds = scores[starts][order], counts[order], kinds[order]
-    last = np.flatnonzero(np.append(held[1:] != held[:-1], True))
-    return Ranking(held[last], np.cumsum(counts * kinds)[last], np.cumsum(counts * ~kinds)[last])
+
+    scores: Floats
+    anomalous: Counts
+    others: Counts
+    video: NDArray[np.unsignedinteger]
+
+    def ranking(self) -> Ranking | None:
+        """Over all videos; None where all frames are of one kind."""
+        if not self.anomalous.any() or not self.others.any():
+            return None
+        last = np.flatnonzero(np.append(self.scores[1:] != self.scores[:-1], True))
+        return Ranking(self.scores[last], np.cumsum(self.anomalous)[last], np.cumsum(self.others)[last])
+
+    def roc_aucs(self) -> Floats:
+        """ROC AUC within each video that has frames of both kinds, in their order."""
+        if not len(self.video):
+            return np.zeros(0)
+        order = np.argsort(self.video, kind="stable")
+        video, scores = self.video[order], self.scores[order]
+        other = video[1:] != video[:-1]
+        ends = np.flatnonzero(np.append(other | (scores[1:] != scores[:-1]), True))
+        anomalous, others = np.cumsum(self.anomalous[order])[ends], np.cumsum(self.others[order])[ends]
+        firsts = np.concatenate([[0], np.flatnonzero(video[ends][1:] != video[ends][:-1]) + 1])
+        pairs = np.diff(others, prepend=0) * (np.concatenate([[0], anomalous[:-1]]) + anomalous)
+        lasts = np.append(firsts[1:], len(ends)) - 1
+        hits, alarms = np.diff(anomalous[lasts], prepend=0), np.diff(others[lasts], prepend=0)
+        earlier = anomalous[lasts] - hits  # counted in videos before
+        doubled = np.add.reduceat(pairs, firsts) - 2 * alarms * earlier
+        both = (hits > 0) & (alarms > 0)
+        return np.asarray(doubled[both] / (2 * hits[both] * alarms[both]))
+
+
+def runs(labels: Sequence[Labels], scores: Sequence[Floats]) -> Runs:
+    """Count the frames of the videos, one array of shape (frames,) each."""
+    y, s = np.concatenate(labels), np.concatenate(scores)
+    borders = np.cumsum([0, *map(len, labels)])
+    begins = np.ones(len(y), dtype=np.bool_)
+    np.not_equal(s[1:], s[:-1], out=begins[1:])
+    begins[1:] |= y[1:] != y[:-1]
+    begins[borders[borders < len(y)]] = True
+    starts = np.flatnonzero(begins)
+    video = np.arange(len(labels), dtype=np.min_scalar_type(len(labels)))
+    videos = np.repeat(video, np.diff(np.searchsorted(starts, borders)))
+    order = np.argsort(-s[starts])
+    counts, kinds = np.diff(starts, append=len(y))[order], y[starts][order]
+    return Runs(s[starts][order], counts * kinds, counts * ~kinds, videos[order])
+
+
+def ranking(labels: Labels, scores: Floats) -> Ranking | None:
+    """Rank frames, both of shape (frames,); None where all are of one kind."""
+    return runs([labels], [scores]).ranking()
 
 
 def roc_auc(labels: Labels, scores: Floats) -> float:

@@ -5,11 +5,16 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import NoneType
 
 import numpy as np
+import orjson
+from numpy.typing import NDArray
 
 from vaa.types import Report, ScoreTrack, VaaError, VideoError, file_name
 
+Starts = NDArray[np.int64]
+Values = NDArray[np.float64]
 _MOST = 10**8  # frames: a month of video
 
 
@@ -31,15 +36,10 @@ class ReadScores:
         """
         file = self._file(report.video.id)
         starts, values = _read(file)
-        unread = np.isnan(values) | (values == -1)
-        wrong = ~unread & ~((values >= 0) & (values <= 1))
-        if wrong.any():
-            k = int(np.argmax(wrong))
-            raise VideoError(f"{file}: frame {starts[k]} has the score {values[k]}, which is not in [0, 1].")
-        if unread.all():
-            raise VideoError(f"{file}: not one score that could be read.")
-        values = np.interp(starts, starts[~unread], values[~unread])
-        read, missed = report.answers + len(values), report.unread + int(unread.sum())
+        usable = (values >= 0) & (values <= 1)
+        if not usable.all():
+            values = _between(file, starts, values, usable)
+        read, missed = report.answers + len(values), report.unread + len(values) - int(usable.sum())
         return replace(report, track=ScoreTrack(values, starts), answers=read, unread=missed)
 
     def _file(self, video: str) -> Path:
@@ -49,21 +49,54 @@ class ReadScores:
         raise VideoError(f"no scores: {Path(self.root) / file_name(video)} does not exist.")
 
 
-def _read(
-    file: Path,
-) -> tuple[np.ndarray[tuple[int], np.dtype[np.int64]], np.ndarray[tuple[int], np.dtype[np.float64]]]:
+def _between(file: Path, starts: Starts, values: Values, usable: NDArray[np.bool_]) -> Values:
+    """Scores that stand for none are interpolated between their neighbours."""
+    wrong = ~usable & ~np.isnan(values) & (values != -1)
+    if wrong.any():
+        k = int(np.argmax(wrong))
+        raise VideoError(f"{file}: frame {starts[k]} has the score {values[k]}, which is not in [0, 1].")
+    if not usable.any():
+        raise VideoError(f"{file}: not one score that could be read.")
+    return np.interp(starts, starts[usable], values[usable])
+
+
+def _read(file: Path) -> tuple[Starts, Values]:
     try:
-        pairs = json.loads(file.read_text(encoding="utf-8-sig"), object_pairs_hook=tuple)
-        if not isinstance(pairs, tuple):
-            raise TypeError("it is no mapping")
-        scores = sorted((int(frame), _number(score)) for frame, score in pairs)
+        text = file.read_bytes()
+        starts, values = _usual(text) or _pairs(text)
     except (OSError, ValueError, TypeError, OverflowError, RecursionError) as error:
         raise VideoError(f"{file}: not a JSON mapping of frame numbers to scores: {error}") from error
-    if not scores or scores[0][0] < 0 or scores[-1][0] >= _MOST:
+    if (starts[1:] <= starts[:-1]).any():
+        order = np.argsort(starts)
+        starts, values = starts[order], values[order]
+    if not len(starts) or starts[0] < 0 or starts[-1] >= _MOST:
         raise VideoError(f"{file}: holds no scores, or a negative frame number, or one of {_MOST} or more.")
-    starts, values = zip(*scores, strict=True)
-    if len(set(starts)) < len(starts):
+    if (starts[1:] == starts[:-1]).any():
         raise VideoError(f"{file}: a frame comes a second time.")
+    return starts, values
+
+
+def _usual(text: bytes) -> tuple[Starts, Values] | None:
+    """Of a mapping of whole numbers to numbers, each once; None for all else, which `_pairs` reads or refuses."""
+    try:
+        held = orjson.loads(text)
+        if not isinstance(held, dict) or len(held) != text.count(b":"):  # of a key that comes twice it keeps one
+            return None
+        starts = np.fromiter(map(int, held), np.int64, len(held))
+    except (ValueError, OverflowError):  # NaN, a byte order mark, or no JSON
+        return None
+    if not {type(score) for score in held.values()} <= {float, int, NoneType}:
+        return None
+    values = np.array(list(held.values()), dtype=np.float64)
+    return None if np.isinf(values).any() else (starts, values)
+
+
+def _pairs(text: bytes) -> tuple[Starts, Values]:
+    pairs = json.loads(text.decode("utf-8-sig"), object_pairs_hook=tuple)
+    if not isinstance(pairs, tuple):
+        raise TypeError("it is no mapping")
+    scores = [(max(-1, min(int(frame), _MOST)), _number(score)) for frame, score in pairs]
+    starts, values = zip(*scores, strict=True) if scores else ((), ())
     return np.array(starts, dtype=np.int64), np.array(values, dtype=np.float64)
 
 
