@@ -24,7 +24,10 @@ from vaa.types import VaaError
 
 # The rest of vaa is imported where a job begins: --help and --cfg answer at once.
 log = logging.getLogger("vaa")
-PARTS = "stages data engine protocol limit reader memo max_unread max_failed plots meteor_jar page alerts doctor wandb"
+PARTS = (
+    "stages data engine protocol causal limit reader memo max_unread max_failed plots meteor_jar page alerts doctor "
+    "wandb"
+)
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
@@ -48,20 +51,28 @@ def main(cfg: DictConfig) -> None:
 
 def job(cfg: DictConfig, hydra_cfg: Any) -> None:
     """Compose the run and do it, or only say whether it could be done."""
-    useless = overrides.unused(OmegaConf.to_container(cfg), hydra_cfg.overrides.task, PARTS.split())
+    read = [*PARTS.split(), *(["online"] if cfg.causal else [])]
+    useless = overrides.unused(OmegaConf.to_container(cfg), hydra_cfg.overrides.task, read)
     if useless:
         stages = ", ".join(cfg.stages)
         raise VaaError(f"{', '.join(useless)}: would change nothing, since no stage of this run uses it ({stages}).")
     from vaa.engines import gpus
     from vaa.experiment import run
+    from vaa.online.stream import Stream
+    from vaa.online.watch import watch
     from vaa.report import again, doctor, files, numbers
     from vaa.report.wandb_columns import columns, job_name
 
     gpus.share_out()
     parts = instantiate(cfg, _convert_="all")
     parts["stages"] = {name: stage for name, stage in parts["stages"].items() if stage is not None}
+    if cfg.causal:
+        parts["stages"] = parts["online"](parts["stages"])
     if cfg.doctor:
         doctor.say(parts["stages"])
+        return
+    if isinstance(parts["data"], Stream):
+        watch(parts["data"], parts["stages"], parts["engine"], Path(hydra_cfg.runtime.output_dir), cfg.alerts.threshold)
         return
     tracking = parts["wandb"]
     if hydra_cfg.mode is RunMode.MULTIRUN:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from tqdm import tqdm
 
@@ -19,6 +19,20 @@ from vaa.stages import Asking, Stage
 from vaa.types import EMBEDDING, Answer, Failure, Question, Report, Truth, Unanswered, VaaError, Video, VideoError
 
 log = logging.getLogger("vaa")
+
+
+@runtime_checkable
+class Remembers(Protocol):
+    """Who knows answers: the memo on disk, or what a stream keeps of its last moments."""
+
+    def key(self, identity: str, question: Question) -> bytes:
+        """What the answer hangs on."""
+
+    def recall(self, keys: Sequence[bytes]) -> dict[bytes, Answer]:
+        """Those of the answers that are known."""
+
+    def remember(self, key: bytes, answer: Answer) -> None:
+        """Keep an answer."""
 
 
 @dataclass(frozen=True)
@@ -88,22 +102,27 @@ def analyse(
             continue
         interrupt.check()
         stage, begun = stages[name], time.perf_counter()
+        step = advance(outcome, name, stage, engine, memo)
         if isinstance(stage, Asking):
-            step = _ask(name, stage, outcome, engine, memo)
             later = [s.model for s in (stages[n] for n in names[position + 1 :]) if isinstance(s, Asking)]
             if stage.model not in later:
                 engine.release(stage.model)
-        else:
-            for video in _progress(list(outcome.reports), name, "video"):
-                interrupt.check()
-                with _guard(outcome, video, name):
-                    outcome.reports[video] = stage(outcome.reports[video])
-            step = Step(name)
         outcome.steps.append(replace(step, seconds=time.perf_counter() - begun))
         outcome.done[name] = stage
         for video, report in outcome.reports.items():
             outcome.history[video][name] = report
     return outcome
+
+
+def advance(outcome: Outcome, name: str, stage: Stage, engine: Engine, memo: Remembers) -> Step:
+    """Run one stage over the reports of an outcome; a video that it fails on is taken out."""
+    if isinstance(stage, Asking):
+        return _ask(name, stage, outcome, engine, memo)
+    for video in _progress(list(outcome.reports), name, "video"):
+        interrupt.check()
+        with _guard(outcome, video, name):
+            outcome.reports[video] = stage(outcome.reports[video])
+    return Step(name)
 
 
 def _take_over(before: Outcome, stages: Mapping[str, Stage], outcome: Outcome) -> None:
@@ -125,7 +144,7 @@ def _take_over(before: Outcome, stages: Mapping[str, Stage], outcome: Outcome) -
             outcome.reports[video] = outcome.history[video][name] = before.history[video][name]
 
 
-def _ask(name: str, stage: Asking, outcome: Outcome, engine: Engine, memo: Memo) -> Step:
+def _ask(name: str, stage: Asking, outcome: Outcome, engine: Engine, memo: Remembers) -> Step:
     """Ask what the memo does not know, and let the stage absorb the answers of every video that has them all."""
     wanted: dict[str, list[bytes | Question]] = {}
     questions: dict[bytes | Question, Question] = {}

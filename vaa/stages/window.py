@@ -39,7 +39,7 @@ class Centred:
             raise VideoError(f"{video.path}: has no frame rate; give data.fps or a window in frames.")
         half = self.seconds * video.fps / 2
         segments = []
-        for centre in range(0, video.n_frames, self.stride):
+        for centre in range(report.since, video.n_frames, self.stride):
             start, stop = max(0, round(centre - half)), max(centre + 1, min(video.n_frames, round(centre + half)))
             segments.append(Segment(start, stop, sampled(start, stop, video.fps / self.rate, self.most), centre))
         return replace(report, segments=tuple(segments))
@@ -68,7 +68,7 @@ class Consecutive:
     def __call__(self, report: Report) -> Report:
         """The report with its segments."""
         n = report.video.n_frames
-        spans = [(start, min(start + self.length, n)) for start in range(0, n, self.length)]
+        spans = [(start, min(start + self.length, n)) for start in range(report.since, n, self.length)]
         return replace(report, segments=tuple(Segment(a, b, self._frames(a, b), a) for a, b in spans))
 
     def _frames(self, start: int, stop: int) -> tuple[int, ...]:

@@ -1,0 +1,1 @@
+"""A camera or a growing file, scored as it comes."""
