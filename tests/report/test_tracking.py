@@ -12,6 +12,7 @@ from wandb_log import read_back
 
 from vaa.report import tracking
 from vaa.report.tracking import Tracking
+from vaa.report.wandb_mode import default_mode
 from vaa.types import VaaError
 
 CONFIG = {"method": "corevad", "window": {"length": 30}, "max_unread": 0.1}
@@ -26,7 +27,7 @@ def tracked(**fields: Any) -> Tracking:
         "name": "n",
         "tags": ["t"],
     }
-    known |= {"pictures": 2, "segments": 10, "artifacts": True}
+    known |= {"pictures": 2, "segments": 10, "artifacts": True, "patience": 300.0}
     return Tracking(**{**known, **fields})
 
 
@@ -133,7 +134,7 @@ def test_auto_is_online_only_where_somebody_is_logged_in(
     if netrc:
         (tmp_path / ".netrc").write_text(netrc)
         (tmp_path / ".netrc").chmod(0o600)
-    assert tracking.default_mode() == mode
+    assert default_mode() == mode
 
 
 def test_an_unknown_mode_is_refused_with_the_known_ones() -> None:

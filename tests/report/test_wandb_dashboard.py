@@ -20,7 +20,9 @@ from vaa.report.curves import thin
 from vaa.report.tracking import Tracking
 from vaa.report.wandb_found import Found
 
-TRACKING = Tracking("offline", "vaa-tests", None, None, "by hand", [], pictures=2, segments=5, artifacts=True)
+TRACKING = Tracking(
+    "offline", "vaa-tests", None, None, "by hand", [], pictures=2, segments=5, artifacts=True, patience=300.0
+)
 METRICS = {"roc_auc": 0.75, "videos": 3, "failed": 1, "cider": float("nan")}
 
 

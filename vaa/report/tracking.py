@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import logging
-import netrc
 import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlparse
 
 from vaa.report import wandb_artifacts, wandb_classes, wandb_curves, wandb_segments, wandb_videos
 from vaa.report.numbers import seconds
 from vaa.report.wandb_found import Found
+from vaa.report.wandb_mode import default_mode, time_to_start
+from vaa.report.wandb_service import Service, wanted
 from vaa.types import VaaError
 
 log = logging.getLogger("vaa")
-_HOME = "https://api.wandb.ai"  # where keys of W&B's own service were kept before it had another address
 _ROOM = 2**16  # bytes free where W&B writes, below which it may have lost something: it does not say so itself
 MODES = ("auto", "online", "offline", "disabled")
 
@@ -30,7 +30,7 @@ class Tracking:
     """Where runs are logged; mode `auto` is online where somebody is logged in, else offline.
 
     Tables are bounded: `pictures` videos are shown in pictures, the table of segments has `segments` rows. `artifacts`:
-    data, answers and scores are kept as artifacts.
+    data, answers and scores are kept as artifacts. A call to W&B is waited for `patience` seconds.
     """
 
     mode: str
@@ -42,20 +42,25 @@ class Tracking:
     pictures: int
     segments: int
     artifacts: bool
+    patience: float
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:
             raise VaaError(f"wandb.mode={self.mode}: choose one of {', '.join(MODES)}.")
         if self.pictures < 0 or self.segments < 0:
             raise VaaError(f"wandb.pictures={self.pictures}, wandb.segments={self.segments}: must not be negative.")
+        if not self.patience > 0:
+            raise VaaError(f"wandb.patience={self.patience}: give seconds, more than 0.")
 
     @contextmanager
     def run(self, columns: Mapping[str, Any], folder: Path) -> Iterator[Tracked]:
         """A run whose files lie in the job's own folder; finished, as failed, also when the job is.
 
-        Where W&B cannot start, the log says so and the job goes on without.
+        Where W&B cannot start, or stops answering, the log says so and the job goes on without.
         """
-        tracked = Tracked(self._start(columns, folder), self, folder)
+        tracked = Tracked(self, columns, folder, Service(self.patience))
+        mode = self.mode if self.mode != "auto" else os.environ.get("WANDB_MODE") or default_mode()
+        tracked.begin(*{"disabled": (), "online": ("online", "offline")}.get(mode, (mode,)))
         try:
             yield tracked
         except BaseException as error:
@@ -63,15 +68,8 @@ class Tracking:
             raise
         tracked.finish(None)
 
-    def _start(self, columns: Mapping[str, Any], folder: Path) -> Any:
-        """A W&B run; None where it is disabled or fails; offline where it should be online and cannot."""
-        mode = self.mode if self.mode != "auto" else os.environ.get("WANDB_MODE") or default_mode()
-        for attempt in {"disabled": (), "online": ("online", "offline")}.get(mode, (mode,)):
-            with guarded(f"the run ({attempt})"):
-                return self._init(attempt, columns, folder)
-        return None
-
-    def _init(self, mode: Any, columns: Mapping[str, Any], folder: Path) -> Any:
+    def begin(self, mode: Any, columns: Mapping[str, Any], folder: Path, id_: str | None) -> Any:
+        """A W&B run."""
         import wandb
 
         return wandb.init(
@@ -83,54 +81,81 @@ class Tracking:
             config={**columns, "git_commit": commit()},
             dir=str(folder),
             mode=mode,
+            id=id_,
             reinit="finish_previous",
             settings=wandb.Settings(silent=True, console="off"),
         )
 
 
-@dataclass(frozen=True)
+@dataclass
 class Tracked:
     """A W&B run under way, or None: then nothing is drawn, decoded or written."""
 
-    run: Any
     limits: Tracking
+    columns: Mapping[str, Any]
     folder: Path
+    service: Service
+    run: Any = None
+    _said: tuple[Any, ...] = ()
+
+    def begin(self, *modes: str) -> None:
+        """Begin a run in the first of these modes in which W&B can."""
+        id_ = self.run.id if self.run is not None else None
+        self.run = None
+        for mode in modes:
+            start = Service(self.limits.patience + time_to_start())  # W&B's own end comes first
+            self.run = start.told(f"the run ({mode})", partial(self.limits.begin, mode, self.columns, self.folder, id_))
+            if self.run is not None:
+                return
 
     def log(self, metrics: Mapping[str, Any], notices: Sequence[str], found: Found) -> None:
         """Every number as a column, the tables, the curves, the artifacts; what fails of them is named in the log."""
         if self.run is None:
             return
+        self._said = metrics, notices, found
         method = str(self.run.config.get("method", "run"))
-        with guarded("the numbers"):
-            failed = [f"{failure.video} ({failure.stage}): {failure.reason}" for failure in found.outcome.failures]
-            told = {**metrics, **seconds(found.outcome), "notices": list(notices), "failures": failed}
-            self.run.summary.update(told)
-        with guarded("the curves"):
-            self.run.log(wandb_curves.charts(found, self.limits.name or method), step=0)
+        failed = [f"{failure.video} ({failure.stage}): {failure.reason}" for failure in found.outcome.failures]
+        told = {**metrics, **seconds(found.outcome), "notices": list(notices), "failures": failed}
+        self.service.told("the numbers", lambda: self.run.summary.update(told))
+        with wanted("the curves"):
+            curves = wandb_curves.charts(found, self.limits.name or method)
+            self.service.told("the curves", lambda: self.run.log(curves, step=0))
         self._table("classes", lambda: self._classes(found))
         self._table("videos", lambda: wandb_videos.rows(found, self.limits.pictures))
         self._table("segments", lambda: self._segments(found))
         if self.limits.artifacts:
-            with guarded("the artifacts"):
-                wandb_artifacts.log_lineage(self.run, found, method, metrics, self.folder)
+            log_all = partial(wandb_artifacts.log_lineage, self.run, found, method, metrics, self.folder)
+            self.service.told("the artifacts", log_all)
 
     def finish(self, error: BaseException | None) -> None:
-        """End the run, as failed if there is an error."""
+        """End the run, as failed if there is an error; one whose service was given up is told again, to the disk."""
         if self.run is None:
             return
-        with guarded("the end of the run"):
-            if error is not None:
-                self.run.summary["error"] = str(error)
-            self.run.finish(exit_code=0 if error is None else 1)
-            kept = Path(self.run.dir).parent
-            if self.run.offline and kept.is_dir() and shutil.disk_usage(kept).free < _ROOM:
-                log.error("W&B: the disk is full, the run kept in %s may not be whole. Everything else is.", kept)
-            elif self.run.offline:
-                log.info("W&B run kept here; send it with: wandb sync %s", kept)
+        self.service.told("the end of the run", lambda: self._end(error))
+        if self.service.given_up and not self.run.offline:
+            self.service = Service(self.limits.patience)
+            self.begin("offline")
+            if self._said:
+                self.log(*self._said)
+            self.finish(error)
+        elif self.run.offline:
+            self._say_where()
+
+    def _end(self, error: BaseException | None) -> None:
+        if error is not None:
+            self.run.summary["error"] = str(error)
+        self.run.finish(exit_code=0 if error is None else 1)
+
+    def _say_where(self) -> None:
+        kept = Path(self.run.dir).parent
+        if kept.is_dir() and shutil.disk_usage(kept).free < _ROOM:
+            log.error("W&B: the disk is full, the run kept in %s may not be whole. Everything else is.", kept)
+        else:
+            log.info("W&B run kept here; send it with: wandb sync %s", kept)
 
     def _classes(self, found: Found) -> list[dict[str, Any]]:
         rows = wandb_classes.rows(found)
-        self.run.summary.update(wandb_classes.summary(rows))
+        self.service.told("the numbers of classes", lambda: self.run.summary.update(wandb_classes.summary(rows)))
         return rows
 
     def _segments(self, found: Found) -> list[dict[str, Any]]:
@@ -140,38 +165,14 @@ class Tracked:
         return rows
 
     def _table(self, name: str, rows: Callable[[], list[dict[str, Any]]]) -> None:
-        with guarded(f"the table of {name}"):
+        if self.service.given_up:  # nothing is drawn or decoded for nobody
+            return
+        with wanted(f"the table of {name}"):
             import wandb
 
-            told = rows()
-            if told:
-                data = [list(row.values()) for row in told]
-                self.run.log({f"tables/{name}": wandb.Table(columns=list(told[0]), data=data)}, step=0)
-
-
-@contextmanager
-def guarded(what: str) -> Iterator[None]:
-    """What goes wrong at W&B is said and costs the run nothing else."""
-    try:
-        yield
-    except Exception as error:
-        log.debug("W&B", exc_info=True)
-        log.warning("W&B: %s is missing (%s: %s); the results here are whole.", what, type(error).__name__, error)
-
-
-def default_mode() -> str:
-    """Online if a key is at hand, in the environment or in the netrc file; else offline."""
-    if os.environ.get("WANDB_API_KEY"):
-        return "online"
-    import wandb
-
-    named = os.environ.get("WANDB_BASE_URL")
-    hosts = [urlparse(url).hostname or "" for url in ([named] if named else [wandb.Settings().base_url, _HOME])]
-    with suppress(OSError, netrc.NetrcParseError):
-        known = netrc.netrc()
-        if any(known.authenticators(host) for host in hosts):
-            return "online"
-    return "offline"
+            if told := rows():
+                table = wandb.Table(columns=list(told[0]), data=[list(row.values()) for row in told])
+                self.service.told(f"the table of {name}", lambda: self.run.log({f"tables/{name}": table}, step=0))
 
 
 def commit() -> str | None:
