@@ -95,3 +95,24 @@ class Impatient:
         from vaa import memo
 
         memo._PATIENCE = self.seconds
+
+
+@dataclass(frozen=True)
+class Hanging:
+    """The decoder never gives a frame of the file called `name`; it is waited for `seconds`."""
+
+    name: str
+    seconds: float
+
+    def __call__(self) -> None:
+        from vaa import patience, video
+
+        patience.DECODING = self.seconds
+        get = video.Decord.get
+
+        def hanging(reader: Any, numbers: Any) -> Any:
+            if reader._path.name == self.name:
+                time.sleep(1000)
+            return get(reader, numbers)
+
+        video.Decord.get = hanging  # type: ignore[method-assign]

@@ -14,13 +14,16 @@ from typing import Any
 import pytest
 import runs
 from fake_server import FakeServer, Reply, failed, said
-from faults import Backwards, Counting, OutOfMemory
+from faults import Backwards, Counting, Hanging, OutOfMemory
+from wandb_log import read_back
+from wandb_server import WandbServer
 
 pytestmark = pytest.mark.slow
 
 
 def children(pid: int) -> list[int]:
-    return [int(found) for found in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    """Of any of its threads."""
+    return [int(pid) for own in Path(f"/proc/{pid}/task").glob("*/children") for pid in own.read_text().split()]
 
 
 def test_a_killed_worker_costs_nothing(tmp_path: Path, world: str, verdicts: runs.Started) -> None:
@@ -91,6 +94,25 @@ def test_a_server_in_trouble_after_some_work(tmp_path: Path, world: str, server:
     assert runs.result(again) == runs.result(calm)
 
 
+@pytest.mark.parametrize("asked", ["workers=0", "vlm=server"])
+def test_a_decoder_that_hangs_in_the_runs_own_process_costs_only_its_video(
+    tmp_path: Path, world: str, verdicts: runs.Started, server: FakeServer, asked: str
+) -> None:
+    server.script = lambda body, before: answer(body)
+    clips = sorted(file.name for file in Path(world.removeprefix("data.root=")).glob("*/*.mp4"))
+    given = (*runs.COREVAD, world) if asked == "workers=0" else (*served(server, world), "memo=null")
+    began = time.monotonic()
+    found = runs.run(tmp_path, "hurt", *given, status=3, fault=Hanging(clips[0], 2.0), WANDB_MODE="offline")
+    assert time.monotonic() - began < 120
+    (failure,) = json.loads((found.folder / "failures.json").read_text())
+    assert clips[0] in failure["reason"]
+    assert "decoding it took longer than 2 s and was given up" in failure["reason"]
+    (whole,) = (found.folder / "reports").iterdir()
+    assert whole.stem == Path(clips[1]).stem
+    if asked == "workers=0":
+        assert whole.read_bytes() == (verdicts.folder / "reports" / whole.name).read_bytes()
+
+
 def test_a_server_that_dies_is_gone_on_with_later(tmp_path: Path, world: str, server: FakeServer) -> None:
     server.script = lambda body, before: answer(body)
     calm = runs.run(tmp_path, "calm", *served(server, world), "memo=null")
@@ -116,6 +138,33 @@ def test_wandb_that_cannot_be_reached_is_waited_for_a_stated_time(
     assert runs.result(found) == runs.result(verdicts)
     assert list((found.folder / "wandb").glob("offline-run-*"))
     assert dead["WANDB_API_KEY"] not in found.said
+
+
+@pytest.mark.parametrize("fault", ["hang", "killed"])
+def test_wandb_that_is_lost_in_the_middle_is_given_up(
+    tmp_path: Path, world: str, verdicts: runs.Started, fault: str
+) -> None:
+    log, online = tmp_path / "asked.jsonl", WandbServer()
+    given = (*runs.COREVAD, world, "wandb.mode=online", "wandb.patience=3")
+    began = time.monotonic()
+    started = runs.start(tmp_path, "job", *given, fault=Counting(log, pause=0.5), **online.environment)
+    assert runs.until(started, log.is_file)
+    assert online.seen  # it has begun online
+    if fault == "hang":
+        online.fault = "hang"
+    else:
+        pids = [pid for pid in children(started.process.pid) if "wandb-core" in Path(f"/proc/{pid}/comm").read_text()]
+        os.kill(pids[0], signal.SIGKILL)
+    assert started.end() == 0, started.said
+    online.close()
+    assert time.monotonic() - began < 120
+    assert runs.result(started) == runs.result(verdicts)
+    assert started.said.count("The service is given up; the results here are whole.") == 1
+    assert "Traceback" not in started.said
+    assert "W&B run kept here; send it with: wandb sync" in started.said
+    (kept,) = read_back(started.folder)
+    assert kept["summary"]["roc_auc"] == started.metrics["roc_auc"]
+    assert {"videos", "segments"} <= set(kept["tables"])
 
 
 def test_wandb_whose_folder_cannot_be_written_costs_nothing(tmp_path: Path, world: str, verdicts: runs.Started) -> None:

@@ -17,10 +17,12 @@ import av
 import numpy as np
 import pytest
 
-from vaa import video
+from vaa import patience, video
 from vaa.data import folder
 from vaa.data.folder import Folder
-from vaa.types import Pixels, Video, VideoError
+from vaa.drawing import draw
+from vaa.report.wandb_pictures import frame_with_boxes
+from vaa.types import Box, Pixels, Video, VideoError
 
 ROOT = Path(__file__).parents[2]
 READERS = ["decord", "pyav"]
@@ -234,6 +236,36 @@ def test_a_file_that_hangs_or_kills_the_decoder_costs_only_itself(
     assert [(f.video, f.stage) for f in found.failures] == [("deadly", "data"), ("stuck", "data")]
     assert "deadly.mp4: opening it ended the process" in found.failures[0].reason
     assert "stuck.mp4: opening it took longer than 2 s and was stopped" in found.failures[1].reason
+
+
+class Endless:
+    """A reader whose decoder opens the file and then never gives a frame."""
+
+    def __init__(self, path: Path) -> None:
+        self.n_frames, self.fps = 25, 10.0
+
+    def get(self, numbers: object) -> Pixels:
+        time.sleep(600)
+        raise AssertionError
+
+
+@pytest.fixture
+def endless(clip: Path, monkeypatch: pytest.MonkeyPatch) -> Video:
+    monkeypatch.setitem(video._READERS, "endless", Endless)
+    monkeypatch.setattr(patience, "DECODING", 0.5)
+    return Video("clip", clip, 25, 10.0)
+
+
+def test_a_decoder_that_hangs_is_given_up_wherever_frames_are_taken(endless: Video, tmp_path: Path) -> None:
+    begun = time.monotonic()
+    given_up = r"clip\.mp4: decoding it took longer than 0 s and was given up"
+    with pytest.raises(VideoError, match=given_up):
+        video.frames(endless, [0, 3], "endless")
+    with pytest.raises(VideoError, match=given_up):  # at once
+        draw(endless, [Box(3, (1.0, 1.0, 9.0, 9.0), 0.5)], tmp_path / "drawn", False, "endless")
+    assert frame_with_boxes(endless, 3, [], [], "", "endless") is None
+    assert time.monotonic() - begun < 5
+    assert list((tmp_path / "drawn").iterdir()) == []
 
 
 def test_in_a_run_the_others_go_on_and_the_damaged_are_named(tmp_path: Path, whole: bytes) -> None:
