@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import runs
 from faults import Counting
+
+from vaa.report.alerts import Alerts
+from vaa.report.page.build import Page
+from vaa.report.runs import Run
 
 pytestmark = pytest.mark.slow
 
@@ -31,6 +38,12 @@ def test_a_full_disk_under_the_memo_keeps_what_was_answered(
     assert asked < verdicts.metrics["questions_asked"] + verdicts.metrics["embeddings_asked"]
 
 
+def fill(disk: Path) -> None:
+    with (disk / "balloon").open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while file.write(bytes(1024)):
+            pass
+
+
 def test_a_full_disk_under_the_results_costs_no_answer(
     tmp_path: Path, disk: Path, world: str, verdicts: runs.Started
 ) -> None:
@@ -38,13 +51,14 @@ def test_a_full_disk_under_the_results_costs_no_answer(
     log = tmp_path / "asked.jsonl"
     started = runs.start(tmp_path, "disk/job", *runs.COREVAD, world, fault=Counting(log, pause=1.0))
     assert runs.until(started, log.is_file)
-    with (disk / "balloon").open("wb", buffering=0) as file, contextlib.suppress(OSError):
-        while file.write(bytes(1024)):
-            pass
+    fill(disk)
     assert started.end() == 1
     assert "cannot be written (No space left on device)" in started.said
     assert "What was answered is remembered" in started.said
     assert not (started.folder / "metrics.json").exists()
+    assert not list(started.folder.rglob(".*.tmp"))
+    for file in started.folder.rglob("*.json"):
+        json.loads(file.read_bytes())
     (disk / "balloon").unlink()
     again = runs.run(tmp_path, "disk/job", *runs.COREVAD, world)
     assert runs.result(again) == runs.result(verdicts)
@@ -61,3 +75,32 @@ def test_a_full_disk_under_wandb_costs_no_result(
     assert started.end(within=200) == 0
     assert runs.result(started) == runs.result(verdicts)
     assert "W&B: " in started.said
+
+
+def test_a_full_disk_leaves_no_half_page_and_no_half_alerts(disk: Path, verdicts: runs.Started) -> None:
+    enlarge(disk, "3m")  # too small for the chart library, large enough for all else
+    run = Run(Path(shutil.copytree(verdicts.folder, disk / "job")))
+    whole = {name: (run.folder / name).read_bytes() for name in ("alerts.json", "alerts.csv")}
+    (run.folder / "report.html").write_text("of before")
+    with pytest.raises(OSError, match="No space left"):
+        Page(copy=False).write(run)
+    assert not (run.folder / "report.html").exists()
+    assert not list(run.folder.rglob("plotly.js"))
+    fill(disk)
+    with pytest.raises(OSError, match="No space left"):
+        Alerts(0.0, 0.0, 0.0).write(run)
+    assert {name: (run.folder / name).read_bytes() for name in whole} == whole
+    assert not list(run.folder.rglob(".*.tmp"))
+
+
+@pytest.mark.parametrize("module", ["vaa.compare", "vaa.report.page"])
+def test_a_command_that_cannot_write_says_so(disk: Path, verdicts: runs.Started, module: str) -> None:
+    enlarge(disk, "1m")
+    folder = Path(shutil.copytree(verdicts.folder, disk / "job"))
+    fill(disk)
+    words = [str(folder), *(["--out", str(disk / "table.md")] if module == "vaa.compare" else [])]
+    done = subprocess.run([sys.executable, "-m", module, *words], cwd=runs.HOUSE, capture_output=True, text=True)
+    assert done.returncode == 1, done.stdout
+    assert "No space left on device" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (disk / "table.md").exists()

@@ -9,28 +9,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from vaa.compare import table, videos
+from vaa.compare import command, table, videos
 from vaa.compare.comparison import compare
-from vaa.compare.formats import FORMATS, Sheet, chosen, written
+from vaa.compare.formats import Sheet
 from vaa.report.runs import Run, find, unfinished
 from vaa.types import VaaError
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """Compare, write, and say in words what went wrong; the exit status."""
-    asked = _parser().parse_args(words)
-    try:
-        form = chosen(asked.format, asked.out)
-        text = written(_sheet(asked), form, colour=asked.out is None and sys.stdout.isatty())
-        if asked.out is None:
-            sys.stdout.write(text)
-        else:
-            asked.out.parent.mkdir(parents=True, exist_ok=True)
-            asked.out.write_text(text, encoding="utf-8")
-    except (VaaError, OSError) as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
-    return 0
+    return command.write(_sheet, _parser().parse_args(words))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -39,11 +27,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--baseline", default="1", help="what deltas are to: a run's folder or number; the first run")
     parser.add_argument("--metric", nargs="+", default=[], help="columns; any name in metrics.json")
     parser.add_argument("--names", nargs="+", default=[], help="what to call the runs, in order")
-    parser.add_argument("--format", choices=FORMATS, help="else by the suffix of --out, else table")
-    parser.add_argument("--out", type=Path, help="write to this file: .md, .tex, .csv, .html, .txt")
-    parser.add_argument("--resamples", type=int, default=1000, help="of the videos, for the intervals (1000)")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--digits", type=int, default=4, help="of the numbers that people read (4)")
+    command.add_options(parser)
     help_videos = "two runs video by video, where they disagree most first: the N first, 20 if N is not given"
     parser.add_argument("--videos", type=int, nargs="?", const=20, metavar="N", help=help_videos)
     return parser

@@ -15,6 +15,7 @@ from vaa.paper.record import record
 from vaa.paper.recorded import recorded
 from vaa.paper.replay import replay
 from vaa.paper.rows import BATCHES
+from vaa.report.files import put
 from vaa.types import VaaError
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -33,10 +34,9 @@ def main(words: Sequence[str] | None = None) -> int:
         files = recorded(asked.recorded)
         found = {batch.name: replay(batch, files, asked.runs, asked.keep) for batch in BATCHES}
         numbers = record(found, files.urf)
-        asked.out.mkdir(parents=True, exist_ok=True)
         written = orjson.dumps(numbers, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
-        (asked.out / "results.json").write_bytes(written)
-        (asked.out / "results.md").write_text(page(orjson.loads(written)), encoding="utf-8")
+        put(asked.out / "results.json", written)
+        put(asked.out / "results.md", page(orjson.loads(written)).encode())
     except (VaaError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 1

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from math import isfinite
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from vaa.report import files
 from vaa.report.runs import Run
 from vaa.types import Floats, VaaError
 
@@ -66,8 +67,8 @@ class Alerts:
         rows = [_row(alert) for alert in found]
         whole = {**asdict(self), "meaning": f"intervals where {self.said()}", "alerts": rows}
         text = json.dumps(whole, indent=2, ensure_ascii=False)
-        (run.folder / "alerts.json").write_text(text + "\n", encoding="utf-8")
-        _write_table(run.folder / "alerts.csv", rows, self.threshold)
+        files.put(run.folder / "alerts.json", f"{text}\n".encode())
+        files.put(run.folder / "alerts.csv", _table(rows, self.threshold).encode())
         return found
 
     def of(self, run: Run, video: str) -> Iterator[Alert]:
@@ -136,14 +137,15 @@ def _row(alert: Alert) -> dict[str, Any]:
     return {"video": plain.pop("video"), "from": start, "to": stop, **seconds, **plain}
 
 
-def _write_table(file: Path, rows: Sequence[Mapping[str, Any]], threshold: float) -> None:
+def _table(rows: Sequence[Mapping[str, Any]], threshold: float) -> str:
     """A row an alert, the threshold in each; a text that a spreadsheet would take for a formula is quoted."""
     names = ["video", "from", "to", "start_seconds", "stop_seconds", "highest", "mean", "what", "tags", "threshold"]
-    with file.open("w", encoding="utf-8", newline="") as opened:
-        writer = csv.writer(opened)
-        writer.writerow(names)
-        for row in rows:
-            writer.writerow([_harmless({**row, "threshold": threshold}[name]) for name in names])
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(names)
+    for row in rows:
+        writer.writerow([_harmless({**row, "threshold": threshold}[name]) for name in names])
+    return text.getvalue()
 
 
 def _harmless(cell: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 from vaa.metrics.detection import Labels
 from vaa.pipeline import Outcome
 from vaa.protocol import Protocol
+from vaa.report import files
 from vaa.report.curves import curves
 from vaa.types import Catalogue, Floats
 
@@ -36,7 +38,9 @@ def overview(file: Path, outcome: Outcome, catalogue: Catalogue, protocol: Proto
     _curves(parts[0], [labels[video] for video in labels], [scores[video] for video in labels])
     for axes, video in zip(np.atleast_1d(parts[1].subplots(len(shown), 1)), shown, strict=True):
         _track(axes, video, scores[video], labels)
-    figure.savefig(file, dpi=80)
+    drawn = io.BytesIO()
+    figure.savefig(drawn, dpi=80, format=file.suffix.removeprefix("."))
+    files.put(file, drawn.getvalue())
 
 
 def _curves(figure: Any, labels: Sequence[Labels], scores: Sequence[Floats]) -> None:

@@ -7,7 +7,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from vaa.compare.formats import FORMATS, Sheet, chosen, written
+from vaa.compare import command
+from vaa.compare.formats import Sheet
 from vaa.compare.measures import RESAMPLED
 from vaa.report.runs import Run, find
 from vaa.tune import answer, choosing, grid
@@ -20,19 +21,7 @@ from vaa.types import VaaError
 
 def main(words: Sequence[str] | None = None) -> int:
     """Choose, count, write, and say in words what went wrong; the exit status."""
-    asked = _parser().parse_args(words)
-    try:
-        form = chosen(asked.format, asked.out)
-        text = written(_sheet(asked), form, colour=asked.out is None and sys.stdout.isatty())
-        if asked.out is None:
-            sys.stdout.write(text)
-        else:
-            asked.out.parent.mkdir(parents=True, exist_ok=True)
-            asked.out.write_text(text, encoding="utf-8")
-    except (VaaError, OSError) as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
-    return 0
+    return command.write(_sheet, _parser().parse_args(words))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -47,11 +36,7 @@ def _parser() -> argparse.ArgumentParser:
     help_by = "choose by the mean of these (roc_auc ap within_video_auc)"
     parser.add_argument("--by", nargs="+", default=["roc_auc", "ap", "within_video_auc"], help=help_by)
     parser.add_argument("--every", type=int, default=1, help="choose on one in N frames; all are reported on (1)")
-    parser.add_argument("--format", choices=FORMATS, help="else by the suffix of --out, else table")
-    parser.add_argument("--out", type=Path, help="write to this file: .md, .tex, .csv, .html, .txt")
-    parser.add_argument("--resamples", type=int, default=1000, help="of the videos, for the intervals (1000)")
-    parser.add_argument("--seed", type=int, default=0, help="of the folds and the resamples (0)")
-    parser.add_argument("--digits", type=int, default=4)
+    command.add_options(parser, "of the folds and the resamples (0)")
     return parser
 
 

@@ -19,7 +19,7 @@ def main() -> None:
     try:
         for run in find(arguments.folders):
             sys.stdout.write(f"{Page(copy=arguments.copy).write(run)}\n")
-    except VaaError as error:
+    except (VaaError, OSError) as error:
         sys.exit(str(error))
 
 

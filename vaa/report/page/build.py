@@ -15,6 +15,7 @@ from urllib.parse import quote
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from vaa.report import alerts
+from vaa.report.files import put
 from vaa.report.page.glance import Glance
 from vaa.report.page.story import story
 from vaa.report.runs import Run
@@ -31,9 +32,9 @@ class Page:
 
     def write(self, run: Run) -> Path:
         """The path of `report.html`; what an earlier page left beside it is replaced."""
-        folder = run.folder / "page"
+        folder, page = run.folder / "page", run.folder / "report.html"
+        page.unlink(missing_ok=True)  # it comes last: one that is there is whole
         shutil.rmtree(folder, ignore_errors=True)
-        (folder / "videos").mkdir(parents=True)
         warned = alerts.read(run)
         glance = Glance(run, warned)
         for number, video in enumerate(run.videos):
@@ -45,9 +46,8 @@ class Page:
         whole = glance.whole()
         _script(folder / "run.js", "vaa.begin(", whole)
         _static(folder)
-        page = run.folder / "report.html"
         text = _TEMPLATES.get_template("report.html.j2").render(whole=whole, scripts=SCRIPTS)
-        page.write_text(text, encoding="utf-8")
+        put(page, text.encode())
         return page
 
     def _sources(self, folder: Path, video: Path, number: int) -> list[str]:
@@ -56,7 +56,7 @@ class Page:
             return []
         if self.copy:
             copied = folder / "page" / "media" / f"{number}{video.suffix.lower()}"
-            copied.parent.mkdir(exist_ok=True)
+            copied.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(video, copied)
             return [quote(copied.relative_to(folder).as_posix())]
         absolute = video.resolve()
@@ -71,9 +71,9 @@ def _static(folder: Path) -> None:
     """The chart library, the page's own scripts and its style."""
     from plotly.offline import get_plotlyjs
 
-    (folder / "plotly.js").write_text(get_plotlyjs(), encoding="utf-8")
+    put(folder / "plotly.js", get_plotlyjs().encode())
     for name in (*SCRIPTS, "page.css"):
-        (folder / name).write_bytes(files("vaa.report.page").joinpath("assets", name).read_bytes())
+        put(folder / name, files("vaa.report.page").joinpath("assets", name).read_bytes())
 
 
 def _script(file: Path, before: str, value: Mapping[str, Any]) -> None:
@@ -81,4 +81,4 @@ def _script(file: Path, before: str, value: Mapping[str, Any]) -> None:
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     for sign in ("<", "\u2028", "\u2029"):
         text = text.replace(sign, f"\\u{ord(sign):04x}")
-    file.write_text(f"{before}{text});\n", encoding="utf-8")
+    put(file, f"{before}{text});\n".encode())
