@@ -57,9 +57,8 @@ def job(cfg: DictConfig, hydra_cfg: Any) -> None:
         stages = ", ".join(cfg.stages)
         raise VaaError(f"{', '.join(useless)}: would change nothing, since no stage of this run uses it ({stages}).")
     from vaa.engines import gpus
-    from vaa.experiment import run
+    from vaa.experiment import run, watch
     from vaa.online.stream import Stream
-    from vaa.online.watch import watch
     from vaa.report import again, doctor, files, numbers
     from vaa.report.wandb_columns import columns, job_name
 
@@ -72,7 +71,7 @@ def job(cfg: DictConfig, hydra_cfg: Any) -> None:
         doctor.say(parts["stages"])
         return
     if isinstance(parts["data"], Stream):
-        watch(parts["data"], parts["stages"], parts["engine"], Path(hydra_cfg.runtime.output_dir), cfg.alerts.threshold)
+        watch(parts, Path(hydra_cfg.runtime.output_dir))
         return
     tracking = parts["wandb"]
     if hydra_cfg.mode is RunMode.MULTIRUN:

@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from vaa.data import DataSet
 from vaa.engines import Engine
 from vaa.models import Model
+from vaa.online.stream import Stream
 from vaa.prompt import Prompt
 from vaa.protocol import Protocol
 from vaa.stages import Asking, Shaping
@@ -26,7 +27,7 @@ KINDS = {
     "vlm": Model,
     "llm": Model,
     "encoder": Model,
-    "data": DataSet,
+    "data": DataSet | Stream,
     "engine": Engine,
     "protocol": Protocol,
     "window": Shaping,

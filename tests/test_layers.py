@@ -14,10 +14,10 @@ FILES = {file.relative_to(HOUSE).as_posix(): file for file in sorted((HOUSE / "v
 # Each part may import these, its own files, and of a name that ends in "!" the package alone, none of its files.
 MAY = {
     "types": "",
-    **dict.fromkeys(("parse", "prompt", "memo", "metrics", "overrides", "synthetic", "boxes"), "types"),
+    **dict.fromkeys(("parse", "prompt", "memo", "metrics", "overrides", "synthetic", "boxes", "spool"), "types"),
     "interrupt": "",
     "patience": "types",
-    "video": "types patience",
+    "video": "types spool patience",
     "drawing": "types video",
     "models": "types interrupt parse prompt memo video metrics overrides boxes",
     "data": "types parse prompt memo video metrics overrides boxes",
@@ -26,7 +26,8 @@ MAY = {
     "engines": "types interrupt models!",
     "pipeline": "types interrupt memo stages! engines!",
     "protocol": "types data metrics",
-    "experiment": "types memo pipeline report",
+    "experiment": "types memo pipeline online report",
+    "online": "types spool interrupt stages engines! pipeline",
     "report": "types patience metrics stages! pipeline protocol",
     "compare": "types metrics report",
     "tune": "types metrics stages! protocol report compare",

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
 from vaa.memo import Memo
+from vaa.online import watch as online
 from vaa.pipeline import Outcome, analyse
 from vaa.report import files, finish, notices, numbers, plots
 from vaa.report.tracking import Tracked
 from vaa.report.wandb_found import Found
 from vaa.types import Catalogue
+
+log = logging.getLogger("vaa")
 
 
 def run(parts: dict[str, Any], catalogue: Catalogue, folder: Path, tracked: Tracked) -> dict[str, Any]:
@@ -36,3 +40,12 @@ def run(parts: dict[str, Any], catalogue: Catalogue, folder: Path, tracked: Trac
 
 _last: dict[str, Outcome] = {}
 """The run before this one in the same process: the jobs of a multirun share what they begin with."""
+
+
+def watch(parts: dict[str, Any], folder: Path) -> None:
+    """The same for a stream, as long as it lasts: scores are shown and written as they come, nothing is counted."""
+    stream, stages = parts["data"], parts["stages"]
+    for notice in notices.notices(stages.values(), stream.name):
+        log.warning("%s", notice)
+    with files.written(folder):
+        online.watch(stream, stages, parts["engine"], folder, parts["alerts"].threshold)

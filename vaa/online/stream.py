@@ -7,7 +7,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,10 +43,12 @@ class Stream:
 
     def __post_init__(self) -> None:
         if (self.url is None) == (self.url_from is None):
-            raise VaaError("data=stream: give data.url=ADDRESS, or data.url_from=NAME of the variable that holds it.")
+            raise VaaError(
+                "data=stream: give data.url=ADDRESS, or data.url=null data.url_from=NAME, the variable that holds it."
+            )
         if self.url and re.search(r"://[^/]*:[^/]*@", self.url):
             raise VaaError(
-                "data.url holds a password, which would be written down: put it in a variable, data.url_from."
+                "data.url holds a password, which would be written down: put it in an environment variable, data.url=null data.url_from=NAME."
             )
         numbers = (self.late, self.patience, *(n for n in (self.fps, self.height) if n is not None))
         if not all(0 < number < math.inf for number in numbers):
@@ -81,13 +83,16 @@ class Stream:
         address = self._address()
         if not self.remote and not Path(address).is_file():
             raise VaaError(f"data.url={address}: no such file.")
-        file = Growing(Path(address), self.patience, ended) if self.follow and not self.remote else address
+        growing = closing(Growing(Path(address), self.patience, ended)) if self.follow and not self.remote else None
         try:
-            with av.open(file, "r", timeout=_WAIT if self.remote else None, options=dict(self.options)) as container:
+            with (
+                growing or nullcontext(address) as file,
+                av.open(file, "r", timeout=_WAIT if self.remote else None, options=dict(self.options)) as container,
+            ):
                 if not container.streams.video:
                     raise VaaError(f"{self.name}: has no video stream.")
                 stream = container.streams.video[0]
-                stream.thread_type = "AUTO"
+                stream.thread_type = "SLICE"  # threads for whole frames would each hold one back
                 fps = self.fps or float(stream.average_rate or stream.guessed_rate or 0)
                 if not fps > 0:
                     raise VaaError(f"{self.name}: says no frame rate; give data.fps.")

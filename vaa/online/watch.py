@@ -48,7 +48,8 @@ class Watched:
         found = sorted(self._delays) or [0.0]
         return (
             f"{self.segments} segments scored, {self.failed} not, {self.connections} connections, "
-            f"{self.lost} frames lost; of the last {len(self._delays)} a score came {found[len(found) // 2]:.2f} s after its last frame "
+            f"{self.lost} frames lost; of the last {len(self._delays)} a score came "
+            f"{found[len(found) // 2]:.2f} s after its last frame "
             f"(median), {found[-1]:.2f} s at the most"
         )
 

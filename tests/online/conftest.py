@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from vaa.online.stream import Stream
+
+FRAMES, FPS = 100, 10
+
+
+@pytest.fixture(scope="session")
+def transport(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An MPEG-TS file of 100 frames at 10 a second, 64x48, a key frame every 10; halves as bright as the digits."""
+    path = tmp_path_factory.mktemp("transport") / "clip.ts"
+    with av.open(str(path), "w", format="mpegts") as container:
+        stream = container.add_stream("libx264", rate=FPS, options={"g": "10", "bf": "0"})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for k in range(FRAMES):
+            picture = np.full((48, 64, 3), 20 + 20 * (k // 10), dtype=np.uint8)
+            picture[:, 32:] = 20 + 20 * (k % 10)
+            for packet in stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")):
+                container.mux(packet)
+        for packet in stream.encode():
+            container.mux(packet)
+    return path
+
+
+@pytest.fixture
+def stream() -> Callable[..., Stream]:
+    """A stream with other fields than these where they are named."""
+    plain = Stream("unused", None, False, None, None, 60.0, 3.0, {})
+    return lambda **fields: replace(plain, **fields)

@@ -1,0 +1,57 @@
+"""Real sources that drop, come back, or are still being written."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+
+@contextmanager
+def served(parts: Sequence[bytes]) -> Iterator[str]:
+    """The address of an HTTP server that gives each who asks a part, says no length, and hangs up; after that, 503."""
+    left = list(parts)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            part = left.pop(0) if left else None
+            self.send_response(200 if part else 503)
+            self.send_header("Content-Type", "video/mp2t")
+            self.end_headers()
+            self.wfile.write(part or b"")
+
+        def log_message(self, *_: object) -> None: ...
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/camera.ts"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@contextmanager
+def written(path: Path, whole: bytes, steps: int) -> Iterator[None]:
+    """A file that grows by a step every twentieth of a second; half of the first is there at once."""
+    step, done = len(whole) // steps + 1, threading.Event()
+    path.write_bytes(whole[: step // 2])
+
+    def write() -> None:
+        for at in range(step // 2, len(whole), step):
+            if done.wait(0.05):
+                return
+            with path.open("ab") as file:
+                file.write(whole[at : at + step])
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
