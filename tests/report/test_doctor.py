@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from transformers import AutoModelForImageTextToText
 
+from vaa.models import checkpoint
 from vaa.models.machine import Gpu, Machine, look
 from vaa.models.transformers_vlm import TransformersVLM
 from vaa.models.weights import weigh
 from vaa.report.doctor import LIBRARIES, examine
 from vaa.stages.window import Consecutive
-from vaa.types import Question, Report
+from vaa.types import Question, Report, VaaError
 
 GB = 10**9
 HERE = Machine(64 * GB, 500 * GB, 8, (), "2.13.0+cpu", frozenset({"decord", "av"}), offline=False)
@@ -137,6 +139,53 @@ def test_a_missing_folder_and_missing_files_are_named(large: Path, internvl: Pat
     assert told(vlm(folder), HERE)[1]
     (folder / "preprocessor_config.json").unlink()
     assert "! no preprocessor_config.json" in told(vlm(folder), HERE)[0]
+
+
+BIN = "no model.safetensors in {} (pytorch_model.bin is not read: it can hold code. Save it anew as .safetensors)"
+
+
+def test_weights_that_would_not_be_read_do_not_count(internvl: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "bin"
+    shutil.copytree(internvl, folder)
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+    said, fits = told(vlm(folder), HERE)
+    assert not fits
+    assert f"! {BIN.format(folder)}" in said
+    with pytest.raises(VaaError, match="safetensors"):
+        checkpoint.load(AutoModelForImageTextToText, str(folder), None)
+
+
+def test_weights_that_are_cut_off_or_lie_elsewhere_would_be_refused(internvl: Path, large: Path) -> None:
+    folder = large.parent / "cut"
+    shutil.copytree(internvl, folder)
+    with (folder / "model.safetensors").open("r+b") as file:
+        file.truncate(file.seek(0, 2) - 10)
+    said, fits = told(vlm(folder), HERE)
+    assert not fits
+    assert f"! model.safetensors in {folder} is cut off" in said
+    with pytest.raises(VaaError, match="cannot be loaded"):
+        checkpoint.load(AutoModelForImageTextToText, str(folder), None)
+    (large / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": "../a.safetensors"}}))
+    said, fits = told(vlm(large), HERE)
+    assert not fits
+    assert "names weights outside its folder: ../a.safetensors" in said
+
+
+def test_of_the_hubs_cache_what_is_missing_comes_and_what_is_broken_does_not(
+    internvl: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    snapshot = tmp_path / "models--some--model/snapshots/abc"
+    shutil.copytree(internvl, snapshot)
+    (tmp_path / "models--some--model/refs").mkdir()
+    (tmp_path / "models--some--model/refs/main").write_text("abc")
+    (snapshot / "model.safetensors").rename(snapshot / "pytorch_model.bin")
+    said, fits = told(vlm("some/model"), HERE)
+    assert fits
+    assert f"note     {BIN.format(snapshot)}, to be downloaded if the hub has it" in said
+    assert f"! {BIN.format(snapshot)}" in told(vlm("some/model"), replace(HERE, offline=True))[0]
+    (snapshot / "model.safetensors").write_bytes(b"cut")
+    assert not told(vlm("some/model"), HERE)[1]
 
 
 def test_what_is_on_the_hub_only_would_be_downloaded() -> None:

@@ -47,6 +47,7 @@ def load(auto: Any, checkpoint: str, revision: str | None, **options: Any) -> An
     Raises:
         VaaError: the folder or the hub's repository cannot be read, or its architecture is not known natively.
     """
+    from safetensors import SafetensorError
     from transformers.utils import logging as console
 
     from vaa.models import internvl2, original, videollama3
@@ -62,7 +63,7 @@ def load(auto: Any, checkpoint: str, revision: str | None, **options: Any) -> An
             options["use_safetensors"] = True  # other formats are pickles: reading one can run what it says
         found = auto.from_pretrained(source(checkpoint), revision=revision, trust_remote_code=False, **options)
         return internvl2.restart_rope(found) if "attn_implementation" in options else found
-    except (OSError, ValueError, KeyError, ImportError) as error:
+    except (OSError, ValueError, KeyError, ImportError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise VaaError(
             f"The checkpoint '{checkpoint}' (revision {revision or 'main'}) cannot be loaded by "

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import Any
 
 from vaa.models import checkpoint
+from vaa.types import VaaError
 
 _INDEX, _SINGLE = "model.safetensors.index.json", "model.safetensors"
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json")
 _PROCESSORS = ("preprocessor_config.json", "processor_config.json")
+_UNREAD = (".bin", ".pt", ".pth", ".ckpt", ".h5", ".msgpack")
 _BYTES = {"float32": 4.0, "bfloat16": 2.0, "float16": 2.0}
 _PACKED = {"int8": 1.01, "nf4": 0.57, "fp4": 0.57}  # bytes a weight of a linear layer, with its scales
 
@@ -39,7 +41,8 @@ class Shape:
 class Weights:
     """A checkpoint: its folder (None if it is not here), its number of parameters and how that is known.
 
-    `missing` says what it wants and lacks; `pieces` says that its vocabulary is a SentencePiece model.
+    `missing` says what it wants and lacks, `broken` what is there and would be refused; `pieces` says that its
+    vocabulary is a SentencePiece model.
     """
 
     folder: Path | None
@@ -47,6 +50,7 @@ class Weights:
     parameters: float | None
     counted: str
     missing: tuple[str, ...]
+    broken: tuple[str, ...]
     pieces: bool
     shape: Shape
 
@@ -77,6 +81,7 @@ def weigh(name: str, revision: str | None, *, sees: bool) -> Weights:
     config = _json(folder / "config.json") if folder else {}
     shape = _shape(config)
     held, lacking = _held(folder) if folder else (0, [f"'{name}' is no folder, nor a name on the hub"] if lost else [])
+    broken = list(_broken(folder)) if folder else []
     named = re.search(r"(\d+(?:\.\d+)?)[Bb](?![a-zA-Z])", name.rsplit("/", 1)[-1])
     parameters, counted = float(held), "by its files"
     if not held:
@@ -89,7 +94,7 @@ def weigh(name: str, revision: str | None, *, sees: bool) -> Weights:
     if folder and sees and config.get("model_type") != "internvl_chat" and not files & set(_PROCESSORS):
         lacking.append(f"no preprocessor_config.json in {folder}")
     pieces = "tokenizer.model" in files and "tokenizer.json" not in files
-    return Weights(folder, cached, parameters or None, counted, tuple(lacking), pieces, shape)
+    return Weights(folder, cached, parameters or None, counted, tuple(lacking), tuple(broken), pieces, shape)
 
 
 def _folder(name: str, revision: str | None) -> tuple[Path | None, bool, bool]:
@@ -109,21 +114,47 @@ def _folder(name: str, revision: str | None) -> tuple[Path | None, bool, bool]:
 
 def _held(folder: Path) -> tuple[int, list[str]]:
     """Parameters in the shards, and what is missing of config and shards."""
+    shards = _shards(folder)
+    lost = [shard for shard in [folder / "config.json", *shards] if not shard.is_file()]
+    unread = sorted(file.name for file in folder.iterdir() if file.suffix in _UNREAD)
+    but = f" ({unread[0]} is not read: it can hold code. Save it anew as .safetensors)" if unread else ""
+    lacking = [f"no {file.name} in {folder}{but if file.suffix == '.safetensors' else ''}" for file in lost]
+    return sum(_parameters(_header(shard)) for shard in shards if shard.is_file()), lacking
+
+
+def _shards(folder: Path) -> list[Path]:
     index = _json(folder / _INDEX).get("weight_map")
-    files = sorted(set(index.values())) if isinstance(index, Mapping) else [_SINGLE]
-    wanted = ["config.json", *files]
-    here = [folder / file for file in files if (folder / file).is_file()]
-    return sum(map(_parameters, here)), [f"no {file} in {folder}" for file in wanted if not (folder / file).is_file()]
+    files = {str(file) for file in index.values()} if isinstance(index, Mapping) else {_SINGLE}
+    return [folder / file for file in sorted(files) if Path(file).name == file]
 
 
-def _parameters(shard: Path) -> int:
-    """Numbers in a safetensors file, from its header: eight bytes of length, then JSON."""
+def _broken(folder: Path) -> Iterator[str]:
+    """What loading would refuse: an index that leads elsewhere, shards that are none or are cut off."""
+    try:
+        checkpoint.check_shards(folder)
+    except VaaError as error:
+        yield str(error)
+        return
+    for shard in _shards(folder):
+        if shard.is_file() and not _header(shard):
+            yield f"{shard.name} in {folder} is cut off, or no safetensors file: get it again"
+
+
+def _header(shard: Path) -> Mapping[str, Any]:
+    """Of a safetensors file, eight bytes of length, then JSON; empty where it or what it promises is not there."""
+    whole = shard.stat().st_size
     with shard.open("rb") as file:
         size = int.from_bytes(file.read(8), "little")
         try:
-            header = json.loads(file.read(size)) if size < shard.stat().st_size else {}
-        except ValueError:
-            return 0
+            header = json.loads(file.read(size)) if size < whole else {}
+            tensors = [tensor for name, tensor in header.items() if name != "__metadata__"]
+            end = max((int(tensor["data_offsets"][1]) for tensor in tensors), default=0)
+        except (ValueError, LookupError, TypeError, AttributeError):
+            return {}
+    return header if 8 + size + end <= whole else {}
+
+
+def _parameters(header: Mapping[str, Any]) -> int:
     return sum(prod(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__")
 
 

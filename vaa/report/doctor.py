@@ -76,7 +76,9 @@ def _told(need: Need, machine: Machine) -> tuple[list[str], bool]:
         if weights.folder is None and not weights.missing:
             bad += _undownloaded(weights, machine)
         later = weights.cached and not machine.offline
-        (notes if later else bad).extend(f"{what}{', to be downloaded' if later else ''}" for what in weights.missing)
+        coming = ", to be downloaded if the hub has it" if later else ""
+        (notes if later else bad).extend(f"{what}{coming}" for what in weights.missing)
+        bad += weights.broken
         lines += _weighed(need, weights)
     if getattr(model, "attention", "") == "flash_attention_2" and not machine.flashes:
         notes.append("flash attention wants a GPU and flash_attn (pip install flash-attn): sdpa is used instead")
