@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import orjson
@@ -62,10 +63,28 @@ def test_a_run_can_be_done_again_from_its_folder(tmp_path: Path, world: str, ver
     assert told["changed"] == (folder / "changes.diff").is_file()
     command = (folder / "rerun.sh").read_text()
     assert command.startswith(f"#!/bin/sh\ncd {verdicts.cwd} && python ")
+    assert command.endswith(' "$@"\n')
     assert world in command
     hidden = {name: value for name, value in os.environ.items() if "KEY" in name or "TOKEN" in name}
     for file in ("rerun.sh", "environment.json"):
         assert not [name for name, value in hidden.items() if len(value) > 8 and value in (folder / file).read_text()]
+
+
+def test_what_rerun_sh_does_is_the_same_to_the_byte(tmp_path: Path, verdicts: runs.Started) -> None:
+    script = shutil.copy(verdicts.folder / "rerun.sh", tmp_path)
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    done = subprocess.run(
+        ["sh", script, f"hydra.run.dir={tmp_path / 'again'}", "memo=null"],
+        cwd=tmp_path,
+        env=os.environ | {"PATH": path, "WANDB_MODE": "disabled"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    found = runs.Started(None, tmp_path, tmp_path / "again")
+    assert found.metrics == verdicts.metrics  # all was asked again, none of it remembered
+    assert (found.folder / "metrics.json").read_bytes() == (verdicts.folder / "metrics.json").read_bytes()
+    assert runs.result(found) == runs.result(verdicts)
 
 
 def test_so_many_videos_may_fail(tmp_path: Path, world: str, verdicts: runs.Started) -> None:

@@ -22,10 +22,12 @@ _LIBRARIES = (
 def write(folder: Path, overrides: Sequence[str]) -> None:
     """Write `rerun.sh`, `environment.json` and, where the tree differs from its commit, `changes.diff`.
 
+    What is given to `rerun.sh` comes behind the command's own words and counts before them.
     Nothing of the process's environment is told: keys are there.
     """
     command = shlex.join(["python", str(_HOUSE / "run.py"), *overrides])
-    files.put(folder / "rerun.sh", f"#!/bin/sh\ncd {shlex.quote(str(Path.cwd()))} && {command}\n".encode())
+    script = f'#!/bin/sh\ncd {shlex.quote(str(Path.cwd()))} && {command} "$@"\n'
+    files.put(folder / "rerun.sh", script.encode())
     changes = _git("diff", "HEAD")
     if changes:
         files.put(folder / "changes.diff", changes)
