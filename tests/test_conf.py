@@ -120,7 +120,7 @@ def test_a_choice_composes_and_is_instantiated(name: str, tmp_path: Path, monkey
         assert whole["stages"]
         for stage in whole["stages"].values():
             assert stage is None or isinstance(stage, Shaping | Asking)
-        assert isinstance(whole["data"], DataSet)
+        assert isinstance(whole["data"], KINDS["data"])
         assert isinstance(whole["engine"], Engine)
         assert isinstance(whole["protocol"], Protocol)
         parts = [whole[group]] if group in KINDS else []
