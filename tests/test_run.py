@@ -178,17 +178,28 @@ def test_the_whole_of_corevad_on_real_clips_with_a_broken_one_among_them(
     assert list(story["stages"]) == stages
     assert {file.stem for file in (job / "scores").iterdir()} == {"car_accident", "earthquake", "robbery"}
     (logged,) = read_back(job)
-    assert logged["exit"] == 1
+    assert logged["exit"] == 3
     assert logged["summary"]["failed"] == 1
+    assert (logged["summary"]["failed_share"], logged["summary"]["unread_share"]) == (0.25, found["unread_share"])
+    assert (logged["config"]["max_failed"], logged["config"]["max_unread"]) == (0, 1)
     assert logged["summary"]["failures"][0].startswith("broken (data): ")
 
 
 def test_answers_nobody_can_read_are_no_result(tmp_path: Path, shared: Path, tiny: list[str]) -> None:
     (tmp_path / "clips").mkdir()
     shutil.copy(shared / "videos/car_accident.mp4", tmp_path / "clips")
-    said = run(tmp_path, "data=folder", "data.root=clips", *tiny, "max_unread=0.5", status=4)
+    given = (*(field for field in tiny if field != "page=null"), "max_unread=0.5")
+    said = run(tmp_path, "data=folder", "data.root=clips", *given, status=4, wandb="offline")
     assert "4 of 4 answers could not be read" in said
-    assert metrics(tmp_path)[0]["unread"] == 4
+    (found,) = metrics(tmp_path)
+    assert (found["unread"], found["unread_share"]) == (4, 1)
+    (job,) = (tmp_path / "outputs/corevad").iterdir()
+    assert (
+        "4 of 4 answers could not be read, more than max_unread=0.5: these numbers" in (job / "report.html").read_text()
+    )
+    (logged,) = read_back(job)
+    assert (logged["exit"], logged["summary"]["unread"], logged["config"]["max_unread"]) == (4, 4, 0.5)
+    assert "4 of 4 answers could not be read" in logged["summary"]["error"]
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,32 @@ TRUTHS = {
 }
 
 
+@pytest.mark.parametrize(
+    ("limits", "said"),
+    [
+        (
+            {"max_unread": 0.1, "max_failed": 0.0},
+            ["7 of 20 answers could not be read, more", "1 of 2 videos failed, mo"],
+        ),
+        ({"max_unread": 0.4, "max_failed": 0.5}, []),
+        ({}, []),
+    ],
+)
+def test_a_run_that_is_not_whole_says_so_above_its_numbers(
+    tmp_path: Path, limits: dict[str, float], said: list[str]
+) -> None:
+    run = finished(tmp_path, [seen("calm", [0.4, 0.4])], {}, ("mind the gap",))
+    counts = {"videos": 1.0, "failed": 1.0, "answers": 20.0, "unread": 7.0}
+    files.write_metrics(tmp_path, counts)
+    (tmp_path / ".hydra").mkdir()
+    (tmp_path / ".hydra/config.yaml").write_text(json.dumps(limits))
+    page = Page(copy=False).write(Run(run.folder)).read_text()
+    assert [words in page for words in said] == [True] * len(said)
+    assert page.count("more than max_") == len(said)
+    assert "mind the gap" in page
+    assert data(tmp_path / "page/run.js")["metrics"]["unread"] == 7
+
+
 def test_the_data_of_a_page_are_exact(tmp_path: Path) -> None:
     fight = replace(
         seen("fight", [0.1, 0.2, 0.9, 0.3]),

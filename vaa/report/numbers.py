@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from vaa.metrics.localisation import localisation
 from vaa.metrics.understanding import judged, understanding
@@ -89,17 +89,22 @@ def check(metrics: Mapping[str, float], max_unread: float, max_failed: float) ->
         NotWholeError: more than the share `max_failed` of the videos failed (status 3), or more than the share
             `max_unread` of the answers says nothing (4).
     """
-    unread, answers = int(metrics["unread"]), int(metrics["answers"])
+    for reason, status in lacking(metrics, max_unread, max_failed):
+        raise NotWholeError(reason, status)
+
+
+def lacking(metrics: Mapping[str, float | None], max_unread: float, max_failed: float) -> Iterator[tuple[str, int]]:
+    """Why a run of these numbers is not whole, and the exit status that says so; the worst first."""
+    unread, answers, failed, videos = (int(metrics.get(key) or 0) for key in ("unread", "answers", "failed", "videos"))
     if unread > max_unread * answers:
-        raise NotWholeError(
+        yield (
             f"{unread} of {answers} answers could not be read, more than max_unread={max_unread}: these numbers mean "
             "nothing. Look at the answers in reports/, then at the prompt, the model or the reader.",
-            status=4,
+            4,
         )
-    failed = int(metrics["failed"])
-    whole = int(metrics["videos"]) + failed
-    if failed > max_failed * whole:
-        raise NotWholeError(
-            f"{failed} of {whole} videos failed, more than max_failed={max_failed}: failures.json says which and why.",
-            status=3,
+    if failed > max_failed * (videos + failed):
+        yield (
+            f"{failed} of {videos + failed} videos failed, more than max_failed={max_failed}: failures.json says which "
+            "and why.",
+            3,
         )

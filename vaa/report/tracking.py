@@ -144,7 +144,7 @@ class Tracked:
     def _end(self, error: BaseException | None) -> None:
         if error is not None:
             self.run.summary["error"] = str(error)
-        self.run.finish(exit_code=0 if error is None else 1)
+        self.run.finish(exit_code=0 if error is None else getattr(error, "status", 1))
 
     def _say_where(self) -> None:
         kept = Path(self.run.dir).parent

@@ -11,6 +11,7 @@ import numpy as np
 from vaa.metrics.detection import Labels, class_auc, class_names
 from vaa.metrics.ranking import roc_auc
 from vaa.report.curves import curves, thin
+from vaa.report.numbers import lacking
 from vaa.report.page.tracks import spans, spark
 from vaa.report.runs import Run
 from vaa.types import Floats, VaaError
@@ -66,7 +67,7 @@ class Glance:
             **asked,
             "data": run.truth["data"],
             "protocol": run.truth["protocol"],
-            "notices": run.notices,
+            "notices": [*self._lacking(), *run.notices],
             "failures": run.failures,
             "metrics": run.metrics,
             "curves": self._curves(),
@@ -82,6 +83,14 @@ class Glance:
             return {"choices": self.run.choices, "overrides": self.run.overrides}
         except VaaError:
             return {"choices": {}, "overrides": []}
+
+    def _lacking(self) -> list[str]:
+        """Why the run is not whole; nothing where its limits are not known."""
+        try:
+            limits = [float(self.run.config[name]) for name in ("max_unread", "max_failed")]
+        except (VaaError, LookupError, TypeError, ValueError):
+            return []
+        return [reason for reason, _ in lacking(self.run.metrics, *limits)]
 
     def _classes(self) -> list[tuple[str, float, int]]:
         """Each class, its ROC AUC, and how many anomalous videos it has."""

@@ -30,6 +30,8 @@
     cards.push(card(vaa.clock(seconds), "of video"));
     if (run.alerting) cards.push(card(vaa.number(run.alerting.number, 0), "suspicious intervals"));
     if (run.failures.length) cards.push(card(vaa.number(run.failures.length, 0), "failed"));
+    const unread = run.metrics.unread;
+    if (unread) cards.push(card(vaa.number(unread, 0), "answers unread", `of ${run.metrics.answers}: nothing could be read in them`));
     const all = Object.entries(run.metrics).map(([name, value]) => el("tr", {},
       el("td", {}, name), el("td", { class: "right" }, vaa.number(value, 6))));
     return el("section", {},
