@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 import math
+import multiprocessing
+import os
+import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tqdm import tqdm
 
 from vaa.engines.local import Local
 from vaa.memo import Memo
@@ -276,3 +280,16 @@ def test_nothing_is_taken_over_from_other_videos(other: list[Video]) -> None:
     model.log.clear()
     analyse([Video("a", Path("v"), 1, 1.0)], {}, stages, Local(), Memo(None), before)
     assert model.log[0] == ("a",)
+
+
+def test_a_killed_process_does_not_keep_the_lock_of_the_progress_bar() -> None:
+    def drawing() -> None:
+        tqdm.get_lock().acquire()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    process = multiprocessing.get_context("fork").Process(target=drawing)
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    assert tqdm.get_lock().acquire(timeout=1.0)
+    tqdm.get_lock().release()

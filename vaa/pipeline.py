@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from vaa.stages import Asking, Stage
 from vaa.types import EMBEDDING, Answer, Failure, Question, Report, Truth, Unanswered, VaaError, Video, VideoError
 
 log = logging.getLogger("vaa")
+tqdm.set_lock(threading.RLock())  # its own is shared by forked processes: one that is killed would keep it
 
 
 @runtime_checkable
