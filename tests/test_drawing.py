@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,14 @@ def test_boxes_are_drawn_on_their_frames(clip: Path, tmp_path: Path, hold: bool,
     assert videos.probe(copy.path, "pyav") == (25, 10.0)
     assert [frame for frame in range(25) if changed(video, copy, frame)] == marked
     assert copy.path.parent == tmp_path / "drawn"
+
+
+def test_edges_far_out_of_the_frame_are_no_hindrance(clip: Path, tmp_path: Path) -> None:
+    video, began = Video("v", clip, 25, 10.0), time.monotonic()
+    far = (Box(5, (20.0, 10.0, 1e300, 1e9), 0.8), Box(6, (-1e300, -1e9, 1e12, 1e12), 0.9))
+    copy = draw(video, far, tmp_path, False, "decord")
+    assert time.monotonic() - began < 5
+    assert [frame for frame in range(25) if changed(video, copy, frame)] == [5]  # of the other, no edge is inside
 
 
 def test_a_copy_that_is_there_is_not_made_again(clip: Path, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from vaa import video as videos
 from vaa.types import Box, Pixels, Video, VideoError, file_name
 
 _AT_ONCE = 32
+_OUTSIDE = 9.0  # pixels: more than a line is wide
 
 
 def draw(video: Video, boxes: Sequence[Box], folder: Path, hold: bool, reader: str) -> Video:
@@ -74,8 +75,11 @@ def _marked(pixels: Pixels, boxes: Sequence[Box]) -> Pixels:
 
     image = Image.fromarray(pixels)
     pen = ImageDraw.Draw(image)
+    height, width = pixels.shape[:2]
     for box in boxes:
-        x1, y1, x2, y2 = box.xyxy
+        # An edge that lies far outside is drawn just outside: a model says any number, and Pillow draws them all.
+        x1, x2 = (min(max(x, -_OUTSIDE), width + _OUTSIDE) for x in box.xyxy[::2])
+        y1, y2 = (min(max(y, -_OUTSIDE), height + _OUTSIDE) for y in box.xyxy[1::2])
         pen.rectangle((min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)), outline=(255, 0, 0), width=2)
         pen.text((min(x1, x2) + 3, min(y1, y2) + 2), f"{box.score:.2f}", fill=(255, 0, 0))
     return np.asarray(image)

@@ -134,9 +134,9 @@ def boxes(text: str) -> tuple[tuple[float, float, float, float, float], ...] | N
         return tuple(_box(_listed(entry["bbox_2d"]), entry["confidence"]) for entry in listed)
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         rest = words.replace("bbox_2d", " ")
-        corners = re.findall(r"(?<![\d.])\d+(?![\d.])", rest)[:4]
+        corners = re.findall(r"(?<![\d.])-?\d+(?![\d.])", rest)[:4]
         decimals = re.findall(r"\d*\.\d+", rest)
-        readable = len(corners) == 4 and all(len(corner) <= _DIGITS for corner in corners)
+        readable = len(corners) == 4 and all(len(corner.lstrip("-")) <= _DIGITS for corner in corners)
         surely = decimals and math.isfinite(float(decimals[-1]))
         return (_box(corners, decimals[-1]),) if readable and surely else None
 

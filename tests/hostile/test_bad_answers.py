@@ -1,0 +1,83 @@
+"""What models say instead of an answer: for every reader unread, or what was said; no guess, nothing out of range."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import pytest
+
+from vaa import parse
+from vaa.types import Response
+
+NAN = math.nan
+READERS: dict[str, Callable[[str], Response]] = {
+    "verdict": parse.Verdict(),
+    "rating": parse.Rating(),
+    "score": parse.Score(),
+    "yes or no": parse.YesNo(),
+}
+# What was said, and what each reader that finds something in it reads; all others leave it unread.
+SAID: dict[str, tuple[str, dict[str, float]]] = {
+    "nothing": ("", {}),
+    "blanks": (" \n\t ", {}),
+    "prose": ("People walk along the street, and nothing seems wrong.", {}),
+    "prose with a number": ("I would say 0.7, though I am not sure.", {}),
+    "two verdicts": ("Normal scenes. Anomalous scenes.", {"verdict": 0.0}),
+    "a verdict in the middle": ("I think: Anomalous scenes.", {}),
+    "both words": ("Normal or anomalous scenes", {}),
+    "two ratings": ("[0.2], or rather [0.9]", {"rating": 0.2}),
+    "two marks": ("{'score': 0.2} {'score': 0.9}", {"score": 0.2}),
+    "yes and no": ("Yes. No.", {"yes or no": 1.0}),
+    "a no within": ("not yes", {}),
+    "nested brackets": ("[[0.7]]", {"rating": 0.7}),
+    "nested deep": ("[" * 5000 + "0.7" + "]" * 5000, {"rating": 0.7}),
+    "nested braces": ('{"why": {"score": 0.4}}', {"score": 0.4}),
+    "a list of numbers": ("[0.1, 0.2]", {}),
+    "1e9": ("[1e9] {'score': 1e9}", {}),
+    "too large": ("[100] {'score': 100}", {}),
+    "NaN": ('[NaN] {"score": NaN}', {}),
+    "infinity": ('[Infinity] {"score": Infinity}', {}),
+    "-1": ("[-1] {'score': -1}", {}),
+    "-0": ("[-0.0]", {}),
+    "0,5": ("[0,5] {'score': 0,5}", {}),
+    "a percentage": ("[70%] {'score': '70%'}", {}),
+    "words": ("[high] {'score': 'high'}", {}),
+    "true": ('[true] {"score": true}', {}),
+    "JSON with a comment behind": ('{"score": 0.5} // quite sure', {"score": 0.5}),
+    "JSON with a comment inside": ('{"score": 0.5, // quite sure\n "why": "a fight"}', {}),
+    "cut JSON": ('{"score": 0.5', {}),
+    "an expression": ("[__import__('os').getpid()] {'score': 1/2}", {}),
+    "other digits": ("[\u0660.\u0665] {'score': \u0660.\u0665}", {"rating": 0.5}),
+}
+
+
+@pytest.mark.parametrize("name", READERS)
+@pytest.mark.parametrize("said", SAID)
+def test_an_answer_is_read_as_it_was_said_or_not_at_all(said: str, name: str) -> None:
+    text, read = SAID[said]
+    assert READERS[name](text).score == pytest.approx(read.get(name, NAN), nan_ok=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ('[{"confidence": 0.9, "bbox_2d": [1, 2, 3, 4]}]', (1, 2, 3, 4, 0.9)),  # another order of keys
+        ('[{"bbox_2d": [3, 2, 1, 4], "confidence": 0.9}]', (1, 2, 3, 4, 0.9)),  # of corners
+        ('[{"bbox_2d": [3, 4, 1, 2], "confidence": 0.9}]', (1, 2, 3, 4, 0.9)),
+        ('[{"bbox_2d": [-5, 2, 3, 4], "confidence": 0.9}]', (-5, 2, 3, 4, 0.9)),  # out of the frame
+        ('[{"bbox_2d": [1, 2, 3000, 4000], "confidence": 0.9}]', (1, 2, 3000, 4000, 0.9)),
+        ("bbox_2d -5 2 3 4, surely 0.9", (-5, 2, 3, 4, 0.9)),
+        ("bbox_2d 1-2-3-4, surely 0.9", (1, 2, 3, 4, 0.9)),
+        ('/* mine */ [{"bbox_2d": [1, 2, 3, 4], "confidence": 0.9}] # yes', (1, 2, 3, 4, 0.9)),
+        ('[{"bbox_2d": [1, 2, 3, 4], "confidence": -1}]', (1, 2, 3, 4, 0.0)),
+        ('[{"bbox_2d": [1, 2, 3, 4], "confidence": 1e9}]', (1, 2, 3, 4, 1.0)),
+        ('[{"bbox_2d": [1, 2, 3, 4], "confidence": "0,5"}]', None),
+        ('[{"bbox_2d": [1, 2, 3, 4], "confidence": NaN}]', None),
+        ('[{"bbox_2d": [1, 2, 3, 4]}]', None),
+        ('[{"bbox_2d": [], "confidence": 0.9}]', None),
+        ("[" * 5000, None),
+    ],
+)  # fmt: skip
+def test_boxes_are_read_as_they_were_said_or_not_at_all(text: str, found: tuple[float, ...] | None) -> None:
+    assert parse.boxes(text) == (None if found is None else (found,))
