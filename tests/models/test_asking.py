@@ -17,6 +17,7 @@ from making import make_clip
 
 from vaa import parse, video
 from vaa.models import asking, feeding
+from vaa.models.families import Seen
 from vaa.models.transformers_vlm import TransformersVLM
 from vaa.prompt import complete
 from vaa.tiny import prompts
@@ -61,6 +62,36 @@ def test_other_processes_and_other_batches_give_the_same_answers(questions: list
         assert [said(answer) for answer in vlm(**fields).answer(questions)] == singly
     refused = [k for k, answer in enumerate(singly) if answer.startswith("UNANSWERED")]
     assert refused == [k for k, question in enumerate(questions) if question.video.id == "bad"]
+
+
+@pytest.mark.slow
+def test_frames_seen_a_few_at_a_time_are_the_same_and_more_than_a_few_at_once_never(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import torch
+
+    held = vlm()._load()
+    pixels, look, sizes = torch.rand(70, 3, 64, 64), held.model.get_image_features, list[int]()
+    with torch.inference_mode():
+        expected = look(pixel_values=pixels, return_dict=True).pooler_output
+        monkeypatch.setattr(
+            held.model, "get_image_features", lambda **g: sizes.append(len(g["pixel_values"])) or look(**g)
+        )
+        found = held.looked(Seen({"pixel_values": pixels}, (16,) * 70))["mm_encoder_outputs"]["image"].pooler_output
+    torch.testing.assert_close(found, expected)
+    assert sizes == [32, 32, 6]
+
+
+def test_the_first_batch_is_a_small_one_where_other_processes_prepare_it(
+    questions: list[Question], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches: list[int] = []
+    monkeypatch.setattr(asking, "_WORTH", 0)
+    monkeypatch.setattr(asking._Asker, "ask", lambda _, batch, __: batches.append(len(batch)) or ["said"] * len(batch))
+    good = [question for question in questions if question.video.id != "bad"][:12]
+    for workers in (0, 1):
+        list(vlm(batch_size=8, workers=workers).answer(good))
+    assert batches == [8, 4, 2, 8, 2]
 
 
 @pytest.mark.slow

@@ -47,6 +47,19 @@ def test_what_is_made_elsewhere_is_what_is_made_here(workers: int) -> None:
             assert (process == os.getpid()) == (workers == 0)
 
 
+def test_who_is_at_work_is_known() -> None:
+    with Feeder(trouble, 2, 60.0) as feeder:
+        assert feeder.busy() == 0
+        done = feeder.put("fine")
+        done.result()  # type: ignore[union-attr]
+        assert feeder.busy() == 0
+        line = [feeder.put("hang") for _ in range(3)]
+        assert feeder.busy() == 2
+        assert len(line) == 3
+        feeder.take(done)
+        assert feeder.busy() == 2
+
+
 def left(root: Path) -> list[Path]:
     return [file for folder in root.glob("vaa-*") for file in folder.iterdir()]
 

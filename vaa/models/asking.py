@@ -12,6 +12,7 @@ from typing import Any
 from vaa import interrupt, video
 from vaa.models import checkpoint, feeding
 from vaa.models.choosing import choose
+from vaa.models.cores import Cores
 from vaa.models.families import Seen
 from vaa.models.feeding import Feeder, Lost, Watch
 from vaa.models.generating import Sampling, generate
@@ -24,6 +25,8 @@ log = logging.getLogger("vaa")
 Batch = tuple[Question, ...]
 _WORTH = 2
 """So many batches with frames are worth other processes."""
+_FIRST = 0.25
+"""What the first batch has of a whole one, so that the model need not wait long for its frames."""
 
 
 def answers(
@@ -35,11 +38,13 @@ def answers(
     """
     held, watch, start = load(), Watch(), 0
     line: deque[tuple[Batch, Any]] = deque()
-    with Feeder(partial(prepare, held.eye, reader), _hands(questions, held, workers), feeding.PATIENCE) as feeder:
+    feeder = Feeder(partial(prepare, held.eye, reader), _hands(questions, held, workers), feeding.PATIENCE)
+    with feeder, Cores(held.model, feeder.busy):
         asker = _Asker(held, sampling, feeder, watch)
         while start < len(questions) or line:
             while start < len(questions) and len(line) <= feeder.workers:
-                batch = tuple(questions[start : _end(questions, start, held)])
+                most = _FIRST if feeder.workers and not start else 1.0
+                batch = tuple(questions[start : _end(questions, start, held, most)])
                 start += len(batch)
                 line.append((batch, feeder.put(batch)))
             interrupt.check()
@@ -159,10 +164,13 @@ def _hands(questions: Sequence[Question], held: Local, workers: int | None) -> i
     return wanted if seen > _WORTH * held.batch_size else 0
 
 
-def _end(questions: Sequence[Question], start: int, held: Local) -> int:
-    """Where the batch ends that starts here: at another kind of answer, for choices also at other frames."""
+def _end(questions: Sequence[Question], start: int, held: Local, share: float) -> int:
+    """Where the batch ends that starts here: at another kind of answer, for choices also at other frames.
+
+    At the latest when it has this `share` of the size for which there is room.
+    """
     kind = _kind(questions[start])
-    end, most = start + 1, held.room[kind[1]].size
+    end, most = start + 1, held.room[kind[1]].size * share
     while end < len(questions) and end - start < most and _kind(questions[end]) == kind:
         end += 1
     return end

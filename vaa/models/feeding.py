@@ -110,6 +110,10 @@ class Feeder(Generic[Job]):
                 return mapped(name, places), extra
         return lost
 
+    def busy(self) -> int:
+        """How many processes are at work."""
+        return min(self.workers, sum(not future.done() for future in self._jobs))
+
     def _fork(self) -> None:
         from pebble import ProcessPool
 

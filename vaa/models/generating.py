@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vaa.models.families import Seen
+from vaa.models.keeping import kept
 from vaa.models.local import Local
 from vaa.prompt import complete
 from vaa.types import Question, VaaError
@@ -54,15 +55,14 @@ def generate(held: Local, questions: Sequence[Question], seen: Seen, sampling: S
 
     tokens = iter(seen.tokens)
     texts = [held.read(question, [next(tokens) for _ in question.frames]) for question in questions]
-    inputs = held.tokenizer(texts, add_special_tokens=False, padding=True, padding_side="left", return_tensors="pt").to(
-        held.model.device
-    )
-    inputs.pop("token_type_ids", None)
+    read = held.tokenizer(texts, add_special_tokens=False, padding=True, padding_side="left")
+    inputs = {name: torch.tensor(read[name], device=held.model.device) for name in ("input_ids", "attention_mask")}
     with torch.inference_mode():
         ids = held.model.generate(
             **inputs,
-            **seen.inputs,
+            **held.looked(seen),
             **(held.typed(inputs["input_ids"]) if seen.inputs else {}),
+            **kept(held.model),
             do_sample=False,
             max_new_tokens=max(question.max_new_tokens for question in questions),
             logits_processor=_processors(sampling, questions),
