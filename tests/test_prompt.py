@@ -55,6 +55,14 @@ def test_a_prompt_that_cannot_be_asked_says_what_is_wrong(fields: dict[str, str]
         replace(PROMPT, **fields).question(VIDEO, SEGMENT)
 
 
+def test_a_prompt_that_leaves_out_what_it_is_given_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    prompt = replace(PROMPT, purpose="said once", text="What is it?", system="$tags")
+    for _ in range(2):
+        prompt.question(VIDEO, SEGMENT, caption="A man", tags="theft")
+    said = [record.getMessage() for record in caplog.records]
+    assert said == ["The said once prompt nowhere says $caption: the model is not told."]
+
+
 def test_a_text_file_takes_the_place_of_the_text(tmp_path: Path) -> None:
     file = tmp_path / "mine.txt"
     file.write_text("Größe? $frames", encoding="utf-8")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from pathlib import Path
 from string import Template
 
 from vaa.types import Question, Response, Segment, VaaError, Video
 
+log = logging.getLogger("vaa")
 IMAGE = "<image>"
 
 
@@ -34,13 +37,17 @@ class Prompt:
         Raises:
             VaaError: the text file cannot be read, or the text has a placeholder that this stage does not fill.
         """
+        wording = self._wording()
+        unused = set(fields) - _asked_for(wording) - _asked_for(self.system)
+        if unused:
+            _say_unused(self.purpose, ", ".join(f"${name}" for name in sorted(unused)))
         listing = "\n".join(f"Frame{k}: {IMAGE}" for k in range(1, len(segment.frames) + 1))
         return Question(
             purpose=self.purpose,
             video=video,
             at=segment.at,
             frames=segment.frames,
-            text=self._fill(self._wording(), {"frames": listing, **fields}),
+            text=self._fill(wording, {"frames": listing, **fields}),
             system=self._fill(self.system, fields),
             max_new_tokens=self.max_new_tokens,
             until=getattr(self.reader, "until", ""),
@@ -67,6 +74,16 @@ class Prompt:
             known = ", ".join(f"${name}" for name in sorted(fields)) or "none"
             raise VaaError(f"The {self.purpose} prompt asks for ${unknown[0]}; placeholders here: {known}.")
         return template.substitute(fields)
+
+
+@lru_cache(maxsize=64)
+def _asked_for(text: str) -> frozenset[str]:
+    return frozenset(Template(text).get_identifiers())
+
+
+@cache
+def _say_unused(purpose: str, names: str) -> None:
+    log.warning("The %s prompt nowhere says %s: the model is not told.", purpose, names)
 
 
 def complete(question: Question, text: str) -> str:
