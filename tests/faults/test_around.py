@@ -16,7 +16,7 @@ import runs
 from fake_server import FakeServer, Reply, failed, said
 from faults import Backwards, Counting, Hanging, OutOfMemory
 from wandb_log import read_back
-from wandb_server import WandbServer
+from wandb_server import KEY, WandbServer
 
 pytestmark = pytest.mark.slow
 
@@ -162,6 +162,7 @@ def test_wandb_that_is_lost_in_the_middle_is_given_up(
     assert started.said.count("The service is given up; the results here are whole.") == 1
     assert "Traceback" not in started.said
     assert "W&B run kept here; send it with: wandb sync" in started.said
+    assert not [file for file in started.folder.rglob("*") if file.is_file() and KEY.encode() in file.read_bytes()]
     (kept,) = read_back(started.folder)
     assert kept["summary"]["roc_auc"] == started.metrics["roc_auc"]
     assert {"videos", "segments"} <= set(kept["tables"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import time
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from test_tracking import CONFIG, tracked
 from wandb.sdk import wandb_setup
 from wandb_example import example
 from wandb_log import read_back
-from wandb_server import WandbServer
+from wandb_server import KEY, WandbServer
 
 from vaa.report.wandb_service import Service
 
@@ -62,6 +63,12 @@ def test_a_service_lost_in_the_middle_is_given_up_and_the_run_kept_offline(
     assert set(found["tables"]) == {"classes", "videos", "segments"}
     assert len(found["artifacts"]) == 3
     assert any("wandb sync" in line for line in said)
+    kept = [
+        file for folder in (tmp_path, Path(os.environ["WANDB_DIR"])) for file in folder.rglob("*") if file.is_file()
+    ]
+    assert len(kept) > 5
+    assert not [file for file in kept if KEY.encode() in file.read_bytes()]
+    assert KEY not in caplog.text
 
 
 def test_a_run_after_one_that_was_given_up_is_online_again(tmp_path: Path, server: WandbServer) -> None:
