@@ -22,7 +22,7 @@ CORES = os.cpu_count() or 1
 def rows() -> list[Row]:
     found = []
     for every, wanted in ((250, 1.5), (30, 2.5)):
-        path = clip(Path("outputs/benchmarks") / f"key{every}.mp4", SECONDS, every)
+        path = clip(Path("outputs/benchmarks") / f"key{every}_{SECONDS}s.mp4", SECONDS, every)
         name = f"pixels for 8 of every 30 frames, a key frame every {every}"
         check(path)
         found.append(

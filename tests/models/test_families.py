@@ -38,6 +38,24 @@ def vlm(request: pytest.FixtureRequest, folders: dict[str, Path]) -> Transformer
     return TransformersVLM(**fields | HERE | {"checkpoint": str(folders[request.param])})
 
 
+@pytest.mark.parametrize("vlm", ["internvl"], indirect=True)
+@pytest.mark.parametrize("shape", [(64, 64), (33, 91), (240, 320)])
+def test_internvl_sees_to_the_last_bit_what_its_processor_shows(vlm: TransformersVLM, shape: tuple[int, int]) -> None:
+    frames = list(np.random.default_rng(0).integers(0, 256, (3, *shape, 3), dtype=np.uint8))
+    eye = vlm._load().eye
+    assert eye is not None
+    (found,) = eye.see(frames).inputs.values()
+    expected = eye.processor(images=frames, crop_to_patches=False, return_tensors="pt")["pixel_values"]
+    assert found.dtype == expected.dtype
+    assert (found == expected).all()
+    unscaled = replace(eye, processor=type(eye.processor)(**eye.processor.to_dict() | {"do_rescale": False}))
+    (found,) = unscaled.see(frames).inputs.values()
+    assert (
+        found == unscaled.processor(images=frames, crop_to_patches=False, return_tensors="pt")["pixel_values"]
+    ).all()
+    assert float(found.max()) > 100
+
+
 each = pytest.mark.parametrize("vlm", NAMES, indirect=True)
 grid = pytest.mark.parametrize("vlm", GRID, indirect=True)
 

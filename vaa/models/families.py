@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from vaa.types import Pixels, VaaError
 
 
@@ -65,8 +67,39 @@ def mark_internvl(tokenizer: Any, _config: Any, count: int) -> str:
 def _see_internvl(config: Any, processor: Any, frames: Sequence[Pixels], max_pixels: int | None) -> Seen:
     """One tile a frame, squashed; the processor would cut a frame into thirteen."""
     _fixed(config, max_pixels)
-    pixels = processor(images=list(frames), crop_to_patches=False, return_tensors="pt")["pixel_values"]
+    shades = _shades(processor)
+    if shades is None:
+        pixels = processor(images=list(frames), crop_to_patches=False, return_tensors="pt")["pixel_values"]
+    else:
+        pixels = _squashed(processor, frames, shades)
     return Seen({"pixel_values": pixels}, (tokens_per_image(config),) * len(frames))
+
+
+def _shades(processor: Any) -> Any:
+    """What becomes of each value of a byte, (3, 256), where nothing else is done to a frame but to resize it with PIL.
+
+    By the processor's own arithmetic: looked up, a frame is the same to the last bit and ready in a third of the time.
+    """
+    if type(processor).__name__ != "GotOcr2ImageProcessorPil":
+        return None
+    if not (processor.do_resize and processor.do_rescale and processor.do_normalize):
+        return None
+    bytes_ = np.broadcast_to(np.arange(256, dtype=np.uint8), (3, 1, 256))
+    scaled = processor.rescale(bytes_, processor.rescale_factor)
+    return processor.normalize(scaled, processor.image_mean, processor.image_std)[:, 0]
+
+
+def _squashed(processor: Any, frames: Sequence[Pixels], shades: Any) -> Any:
+    import torch
+    from PIL import Image
+
+    size = int(processor.size["width"]), int(processor.size["height"])
+    found = np.empty((len(frames), 3, size[1], size[0]), dtype=np.float32)
+    for frame, seen in zip(frames, found, strict=True):
+        small = np.asarray(Image.fromarray(frame).resize(size, processor.resample))
+        for channel in range(3):
+            shades[channel].take(small[..., channel], out=seen[channel], mode="clip")  # in bounds: not to be checked
+    return torch.from_numpy(found)
 
 
 def _see_llava(config: Any, processor: Any, frames: Sequence[Pixels], max_pixels: int | None) -> Seen:
