@@ -1,7 +1,8 @@
-"""Small real things that several tests need: a clip, a tokenizer."""
+"""Small things that several tests need: a clip, a tokenizer, a model that is never asked."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,18 @@ def make_clip(path: Path, n_frames: int, fps: int = 10, size: tuple[int, int] = 
         for packet in stream.encode():
             container.mux(packet)
     return path
+
+
+@dataclass(frozen=True)
+class Nobody:
+    """A model that is never asked."""
+
+    identity: str | None = None
+
+    def answer(self, questions: object) -> object:
+        raise AssertionError("a stage does not ask")
+
+    def release(self) -> None: ...
 
 
 def make_tokenizer(*, end_of_text: bool = False) -> Any:

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fake_server import FakeServer, Reply, failed, said, shown, tops
+from fake_server import FakeServer, Reply, failed, handle, said, shown, tops
 from PIL import Image
 
 from vaa import video
@@ -40,25 +40,8 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeServer]:
 
 @pytest.fixture
 def server(fake: FakeServer) -> Server:
-    return Server(
-        base_url=fake.url,
-        allow_http=False,
-        model="fake",
-        revision=None,
-        api_key_env=None,
-        concurrency=4,
-        timeout=5,
-        retries=2,
-        backoff=0.001,
-        temperature=0,
-        top_p=None,
-        seed=None,
-        limit="max_tokens",
-        extra={},
-        image_format="png",
-        max_side=None,
-        reader="decord",
-    )
+    made: Server = handle(fake.url)
+    return made
 
 
 def ask(text: str = "what happens?", *frames: int, path: Path = Path("none.mp4"), **fields: Any) -> Question:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fake_server import handle
 from making import make_tokenizer
 
 from vaa import video
@@ -90,26 +91,9 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             process.send_signal(signal.SIGKILL)
 
 
-def handle(url: str, model: str) -> Server:
-    return Server(
-        base_url=url,
-        allow_http=False,
-        model=model,
-        revision=None,
-        api_key_env=None,
-        concurrency=2,
-        timeout=100,
-        retries=1,
-        backoff=0.1,
-        temperature=0,
-        top_p=None,
-        seed=None,
-        limit="max_tokens",
-        extra={},
-        image_format="png",
-        max_side=None,
-        reader="decord",
-    )
+def live(url: str, model: str) -> Server:
+    made: Server = handle(url, model=model, concurrency=2, timeout=100, retries=1, backoff=0.1)
+    return made
 
 
 def local(folder: Path, question: Question) -> str:
@@ -144,7 +128,7 @@ def test_a_served_checkpoint_answers_as_it_does_here(served: str, checkpoints: P
     vlm = [Question("any", known, 0, frames, "a <image> b <image> car", max_new_tokens=9) for frames in shown]
     vlm += [Question("any", known, 0, (5,), "<image>in the street", max_new_tokens=4)]
     for name, questions in (("llama", llm), ("llava", vlm)):
-        model = handle(served, str(checkpoints / name))
+        model = live(served, str(checkpoints / name))
         assert list(model.answer(questions)) == [local(checkpoints / name, question) for question in questions]
         assert model.usage["answers"] == len(questions)
         assert model.usage["completion_tokens"] <= 9 * len(questions)
@@ -153,10 +137,10 @@ def test_a_served_checkpoint_answers_as_it_does_here(served: str, checkpoints: P
 
 def test_what_it_does_not_have_is_named(served: str, checkpoints: Path) -> None:
     question = Question("any", Video("clip", Path("none.mp4"), 25, 10.0), 0, (), "Which?", max_new_tokens=4)
-    (lost,) = handle(served, "nobody/nothing").answer([question])
+    (lost,) = live(served, "nobody/nothing").answer([question])
     assert isinstance(lost, Unanswered)
     # All it says of a model that it does not have is HTTP 500, or, under load, nothing at all.
     assert "attempt 2 of 2" in lost.reason
     weighed = Question("any", question.video, 0, (), "Which?", choices=("a", "b"))
     with pytest.raises(VaaError, match="no log-probabilities"):
-        list(handle(served, str(checkpoints / "llama")).answer([weighed]))
+        list(live(served, str(checkpoints / "llama")).answer([weighed]))

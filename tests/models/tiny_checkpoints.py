@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from making import make_tokenizer
+
+from vaa.types import VaaError
 
 VISUAL = ["<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"]
 TEXT = {
@@ -25,6 +30,18 @@ SIGLIP = {
     "intermediate_size": 64,
     "patch_size": 8,
 }
+
+
+def check_refused(
+    folder: Path, says: str, read: Callable[[Path], Any], convert: Callable[[list[str]], int], capsys: Any
+) -> None:
+    """A spoiled checkpoint in its authors' layout is refused in these words, read or converted, and leaves nothing."""
+    with pytest.raises(VaaError, match=f"(?s){says}"):
+        read(folder)
+    if "tokenizer" not in says:
+        assert convert([str(folder), str(folder.parent / "native")]) == 1
+        assert re.search(says, capsys.readouterr().err)
+    assert {path.name for path in folder.parent.iterdir()} == {"original"}
 
 
 def make(name: str, folder: Path) -> Path:

@@ -2,27 +2,17 @@ from __future__ import annotations
 
 import logging
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from making import Nobody
 
 from vaa.parse import Rating, Verdict
 from vaa.prompt import Prompt
 from vaa.stages.ask import Ask, ReadOut, Score
 from vaa.types import Report, Response, Segment, VaaError, Video
-
-
-@dataclass(frozen=True)
-class Nobody:
-    identity: str | None = None
-
-    def answer(self, questions: object) -> object:
-        raise AssertionError("a stage does not ask")
-
-    def release(self) -> None: ...
-
 
 PROMPT = Prompt("verdict", "", "$frames\nWhat happens?", None, 16, Verdict())
 REPORT = Report(

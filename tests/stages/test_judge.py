@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import logging
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
+from making import Nobody
 
 from vaa.parse import Score
 from vaa.prompt import Prompt
@@ -23,16 +24,6 @@ REPORT = Report(
     answers=4,
     unread=1,
 )
-
-
-@dataclass(frozen=True)
-class Nobody:
-    identity: str | None = None
-
-    def answer(self, questions: object) -> object:
-        raise AssertionError("a stage does not ask")
-
-    def release(self) -> None: ...
 
 
 def prompt(purpose: str) -> Prompt:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from making import Nobody
 
 from vaa.parse import Caption
 from vaa.prompt import Prompt
@@ -17,16 +18,6 @@ from vaa.types import Question, Report, Response, ScoreTrack, Segment, VaaError,
 
 VIDEO = Video("v", Path("v.mp4"), 64, 10.0)
 SUMMARISE = Prompt("summary", "Sum up.", "$captions", None, 8, Caption())
-
-
-@dataclass(frozen=True)
-class Nobody:
-    identity: str | None = None
-
-    def answer(self, questions: object) -> object:
-        raise AssertionError("a stage does not ask")
-
-    def release(self) -> None: ...
 
 
 def captioned(captions: list[str], stride: int = 1) -> Report:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
+from making import Nobody
 
 from vaa.parse import YesNo
 from vaa.prompt import Prompt
@@ -20,16 +20,6 @@ PROMPT = Prompt("threshold", "", "$frames\nAt least $threshold?", None, 4, YesNo
 REPORT = Report(
     Video("v", Path("v.mp4"), 32, 10.0), tuple(Segment(k, k + 16, (k,), k) for k in (0, 16)), answers=1, unread=1
 )
-
-
-@dataclass(frozen=True)
-class Nobody:
-    identity: str | None = None
-
-    def answer(self, questions: object) -> object:
-        raise AssertionError("a stage does not ask")
-
-    def release(self) -> None: ...
 
 
 def stage(*thresholds: float) -> Thresholds:

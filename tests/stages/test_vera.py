@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
+from making import Nobody
 
 from vaa.stages.vera import Retrieve, Round
 from vaa.types import Report, ScoreTrack, Segment, VaaError, Video
-
-
-@dataclass(frozen=True)
-class Nobody:
-    identity: str | None = None
-
-    def answer(self, questions: object) -> object:
-        raise AssertionError("a stage does not ask")
-
-    def release(self) -> None: ...
 
 
 def report(values: np.ndarray) -> Report:
