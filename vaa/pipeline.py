@@ -193,5 +193,5 @@ def _guard(outcome: Outcome, video: str, name: str) -> Iterator[None]:
 
 
 def _progress(items: list[Any], stage: str, unit: str) -> Any:
-    """A bar with the time left on a terminal, nothing elsewhere."""
-    return tqdm(items, desc=stage, unit=unit, disable=None, leave=False)
+    """A bar with the time left on a terminal, where it takes a while; nothing elsewhere."""
+    return tqdm(items, desc=stage, unit=unit, disable=None, leave=False, delay=1.0)

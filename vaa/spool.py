@@ -7,12 +7,21 @@ from pathlib import Path
 
 import numpy as np
 
-from vaa.types import Pixels, Video, VideoError
+from vaa.types import Pixels, VaaError, Video, VideoError
 
 
 def keep(folder: Path, number: int, pixels: Pixels) -> None:
-    """Write a frame, RGB of shape (height, width, 3)."""
-    np.save(_file(folder, number), pixels, allow_pickle=False)
+    """Write a frame, RGB of shape (height, width, 3).
+
+    Raises:
+        VaaError: there is no room.
+    """
+    try:
+        np.save(_file(folder, number), pixels, allow_pickle=False)
+    except OSError as error:
+        raise VaaError(
+            f"{folder}: a frame cannot be kept ({error.strerror}): lower data.height or data.late."
+        ) from error
 
 
 def drop(folder: Path, number: int) -> None:

@@ -29,6 +29,7 @@ JOBS = {
     "urf_ucf_centred": ("urf_ucf", CENTRED),
     "urf_xd": ("urf_xd", PLAIN),
     "urf_xd_centred": ("urf_xd", CENTRED),
+    "urf_ucf_causal": ("urf_ucf_causal", ("online.delay=0.0",)),
     "corevad_ucf": ("corevad_ucf", ("protocol=vera", *BOTH)),
     "corevad_ucf_lavad": ("corevad_ucf_lavad", BOTH),
 }

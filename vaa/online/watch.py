@@ -74,6 +74,8 @@ def watch(stream: Stream, stages: Mapping[str, Stage], engine: Engine, folder: P
                     watched.connections += 1
                     look = Look(window, dict(rest[:arrive]), engine)
                     _follow(connection, look, watched, Paper(file, stream, threshold))
+        except KeyboardInterrupt:  # the way a stream ends
+            pass
         finally:
             watched.lost = intake.lost
             log.info("%s", watched.said())

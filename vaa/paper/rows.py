@@ -57,6 +57,7 @@ BATCHES = (
     Batch("corevad_ucf_lavad", ("experiment=corevad_ucf_lavad", _UCF, _WITHOUT[0]), _WITHOUT[1:]),
     Batch("corevad_ucf", ("experiment=corevad_ucf", _UCF, _LABELS_UCF, _WITHOUT[0]), (_OTHERS, *_WITHOUT[1:])),
     *(Batch(name, (f"experiment={name}", _UCF, *_PICKED, *_AGAIN), ()) for name in ("urf_ucf_replay", "urf_ucf_first")),
+    Batch("urf_ucf_causal", ("experiment=urf_ucf_causal", _UCF, *_PICKED, *_AGAIN), ("online.delay=0.0,5.0",)),
     *(Batch(f"urf_ucf_{what}", (f"experiment=urf_ucf_{what}", _UCF, _PICKED[1]), ()) for what in _SHOWN),
 )
 
@@ -68,6 +69,8 @@ _NO_REFINEMENT = "without its softmax refinement: the CLIP features are not rele
 
 ROWS = (
     Row("URF, UCF-Crime, first ratings", "urf_ucf_first", (), "", _FLAT),
+    Row("URF, UCF-Crime, first ratings, looking backwards", "urf_ucf_causal", ("online.delay=0.0",), "", _FLAT),
+    Row("the same, five seconds late allowed", "urf_ucf_causal", ("online.delay=5.0",), "", _FLAT),
     Row("URF, UCF-Crime, the whole chain", "urf_ucf_replay", (), "urf_ucf", _FLAT),
     Row("URF, UCF-Crime, refined scores", "urf_ucf", _PLAIN, "urf_ucf", _FLAT),
     Row("URF, UCF-Crime, unsmoothed", "urf_ucf", ("smoothing=none", "position=none"), "", _FLAT),

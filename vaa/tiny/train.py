@@ -1,4 +1,4 @@
-"""Train the tiny VLM and the tiny CLIP from nothing: `python -m vaa.tiny.train`; three quarters of an hour on two CPU cores.
+"""Train the tiny VLM and the tiny CLIP from nothing: `python -m vaa.tiny.train`: 45 minutes on two CPU cores.
 
 First the vision alone on what is where in single frames, since small things are not learned through words in this
 time; then everything together, the vision at a third of the learning rate.
