@@ -24,10 +24,8 @@ from vaa.types import VaaError
 
 # The rest of vaa is imported where a job begins: --help and --cfg answer at once.
 log = logging.getLogger("vaa")
-PARTS = (
-    "stages data engine protocol causal limit reader memo max_unread max_failed plots meteor_jar page alerts doctor "
-    "wandb"
-)
+PARTS = "stages data engine protocol causal limit reader memo max_unread max_failed plots meteor_jar page alerts "
+PARTS += "doctor wandb"
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
@@ -54,8 +52,8 @@ def job(cfg: DictConfig, hydra_cfg: Any) -> None:
     read = [*PARTS.split(), *(["online"] if cfg.causal else [])]
     useless = overrides.unused(OmegaConf.to_container(cfg), hydra_cfg.overrides.task, read)
     if useless:
-        stages = ", ".join(cfg.stages)
-        raise VaaError(f"{', '.join(useless)}: would change nothing, since no stage of this run uses it ({stages}).")
+        names = ", ".join(cfg.stages)
+        raise VaaError(f"{', '.join(useless)}: would change nothing, since no stage of this run uses it ({names}).")
     from vaa.engines import gpus
     from vaa.experiment import run, watch
     from vaa.online.stream import Stream
@@ -64,9 +62,8 @@ def job(cfg: DictConfig, hydra_cfg: Any) -> None:
 
     gpus.share_out()
     parts = instantiate(cfg, _convert_="all")
-    parts["stages"] = {name: stage for name, stage in parts["stages"].items() if stage is not None}
-    if cfg.causal:
-        parts["stages"] = parts["online"](parts["stages"])
+    stages = {name: stage for name, stage in parts["stages"].items() if stage is not None}
+    parts["stages"] = parts["online"](stages) if cfg.causal else stages
     if cfg.doctor:
         doctor.say(parts["stages"])
         return
