@@ -39,7 +39,9 @@ def read(video: Video, numbers: Sequence[int]) -> Pixels:
         return np.stack([np.load(_file(video.path, number), allow_pickle=False) for number in numbers])
     except FileNotFoundError as error:
         gone = Path(error.filename).stem
-        raise VideoError(f"{video.id}: its frame {gone} is not kept any more: the model was too late.") from error
+        raise VideoError(
+            f"{video.path}: frame {gone} of {video.id} is not there: this is no stream, or the model was too late for it."
+        ) from error
 
 
 def _file(folder: Path, number: int) -> Path:

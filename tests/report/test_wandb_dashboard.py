@@ -15,10 +15,11 @@ from sklearn.metrics import auc
 from wandb_example import example
 from wandb_log import read_back
 
-from vaa.report import files, tracking, wandb_segments, wandb_videos
+from vaa.report import files, wandb_segments, wandb_videos
 from vaa.report.curves import thin
 from vaa.report.tracking import Tracking
 from vaa.report.wandb_found import Found
+from vaa.report.wandb_service import wanted
 
 TRACKING = Tracking(
     "offline", "vaa-tests", None, None, "by hand", [], pictures=2, segments=5, artifacts=True, patience=300.0
@@ -245,5 +246,5 @@ def test_a_long_curve_keeps_its_shape_and_ends() -> None:
 
 
 def test_the_guard_lets_what_ends_a_program_through() -> None:
-    with pytest.raises(KeyboardInterrupt), tracking.guarded("anything"):
+    with pytest.raises(KeyboardInterrupt), wanted("anything"):
         raise KeyboardInterrupt
