@@ -38,10 +38,16 @@ def windows() -> list[tuple[int, ...]]:
 
 
 def work(side: int | None, job: tuple[Path, list[tuple[int, ...]]]):  # type: ignore[no-untyped-def]
+    """As vaa.models.asking.prepare does it."""
     path, asked = job
     shown = Video("v", path, SECONDS * 30, 30.0)
     pixels = video.frames(shown, [frame for one in asked for frame in one], "decord")
-    return {"pixels": pixels if side is None else np.stack([resized(frame, side) for frame in pixels])}, None
+    if side is None:
+        return {"pixels": pixels}, None
+    found = np.empty((len(pixels), side, side, 3), dtype=np.uint8)
+    for frame, seen in zip(pixels, found, strict=True):
+        seen[:] = resized(frame, side)
+    return {"pixels": found}, None
 
 
 def resized(frame: np.ndarray, side: int) -> np.ndarray:
