@@ -40,7 +40,7 @@ def read(video: Video, numbers: Sequence[int]) -> Pixels:
     except FileNotFoundError as error:
         gone = Path(error.filename).stem
         raise VideoError(
-            f"{video.path}: frame {gone} of {video.id} is not there: this is no stream, or the model was too late for it."
+            f"{video.path}: its frame {gone} is not kept any more (the model was too late), or it is no stream."
         ) from error
 
 
