@@ -42,6 +42,8 @@ def work(side: int | None, job: tuple[Path, list[tuple[int, ...]]]):  # type: ig
     path, asked = job
     shown = Video("v", path, SECONDS * 30, 30.0)
     pixels = video.frames(shown, [frame for one in asked for frame in one], "decord")
+    if CORES > 1:
+        video.rest(shown, "decord")
     if side is None:
         return {"pixels": pixels}, None
     found = np.empty((len(pixels), side, side, 3), dtype=np.uint8)

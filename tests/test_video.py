@@ -39,6 +39,15 @@ def test_both_readers_give_the_same_pixels_of_real_clips(shared: Path, name: str
 
 
 @pytest.mark.parametrize("reader", READERS)
+def test_after_a_rest_the_same_frames_come(clip: Path, reader: str) -> None:
+    known = Video("clip", clip, 25, 10.0)
+    whole = video.frames(known, range(25), reader)
+    for numbers in ((3, 9), (10, 11), (0, 24)):
+        np.testing.assert_array_equal(video.frames(known, numbers, reader), whole[list(numbers)])
+        video.rest(known, reader)
+
+
+@pytest.mark.parametrize("reader", READERS)
 def test_numbers_name_the_frames_in_any_order_of_calls(clip: Path, reader: str) -> None:
     known = Video("clip", clip, 25, 10.0)
     assert video.probe(clip, reader) == (25, 10.0)

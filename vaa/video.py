@@ -6,6 +6,7 @@ import logging
 import math
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -70,6 +71,13 @@ def _frames(video: Video, numbers: Sequence[int], reader: str) -> Pixels:
     return opened.get([min(number, opened.n_frames - 1) for number in numbers])
 
 
+def rest(shown: Video, reader: str) -> None:
+    """Decode nothing ahead: decord would, up to two thousand frames, which are 12 GB where they are 1920 by 1080."""
+    with suppress(VideoError):  # its frames were had
+        if shown.path.is_file() and isinstance(opened := _open(shown.path, reader), Decord):
+            opened.rest()
+
+
 @cache
 def _say_length(video: str, said: int, found: int) -> None:
     log.warning("%s: the data set says %d frames, the file has %d.", video, said, found)
@@ -117,6 +125,10 @@ class Decord:
     def get(self, numbers: Sequence[int]) -> Pixels:
         """See Reader."""
         return np.asarray(self._try(lambda: self._reader.get_batch(list(numbers)).asnumpy()), dtype=np.uint8)
+
+    def rest(self) -> None:
+        """Decode no further: left alone, decord goes on behind the last frame that was asked for."""
+        self._try(lambda: self._reader.seek(0))
 
     def _try(self, action: Any) -> Any:
         try:

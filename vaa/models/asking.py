@@ -23,10 +23,8 @@ from vaa.types import Answer, Pixels, Question, Unanswered, VaaError, VideoError
 log = logging.getLogger("vaa")
 
 Batch = tuple[Question, ...]
-_WORTH = 2
-"""So many batches with frames are worth other processes."""
-_FIRST = 0.25
-"""What the first batch has of a whole one, so that the model need not wait long for its frames."""
+_WORTH = 2  # so many batches with frames are worth other processes
+_FIRST = 0.25  # of a whole batch has the first, so that the model need not wait long for its frames
 
 
 def answers(
@@ -38,7 +36,8 @@ def answers(
     """
     held, watch, start = load(), Watch(), 0
     line: deque[tuple[Batch, Any]] = deque()
-    feeder = Feeder(partial(prepare, held.eye, reader), _hands(questions, held, workers), feeding.PATIENCE)
+    hands = _hands(questions, held, workers)
+    feeder = Feeder(partial(prepare, held.eye, reader, several=hands > 1), hands, feeding.PATIENCE)
     with feeder, Cores(held.model, feeder.busy):
         asker = _Asker(held, sampling, feeder, watch)
         while start < len(questions) or line:
@@ -54,12 +53,15 @@ def answers(
         log.info("%s", watch.told(len(questions), "questions"))
 
 
-def prepare(eye: Eye | None, reader: str, batch: Batch) -> feeding.Made:
+def prepare(eye: Eye | None, reader: str, batch: Batch, several: bool = False) -> feeding.Made:
     """Decode a batch's frames and show them to the eye: each video in one forward pass, the same frames once.
 
     With the arrays go the number of tokens of each frame, and why a question's frames cannot be had (by its place).
+    Where there are `several` processes the next batch of this one lies elsewhere: nothing is decoded ahead.
     """
     shown, refused = _decoded(batch, reader)
+    for own in {q.video for k, q in enumerate(batch) if several and q.frames and k not in refused}:
+        video.rest(own, reader)
     sights = {_sight(q): shown[k] for k, q in enumerate(batch) if k not in refused}
     once = _chooses(batch[0])
     rows = list(sights.values()) if once else [shown[k] for k in range(len(batch)) if k not in refused]

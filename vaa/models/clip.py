@@ -160,6 +160,7 @@ def _look(size: int, clip: Clip, piece: Piece) -> feeding.Made:
     """Frames decoded and squashed; or no arrays, and the reason."""
     try:
         pixels = video.frames(*piece, clip.reader)
+        video.rest(piece[0], clip.reader)  # what decord reads ahead while the model works fills the memory
     except VideoError as error:
         return {}, str(error)
     return {"pixels": squash(pixels, size, clip.mean, clip.std, clip.resample)}, ""
