@@ -52,8 +52,7 @@ def job(cfg: DictConfig, hydra_cfg: Any) -> None:
     read = [*PARTS.split(), *(["online"] if cfg.causal else [])]
     useless = overrides.unused(OmegaConf.to_container(cfg), hydra_cfg.overrides.task, read)
     if useless:
-        names = ", ".join(cfg.stages)
-        raise VaaError(f"{', '.join(useless)}: would change nothing, since no stage of this run uses it ({names}).")
+        raise VaaError(f"{', '.join(useless)}: would change nothing, since no stage uses it: {', '.join(cfg.stages)}.")
     from vaa.engines import gpus
     from vaa.experiment import run, watch
     from vaa.online.stream import Stream

@@ -7,6 +7,7 @@ import platform
 import shlex
 import subprocess
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,7 @@ def environment(changed: bool) -> dict[str, Any]:
     }
 
 
+@cache  # once for all jobs of a multirun
 def _version(name: str) -> str | None:
     try:
         return importlib.metadata.version(name)

@@ -118,8 +118,10 @@ def said_in(stages: Mapping[str, Mapping[str, Any]], start: int, stop: int, peak
 
     Its description, or else the words of the answer.
     """
-    pairs = list(zip(last(stages, "segments") or [], last(stages, "responses") or [], strict=False))
-    inside = [pair for pair in pairs if start <= pair[0]["at"] < stop] or pairs
+    pairs = zip(last(stages, "segments") or [], last(stages, "responses") or [], strict=False)
+    inside = [pair for pair in pairs if start <= pair[0]["at"] < stop]
+    if not inside:  # nearest then
+        inside = list(zip(last(stages, "segments") or [], last(stages, "responses") or [], strict=False))
     if not inside:
         return ""
     _, response = max(inside, key=lambda pair: (_known(pair[1]["score"]), -abs(pair[0]["at"] - peak)))

@@ -62,9 +62,12 @@ def stride(tracks: Mapping[str, ScoreTrack]) -> int:
 
 def scores(track: ScoreTrack, every: int) -> dict[str, float]:
     """Frame -> score of a per-frame track, one in `every` frames: what LAVAD's and URF's programs read."""
-    numbers = _numbers(1 << int(track.starts[-1]).bit_length()) if len(track.starts) else []
-    starts, values = track.starts[::every].tolist(), track.values[::every].tolist()
-    return {numbers[start]: value for start, value in zip(starts, values, strict=True)}
+    if not len(track.starts):
+        return {}
+    first, last = int(track.starts[0]), int(track.starts[-1])
+    return dict(
+        zip(_numbers(1 << last.bit_length())[first : last + 1 : every], track.values[::every].tolist(), strict=True)
+    )
 
 
 @lru_cache(maxsize=32)
@@ -106,11 +109,15 @@ def put(file: Path, content: bytes) -> None:
     """Write a whole file or none: what a killed run leaves is never taken for a result."""
     building = file.with_name(f".{os.getpid()}.tmp")  # short: a video's name may be as long as a file's
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        building.write_bytes(content)
+        try:
+            building.write_bytes(content)
+        except FileNotFoundError:  # the folder is there for all but the first
+            file.parent.mkdir(parents=True, exist_ok=True)
+            building.write_bytes(content)
         building.replace(file)
-    finally:
+    except BaseException:
         building.unlink(missing_ok=True)
+        raise
 
 
 @contextmanager
