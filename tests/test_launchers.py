@@ -47,7 +47,9 @@ def jobs(folder: Path) -> list[Path]:
 
 def test_submitit_runs_the_jobs_of_a_sweep_side_by_side(tmp_path: Path) -> None:
     pytest.importorskip("submitit")
-    launcher = ["-m", "hydra/launcher=submitit_local", "hydra.launcher.timeout_min=10"]
+    # Not .submitit/%j, as it is by default: that folder is made after the process that writes there.
+    folder = "hydra.launcher.submitit_folder=${hydra.sweep.dir}/.submitit"
+    launcher = ["-m", "hydra/launcher=submitit_local", "hydra.launcher.timeout_min=10", folder]
     ended(started(tmp_path, *launcher, "smoothing=none,gaussian9"))
     plain, smooth = (scores(job) for job in jobs(tmp_path))
     assert plain.keys() == smooth.keys()

@@ -113,7 +113,7 @@ def test_a_camera_that_talks_rtsp(transport: Path, stream: Make) -> None:
         free.bind(("127.0.0.1", 0))
         address = f"rtsp://127.0.0.1:{free.getsockname()[1]}/camera"
     command = [sys.executable, str(Path(__file__).parent / "push.py"), str(transport), address]
-    camera = stream(url=address, options={"rtsp_flags": "listen", "listen_timeout": "20"}, fps=10.0)
+    camera = stream(url=address, patience=20.0, options={"rtsp_flags": "listen", "listen_timeout": "4"}, fps=10.0)
     with subprocess.Popen(command) as pushing:
         with Intake(camera) as intake:
             seen = followed(next(iter_ := iter(intake)))
