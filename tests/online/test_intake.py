@@ -70,7 +70,7 @@ def test_a_growing_file_is_followed(transport: Path, tmp_path: Path, stream: Mak
     path = tmp_path / "growing.ts"
     with (
         written(path, transport.read_bytes(), 20),
-        Intake(stream(url=str(path), follow=True, patience=1.0)) as intake,
+        Intake(stream(url=str(path), follow=True, patience=2.0)) as intake,
     ):
         assert [followed(connection) for connection in intake] == [list(range(FRAMES))]
 
