@@ -8,7 +8,7 @@ run: .venv/ready
 	$(BIN)/python run.py $(ARGS)
 
 test: .venv/ready
-	$(BIN)/python -m pytest -n auto $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
 
 lint: .venv/ready
 	$(BIN)/ruff format --check .
