@@ -48,8 +48,8 @@ class Stream:
             )
         if self.url and re.search(r"://[^/]*:[^/]*@", self.url):
             raise VaaError(
-                "data.url holds a password, which would be written down: keep the address in an environment variable "
-                "and say data.url=null data.url_from=NAME."
+                "data.url holds a password, and Hydra has written it into this run's .hydra/: remove that, keep the "
+                "address in an environment variable and say data.url=null data.url_from=NAME."
             )
         numbers = (self.late, self.patience, *(n for n in (self.fps, self.height) if n is not None))
         if not all(0 < number < math.inf for number in numbers):
