@@ -6,6 +6,7 @@ import dataclasses
 import logging
 import os
 import sys
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,6 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob
 from hydra.errors import InstantiationException
 from hydra.types import RunMode
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -25,7 +25,8 @@ from vaa.types import VaaError
 # The rest of vaa is imported where a job begins: --help and --cfg answer at once.
 log = logging.getLogger("vaa")
 PARTS = "stages data engine protocol causal limit reader memo max_unread max_failed plots meteor_jar page alerts "
-PARTS += "doctor wandb"
+PARTS += "details doctor wandb"
+read_once = lru_cache(maxsize=1)(OmegaConf.load)  # by all jobs of a multirun
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
@@ -60,7 +61,7 @@ def job(cfg: DictConfig, hydra_cfg: Any) -> None:
     from vaa.report.wandb_columns import columns, job_name
 
     gpus.share_out()
-    parts = instantiate(cfg, _convert_="all")
+    parts = hydra.utils.instantiate(cfg, _convert_="all")
     stages = {name: stage for name, stage in parts["stages"].items() if stage is not None}
     parts["stages"] = parts["online"](stages) if cfg.causal else stages
     if cfg.doctor:
@@ -86,7 +87,7 @@ def job(cfg: DictConfig, hydra_cfg: Any) -> None:
 def swept(hydra_cfg: Any) -> dict[str, list[str]]:
     """Key -> its values, of what a multirun varies."""
     file = Path(hydra_cfg.runtime.cwd, hydra_cfg.sweep.dir, "multirun.yaml")
-    whole = OmegaConf.load(file).hydra if file.is_file() else hydra_cfg
+    whole = read_once(file).hydra if file.is_file() else hydra_cfg
     asked = [*whole.overrides.task, *(f"{k}={v}" for k, v in (whole.sweeper.get("params") or {}).items())]
     sweeps = [o for o in OverridesParser.create().parse_overrides(asked) if o.is_sweep_override()]
     known = {o.get_key_element() for o in sweeps if not (o.is_interval_sweep() or isinstance(o.value(), Glob))}

@@ -46,6 +46,15 @@ def test_what_is_no_box_file_is_named(tmp_path: Path, content: bytes) -> None:
         read_boxes(tmp_path / "boxes.pkl")
 
 
+def test_a_file_that_has_changed_is_read_anew(tmp_path: Path) -> None:
+    file = tmp_path / "boxes.json"
+    file.write_text(json.dumps(PLAIN))
+    read_boxes(file).clear()
+    assert read_boxes(file) == READ
+    file.write_text(json.dumps({"v": []}))
+    assert read_boxes(file) == {"v": ()}
+
+
 def test_the_authors_file(shared: Path) -> None:
     found = read_boxes(shared / "recorded/urf/ucf_crime/annotations/Test_annotation_aligned.pkl")
     assert (len(found), sum(map(len, found.values()))) == (140, 3102)

@@ -11,7 +11,9 @@ import math
 import pickle
 import re
 import sys
-from pathlib import Path, PurePosixPath
+from functools import lru_cache
+from pathlib import Path
+from posixpath import basename, splitext
 from typing import Any
 
 from vaa.types import Box, VaaError
@@ -37,6 +39,13 @@ def read_boxes(file: Path) -> dict[str, tuple[Box, ...]]:
     Raises:
         VaaError: the file cannot be read, holds anything but plain data, or is not in this layout.
     """
+    written = file.stat() if file.is_file() else None
+    return dict(_boxes(file, written and (written.st_mtime_ns, written.st_size)))
+
+
+@lru_cache(maxsize=4)
+def _boxes(file: Path, written: tuple[int, int] | None) -> dict[str, tuple[Box, ...]]:
+    """Read once for all jobs of a multirun, unless the file changes."""
     content = _plain(file)
     try:
         return {str(video): tuple(map(_box, _listed(entries))) for video, entries in content.items()}
@@ -62,7 +71,7 @@ def _listed(entries: Any) -> list[Any] | tuple[Any, ...]:
 
 def _box(entry: Any) -> Box:
     image, x1, y1, x2, y2 = _listed(entry)
-    found = _NUMBER.search(PurePosixPath(image).stem)
+    found = _NUMBER.search(splitext(basename(image))[0])
     if found is None:
         raise ValueError(f"{image!r} does not end in a frame number")
     corners = (float(x1), float(y1), float(x2), float(y2))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,16 @@ from vaa.pipeline import Outcome, analyse
 from vaa.report import files, finish, notices, numbers, plots
 from vaa.report.tracking import Tracked
 from vaa.report.wandb_found import Found
-from vaa.types import Catalogue
+from vaa.types import Catalogue, VaaError
 
 log = logging.getLogger("vaa")
 
 
 def run(parts: dict[str, Any], catalogue: Catalogue, folder: Path, tracked: Tracked) -> dict[str, Any]:
     """Analyse, write what was found before anything is counted, evaluate, show, log; the numbers of the run."""
+    gc.set_threshold(50_000, 20, 50)  # a great many small objects stay: it need not walk over them so often
+    if parts["page"] and not parts["details"]:
+        raise VaaError("page: it is drawn from scores/ and reports/, which details=false leaves out. Add page=null.")
     stages, videos, protocol = parts["stages"], catalogue.videos[: parts["limit"]], parts["protocol"]
     warnings = notices.notices(stages.values(), catalogue.name)
     outcome = analyse(videos, catalogue.truths, stages, parts["engine"], Memo(parts["memo"]), _last.get("outcome"))
@@ -26,14 +30,15 @@ def run(parts: dict[str, Any], catalogue: Catalogue, folder: Path, tracked: Trac
     for failure in catalogue.failures:
         outcome.fail(failure.video, failure.stage, failure.reason)
     with files.written(folder):
-        files.write(folder, outcome, warnings)
-        files.write_truth(folder, outcome, catalogue, protocol)
+        files.write(folder, outcome, warnings, parts["details"])
+        if parts["details"]:
+            files.write_truth(folder, outcome, catalogue, protocol)
     metrics = numbers.numbers(outcome, catalogue, protocol, parts["meteor_jar"])
     with files.written(folder):
         files.write_metrics(folder, metrics)  # after all that they were made from: a folder with numbers is whole
         if parts["plots"]:
             plots.overview(folder / "overview.png", outcome, catalogue, protocol, warnings)
-        finish.finish(folder, metrics, parts["alerts"], parts["page"])
+        finish.finish(folder, outcome, protocol, metrics, parts["alerts"], parts["page"])
     tracked.log(metrics, warnings, Found(outcome, catalogue, protocol, parts["reader"]))
     return metrics
 

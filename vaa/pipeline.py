@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import threading
 import time
@@ -70,18 +69,6 @@ class Outcome:
         log.error("%s failed in stage '%s': %s", video, stage, reason)
 
 
-@contextmanager
-def _unhurried() -> Iterator[None]:
-    """A run holds a great many small objects that stay: the garbage collector need not walk over them so often."""
-    before = gc.get_threshold()
-    gc.set_threshold(50_000, 20, 50)
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
-
-
-@_unhurried()
 def analyse(
     videos: Sequence[Video],
     truths: Mapping[str, Truth],

@@ -12,7 +12,7 @@ import numpy as np
 
 from vaa.data.names import SUFFIXES
 from vaa.metrics.detection import Labels, detection
-from vaa.types import Catalogue, Floats, Report, Span, VaaError, Video
+from vaa.types import Catalogue, Floats, Report, ScoreTrack, Span, VaaError, Video
 
 log = logging.getLogger("vaa")
 
@@ -81,11 +81,16 @@ class Protocol:
         Raises:
             VaaError: a score is not a number; some stage has to say what stands in for it.
         """
-        track = report.track
-        if track is None or not np.isfinite(track.values).all():
+        if report.track is None or not np.isfinite(report.track.values).all():
             raise VaaError(f"{report.video.id}: scores that are no numbers are left after the last stage.")
-        frames = track.per_frame(report.video.n_frames)
-        scores = np.full(report.video.n_frames, self.pad, dtype=self.precision)
+        return self.spread(report.video, report.track)
+
+    def spread(self, video: Video, track: ScoreTrack) -> Floats:
+        """The same of any track; what is no number stays none."""
+        frames = track.per_frame(video.n_frames)
+        if len(frames.values) == video.n_frames and frames.values.dtype == self.precision:
+            return frames.values
+        scores = np.full(video.n_frames, self.pad, dtype=self.precision)
         if len(frames.values):
             first = int(frames.starts[0])
             scores[first : first + len(frames.values)] = frames.values

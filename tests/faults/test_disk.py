@@ -9,13 +9,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import runs
 from faults import Counting
 
+from vaa.protocol import Protocol
 from vaa.report.alerts import Alerts
 from vaa.report.page.build import Page
 from vaa.report.runs import Run
+from vaa.types import Report, ScoreTrack, Video
 
 pytestmark = pytest.mark.slow
 
@@ -87,8 +90,9 @@ def test_a_full_disk_leaves_no_half_page_and_no_half_alerts(disk: Path, verdicts
     assert not (run.folder / "report.html").exists()
     assert not list(run.folder.rglob("plotly.js"))
     fill(disk)
+    loud = Report(Video("v", Path("v.mp4"), 100, 10.0), track=ScoreTrack(np.ones(100), np.arange(100)))
     with pytest.raises(OSError, match="No space left"):
-        Alerts(0.0, 0.0, 0.0).write(run)
+        Alerts(0.0, 0.0, 0.0).write(run.folder, [loud], Protocol("p", None, True, "pr_auc", "float64", 0.0))
     assert {name: (run.folder / name).read_bytes() for name in whole} == whole
     assert not list(run.folder.rglob(".*.tmp"))
 

@@ -2,29 +2,19 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from vaa.pipeline import Outcome
 from vaa.protocol import Protocol
-from vaa.report import files
 from vaa.report.alerts import Alerts, clock, read, said_in
-from vaa.report.runs import Run
-from vaa.types import Catalogue, Report, Response, ScoreTrack, Segment, VaaError, Video
+from vaa.types import Report, Response, ScoreTrack, Segment, VaaError, Video
 
 ALERTS = Alerts(threshold=0.5, gap=2.0, shortest=1.0)
-
-
-def written(folder: Path, *reports: Report) -> Run:
-    """A finished run without labels."""
-    outcome = Outcome({r.video.id: r for r in reports}, {r.video.id: {"ask": r} for r in reports})
-    catalogue = Catalogue("folder", tuple(r.video for r in reports), {}, ())
-    files.write(folder, outcome, [])
-    files.write_truth(folder, outcome, catalogue, Protocol("p", None, True, "pr_auc", "float64", 0.0))
-    return Run(folder)
+PROTOCOL = Protocol("p", None, True, "pr_auc", "float64", 0.0)
 
 
 def told(values: list[float], texts: list[str], video: str = "clip", every: int = 10) -> Report:
@@ -57,15 +47,14 @@ def test_intervals_are_where_scores_are_high_for_long_enough(
 def test_an_alert_says_when_how_much_and_what(tmp_path: Path) -> None:
     quiet = told([0.1, 0.2], ["a", "b"], "quiet")
     loud = told([0.0] * 70 + [0.6, 0.9, 0.6] + [0.0] * 7, [f"scene {k}" for k in range(80)], "loud")
-    run = written(tmp_path, quiet, replace(loud, tags="fight"))
-    (found,) = ALERTS.write(run)
+    (found,) = ALERTS.write(tmp_path, [quiet, replace(loud, tags="fight")], PROTOCOL)
     assert (found.video, found.start, found.stop, found.peak, found.times()) == (
         *("loud", 700, 730, 710),
         ("0:01:10", "0:01:13"),
     )
     assert (found.highest, found.mean, found.what, found.tags) == (0.9, 0.7, "scene 71", "fight")
     whole = json.loads((tmp_path / "alerts.json").read_text())
-    assert whole == read(run)
+    assert whole == read(tmp_path)
     assert (whole["threshold"], whole["gap"], whole["shortest"]) == (0.5, 2.0, 1.0)
     assert "not tuned" in whole["meaning"]
     assert whole["alerts"][0] | {"from": "0:01:10", "start_seconds": 70.0, "what": "scene 71"} == whole["alerts"][0]
@@ -78,8 +67,8 @@ def test_an_alert_says_when_how_much_and_what(tmp_path: Path) -> None:
 def test_the_highest_comes_first_and_what_falls_back_to_tags_and_summary(tmp_path: Path) -> None:
     low, high = told([0.6, 0.6], [], "a"), told([0.8, 0.8], [], "b")
     silent = told([0.7, 0.7], [], "c")
-    run = written(tmp_path, replace(low, tags="smoke"), replace(high, summary="A car burns."), silent)
-    assert [(alert.video, alert.what) for alert in ALERTS.write(run)] == [
+    reports = [replace(low, tags="smoke"), replace(high, summary="A car burns."), silent]
+    assert [(alert.video, alert.what) for alert in ALERTS.write(tmp_path, reports, PROTOCOL)] == [
         ("b", "A car burns."),
         ("c", ""),
         ("a", "smoke"),
@@ -87,27 +76,24 @@ def test_the_highest_comes_first_and_what_falls_back_to_tags_and_summary(tmp_pat
 
 
 def test_a_spreadsheet_runs_nothing_that_a_model_said(tmp_path: Path) -> None:
-    ALERTS.write(written(tmp_path, told([0.9, 0.9], ["=cmd()", "=cmd()"])))
+    ALERTS.write(tmp_path, [told([0.9, 0.9], ["=cmd()", "=cmd()"])], PROTOCOL)
     with (tmp_path / "alerts.csv").open() as file:
         (row,) = csv.DictReader(file)
     assert row["what"] == "'=cmd()"
 
 
 def test_a_video_without_scores_has_no_alert(tmp_path: Path) -> None:
-    assert ALERTS.write(written(tmp_path, replace(told([0.9], ["x"]), track=None))) == []
+    assert ALERTS.write(tmp_path, [replace(told([0.9], ["x"]), track=None)], PROTOCOL) == []
     assert json.loads((tmp_path / "alerts.json").read_text())["alerts"] == []
 
 
 def test_the_segment_that_scored_highest_speaks_or_the_one_nearest_to_the_peak() -> None:
-    segments = [{"start": 0, "stop": 150, "at": at} for at in (0, 16, 32, 48)]
-    responses = [
-        {"text": text, "description": said, "score": score}
-        for text, said, score in (("w", "", 1.0), ("x", "", 0.8), ("y", "two", 0.8), ("z", "", None))
-    ]
-    stages = {"window": {"segments": segments}, "ask": {"responses": responses}, "score": {}}
+    segments = tuple(Segment(0, 150, (at,), at) for at in (0, 16, 32, 48))
+    said = (("w", 1.0, ""), ("x", 0.8, ""), ("y", 0.8, "two"), ("z", math.nan, ""))
+    report = Report(Video("clip", Path("v.mp4"), 300, 10.0), segments, tuple(Response(*each) for each in said))
     asked = [(0, 60, 40), (1, 60, 40), (1, 60, 17), (40, 60, 50), (200, 300, 250)]
-    assert [said_in(stages, *interval) for interval in asked] == ["w", "two", "x", "z", "w"]
-    assert said_in({"window": {"segments": segments}}, 0, 60, 40) == ""
+    assert [said_in(report, *interval) for interval in asked] == ["w", "two", "x", "z", "w"]
+    assert said_in(replace(report, responses=()), 0, 60, 40) == ""
 
 
 @pytest.mark.parametrize("field", ["threshold", "gap", "shortest"])

@@ -43,7 +43,7 @@ def finished(folder: Path, reports: list[Report], truths: dict[str, Truth], noti
     files.write_truth(folder, outcome, catalogue, protocol)
     counts = {"videos": float(len(reports)), "unread": float("nan")}
     files.write_metrics(folder, protocol.evaluate(catalogue, outcome.reports) | counts)
-    Alerts(0.5, 2.0, 0.5).write(Run(folder))
+    Alerts(0.5, 2.0, 0.5).write(folder, reports, protocol)
     return Run(folder)
 
 

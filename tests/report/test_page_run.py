@@ -12,16 +12,26 @@ from pathlib import Path
 import pytest
 from making import make_clip
 
+from vaa.report.page.build import Page
+from vaa.report.runs import Run
+from vaa.types import VaaError
+
 pytestmark = pytest.mark.slow
 HOUSE = Path(__file__).parents[2]
 
 
-def run(folder: Path, *overrides: str) -> str:
+def run(folder: Path, *overrides: str, status: int = 0) -> str:
     command = [sys.executable, str(HOUSE / "run.py"), "data=folder", "data.root=clips", "memo=memo.sqlite", *overrides]
     environment = {**os.environ, "WANDB_MODE": "disabled", "HF_HUB_OFFLINE": "1"}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=900)
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.returncode == status, done.stdout + done.stderr
     return done.stdout + done.stderr
+
+
+def _numbers(folder: Path) -> dict[str, float]:
+    """Without what tells whether the answers were there before."""
+    found = json.loads((folder / "metrics.json").read_text())
+    return {name: value for name, value in found.items() if not name.endswith(("_asked", "_remembered"))}
 
 
 def test_own_videos_end_with_intervals_files_and_a_page(tmp_path: Path) -> None:
@@ -41,6 +51,15 @@ def test_own_videos_end_with_intervals_files_and_a_page(tmp_path: Path) -> None:
     with (tmp_path / "run/alerts.csv").open() as file:
         assert [row["video"] for row in csv.DictReader(file)] == ["yard"]
     assert "../clips/yard.mp4" in (tmp_path / "run/page/videos/0.js").read_text()
-    said = run(tmp_path, "hydra.run.dir=bare", "page=null", "alerts.threshold=2", "plots=false")
+    bare = ["hydra.run.dir=bare", "alerts.threshold=2", "plots=false", "details=false"]
+    assert "page: it is drawn from scores/ and reports/" in run(tmp_path, *bare, status=1)
+    said = run(tmp_path, *bare, "page=null")
     assert "0 suspicious intervals in 0 videos" in said
-    assert not (tmp_path / "bare/report.html").exists()
+    told = {file.name for file in (tmp_path / "bare").glob("*") if file.suffix != ".diff"}
+    files = ["alerts.csv", "metrics.json", "failures.json", "notices.json", "environment.json"]
+    assert told == {*files, "alerts.json", "run.log", "rerun.sh", ".hydra"}
+    assert _numbers(tmp_path / "bare") == _numbers(tmp_path / "run")
+    with pytest.raises(VaaError, match=r"details=false.*rerun\.sh details=true"):
+        Page(copy=False).write(Run(tmp_path / "bare"))
+    with pytest.raises(VaaError, match=r"numbers alone .details=false"):
+        Run(tmp_path / "bare").report("yard")

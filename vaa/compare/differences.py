@@ -10,7 +10,7 @@ from typing import Any
 
 from vaa.report.runs import Run
 
-OUTSIDE = ("wandb", "hydra", "choices", "memo", "plots", "page", "doctor", "max_unread", "max_failed", "meteor_jar")
+OUTSIDE = ("wandb", "hydra", "choices", "memo", "plots", "page", "details", "doctor", "max_unread", "max_failed", "meteor_jar")
 """Fields that no number hangs on."""
 
 ABSENT = "-"

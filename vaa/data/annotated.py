@@ -42,9 +42,9 @@ class Annotated:
         """The videos of the index, with their spans as annotated; a video without a line of spans is a Failure."""
         index, spans = self._one(self.index, "index"), self._one(self.spans, "spans")
         lengths, truths = read_index(index), self._complete(read_spans(spans))
-        files = self._files()
+        files, folder = self._files(), Path(self.root) / self.videos
         videos = tuple(
-            Video(name, files.get(name, Path(self.root) / self.videos / f"{name}.mp4"), n, self.fps)
+            Video(name, files.get(name) or folder / f"{name}.mp4", n, self.fps)
             for name, n in lengths.items()
             if name in truths
         )

@@ -5,16 +5,17 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from math import isfinite
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from vaa.protocol import Protocol
 from vaa.report import files
-from vaa.report.runs import Run
-from vaa.types import Floats, VaaError
+from vaa.types import Floats, Report, VaaError
 
 
 @dataclass(frozen=True)
@@ -58,32 +59,30 @@ class Alerts:
         """What an alert is, for people."""
         return f"the score is at least {self.threshold:g} (alerts.threshold, a plain choice that is not tuned)"
 
-    def write(self, run: Run) -> list[Alert]:
-        """Find the alerts of a run, the highest first, and write them as `alerts.json` and `alerts.csv`."""
+    def write(self, folder: Path, reports: Iterable[Report], protocol: Protocol) -> list[Alert]:
+        """Find the alerts of a run, the highest first, and write `alerts.json` and `alerts.csv` into its folder."""
         found = sorted(
-            (alert for video in run.videos for alert in self.of(run, video)),
+            (alert for report in reports for alert in self.of(report, protocol)),
             key=lambda alert: (-alert.highest, alert.video, alert.start),
         )
         rows = [_row(alert) for alert in found]
         whole = {**asdict(self), "meaning": f"intervals where {self.said()}", "alerts": rows}
         text = json.dumps(whole, indent=2, ensure_ascii=False)
-        files.put(run.folder / "alerts.json", f"{text}\n".encode())
-        files.put(run.folder / "alerts.csv", _table(rows, self.threshold).encode())
+        files.put(folder / "alerts.json", f"{text}\n".encode())
+        files.put(folder / "alerts.csv", _table(rows, self.threshold).encode())
         return found
 
-    def of(self, run: Run, video: str) -> Iterator[Alert]:
-        """The alerts of one video, in time; none where it has no scores."""
-        scores, report = run.scores(video), run.report(video)
-        if scores is None:
+    def of(self, report: Report, protocol: Protocol) -> Iterator[Alert]:
+        """The alerts of one video, in time, by its scores as they are counted; none where it has no scores."""
+        if report.track is None:
             return
-        fps, stages = report["video"]["fps"] or 25.0, report["stages"]
+        scores, fps = protocol.spread(report.video, report.track), report.video.fps or 25.0
         for start, stop in self.intervals(scores, fps):
             inside = scores[start:stop].astype(np.float64)
             peak = start + int(inside.argmax())
-            tags = last(stages, "tags") or ""
-            what = said_in(stages, start, stop, peak) or tags or last(stages, "summary") or ""
+            what = said_in(report, start, stop, peak) or report.tags or report.summary
             high, mean = round(float(inside.max()), 6), round(float(inside.mean()), 6)
-            yield Alert(video, start, stop, peak, fps, high, mean, what, tags)
+            yield Alert(report.video.id, start, stop, peak, fps, high, mean, what, report.tags)
 
     def intervals(self, scores: Floats, fps: float) -> list[tuple[int, int]]:
         """(start, stop) in frames, of scores of shape (frames,)."""
@@ -96,9 +95,9 @@ class Alerts:
         return [(start, stop) for start, stop in merged if stop - start >= self.shortest * fps]
 
 
-def read(run: Run) -> dict[str, Any] | None:
+def read(folder: Path) -> dict[str, Any] | None:
     """The content of a run's `alerts.json`; None where it has none."""
-    file = run.folder / "alerts.json"
+    file = folder / "alerts.json"
     return dict(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else None
 
 
@@ -108,28 +107,21 @@ def clock(seconds: float) -> str:
     return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
 
 
-def last(stages: Mapping[str, Mapping[str, Any]], field: str) -> Any:
-    """What the last stage that changed this field of the report made of it; None if none did."""
-    return next((changed[field] for changed in reversed(list(stages.values())) if field in changed), None)
-
-
-def said_in(stages: Mapping[str, Mapping[str, Any]], start: int, stop: int, peak: int) -> str:
+def said_in(report: Report, start: int, stop: int, peak: int) -> str:
     """What was last said of the segment that scored highest in [start, stop), or is nearest to the peak of the scores.
 
     Its description, or else the words of the answer.
     """
-    pairs = zip(last(stages, "segments") or [], last(stages, "responses") or [], strict=False)
-    inside = [pair for pair in pairs if start <= pair[0]["at"] < stop]
-    if not inside:  # nearest then
-        inside = list(zip(last(stages, "segments") or [], last(stages, "responses") or [], strict=False))
+    pairs = list(zip(report.segments, report.responses, strict=False))
+    inside = [pair for pair in pairs if start <= pair[0].at < stop] or pairs  # nearest then
     if not inside:
         return ""
-    _, response = max(inside, key=lambda pair: (_known(pair[1]["score"]), -abs(pair[0]["at"] - peak)))
-    return str(response["description"] or response["text"]).strip()
+    _, response = max(inside, key=lambda pair: (_known(pair[1].score), -abs(pair[0].at - peak)))
+    return (response.description or response.text).strip()
 
 
-def _known(score: float | None) -> float:
-    return -1.0 if score is None else score
+def _known(score: float) -> float:
+    return score if isfinite(score) else -1.0
 
 
 def _row(alert: Alert) -> dict[str, Any]:

@@ -20,10 +20,12 @@ from vaa.types import Catalogue, Report, ScoreTrack, VaaError, file_name
 _TOLD = tuple(field.name for field in fields(Report) if field.name not in ("video", "truth"))
 
 
-def write(folder: Path, outcome: Outcome, notices: Sequence[str]) -> None:
-    """Write notices and failures, and for each video its scores and its report, into a run's folder."""
+def write(folder: Path, outcome: Outcome, notices: Sequence[str], details: bool = True) -> None:
+    """Write notices and failures into a run's folder, with `details` for each video its scores and its report too."""
     dump(folder / "notices.json", list(notices), indent=True)
     dump(folder / "failures.json", outcome.failures, indent=True)
+    if not details:
+        return
     tracks = {id_: r.track.per_frame(r.video.n_frames) for id_, r in outcome.reports.items() if r.track is not None}
     every = stride(tracks)
     for video, track in tracks.items():

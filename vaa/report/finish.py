@@ -1,20 +1,29 @@
-"""The end of a run: its suspicious intervals, its page, and what the screen says; all from its folder."""
+"""The end of a run: its suspicious intervals, its page, and what the screen says."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
 
+from vaa.pipeline import Outcome
+from vaa.protocol import Protocol
 from vaa.report import screen
 from vaa.report.alerts import Alerts
 from vaa.report.page.build import Page
 from vaa.report.runs import Run
 
 
-def finish(folder: Path, metrics: Mapping[str, float], alerts: Alerts | None, page: Page | bool | None) -> None:
+def finish(
+    folder: Path,
+    outcome: Outcome,
+    protocol: Protocol,
+    metrics: Mapping[str, float],
+    alerts: Alerts | None,
+    page: Page | bool | None,
+) -> None:
     """Write the alerts and the page, unless there are to be none, of a run whose files are written; then say it all."""
     run = Run(folder)
-    found = alerts.write(run) if alerts is not None else []
+    found = alerts.write(folder, outcome.reports.values(), protocol) if alerts is not None else []
     if isinstance(page, Page):
         page.write(run)
     screen.show(metrics, folder, run.notices, alerts, found)

@@ -73,11 +73,13 @@ class Run:
     @cached_property
     def videos(self) -> list[str]:
         """The ids of the videos that have a report, in the order of their files' names."""
+        self._check_details()
         return [unquote(file.stem) for file in sorted((self.folder / "reports").glob("*.json"))]
 
     def report(self, video: str) -> dict[str, Any]:
         """`video`: what it is; `stages`: name -> what the stage changed, in order."""
         if video not in self._latest:
+            self._check_details()
             self._latest.clear()
             self._latest[video] = dict(self._json(f"reports/{file_name(video)}"))
         return self._latest[video]
@@ -103,6 +105,14 @@ class Run:
         if not tracks:
             return None
         return per_frame(tracks[-1], report["video"]["n_frames"], protocol["pad"], protocol["precision"])
+
+    def _check_details(self) -> None:
+        asked = self.folder / ".hydra" / "config.yaml"
+        if not (self.folder / "reports").is_dir() and asked.is_file() and self.config.get("details") is False:
+            raise VaaError(
+                f"{self.folder}: numbers alone (details=false), no scores and reports of its videos. To have them: "
+                f"sh {self.folder / 'rerun.sh'} details=true"
+            )
 
     def _json(self, name: str) -> Any:
         try:

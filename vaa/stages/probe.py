@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from sklearn.isotonic import isotonic_regression
 
 from vaa.models import VLM
 from vaa.prompt import Prompt
@@ -61,6 +60,8 @@ class Thresholds:
 
 def decreasing(probabilities: Floats) -> Floats:
     """The nearest row (least squares) that does not rise: pool adjacent violators."""
+    from sklearn.isotonic import isotonic_regression  # slow to load, and of use here alone
+
     return np.asarray(isotonic_regression(probabilities, increasing=False), dtype=np.float64)
 
 

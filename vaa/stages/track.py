@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
-from scipy.signal import savgol_filter
 
 from vaa.types import Report, ScoreTrack, VaaError
 
@@ -105,6 +104,8 @@ class SavitzkyGolay:
 
     def __call__(self, report: Report) -> Report:
         """The report with its track smoothed."""
+        from scipy.signal import savgol_filter  # half a second, which no other stage needs
+
         track = scores(report)
         n = len(track.values)
         size = min(self.size, n - (n % 2 == 0))

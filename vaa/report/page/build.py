@@ -35,7 +35,7 @@ class Page:
         folder, page = run.folder / "page", run.folder / "report.html"
         page.unlink(missing_ok=True)  # it comes last: one that is there is whole
         shutil.rmtree(folder, ignore_errors=True)
-        warned = alerts.read(run)
+        warned = alerts.read(run.folder)
         glance = Glance(run, warned)
         for number, video in enumerate(run.videos):
             report, scores, labels = run.report(video), run.scores(video), run.labels(video)

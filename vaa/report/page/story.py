@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vaa.report.alerts import last
 from vaa.report.page.tracks import steps
 
 _FACTS = ("tags", "gated", "summary", "suspicion", "judgement")
@@ -38,6 +37,11 @@ def story(
         "texts": list(texts),
         "alerts": list(alerts),
     }
+
+
+def last(stages: Mapping[str, Mapping[str, Any]], field: str) -> Any:
+    """What the last stage that changed this field of the report made of it; None if none did."""
+    return next((changed[field] for changed in reversed(list(stages.values())) if field in changed), None)
 
 
 def _stage(name: str, changed: Mapping[str, Any], texts: dict[str, int], n_frames: int) -> dict[str, Any]:
