@@ -10,7 +10,8 @@ from typing import Any
 
 from vaa.report.runs import Run
 
-OUTSIDE = ("wandb", "hydra", "choices", "memo", "plots", "page", "details", "doctor", "max_unread", "max_failed", "meteor_jar")
+_SHOWN = ("wandb", "plots", "page", "details", "doctor", "meteor_jar")
+OUTSIDE = (*_SHOWN, "hydra", "choices", "memo", "max_unread", "max_failed")
 """Fields that no number hangs on."""
 
 ABSENT = "-"
