@@ -24,7 +24,7 @@ log = logging.getLogger("vaa")
 
 Batch = tuple[Question, ...]
 _WORTH = 2  # so many batches with frames are worth other processes
-_FIRST = 0.25  # of a whole batch has the first, so that the model need not wait long for its frames
+_FIRST = (0.25, 0.5)  # of a whole batch have the first two, so that the model need not wait long for their frames
 
 
 def answers(
@@ -34,7 +34,7 @@ def answers(
 
     `workers` processes prepare frames (None: as many as the machine has to spare) where it is worth starting them.
     """
-    held, watch, start = load(), Watch(), 0
+    held, watch, start, shares = load(), Watch(), 0, iter(_FIRST)
     line: deque[tuple[Batch, Any]] = deque()
     hands = _hands(questions, held, workers)
     feeder = Feeder(partial(prepare, held.eye, reader, several=hands > 1), hands, feeding.PATIENCE)
@@ -42,12 +42,14 @@ def answers(
         asker = _Asker(held, sampling, feeder, watch)
         while start < len(questions) or line:
             while start < len(questions) and len(line) <= feeder.workers:
-                most = _FIRST if feeder.workers and not start else 1.0
+                most = next(shares, 1.0) if feeder.workers else 1.0
                 batch = tuple(questions[start : _end(questions, start, held, most)])
                 start += len(batch)
                 line.append((batch, feeder.put(batch)))
             interrupt.check()
             batch, coming = line.popleft()
+            if not line:
+                feeder.close()
             yield from asker.ask(batch, coming)
     if any(question.frames for question in questions):
         log.info("%s", watch.told(len(questions), "questions"))

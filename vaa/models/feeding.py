@@ -110,6 +110,11 @@ class Feeder(Generic[Job]):
                 return mapped(name, places), extra
         return lost
 
+    def close(self) -> None:
+        """No more is to come, as far as is known: processes end beside what is done with their last work."""
+        if self._pool is not None:
+            self._pool.close()
+
     def busy(self) -> int:
         """How many processes are at work."""
         return min(self.workers, sum(not future.done() for future in self._jobs))
