@@ -24,7 +24,7 @@ def rows() -> list[Row]:
     asked = asked[:MANY]
     model = TransformersVLM(
         str(prompts.CHECKPOINTS / "vlm"), None, "float32", "none", "cpu", "sdpa", None, False, 0.0, 1.0, 0, 64,
-        "decord", None,
+        "decord", None, "pil",
     )  # fmt: skip
     slow = replace(model, batch_size=1, workers=0)
 

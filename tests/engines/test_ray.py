@@ -174,7 +174,7 @@ def frames_of(clip: Path) -> list[Question]:
 
 def test_the_tiny_vlm_answers_as_it_does_here_though_a_worker_is_killed(internvl: Path, clip: Path) -> None:
     model = TransformersVLM(
-        str(internvl), None, "float32", "none", "cpu", "sdpa", None, False, 0.0, 1.0, 0, 2, "decord", None
+        str(internvl), None, "float32", "none", "cpu", "sdpa", None, False, 0.0, 1.0, 0, 2, "decord", None, "pil"
     )
     questions = frames_of(clip)
     here = list(Local().ask(model, questions))
@@ -190,7 +190,7 @@ def test_the_tiny_vlm_answers_as_it_does_here_though_a_worker_is_killed(internvl
 
 def test_vectors_are_the_same(clip_checkpoint: Path, clip: Path) -> None:
     means = [0.5, 0.5, 0.5]
-    model = Clip(str(clip_checkpoint), None, "float32", "cpu", means, means, "bicubic", 4, "decord", 1, 0)
+    model = Clip(str(clip_checkpoint), None, "float32", "cpu", means, means, "bicubic", 4, "decord", 1, 0, "pil")
     questions = [replace(question, text="", max_new_tokens=0) for question in frames_of(clip)]
     here, there = list(Local().ask(model, questions)), list(ENGINE.ask(model, questions))
     np.testing.assert_allclose(np.stack(there), np.stack(here), rtol=0, atol=1e-6)  # type: ignore[arg-type]

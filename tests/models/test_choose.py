@@ -29,7 +29,9 @@ def folders(internvl: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
 @pytest.fixture
 def vlm(request: pytest.FixtureRequest, folders: dict[str, Path]) -> TransformersVLM:
     folder = str(folders[getattr(request, "param", "qwen2_5_vl")])
-    return TransformersVLM(folder, None, "float32", "none", "cpu", "sdpa", None, False, 0.0, 1.0, 0, 4, "decord", 0)
+    return TransformersVLM(
+        folder, None, "float32", "none", "cpu", "sdpa", None, False, 0.0, 1.0, 0, 4, "decord", 0, "pil"
+    )
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from vaa import video
-from vaa.models.clip import Clip, squash
+from vaa.models.clip import Clip, shades
+from vaa.models.squashing import squashed
 from vaa.types import Question, Unanswered, VaaError, Video
 
 MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
@@ -29,6 +30,7 @@ def encoder(clip_checkpoint: Path) -> Clip:
         reader="decord",
         stride=1,
         workers=0,
+        resize="pil",
     )
 
 
@@ -55,7 +57,7 @@ def test_a_segment_is_the_mean_of_its_frames_unit_features_not_normalised_again(
         model, _ = model_of(encoder)
         features = [
             model.get_image_features(
-                pixel_values=torch.from_numpy(squash(frame[None], 32, MEAN, STD, "bicubic"))
+                pixel_values=torch.from_numpy(squashed(frame[None], (32, 32), "bicubic", "pil", shades(MEAN, STD)))
             ).pooler_output[0]
             for frame in pixels
         ]
@@ -70,7 +72,7 @@ def test_frames_are_squashed_by_bicubic_and_normalised() -> None:
     from PIL import Image
 
     frame = np.random.default_rng(0).integers(0, 256, (40, 80, 3), dtype=np.uint8)
-    got = squash(np.stack([frame, frame[::-1].copy()]), 32, MEAN, STD, "bicubic")
+    got = squashed(np.stack([frame, frame[::-1].copy()]), (32, 32), "bicubic", "pil", shades(MEAN, STD))
     small = np.asarray(Image.fromarray(frame).resize((32, 32), Image.Resampling.BICUBIC), dtype=np.float64)
     assert (got.shape, got.dtype) == ((2, 3, 32, 32), np.float32)
     np.testing.assert_allclose(got[0], ((small / 255 - MEAN) / STD).transpose(2, 0, 1), atol=1e-5)

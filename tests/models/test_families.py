@@ -18,7 +18,15 @@ from vaa.models.transformers_vlm import TransformersVLM
 from vaa.types import Question, VaaError, Video
 
 CONF = Path(__file__).parents[2] / "conf/vlm"
-HERE = {"dtype": "float32", "device_map": "cpu", "batch_size": 3, "reader": "decord", "workers": 0, "max_pixels": None}
+HERE = {
+    "dtype": "float32",
+    "device_map": "cpu",
+    "batch_size": 3,
+    "reader": "decord",
+    "workers": 0,
+    "resize": "pil",
+    "max_pixels": None,
+}
 NAMES = ["internvl", "qwen2_5_vl", "qwen3_vl", "videollama3", "llava_onevision"]
 GRID = ["qwen2_5_vl", "qwen3_vl", "videollama3"]
 Asker = Callable[..., Question]
@@ -131,6 +139,17 @@ def test_a_frame_has_no_more_pixels_than_it_may(vlm: TransformersVLM) -> None:
         assert seen.inputs["pixel_values"].shape[0] * 8 * 8 <= (most or 4096)
         tokens.append(seen.tokens)
     assert tokens[0] == tokens[1] > tokens[2]
+
+
+@pytest.mark.parametrize("vlm", ["internvl", "llava_onevision"], indirect=True)
+def test_torch_resizes_for_internvl_and_nobody_else(vlm: TransformersVLM, ask: Asker) -> None:
+    quick = replace(vlm, resize="torch")
+    assert quick.identity == f"{vlm.identity.removesuffix(' greedy')} resize torch greedy"
+    if vlm._load().eye.config.model_type == "internvl":  # type: ignore[union-attr]
+        assert list(quick.answer([ask(3)])) != []
+    else:
+        with pytest.raises(VaaError, match=r"vlm\.resize=torch.*its own processor.*encoder\.resize=torch"):
+            list(quick.answer([ask(3)]))
 
 
 @pytest.mark.parametrize("vlm", ["internvl", "llava_onevision"], indirect=True)

@@ -221,6 +221,7 @@ def vlm(folder: Path, **fields: Any) -> TransformersVLM:
         "attention": "sdpa",
         "reader": "decord",
         "workers": 0,
+        "resize": "pil",
     }
     given |= {"revision": None, "max_pixels": None, "timestamps": False, "temperature": 0.0, "top_p": 1.0, "seed": 0}
     return TransformersVLM(**{**given, "checkpoint": str(folder), "batch_size": 2, **fields})

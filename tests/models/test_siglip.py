@@ -9,11 +9,12 @@ import yaml
 from tiny_checkpoints import make, siglip
 
 from vaa import video
-from vaa.models.clip import Clip, squash
+from vaa.models.clip import Clip, shades
+from vaa.models.squashing import squashed
 from vaa.types import Question, VaaError, Video
 
 CONF = Path(__file__).parents[2] / "conf/encoder"
-HERE = {"device_map": "cpu", "reader": "decord", "workers": 0, "batch_size": 4}
+HERE = {"device_map": "cpu", "reader": "decord", "workers": 0, "batch_size": 4, "resize": "pil"}
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +46,8 @@ def test_frames_are_the_models_unit_features(folder: Path, clip: Path) -> None:
     frame = video.frames(seen(clip).video, [3], "decord")
     own = SiglipImageProcessorPil(size={"height": 32, "width": 32}, resample=2)  # as the repository has it
     pixels = own(images=list(frame), return_tensors="np")["pixel_values"]
-    np.testing.assert_allclose(squash(frame, 32, handle.mean, handle.std, "bilinear"), pixels, atol=1e-5)
+    ours = squashed(frame, (32, 32), "bilinear", "pil", shades(handle.mean, handle.std))
+    np.testing.assert_allclose(ours, pixels, atol=1e-5)
     with torch.inference_mode():
         model = SiglipModel.from_pretrained(folder).eval()
         feature = model.get_image_features(pixel_values=torch.from_numpy(pixels)).pooler_output[0].numpy()

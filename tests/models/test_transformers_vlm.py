@@ -33,6 +33,7 @@ def vlm(internvl: Path) -> TransformersVLM:
         batch_size=3,
         reader="decord",
         workers=0,
+        resize="pil",
     )
 
 

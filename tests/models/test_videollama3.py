@@ -44,7 +44,7 @@ def vlm(folder: Path, **fields: Any) -> TransformersVLM:
     """The yaml of VideoLLaMA3, on another checkpoint."""
     given = yaml.safe_load(CONF.read_text(encoding="utf-8")) | {"dtype": "float32", "device_map": "cpu"}
     if "workers" in given:
-        given["workers"] = 0
+        given |= {"workers": 0, "resize": "pil"}
     given |= {"reader": "decord", "batch_size": 2, "checkpoint": str(folder), **fields}
     assert given.pop("_target_") == "vaa.models.transformers_vlm.TransformersVLM"
     return TransformersVLM(**given)

@@ -47,7 +47,15 @@ def vlm(checkpoint: str | Path, **fields: Any) -> TransformersVLM:
     given: dict[str, Any] = {"dtype": "bfloat16", "quantization": "none", "device_map": "auto", "attention": "sdpa"}
     given |= {"revision": None, "max_pixels": None, "timestamps": False, "temperature": 0.0, "top_p": 1.0, "seed": 0}
     return TransformersVLM(
-        **{**given, "checkpoint": str(checkpoint), "batch_size": 8, "reader": "decord", "workers": 0, **fields}
+        **{
+            **given,
+            "checkpoint": str(checkpoint),
+            "batch_size": 8,
+            "reader": "decord",
+            "workers": 0,
+            "resize": "pil",
+            **fields,
+        }
     )
 
 

@@ -171,7 +171,7 @@ def test_embeddings_of_a_real_encoder_are_asked_once_a_segment(tmp_path: Path) -
     from vaa.tiny.prompts import CHECKPOINTS
 
     half = (0.5, 0.5, 0.5)
-    encoder = Clip(str(CHECKPOINTS / "clip"), None, "float32", "cpu", half, half, "bicubic", 16, "decord", 1, 0)
+    encoder = Clip(str(CHECKPOINTS / "clip"), None, "float32", "cpu", half, half, "bicubic", 16, "decord", 1, 0, "pil")
     path = make_clip(tmp_path / "v.mp4", 60, size=(64, 64))
     segments = tuple(Segment(k, k + 10, (k, k + 5), k) for k in range(0, 60, 10))
     responses = tuple(Response(f"{k}", k / 6, f"a person walks {k}") for k in range(6))

@@ -22,12 +22,14 @@ CLIP = prompts.CHECKPOINTS / "clip"
 
 @pytest.fixture(scope="module")
 def vlm() -> TransformersVLM:
-    return TransformersVLM(str(VLM), None, "float32", "none", "cpu", "sdpa", None, False, 0.0, 1.0, 0, 16, "pyav", 0)
+    return TransformersVLM(
+        str(VLM), None, "float32", "none", "cpu", "sdpa", None, False, 0.0, 1.0, 0, 16, "pyav", 0, "pil"
+    )
 
 
 @pytest.fixture(scope="module")
 def clip() -> Clip:
-    return Clip(str(CLIP), None, "float32", "cpu", [0.45] * 3, [0.25] * 3, "bicubic", 64, "pyav", 1, 0)
+    return Clip(str(CLIP), None, "float32", "cpu", [0.45] * 3, [0.25] * 3, "bicubic", 64, "pyav", 1, 0, "pil")
 
 
 @pytest.fixture(scope="module")

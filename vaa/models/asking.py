@@ -34,23 +34,21 @@ def answers(
 
     `workers` processes prepare frames (None: as many as the machine has to spare) where it is worth starting them.
     """
-    held, watch, start, shares = load(), Watch(), 0, iter(_FIRST)
-    line: deque[tuple[Batch, Any]] = deque()
+    held, watch, start, line = load(), Watch(), 0, deque[tuple[Batch, Any]]()
     hands = _hands(questions, held, workers)
+    shares = iter(_FIRST if hands else ())
     feeder = Feeder(partial(prepare, held.eye, reader, several=hands > 1), hands, feeding.PATIENCE)
     with feeder, Cores(held.model, feeder.busy):
-        asker = _Asker(held, sampling, feeder, watch)
         while start < len(questions) or line:
             while start < len(questions) and len(line) <= feeder.workers:
-                most = next(shares, 1.0) if feeder.workers else 1.0
-                batch = tuple(questions[start : _end(questions, start, held, most)])
+                batch = tuple(questions[start : _end(questions, start, held, next(shares, 1.0))])
                 start += len(batch)
                 line.append((batch, feeder.put(batch)))
             interrupt.check()
             batch, coming = line.popleft()
             if not line:
                 feeder.close()
-            yield from asker.ask(batch, coming)
+            yield from _Asker(held, sampling, feeder, watch).ask(batch, coming)
     if any(question.frames for question in questions):
         log.info("%s", watch.told(len(questions), "questions"))
 

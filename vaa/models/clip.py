@@ -11,12 +11,14 @@ from itertools import groupby
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vaa import interrupt, video
 from vaa.models import checkpoint, feeding
 from vaa.models.feeding import Feeder, Lost, Watch
 from vaa.models.pooling import Piece, means
-from vaa.types import Floats, Pixels, Question, Unanswered, VaaError, VideoError
+from vaa.models.squashing import resized_by, squashed
+from vaa.types import Floats, Question, Unanswered, VaaError, VideoError
 
 log = logging.getLogger("vaa")
 
@@ -42,9 +44,10 @@ class Clip:
     """A CLIP or SigLIP model: L2-normalised features; a segment's is the mean over its frames, not normalised again.
 
     Frames are squashed to the model's square by `resample` (bicubic, bilinear) and normalised with `mean` and `std`:
-    fields, since CoReVAD's authors use ImageNet's statistics, not CLIP's. `batch_size` counts frames, or texts; of a
-    segment's frames every `stride`-th counts; `workers` processes decode beside the model, null: as many as the machine
-    has to spare.
+    fields, since CoReVAD's authors use ImageNet's statistics, not CLIP's. `resize` does it: pil, or torch, which is
+    many times sooner and a grey level off in one or two of a thousand values. `batch_size` counts frames, or texts; of
+    a segment's frames every `stride`-th counts; `workers` processes decode beside the model, null: as many as the
+    machine has to spare.
     """
 
     checkpoint: str
@@ -58,13 +61,15 @@ class Clip:
     reader: str
     stride: int
     workers: int | None
+    resize: str
 
     @property
     def identity(self) -> str:
         """Checkpoint, revision, precision and how frames are prepared."""
         name = checkpoint.identity(self.checkpoint, self.revision)
         every = f" every {self.stride}" if self.stride > 1 else ""
-        return f"{name} {self.dtype} mean {list(self.mean)} std {list(self.std)} {self.resample}{every}"
+        made = f"{self.resample}{every}{resized_by(self.resize)}"
+        return f"{name} {self.dtype} mean {list(self.mean)} std {list(self.std)} {made}"
 
     def __hash__(self) -> int:
         return hash((self.checkpoint, self.revision, self.dtype, self.device_map, *self.mean, *self.std))
@@ -163,24 +168,13 @@ def _look(size: int, clip: Clip, piece: Piece) -> feeding.Made:
         video.rest(piece[0], clip.reader)  # what decord reads ahead while the model works fills the memory
     except VideoError as error:
         return {}, str(error)
-    return {"pixels": squash(pixels, size, clip.mean, clip.std, clip.resample)}, ""
+    return {"pixels": squashed(pixels, (size, size), clip.resample, clip.resize, shades(clip.mean, clip.std))}, ""
 
 
-def squash(pixels: Pixels, size: int, mean: Sequence[float], std: Sequence[float], resample: str) -> Floats:
-    """Frames (n, h, w, 3) as the float32 input (n, 3, size, size) of a vision tower: aspect not kept.
-
-    Raises:
-        VaaError: an unknown way to resample.
-    """
-    from PIL import Image
-
-    known = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
-    if resample not in known:
-        raise VaaError(f"resample={resample}: choose one of {', '.join(known)}.")
-    small = [Image.fromarray(frame).resize((size, size), known[resample]) for frame in pixels]
-    scaled = np.stack([np.asarray(image, dtype=np.float32) for image in small]) / np.float32(255)
-    normal = (scaled - np.asarray(mean, dtype=np.float32)) / np.asarray(std, dtype=np.float32)
-    return np.ascontiguousarray(normal.transpose(0, 3, 1, 2))
+def shades(mean: Sequence[float], std: Sequence[float]) -> NDArray[np.float32]:
+    """What becomes of each value of a byte in each channel, (3, 256)."""
+    scaled = np.arange(256, dtype=np.float32) / np.float32(255)
+    return (scaled - np.asarray(mean, dtype=np.float32)[:, None]) / np.asarray(std, dtype=np.float32)[:, None]
 
 
 def _dimensions(config: Any) -> int:

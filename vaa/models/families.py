@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from vaa.models.squashing import squashed
 from vaa.types import Pixels, VaaError
 
 
@@ -23,14 +24,14 @@ class Seen:
 class Family:
     """How one kind of VLM is shown frames.
 
-    `see` prepares frames, given the model's config, its image processor and `max_pixels`; `mark` is the text for a
-    frame of so many visual tokens; `between` goes between frames that stand before the text, `after` behind the last.
-    `stamp` says a time in seconds as the model was trained to read it, None if it was not. `boxes` is the size (width,
-    height) of the space in which the model gives boxes on a frame of a given (width, height), None if it gives none.
-    With `typed` the model is told which of the tokens are visual.
+    `see` prepares frames, given the model's config, its image processor, `max_pixels` and `resize`; `mark` is the text
+    for a frame of so many visual tokens; `between` goes between frames that stand before the text, `after` behind the
+    last. `stamp` says a time in seconds as the model was trained to read it, None if it was not. `boxes` is the size
+    (width, height) of the space in which the model gives boxes on a frame of a given (width, height), None if it gives
+    none. With `typed` the model is told which of the tokens are visual.
     """
 
-    see: Callable[[Any, Any, Sequence[Pixels], int | None], Seen]
+    see: Callable[[Any, Any, Sequence[Pixels], int | None, str], Seen]
     mark: Callable[[Any, Any, int], str]
     between: str = ""
     after: str = ""
@@ -64,14 +65,20 @@ def mark_internvl(tokenizer: Any, _config: Any, count: int) -> str:
     return str(tokenizer.start_image_token + tokenizer.context_image_token * count + tokenizer.end_image_token)
 
 
-def _see_internvl(config: Any, processor: Any, frames: Sequence[Pixels], max_pixels: int | None) -> Seen:
+def _see_internvl(config: Any, processor: Any, frames: Sequence[Pixels], max_pixels: int | None, resize: str) -> Seen:
     """One tile a frame, squashed; the processor would cut a frame into thirteen."""
+    import torch
+    from PIL import Image
+
     _fixed(config, max_pixels)
     shades = _shades(processor)
     if shades is None:
+        _only_pil(config, resize)
         pixels = processor(images=list(frames), crop_to_patches=False, return_tensors="pt")["pixel_values"]
     else:
-        pixels = _squashed(processor, frames, shades)
+        size = int(processor.size["width"]), int(processor.size["height"])
+        resample = Image.Resampling(processor.resample).name.lower()
+        pixels = torch.from_numpy(squashed(frames, size, resample, resize, shades))
     return Seen({"pixel_values": pixels}, (tokens_per_image(config),) * len(frames))
 
 
@@ -89,22 +96,10 @@ def _shades(processor: Any) -> Any:
     return processor.normalize(scaled, processor.image_mean, processor.image_std)[:, 0]
 
 
-def _squashed(processor: Any, frames: Sequence[Pixels], shades: Any) -> Any:
-    import torch
-    from PIL import Image
-
-    size = int(processor.size["width"]), int(processor.size["height"])
-    found = np.empty((len(frames), 3, size[1], size[0]), dtype=np.float32)
-    for frame, seen in zip(frames, found, strict=True):
-        small = np.asarray(Image.fromarray(frame).resize(size, processor.resample))
-        for channel in range(3):
-            shades[channel].take(small[..., channel], out=seen[channel], mode="clip")  # in bounds: not to be checked
-    return torch.from_numpy(found)
-
-
-def _see_llava(config: Any, processor: Any, frames: Sequence[Pixels], max_pixels: int | None) -> Seen:
+def _see_llava(config: Any, processor: Any, frames: Sequence[Pixels], max_pixels: int | None, resize: str) -> Seen:
     """One tile a frame, as the model sees one of several images; a single one would be cut into up to ten."""
     _fixed(config, max_pixels)
+    _only_pil(config, resize)
     several = list(frames) if len(frames) > 1 else [frames[0], frames[0]]
     made = processor(images=[several], return_tensors="pt")
     inputs = {name: made[name][: len(frames)] for name in ("pixel_values", "image_sizes")}
@@ -113,13 +108,15 @@ def _see_llava(config: Any, processor: Any, frames: Sequence[Pixels], max_pixels
     return Seen({**inputs, "batch_num_images": made["batch_num_images"]}, (side**2 + newline,) * len(frames))
 
 
-def _see_qwen(_config: Any, processor: Any, frames: Sequence[Pixels], max_pixels: int | None) -> Seen:
+def _see_qwen(config: Any, processor: Any, frames: Sequence[Pixels], max_pixels: int | None, resize: str) -> Seen:
     """Every frame at its own size, rounded to whole patches."""
+    _only_pil(config, resize)
     return _grid(processor, frames, max_pixels, processor.merge_size)
 
 
-def _see_videollama(_config: Any, processor: Any, frames: Sequence[Pixels], max_pixels: int | None) -> Seen:
+def _see_videollama(config: Any, processor: Any, frames: Sequence[Pixels], max_pixels: int | None, resize: str) -> Seen:
     """The same with 2x2 patches a token, as VideoLLaMA3 sees a video's frames (a single image's are not merged)."""
+    _only_pil(config, resize)
     return _grid(processor, frames, max_pixels, 2)
 
 
@@ -163,6 +160,14 @@ def _limits(processor: Any, max_pixels: int | None, larger: int = 1) -> dict[str
     """Fewest and most pixels of a frame, by the processors' names; `larger` tokens than an image's need more pixels."""
     fewest, most = int(processor.size["shortest_edge"]) * larger, max_pixels or int(processor.size["longest_edge"])
     return {"shortest_edge": min(fewest, most), "longest_edge": most}
+
+
+def _only_pil(config: Any, resize: str) -> None:
+    if resize != "pil":
+        raise VaaError(
+            f"vlm.resize={resize}: frames for '{config.model_type}' are resized by its own processor (pil). For the "
+            f"encoder alone: encoder.resize={resize}."
+        )
 
 
 def _fixed(config: Any, max_pixels: int | None) -> None:

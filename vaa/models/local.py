@@ -14,13 +14,17 @@ from vaa.types import Pixels, Question, VaaError
 
 @dataclass(frozen=True, eq=False)
 class Eye:
-    """How a loaded VLM is shown frames; `max_pixels` of a frame, with `timestamps` each frame's time goes before it."""
+    """How a loaded VLM is shown frames; `max_pixels` of a frame, with `timestamps` each frame's time goes before it.
+
+    `resize` is who makes frames smaller.
+    """
 
     family: Family
     config: Any
     processor: Any
     max_pixels: int | None
     timestamps: bool
+    resize: str
 
     def __post_init__(self) -> None:
         if self.timestamps and self.family.stamp is None:
@@ -28,7 +32,7 @@ class Eye:
 
     def see(self, frames: Sequence[Pixels]) -> Seen:
         """Frames as the model takes them."""
-        return self.family.see(self.config, self.processor, frames, self.max_pixels)
+        return self.family.see(self.config, self.processor, frames, self.max_pixels, self.resize)
 
     def marks(self, tokenizer: Any, question: Question, tokens: Sequence[int]) -> list[str]:
         """The text in the place of each of the question's frames."""

@@ -12,6 +12,7 @@ from vaa.models import asking, checkpoint
 from vaa.models.families import family, mark_internvl, tokens_per_image
 from vaa.models.generating import Sampling, settle
 from vaa.models.local import Eye, Local, write
+from vaa.models.squashing import resized_by
 from vaa.types import XYXY, Answer, Question, Unanswered, VaaError, Video
 
 __all__ = ["TransformersVLM", "chat", "tokens_per_image"]
@@ -26,7 +27,8 @@ class TransformersVLM:
     next slower one where it is missing; `max_pixels` of a frame, null for the checkpoint's own limit; `timestamps` puts
     each frame's time before it; `temperature` 0 is greedy. `batch_size` questions are asked at once to begin with, on a
     GPU soon as many as fit; those for choices about the same frames always are. `workers` processes prepare frames
-    beside the model, null: as many as the machine has to spare.
+    beside the model, null: as many as the machine has to spare. Frames are made smaller by `resize`: pil, or for
+    InternVL torch, which is many times sooner and a grey level off in one or two of a thousand values.
     """
 
     checkpoint: str
@@ -43,12 +45,13 @@ class TransformersVLM:
     batch_size: int
     reader: str
     workers: int | None
+    resize: str
 
     @property
     def identity(self) -> str:
         """Checkpoint, revision, precision, how frames are shown and how tokens are taken; neither batch nor device."""
         name = checkpoint.identity(self.checkpoint, self.revision)
-        shown = f"max_pixels {self.max_pixels} timestamps {self.timestamps}"
+        shown = f"max_pixels {self.max_pixels} timestamps {self.timestamps}" + resized_by(self.resize)
         return f"{name} {self.dtype} {self.quantization} {shown} {self._sampling.identity}"
 
     def answer(self, questions: Sequence[Question]) -> Iterator[Answer | Unanswered]:
@@ -93,12 +96,12 @@ class TransformersVLM:
 
             options = checkpoint.placement(self.device_map, self.dtype, self.quantization)
             tokenizer = checkpoint.load(AutoTokenizer, self.checkpoint, self.revision)
-            processor = checkpoint.load(AutoImageProcessor, self.checkpoint, self.revision)
+            processor = checkpoint.load(AutoImageProcessor, self.checkpoint, self.revision, backend="pil")
             model = checkpoint.attentive(
                 AutoModelForImageTextToText, self.checkpoint, self.revision, self.attention, options
             ).eval()
             settle(model, tokenizer)
-            eye = Eye(family(model.config), model.config, processor, self.max_pixels, self.timestamps)
+            eye = Eye(family(model.config), model.config, processor, self.max_pixels, self.timestamps, self.resize)
             _loaded[self] = Local(model, tokenizer, eye, self.batch_size)
         return _loaded[self]
 
@@ -117,7 +120,9 @@ def _seeing(name: str, revision: str | None) -> tuple[Any, Any]:
     """A checkpoint's config and image processor: enough to know its boxes, without its weights."""
     from transformers import AutoConfig, AutoImageProcessor
 
-    return checkpoint.load(AutoConfig, name, revision), checkpoint.load(AutoImageProcessor, name, revision)
+    return checkpoint.load(AutoConfig, name, revision), checkpoint.load(
+        AutoImageProcessor, name, revision, backend="pil"
+    )
 
 
 def chat(tokenizer: Any, question: Question, image_tokens: int) -> str:

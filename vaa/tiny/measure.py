@@ -32,7 +32,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     catalogue = Synthetic(given.root, given.split, given.videos, 60.0, 10.0, 128).load()
     model = TransformersVLM(
-        given.checkpoint, None, "float32", "none", "cpu", "sdpa", None, False, 0.0, 1.0, 0, 16, "decord", None
+        given.checkpoint, None, "float32", "none", "cpu", "sdpa", None, False, 0.0, 1.0, 0, 16, "decord", None, "pil"
     )
     for name, numbers in Exam(model, catalogue).numbers().items():
         log.info("%s %s", name, json.dumps(numbers))
