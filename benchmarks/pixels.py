@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import os
 import statistics
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+import torch  # noqa: F401, as where a model is in memory: the processes beside it need not load it
 
 from benchmarks.clips import clip
 from benchmarks.timing import Row, clock, ratio
 from vaa import video
 from vaa.models.feeding import PATIENCE, Feeder
+from vaa.models.squashing import RESIZE
 from vaa.types import Video
 
 SIDE, SECONDS, BATCH = 448, 240, 16
 CORES = os.cpu_count() or 1
+REFERENCE = "one frame at a time by index, PIL, one process"
 
 
 def rows() -> list[Row]:
@@ -25,10 +29,10 @@ def rows() -> list[Row]:
         path = clip(Path("outputs/benchmarks") / f"key{every}_{SECONDS}s.mp4", SECONDS, every)
         name = f"pixels for 8 of every 30 frames, a key frame every {every}"
         check(path)
-        found.append(
-            ratio(f"{name}, resized to {SIDE}", "one frame at a time by index, PIL, one process", wanted,
-                  partial(ours, path, SIDE), partial(theirs, path), repeats=3)
-        )  # fmt: skip
+        for resize in ("torch", "pil"):
+            what = f"{name}, resized to {SIDE} (resize={resize})"
+            row = ratio(what, REFERENCE, wanted, partial(ours, path, resize), partial(theirs, path), repeats=3)
+            found.append(row if resize == "torch" else replace(row, wanted="-"))
         found.append(_against_plain(name, path))
     return found
 
@@ -37,31 +41,25 @@ def windows() -> list[tuple[int, ...]]:
     return [tuple(int(f) for f in np.linspace(k, k + 29, 8)) for k in range(0, SECONDS * 30, 30)]
 
 
-def work(side: int | None, job: tuple[Path, list[tuple[int, ...]]]):  # type: ignore[no-untyped-def]
+def work(resize: str | None, job: tuple[Path, list[tuple[int, ...]]]):  # type: ignore[no-untyped-def]
     """As vaa.models.asking.prepare does it."""
     path, asked = job
     shown = Video("v", path, SECONDS * 30, 30.0)
     pixels = video.frames(shown, [frame for one in asked for frame in one], "decord")
     if CORES > 1:
         video.rest(shown, "decord")
-    if side is None:
+    if resize is None:
         return {"pixels": pixels}, None
-    found = np.empty((len(pixels), side, side, 3), dtype=np.uint8)
+    found = np.empty((len(pixels), 3, SIDE, SIDE), dtype=np.uint8)  # channels first, as models take them
     for frame, seen in zip(pixels, found, strict=True):
-        seen[:] = resized(frame, side)
+        seen[:] = RESIZE[resize](frame, (SIDE, SIDE), "bicubic").transpose(2, 0, 1)
     return {"pixels": found}, None
 
 
-def resized(frame: np.ndarray, side: int) -> np.ndarray:
-    from PIL import Image
-
-    return np.asarray(Image.fromarray(frame).resize((side, side), Image.Resampling.BICUBIC))
-
-
-def ours(path: Path, side: int | None) -> int:
+def ours(path: Path, resize: str | None) -> int:
     """As a run does it, with as many processes as there are cores, since no model needs one."""
     asked, seen = windows(), 0
-    with Feeder(partial(work, side), CORES, PATIENCE) as feeder:
+    with Feeder(partial(work, resize), CORES, PATIENCE) as feeder:
         line = [feeder.put((path, asked[k : k + BATCH])) for k in range(0, len(asked), BATCH)]
         for put in line:
             made = feeder.take(put)
@@ -77,7 +75,7 @@ def theirs(path: Path) -> int:
     reader, seen = decord.VideoReader(str(path), num_threads=1), 0
     for one in windows():
         for frame in one:
-            resized(reader[frame].asnumpy(), SIDE)
+            RESIZE["pil"](reader[frame].asnumpy(), (SIDE, SIDE), "bicubic")
             seen += 1
     return seen
 
@@ -98,6 +96,10 @@ def check(path: Path) -> None:
     one = windows()[3]
     pixels = work(None, (path, [one]))[0]["pixels"]
     assert all((pixels[k] == reader[frame].asnumpy()).all() for k, frame in enumerate(one))
+    small = [work(resize, (path, [one]))[0]["pixels"].astype(int) for resize in ("pil", "torch")]
+    apart = np.abs(small[0] - small[1])
+    assert apart.max() <= 2
+    assert np.mean(apart > 0) < 0.01
 
 
 def _against_plain(name: str, path: Path) -> Row:

@@ -23,12 +23,12 @@ def squashed(
     Raises:
         VaaError: an unknown way to resample or to resize.
     """
-    for key, given, known in (("resample", resample, _FILTERS), ("resize", resize, tuple(_RESIZE))):
+    for key, given, known in (("resample", resample, _FILTERS), ("resize", resize, tuple(RESIZE))):
         if given not in known:
             raise VaaError(f"{key}={given}: choose one of {', '.join(known)}.")
     found = np.empty((len(frames), 3, size[1], size[0]), dtype=np.float32)
     for frame, seen in zip(frames, found, strict=True):
-        small = _RESIZE[resize](frame, size, resample)
+        small = RESIZE[resize](frame, size, resample)
         for channel in range(3):
             shades[channel].take(small[..., channel], out=seen[channel], mode="clip")  # in bounds: not to be checked
     return found
@@ -56,4 +56,5 @@ def _by_torch(frame: Pixels, size: Size, resample: str) -> Pixels:
 
 
 _FILTERS = ("bicubic", "bilinear")
-_RESIZE: dict[str, Callable[[Pixels, Size, str], Pixels]] = {"pil": _by_pil, "torch": _by_torch}
+RESIZE: dict[str, Callable[[Pixels, Size, str], Pixels]] = {"pil": _by_pil, "torch": _by_torch}
+"""Who makes a frame smaller: (h, w, 3), (width, height), the filter's name -> (height, width, 3)."""
