@@ -16,7 +16,7 @@ from vaa.report import files
 _HOUSE = Path(__file__).parents[2]
 _LIBRARIES = (
     *("accelerate", "av", "decord", "hydra-core", "numpy", "omegaconf", "openai", "pillow", "ray", "scikit-learn"),
-    *("scipy", "tokenizers", "torch", "transformers", "vaa", "wandb"),
+    *("scipy", "tokenizers", "torch", "torchvision", "transformers", "vaa", "wandb"),
 )
 
 
