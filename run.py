@@ -6,7 +6,6 @@ import dataclasses
 import logging
 import os
 import sys
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,6 @@ from vaa.types import VaaError
 log = logging.getLogger("vaa")
 PARTS = "stages data engine protocol causal limit reader memo max_unread max_failed plots meteor_jar page alerts "
 PARTS += "details doctor wandb"
-read_once = lru_cache(maxsize=1)(OmegaConf.load)  # by all jobs of a multirun
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
@@ -87,8 +85,8 @@ def job(cfg: DictConfig, hydra_cfg: Any) -> None:
 def swept(hydra_cfg: Any) -> dict[str, list[str]]:
     """Key -> its values, of what a multirun varies."""
     file = Path(hydra_cfg.runtime.cwd, hydra_cfg.sweep.dir, "multirun.yaml")
-    whole = read_once(file).hydra if file.is_file() else hydra_cfg
-    asked = [*whole.overrides.task, *(f"{k}={v}" for k, v in (whole.sweeper.get("params") or {}).items())]
+    whole = overrides.of_multirun(file) if file.is_file() else hydra_cfg
+    asked = [*whole["overrides"]["task"], *(f"{k}={v}" for k, v in (whole["sweeper"].get("params") or {}).items())]
     sweeps = [o for o in OverridesParser.create().parse_overrides(asked) if o.is_sweep_override()]
     known = {o.get_key_element() for o in sweeps if not (o.is_interval_sweep() or isinstance(o.value(), Glob))}
     return {key: [*o.sweep_string_iterator()] if key in known else [] for o in sweeps if (key := o.get_key_element())}

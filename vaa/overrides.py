@@ -1,10 +1,14 @@
-"""Overrides that would change nothing, so that no row of a table is ever silently equal to another."""
+"""What is overridden; what would change nothing is refused: no row of a table is ever silently equal to another."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
+
+import yaml
 
 _REFERENCE = re.compile(r"\$\{([^}:.]+)")
 
@@ -21,6 +25,12 @@ def unused(config: Mapping[str, Any], overrides: Sequence[str], read: Collection
             used.add(name)
             waiting += [name] if name in config else []
     return [override for override in overrides if _root(override) in config and _root(override) not in used]
+
+
+@lru_cache(maxsize=1)  # one file for all jobs of a process
+def of_multirun(file: Path) -> Mapping[str, Any]:
+    """What Hydra was asked to do in a multirun: the block `hydra` of its `multirun.yaml`."""
+    return dict(yaml.safe_load(file.read_text(encoding="utf-8"))["hydra"])
 
 
 def _root(override: str) -> str:
