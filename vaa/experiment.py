@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,6 @@ log = logging.getLogger("vaa")
 
 def run(parts: dict[str, Any], catalogue: Catalogue, folder: Path, tracked: Tracked) -> dict[str, Any]:
     """Analyse, write what was found before anything is counted, evaluate, show, log; the numbers of the run."""
-    gc.set_threshold(50_000, 20, 50)  # a great many small objects stay: it need not walk over them so often
     if parts["page"] and not parts["details"]:
         raise VaaError("page: it is drawn from scores/ and reports/, which details=false leaves out. Add page=null.")
     stages, videos, protocol = parts["stages"], catalogue.videos[: parts["limit"]], parts["protocol"]
