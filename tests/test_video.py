@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import gc
 import logging
+import multiprocessing
 from dataclasses import replace
 from pathlib import Path
 
@@ -135,3 +137,24 @@ def test_an_unknown_reader_ends_the_run_with_the_known_ones(clip: Path) -> None:
     with pytest.raises(VaaError, match="reader=opencv: choose one of decord, pyav") as error:
         video.probe(clip, "opencv")
     assert not isinstance(error.value, VideoError)
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_a_file_given_up_before_a_process_was_forked_is_not_freed_there(clip: Path, reader: str) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        n_frames, fps = video.probe(clip, reader)
+        given_up = [video._READERS[reader](clip)]
+        given_up[0].get([0, n_frames // 2])  # FFmpeg's threads are at work, in this process alone
+        given_up.append(given_up)
+        del given_up
+        process = multiprocessing.get_context("fork").Process(target=gc.collect)
+        process.start()
+        process.join(20)
+        ended = process.exitcode
+        process.kill()
+    finally:
+        gc.enable()
+    assert ended == 0
+    assert video.frames(Video("v", clip, n_frames, fps), [0], reader).shape[0] == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import math
 import os
@@ -89,6 +90,9 @@ def _open(path: Path, reader: str) -> Reader:
     if not path.is_file():
         raise VideoError(f"{path}: no such video file.")
     return _opened(os.getpid())(path, path.stat().st_mtime_ns, reader)
+
+
+os.register_at_fork(after_in_child=gc.freeze)  # a file given up before, but not freed yet, must not be freed there
 
 
 @cache
