@@ -14,6 +14,7 @@ import torch  # noqa: F401, as where a model is in memory: the processes beside 
 from benchmarks.clips import clip
 from benchmarks.timing import Row, clock, ratio
 from vaa import video
+from vaa.models import sharing
 from vaa.models.feeding import PATIENCE, Feeder
 from vaa.models.squashing import RESIZE
 from vaa.types import Video
@@ -50,10 +51,11 @@ def work(resize: str | None, job: tuple[Path, list[tuple[int, ...]]]):  # type: 
         video.rest(shown, "decord")
     if resize is None:
         return {"pixels": pixels}, None
-    found = np.empty((len(pixels), 3, SIDE, SIDE), dtype=np.uint8)  # channels first, as models take them
-    for frame, seen in zip(pixels, found, strict=True):
-        seen[:] = RESIZE[resize](frame, (SIDE, SIDE), "bicubic").transpose(2, 0, 1)
-    return {"pixels": found}, None
+
+    def fill(k: int, seen: np.ndarray) -> None:
+        seen[:] = RESIZE[resize](pixels[k], (SIDE, SIDE), "bicubic").transpose(2, 0, 1)
+
+    return {"pixels": sharing.filled((len(pixels), 3, SIDE, SIDE), np.uint8, fill)}, None  # as models take them
 
 
 def ours(path: Path, resize: str | None) -> int:

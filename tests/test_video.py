@@ -145,7 +145,7 @@ def test_a_file_given_up_before_a_process_was_forked_is_not_freed_there(clip: Pa
     gc.disable()
     try:
         n_frames, fps = video.probe(clip, reader)
-        given_up = [video._READERS[reader](clip)]
+        given_up = [video.READERS[reader](clip)]
         given_up[0].get([0, n_frames // 2])  # FFmpeg's threads are at work, in this process alone
         given_up.append(given_up)
         del given_up

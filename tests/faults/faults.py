@@ -105,14 +105,14 @@ class Hanging:
     seconds: float
 
     def __call__(self) -> None:
-        from vaa import patience, video
+        from vaa import patience, readers
 
         patience.DECODING = self.seconds
-        get = video.Decord.get
+        get = readers.Decord.get
 
         def hanging(reader: Any, numbers: Any) -> Any:
             if reader._path.name == self.name:
                 time.sleep(1000)
             return get(reader, numbers)
 
-        video.Decord.get = hanging  # type: ignore[method-assign]
+        readers.Decord.get = hanging  # type: ignore[method-assign]

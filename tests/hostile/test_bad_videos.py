@@ -246,7 +246,7 @@ class Stuck:
 def test_a_file_that_hangs_or_kills_the_decoder_costs_only_itself(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(video._READERS, "stuck", Stuck)
+    monkeypatch.setitem(video.READERS, "stuck", Stuck)
     monkeypatch.setattr(folder, "PATIENCE", 2.0)
     for name in ("deadly", "fine", "stuck", "well"):
         (tmp_path / f"{name}.mp4").touch()
@@ -272,7 +272,7 @@ class Endless:
 
 @pytest.fixture
 def endless(clip: Path, monkeypatch: pytest.MonkeyPatch) -> Video:
-    monkeypatch.setitem(video._READERS, "endless", Endless)
+    monkeypatch.setitem(video.READERS, "endless", Endless)
     monkeypatch.setattr(patience, "DECODING", 0.5)
     return Video("clip", clip, 25, 10.0)
 

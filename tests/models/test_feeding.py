@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-import io
 import multiprocessing
 import os
+import resource
 import signal
 import subprocess
 import tempfile
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vaa.models import feeding
+from vaa.models import feeding, sharing
 from vaa.models.feeding import Feeder, Lost, Watch
 
 
@@ -60,8 +60,9 @@ def test_who_is_at_work_is_known() -> None:
         assert feeder.busy() == 2
 
 
-def left(root: Path) -> list[Path]:
-    return [file for folder in root.glob("vaa-*") for file in folder.iterdir()]
+def files(root: Path) -> list[str]:
+    """Sorted: `.free` for those that may be written anew."""
+    return sorted(file.suffix for folder in root.glob("vaa-*") for file in folder.iterdir())
 
 
 @pytest.mark.parametrize("shared", [True, False])
@@ -75,12 +76,84 @@ def test_no_file_is_left_taken_or_not(tmp_path: Path, monkeypatch: pytest.Monkey
         line = [feeder.put(1000) for _ in range(6)]
         for put in line:
             put.result()  # type: ignore[union-attr]
-        assert len(left(root if shared else tmp_path)) == 6
+        assert files(root if shared else tmp_path) == [""] * 12  # two arrays each
         made = feeder.take(line[0])
         assert not isinstance(made, Lost)
-        assert len(left(root if shared else tmp_path)) == 5
+        assert files(root if shared else tmp_path) == [""] * 12
+        feeder.take(line[1])
+        assert files(root if shared else tmp_path) == [""] * 10 + [".free"] * 2
     assert not list(tmp_path.rglob("vaa-*"))
     np.testing.assert_array_equal(made[0]["a"], work(1000)[0]["a"])  # still readable
+
+
+def test_a_file_is_written_anew_when_nobody_looks_at_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feeding, "_SHARED", tmp_path)
+    with Feeder(work, 1, 60.0) as feeder:
+        held = []
+        for size in (50_000, 90_000, 20_000, 10, 70_000):  # larger and smaller than what was there
+            made = feeder.take(feeder.put(size))
+            assert not isinstance(made, Lost)
+            np.testing.assert_array_equal(made[0]["a"], work(size)[0]["a"])
+            held.append(made[0]["a"][-3:])  # a part of it is enough
+            made[0]["b"][:] = -1  # whoever took it may write
+            del made
+        assert files(tmp_path) == [""] * 5 + [".free"]
+        for size, kept in zip((50_000, 90_000, 20_000, 10, 70_000), held, strict=True):
+            np.testing.assert_array_equal(kept, work(size)[0]["a"][-3:])
+        held.clear()
+        del kept
+        assert files(tmp_path) == [".free"] * 6
+        made = feeder.take(feeder.put(3))
+        assert not isinstance(made, Lost)
+        np.testing.assert_array_equal(made[0]["b"], [[3]])
+        assert files(tmp_path) == [""] * 2 + [".free"] * 4
+
+
+def test_a_process_forked_meanwhile_gives_no_file_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feeding, "_SHARED", tmp_path)
+    with Feeder(work, 1, 60.0) as feeder:
+        made = [feeder.take(feeder.put(1000))]
+        process = multiprocessing.get_context("fork").Process(target=made.clear)
+        process.start()
+        process.join()
+        assert process.exitcode == 0
+        assert files(tmp_path) == ["", ""]
+        made.clear()
+        assert files(tmp_path) == [".free", ".free"]
+
+
+def rows(job: tuple[int, str]) -> feeding.Made:
+    """An array made row by row, and what becomes of it."""
+    count, end = job
+    found = sharing.filled((count, 2, 3), np.int32, lambda k, row: row.fill(k))
+    if end == "part":
+        return {"a": found[:1], "b": found[1:]}, None
+    if end == "other":
+        return {"a": found.astype(np.float16)}, None
+    return {"a": found, "b": np.arange(3)[::-1]}, None
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("count", [0, 1, 5])
+@pytest.mark.parametrize("end", ["as it is", "part", "other"])
+def test_an_array_made_row_by_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int, count: int, end: str
+) -> None:
+    monkeypatch.setattr(feeding, "_SHARED", tmp_path)
+    used = {"as it is": [1, 2, 2], "part": [0, 1, 3], "other": [0, 2, 2]}[end][(0, 1, 5).index(count)]
+    with Feeder(rows, workers, 60.0) as feeder:
+        for _ in range(2):
+            made = feeder.take(feeder.put((count, end)))
+            assert not isinstance(made, Lost)
+            wanted = np.broadcast_to(np.arange(count)[:, None, None], (count, 2, 3))
+            if end == "part":
+                np.testing.assert_array_equal(made[0]["a"], wanted[:1])
+                np.testing.assert_array_equal(made[0]["b"], wanted[1:])
+            else:
+                np.testing.assert_array_equal(made[0]["a"], wanted)
+            assert made[0]["a"].dtype == (np.float16 if end == "other" else np.int32)
+            del made
+            assert files(tmp_path) == [".free"] * workers * used  # the second time no new one
 
 
 def test_what_a_killed_process_left_is_swept_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,29 +170,40 @@ def test_what_a_killed_process_left_is_swept_away(tmp_path: Path, monkeypatch: p
     assert sorted(folder.name for folder in tmp_path.iterdir()) == sorted(names[1:])
 
 
+def fill_up(job: int) -> feeding.Made:
+    """Of a file in shared memory a thousand bytes can be written, as if it were full then."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    return rows((job, "as it is"))
+
+
+def test_where_there_is_no_room_at_all_it_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feeding, "_SHARED", tmp_path)
+    with Feeder(fill_up, 1, 60.0) as feeder, pytest.raises(OSError, match="File too large"):
+        feeder.take(feeder.put(1000))
+
+
 def test_where_shared_memory_is_full_the_disk_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = tempfile.NamedTemporaryFile
-
-    class Full(io.BytesIO):
-        """Opens, and takes nothing: arrays go to real files only."""
-
-        name = str(tmp_path / "shm" / "full")
-
-    def crowded(dir: str, delete: bool) -> Any:  # noqa: A002, its name
-        if "shm" not in dir:
-            return real(dir=dir, delete=delete)
-        Path(Full.name).touch()
-        return Full()
-
+    real = sharing._file
     (tmp_path / "shm").mkdir()
+
+    def crowded(folder: str) -> str:
+        """Shared memory whose files open, and take nothing."""
+        name = real(folder)
+        if "shm" in folder:
+            Path(name).unlink()
+            Path(name).symlink_to("/dev/full")
+        return name
+
     monkeypatch.setattr(feeding, "_SHARED", tmp_path / "shm")
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr(tempfile, "NamedTemporaryFile", crowded)
-    with Feeder(work, 1, 60.0) as feeder:
-        made = feeder.take(feeder.put(1000))
-    assert not isinstance(made, Lost)
-    np.testing.assert_array_equal(made[0]["a"], work(1000)[0]["a"])
-    assert not Path(Full.name).exists()
+    monkeypatch.setattr(sharing, "_file", crowded)
+    with Feeder(rows, 1, 60.0) as feeder:
+        made = feeder.take(feeder.put((1000, "as it is")))
+        assert not isinstance(made, Lost)
+        assert not files(tmp_path / "shm")
+        assert files(tmp_path) == ["", ""]
+    np.testing.assert_array_equal(made[0]["a"], rows((1000, "as it is"))[0]["a"])
 
 
 def test_a_killed_process_loses_its_own_work_only() -> None:

@@ -16,12 +16,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from vaa.models.sharing import Arrays, Places, mapped, stored
+from vaa.models import sharing
+from vaa.models.sharing import Arrays, Places
 from vaa.types import VaaError
 
 _SHARED = Path("/dev/shm")  # noqa: S108, a folder of our own is made in it
 PATIENCE = 300.0
 """Seconds for one piece of work in another process; a decoder that hangs is stopped after them."""
+_BEAT = 0.02
+"""Seconds between two looks at the processes; their end takes one or two of them."""
 
 Job = TypeVar("Job")
 Made = tuple[Arrays, Any]
@@ -101,13 +104,13 @@ class Feeder(Generic[Job]):
         job = self._jobs.pop(put)
         for future in (put, None):
             try:
-                name, places, extra = (future or self._schedule(job)).result()
+                places, extra = (future or self._schedule(job)).result()
             except TimeoutError:
                 return Lost(f"took longer than {self.patience:.0f} s and was stopped")
             except (ProcessExpired, BrokenExecutor) as error:
                 lost = Lost(f"ended the process that did it, twice ({error})")
             else:
-                return mapped(name, places), extra
+                return sharing.mapped(places), extra
         return lost
 
     def close(self) -> None:
@@ -120,8 +123,9 @@ class Feeder(Generic[Job]):
         return min(self.workers, sum(not future.done() for future in self._jobs))
 
     def _fork(self) -> None:
-        from pebble import ProcessPool
+        from pebble import CONSTS, ProcessPool
 
+        CONSTS.sleep_unit = _BEAT
         context, given = multiprocessing.get_context("fork"), (self.work, self._folders)
         self._pool = ProcessPool(self.workers, context=context, initializer=_begin, initargs=given)
 
@@ -152,23 +156,23 @@ def _sweep(root: Path) -> None:
             continue
 
 
-_here: tuple[Callable[[Any], Made], list[str]] | None = None
+_work: Callable[[Any], Made] | None = None
 
 
 def _begin(work: Callable[[Any], Made], folders: list[str]) -> None:
     """In a new process: threads of the process it was forked from do not live here, so torch may use none."""
-    global _here
-    _here = work, folders
+    global _work
+    _work = work
+    sharing.begin(folders)
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
 
 
-def _do(job: Any) -> tuple[str, Places, Any]:
+def _do(job: Any) -> tuple[Places, Any]:
     """In another process."""
-    assert _here is not None  # noqa: S101, set when the process began
-    work, folders = _here
-    arrays, extra = work(job)
-    return *stored(arrays, folders), extra
+    assert _work is not None  # noqa: S101, set when the process began
+    arrays, extra = _work(job)
+    return sharing.stored(arrays), extra
 
 
 @cache

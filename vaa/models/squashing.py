@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from vaa.models import sharing
 from vaa.types import Pixels, VaaError
 
 Size = tuple[int, int]
@@ -26,12 +27,13 @@ def squashed(
     for key, given, known in (("resample", resample, _FILTERS), ("resize", resize, tuple(RESIZE))):
         if given not in known:
             raise VaaError(f"{key}={given}: choose one of {', '.join(known)}.")
-    found = np.empty((len(frames), 3, size[1], size[0]), dtype=np.float32)
-    for frame, seen in zip(frames, found, strict=True):
-        small = RESIZE[resize](frame, size, resample)
+
+    def fill(k: int, seen: NDArray[np.float32]) -> None:
+        small = RESIZE[resize](frames[k], size, resample)
         for channel in range(3):
             shades[channel].take(small[..., channel], out=seen[channel], mode="clip")  # in bounds: not to be checked
-    return found
+
+    return sharing.filled((len(frames), 3, size[1], size[0]), np.float32, fill)
 
 
 def resized_by(resize: str) -> str:
@@ -50,9 +52,10 @@ def _by_torch(frame: Pixels, size: Size, resample: str) -> Pixels:
     """Many times sooner; torchvision's bytes, of which one or two in a thousand are a grey level off PIL's, few two."""
     import torch
 
-    pixels = torch.from_numpy(np.require(frame, requirements=["C", "W"])).permute(2, 0, 1)[None]
+    pixels = torch.from_numpy(np.require(frame, requirements=["C", "W"]))
+    pixels = pixels[None].permute(0, 3, 1, 2)  # in this order: else it is not known to lie channels last, and copied
     small = torch.nn.functional.interpolate(pixels, size=size[::-1], mode=resample, antialias=True, align_corners=False)
-    return np.asarray(small[0].permute(1, 2, 0).numpy())
+    return np.asarray(small.permute(0, 2, 3, 1)[0].numpy())
 
 
 _FILTERS = ("bicubic", "bilinear")

@@ -1,0 +1,130 @@
+"""Readers of video files: the only ones that decode (decord, PyAV), but for streams (online/stream.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from vaa.types import Pixels, VideoError
+
+ANEW = "Write it anew: ffmpeg -i OLD -vf setpts=N/25/TB -r 25 NEW.mp4 (with its own rate for 25)."
+"""What to do with a file whose times are of no use."""
+_AT_ONCE = 8
+"""Frames that decord is asked for at once: more would each time go into new memory, which costs as much again."""
+
+
+@runtime_checkable
+class Reader(Protocol):
+    """An open video file."""
+
+    n_frames: int
+    fps: float
+
+    def get(self, numbers: Sequence[int]) -> Pixels:
+        """The frames of these numbers, ascending, as RGB of shape (n, height, width, 3)."""
+
+
+class Decord:
+    """The default: fast random access. It has no AV1 decoder."""
+
+    def __init__(self, path: Path) -> None:
+        import decord
+
+        decord.logging.set_level(decord.logging.QUIET)
+        self._path, self._errors = path, (RuntimeError, decord.DECORDError)
+        self._reader = self._try(lambda: decord.VideoReader(str(path), num_threads=1))
+        self.n_frames, self.fps = len(self._reader), float(self._reader.get_avg_fps())
+        self._check_times(self._try(lambda: self._reader.get_frame_timestamp(range(self.n_frames))))
+
+    def _check_times(self, times: Any) -> None:
+        """Decord finds frames by their times: where these do not tell them apart it gives others, and says nothing."""
+        if self.n_frames and (times[0, 0] < 0 or (np.diff(times[:, 0]) <= 0).any()):
+            raise VideoError(
+                f"{self._path}: decord would number its frames wrongly (an edit list hides some, or several have one "
+                f"time). Use reader=pyav. Or: {ANEW}"
+            )
+
+    def get(self, numbers: Sequence[int]) -> Pixels:
+        """See Reader."""
+        found = np.empty((len(numbers), *self._some([]).shape[1:]), dtype=np.uint8)
+        for first in range(0, len(numbers), _AT_ONCE):
+            found[first : first + _AT_ONCE] = self._some(numbers[first : first + _AT_ONCE])
+        return found
+
+    def _some(self, numbers: Sequence[int]) -> Pixels:
+        return np.asarray(self._try(lambda: self._reader.get_batch([*numbers]).asnumpy()), dtype=np.uint8)
+
+    def rest(self) -> None:
+        """Decode no further: left alone, decord goes on behind the last frame that was asked for."""
+        self._try(lambda: self._reader.seek(0))
+
+    def _try(self, action: Any) -> Any:
+        try:
+            return action()
+        except self._errors as error:
+            raise VideoError(
+                f"{self._path}: decord cannot decode it (damaged, not a video, or a codec it lacks, such as AV1). "
+                f"Does it play? Try reader=pyav. [{str(error).strip().splitlines()[-1][:120] if str(error) else ''}]"
+            ) from error
+
+
+class PyAV:
+    """The second: one forward pass, every codec FFmpeg knows; going back starts again from the beginning."""
+
+    def __init__(self, path: Path) -> None:
+        import av
+
+        self._av, self._path = av, path
+        try:
+            with av.open(str(path)) as container:
+                if not container.streams.video:
+                    raise VideoError(f"{path}: has no video stream, only sound or text. Take it out of the folder.")
+                stream = container.streams.video[0]
+                self.fps = float(stream.average_rate or 0)
+                # Not stream.frames: it is what the header says, and an edit list hides some of them.
+                self.n_frames = sum(packet.size > 0 and not packet.is_discard for packet in container.demux(stream))
+        except av.FFmpegError as error:
+            raise VideoError(
+                f"{path}: FFmpeg cannot open it: is it a video, and whole? Does it play? [{error}]"
+            ) from error
+        self._next = 0
+        self._stream: Iterator[Any] = iter(())
+
+    def get(self, numbers: Sequence[int]) -> Pixels:
+        """See Reader."""
+        if not self._next or min(numbers) < self._next:
+            container = self._av.open(str(self._path))
+            container.streams.video[0].thread_type = "AUTO"
+            self._next, self._stream = 0, container.decode(video=0)
+        found: dict[int, Pixels] = {}
+        try:
+            while self._next <= max(numbers):
+                frame = next(self._stream)
+                if self._next in numbers:
+                    found[self._next] = self._upright(frame)
+                self._next += 1
+        except (StopIteration, self._av.FFmpegError) as error:
+            self._next = 0
+            raise VideoError(
+                f"{self._path}: decoding stopped before frame {max(numbers)} of {self.n_frames}: is the file damaged "
+                f"or cut? Get it again, or write anew what is left: ffmpeg -i OLD NEW.mp4. [{str(error)[:120]}]"
+            ) from error
+        return np.stack([found[number] for number in numbers])
+
+    def _upright(self, frame: Any) -> Pixels:
+        """As players show it.
+
+        Raises:
+            VideoError: the picture is damaged, and the decoder has made something up.
+        """
+        if frame.is_corrupt:
+            number, self._next = self._next, 0
+            raise VideoError(f"{self._path}: frame {number} is damaged. Does it play? Get the file again.")
+        return np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90))
+
+
+READERS: dict[str, Any] = {"decord": Decord, "pyav": PyAV}
+"""By the name that `reader` has in the configuration."""
