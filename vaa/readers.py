@@ -92,12 +92,15 @@ class PyAV:
             ) from error
         self._next = 0
         self._stream: Iterator[Any] = iter(())
+        self._painter = (
+            av.video.reformatter.VideoReformatter()
+        )  # one for all frames: it takes longer to make than to use
 
     def get(self, numbers: Sequence[int]) -> Pixels:
         """See Reader."""
         if not self._next or min(numbers) < self._next:
             container = self._av.open(str(self._path))
-            container.streams.video[0].thread_type = "AUTO"
+            container.streams.video[0].thread_type = "NONE"  # as decord is told: there are other processes for that
             self._next, self._stream = 0, container.decode(video=0)
         found: dict[int, Pixels] = {}
         try:
@@ -123,7 +126,7 @@ class PyAV:
         if frame.is_corrupt:
             number, self._next = self._next, 0
             raise VideoError(f"{self._path}: frame {number} is damaged. Does it play? Get the file again.")
-        return np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90))
+        return np.rot90(self._painter.reformat(frame, format="rgb24").to_ndarray(), round(frame.rotation / 90))
 
 
 READERS: dict[str, Any] = {"decord": Decord, "pyav": PyAV}
