@@ -11,8 +11,9 @@ from benchmarks.timing import Row
 
 HOUSE = Path(__file__).parents[1]
 _PROGRAM = """
-import resource, sys
+import sys
 from pathlib import Path
+from benchmarks.memory import peak
 from vaa.models.clip import Clip
 from vaa.stages import embed
 from vaa.stages.window import Consecutive
@@ -24,7 +25,7 @@ checkpoint = str(prompts.CHECKPOINTS / "clip")
 encoder = Clip(checkpoint, None, "float32", "cpu", [0.45] * 3, [0.25] * 3, "bicubic", 64, "decord", 1, 1, "pil")
 vectors = sum(1 for _ in encoder.answer(embed.segments(report)))
 assert vectors == len(report.segments)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss + resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+print(peak())
 """
 
 
@@ -34,7 +35,7 @@ def rows() -> list[Row]:
         path = clip(Path("outputs/benchmarks") / f"{minutes}minutes.mp4", 60 * minutes, 100, (128, 128), 10)
         command = [sys.executable, "-c", _PROGRAM, str(path), str(600 * minutes)]
         done = subprocess.run(command, cwd=HOUSE, check=True, capture_output=True, text=True)
-        peaks[minutes] = int(done.stdout.split()[-1]) / 1024
+        peaks[minutes] = float(done.stdout.split()[-1])
     found = peaks[120] / peaks[2]
     said = f"{found:.2f}x ({peaks[120]:.0f} MB, {peaks[2]:.0f} MB)"
     return [

@@ -13,12 +13,12 @@ from benchmarks.timing import Row
 
 HOUSE = Path(__file__).parents[1]
 _PROGRAM = """
-import resource, runpy, sys, time
+import runpy, sys, time
+from benchmarks.memory import peak
 began = time.perf_counter()
 runpy.run_path("run.py", run_name="__main__")
 took = time.perf_counter() - began
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss + resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-print(peak, took)
+print(peak(), took)
 """
 SHORT, LONG = 2, 30  # minutes
 
@@ -33,7 +33,7 @@ def rows() -> list[Row]:
             done = subprocess.run(command, cwd=HOUSE, check=True, capture_output=True, text=True)
             scored = [json.loads(line) for line in (Path(folder) / "scores.jsonl").read_text().splitlines()]
         peak, took = done.stdout.split()[-2:]
-        peaks[minutes], seconds[minutes], segments[minutes] = int(peak) / 1024, float(took), len(scored)
+        peaks[minutes], seconds[minutes], segments[minutes] = float(peak), float(took), len(scored)
     assert segments == {minutes: 20 * minutes for minutes in segments}
     found, speed = peaks[LONG] / peaks[SHORT], 60 * (LONG - SHORT) / (seconds[LONG] - seconds[SHORT])
     said = f"{found:.2f}x ({peaks[LONG]:.0f} MB, {peaks[SHORT]:.0f} MB); {speed:.1f} times real time"
