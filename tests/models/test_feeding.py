@@ -170,6 +170,27 @@ def test_what_a_killed_process_left_is_swept_away(tmp_path: Path, monkeypatch: p
     assert sorted(folder.name for folder in tmp_path.iterdir()) == sorted(names[1:])
 
 
+def breaks_off(job: int) -> feeding.Made:
+    """The third row of an array cannot be made."""
+
+    def fill(k: int, row: Any) -> None:
+        if k == 2:
+            raise ValueError("a defect")
+
+    return {"a": sharing.filled((job, 4), np.float32, fill)}, None
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_array_that_is_not_finished_leaves_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    monkeypatch.setattr(feeding, "_SHARED", tmp_path)
+    with Feeder(breaks_off, workers, 60.0) as feeder:
+        with pytest.raises(ValueError, match="a defect"):
+            feeder.take(feeder.put(3))
+        assert files(tmp_path) == []
+
+
 def fill_up(job: int) -> feeding.Made:
     """Of a file in shared memory a thousand bytes can be written, as if it were full then."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))

@@ -106,9 +106,9 @@ def _laid(rows: Callable[[], Iterable[Array]]) -> str:
             with Path(name).open("r+b") as file:
                 for row in rows():
                     file.write(row.data)
-        except OSError:  # full: a container's shared memory is often small
+        except Exception as error:
             Path(name).unlink()
-            if folder == _folders[-1]:
+            if not isinstance(error, OSError) or folder == _folders[-1]:  # else full: shared memory is often small
                 raise
         else:
             return name
