@@ -92,9 +92,8 @@ class PyAV:
             ) from error
         self._next = 0
         self._stream: Iterator[Any] = iter(())
-        self._painter = (
-            av.video.reformatter.VideoReformatter()
-        )  # one for all frames: it takes longer to make than to use
+        # One for all frames: to make it takes longer than to use it.
+        self._painter = av.video.reformatter.VideoReformatter()
 
     def get(self, numbers: Sequence[int]) -> Pixels:
         """See Reader."""
