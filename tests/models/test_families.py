@@ -12,7 +12,7 @@ import yaml
 from making import make_clip
 from tiny_checkpoints import make
 
-from vaa.models import Locator
+from vaa.models import Locator, generating
 from vaa.models.families import FAMILIES, family
 from vaa.models.transformers_vlm import TransformersVLM
 from vaa.types import Question, VaaError, Video
@@ -99,6 +99,24 @@ def test_a_batch_of_any_mixture_is_answered_as_each_question_alone(
     batched = list(vlm.answer(questions))
     assert batched == [next(vlm.answer([question])) for question in questions]
     assert len(set(batched)) > len(questions) - 2
+
+
+@each
+def test_prompts_read_in_pieces_are_answered_as_read_whole(
+    vlm: TransformersVLM, ask: Asker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = [ask(0, 5), ask(20), ask(24, text="a person walks in the street " * 5)]
+    words = [ask(), ask(text="a car", system="Normal scenes"), ask(text="a person walks in the street " * 5)]
+    whole, model, read = [*vlm.answer(shown), *vlm.answer(words)], vlm._load().model, list[int]()
+    monkeypatch.setattr(generating, "_READ", {"cpu": 21})
+    inner = model.get_decoder()
+    watched = inner.register_forward_pre_hook(
+        lambda _, __, given: read.append(given["inputs_embeds"].shape[1]), with_kwargs=True
+    )
+    found = [*vlm.answer(shown), *vlm.answer(words)]
+    watched.remove()
+    assert found == whole
+    assert read.count(7) > 3  # of three rows
 
 
 @each

@@ -16,6 +16,8 @@ from vaa.types import Question, VaaError
 
 _CLOSING = "]}`"
 """Every pattern for a complete answer ends in one of these."""
+_READ = {"cpu": 4096, "cuda": 16384}
+"""Tokens of the prompts that are read at once: on a CPU what its cache holds, on a GPU what keeps it busy."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ def generate(held: Local, questions: Sequence[Question], seen: Seen, sampling: S
             **inputs,
             **held.looked(seen),
             **(held.typed(inputs["input_ids"]) if seen.inputs else {}),
-            **kept(held.model),
+            **_kept(held, seen, *inputs["input_ids"].shape),
             do_sample=False,
             max_new_tokens=max(question.max_new_tokens for question in questions),
             logits_processor=_processors(sampling, questions),
@@ -72,6 +74,18 @@ def generate(held: Local, questions: Sequence[Question], seen: Seen, sampling: S
     said = [row[: question.max_new_tokens] for question, row in zip(questions, new, strict=True)]
     texts = held.tokenizer.batch_decode(said, skip_special_tokens=True)
     return [complete(question, str(text)) for question, text in zip(questions, texts, strict=True)]
+
+
+def _kept(held: Local, seen: Seen, rows: int, tokens: int) -> dict[str, Any]:
+    """The cache, and how many tokens of every row are read into it at once.
+
+    A large batch needs little memory to be read then. A model that sees frames by itself reads its prompts whole.
+    """
+    cache, most = kept(held.model, tokens), _READ.get(held.model.device.type)
+    encoded = set(seen.inputs) <= {"pixel_values"}
+    if not cache or not encoded or most is None or rows * tokens <= most:
+        return cache
+    return {**cache, "prefill_chunk_size": max(1, most // rows)}
 
 
 def _endings(tokenizer: Any, questions: Sequence[Question], asked: int) -> list[Any]:
