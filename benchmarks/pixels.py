@@ -17,6 +17,7 @@ from vaa import video
 from vaa.models import sharing
 from vaa.models.feeding import PATIENCE, Feeder
 from vaa.models.squashing import RESIZE
+from vaa.readers import READERS
 from vaa.types import Video
 
 SIDE, SECONDS, BATCH = 448, 240, 16
@@ -29,12 +30,14 @@ def rows() -> list[Row]:
     for every, wanted in ((250, 1.5), (30, 2.5)):
         path = clip(Path("outputs/benchmarks") / f"key{every}_{SECONDS}s.mp4", SECONDS, every)
         name = f"pixels for 8 of every 30 frames, a key frame every {every}"
-        check(path)
-        for resize in ("torch", "pil"):
-            what = f"{name}, resized to {SIDE} (resize={resize})"
-            row = ratio(what, REFERENCE, wanted, partial(ours, path, resize), partial(theirs, path), repeats=3)
+        for reader in READERS:
+            check(path, reader)
+        for resize, reader in (("torch", "decord"), ("pil", "decord"), ("torch", "pyav")):
+            what = f"{name}, resized to {SIDE} (resize={resize} reader={reader})"
+            mine, others = partial(ours, path, resize, reader), partial(theirs, path)
+            row = ratio(what, REFERENCE, wanted, mine, others, repeats=3)
             found.append(row if resize == "torch" else replace(row, wanted="-"))
-        found.append(_against_plain(name, path))
+        found += [_against_plain(f"{name}, not resized (reader={reader})", path, reader) for reader in READERS]
     return found
 
 
@@ -42,13 +45,13 @@ def windows() -> list[tuple[int, ...]]:
     return [tuple(int(f) for f in np.linspace(k, k + 29, 8)) for k in range(0, SECONDS * 30, 30)]
 
 
-def work(resize: str | None, job: tuple[Path, list[tuple[int, ...]]]):  # type: ignore[no-untyped-def]
+def work(resize: str | None, reader: str, job: tuple[Path, list[tuple[int, ...]]]):  # type: ignore[no-untyped-def]
     """As vaa.models.asking.prepare does it, but for the table of bytes, which the reference has not either."""
     path, asked = job
     shown = Video("v", path, SECONDS * 30, 30.0)
-    pixels = video.frames(shown, [frame for one in asked for frame in one], "decord")
+    pixels = video.frames(shown, [frame for one in asked for frame in one], reader)
     if CORES > 1:
-        video.rest(shown, "decord")
+        video.rest(shown, reader)
     if resize is None:
         return {"pixels": pixels}, None
 
@@ -58,10 +61,10 @@ def work(resize: str | None, job: tuple[Path, list[tuple[int, ...]]]):  # type: 
     return {"pixels": sharing.filled((len(pixels), SIDE, SIDE, 3), np.uint8, fill)}, None
 
 
-def ours(path: Path, resize: str | None) -> int:
+def ours(path: Path, resize: str | None, reader: str) -> int:
     """As a run does it, with as many processes as there are cores, since no model needs one."""
     asked, seen = windows(), 0
-    with Feeder(partial(work, resize), CORES, PATIENCE) as feeder:
+    with Feeder(partial(work, resize, reader), CORES, PATIENCE) as feeder:
         line = [feeder.put((path, asked[k : k + BATCH])) for k in range(0, len(asked), BATCH)]
         for put in line:
             made = feeder.take(put)
@@ -94,22 +97,21 @@ def plain(path: Path) -> int:
     return seen
 
 
-def check(path: Path) -> None:
+def check(path: Path, reader: str) -> None:
     import decord
 
-    reader = decord.VideoReader(str(path), num_threads=1)
+    reference = decord.VideoReader(str(path), num_threads=1)
     one = windows()[3]
-    pixels = work(None, (path, [one]))[0]["pixels"]
-    assert all((pixels[k] == reader[frame].asnumpy()).all() for k, frame in enumerate(one))
-    small = [work(resize, (path, [one]))[0]["pixels"].astype(int) for resize in ("pil", "torch")]
+    pixels = work(None, reader, (path, [one]))[0]["pixels"]
+    assert all((pixels[k] == reference[frame].asnumpy()).all() for k, frame in enumerate(one))
+    small = [work(resize, reader, (path, [one]))[0]["pixels"].astype(int) for resize in ("pil", "torch")]
     apart = np.abs(small[0] - small[1])
     assert apart.max() <= 2
     assert np.mean(apart > 0) < 0.01
 
 
-def _against_plain(name: str, path: Path) -> Row:
-    pairs = [(clock(partial(ours, path, None)), clock(partial(plain, path))) for _ in range(4)][1:]
+def _against_plain(what: str, path: Path, reader: str) -> Row:
+    pairs = [(clock(partial(ours, path, None, reader)), clock(partial(plain, path))) for _ in range(4)][1:]
     mine, others = [a for a, _ in pairs], [b for _, b in pairs]
     found = statistics.median(others) / statistics.median(mine)
-    what = f"{name}, not resized"
     return Row(what, "plain sequential decoding, as many cores", f"{found:.2f}x", ">= 0.9x", found >= 0.9, mine, others)

@@ -17,7 +17,7 @@ MAY = {
     **dict.fromkeys(("parse", "prompt", "memo", "metrics", "overrides", "synthetic", "boxes", "spool"), "types"),
     "interrupt": "",
     "patience": "types",
-    "readers": "types",
+    "readers": "types seeking",
     "video": "types spool patience readers",
     "drawing": "types video",
     "models": "types interrupt parse prompt memo video metrics overrides boxes",

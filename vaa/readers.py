@@ -1,4 +1,4 @@
-"""Readers of video files: the only ones that decode (decord, PyAV), but for streams (online/stream.py)."""
+"""Readers of video files: decord and PyAV; nothing else decodes, but streams (online/stream.py)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from vaa.seeking import AstrayError, Packet, seeking
 from vaa.types import Pixels, VideoError
 
 ANEW = "Write it anew: ffmpeg -i OLD -vf setpts=N/25/TB -r 25 NEW.mp4 (with its own rate for 25)."
@@ -72,24 +73,30 @@ class Decord:
 
 
 class PyAV:
-    """The second: one forward pass, every codec FFmpeg knows; going back starts again from the beginning."""
+    """The second, for every codec FFmpeg knows: frames are found by their times.
+
+    Where these do not tell them apart, or do not lead to them, they are counted in one forward pass; going back starts
+    it again.
+    """
 
     def __init__(self, path: Path) -> None:
         import av
 
         self._av, self._path = av, path
         try:
-            with av.open(str(path)) as container:
-                if not container.streams.video:
-                    raise VideoError(f"{path}: has no video stream, only sound or text. Take it out of the folder.")
-                stream = container.streams.video[0]
-                self.fps = float(stream.average_rate or 0)
-                # Not stream.frames: it is what the header says, and an edit list hides some of them.
-                self.n_frames = sum(packet.size > 0 and not packet.is_discard for packet in container.demux(stream))
+            file = self._open()
+            if not file.streams.video:
+                raise VideoError(f"{path}: has no video stream, only sound or text. Take it out of the folder.")
+            stream = file.streams.video[0]
+            self.fps = float(stream.average_rate or 0)
+            packets = [Packet(p.pts, p.dts, p.is_keyframe, p.is_discard) for p in file.demux(stream) if p.size]
         except av.FFmpegError as error:
             raise VideoError(
                 f"{path}: FFmpeg cannot open it: is it a video, and whole? Does it play? [{error}]"
             ) from error
+        # Not stream.frames: it is what the header says, and an edit list hides some of them.
+        self.n_frames = sum(not packet.hidden for packet in packets)
+        self._seeking = seeking(file, stream, packets)
         self._next = 0
         self._stream: Iterator[Any] = iter(())
         # One for all frames: to make it takes longer than to use it.
@@ -97,34 +104,52 @@ class PyAV:
 
     def get(self, numbers: Sequence[int]) -> Pixels:
         """See Reader."""
-        if not self._next or min(numbers) < self._next:
-            container = self._av.open(str(self._path))
-            container.streams.video[0].thread_type = "NONE"  # as decord is told: there are other processes for that
-            self._next, self._stream = 0, container.decode(video=0)
-        found: dict[int, Pixels] = {}
-        try:
-            while self._next <= max(numbers):
-                frame = next(self._stream)
-                if self._next in numbers:
-                    found[self._next] = self._upright(frame)
-                self._next += 1
-        except (StopIteration, self._av.FFmpegError) as error:
-            self._next = 0
-            raise VideoError(
-                f"{self._path}: decoding stopped before frame {max(numbers)} of {self.n_frames}: is the file damaged "
-                f"or cut? Get it again, or write anew what is left: ffmpeg -i OLD NEW.mp4. [{str(error)[:120]}]"
-            ) from error
+        found = self._sought(numbers) or {number: self._upright(frame) for number, frame in self._counted(numbers)}
         return np.stack([found[number] for number in numbers])
 
-    def _upright(self, frame: Any) -> Pixels:
-        """As players show it.
+    def _sought(self, numbers: Sequence[int]) -> dict[int, Pixels]:
+        """By number; nothing where times do not lead to all of them, and from then on."""
+        try:
+            pairs = self._seeking.frames(numbers) if self._seeking else ()
+            return {number: self._upright(frame) for number, frame in pairs}
+        except (AstrayError, self._av.FFmpegError):
+            self._seeking = None
+            return {}
+
+    def _counted(self, numbers: Sequence[int]) -> Iterator[tuple[int, Any]]:
+        """Numbers with frames, from the beginning on.
 
         Raises:
-            VideoError: the picture is damaged, and the decoder has made something up.
+            VideoError: it ends before the last, or a picture is damaged, and the decoder has made something up.
         """
-        if frame.is_corrupt:
-            number, self._next = self._next, 0
-            raise VideoError(f"{self._path}: frame {number} is damaged. Does it play? Get the file again.")
+        if not self._next or min(numbers) < self._next:
+            self._next, self._stream = 0, self._open().decode(video=0)
+        wanted, last = set(numbers), max(numbers)
+        while self._next <= last:
+            number = self._next
+            try:
+                frame = next(self._stream)
+            except (StopIteration, self._av.FFmpegError) as error:
+                self._next = 0
+                raise VideoError(
+                    f"{self._path}: decoding stopped before frame {last} of {self.n_frames}: is the file damaged or "
+                    f"cut? Get it again, or write anew what is left: ffmpeg -i OLD NEW.mp4. [{str(error)[:120]}]"
+                ) from error
+            if number in wanted and frame.is_corrupt:
+                self._next = 0
+                raise VideoError(f"{self._path}: frame {number} is damaged. Does it play? Get the file again.")
+            self._next += 1
+            if number in wanted:
+                yield number, frame
+
+    def _open(self) -> Any:
+        file = self._av.open(str(self._path))
+        if file.streams.video:
+            file.streams.video[0].thread_type = "NONE"  # as decord is told: there are other processes for that
+        return file
+
+    def _upright(self, frame: Any) -> Pixels:
+        """As players show it."""
         return np.rot90(self._painter.reformat(frame, format="rgb24").to_ndarray(), round(frame.rotation / 90))
 
 

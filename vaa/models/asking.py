@@ -37,7 +37,7 @@ def answers(
     held, watch, start, line = load(), Watch(), 0, deque[tuple[Batch, Any]]()
     hands = _hands(questions, held, workers)
     shares = iter(_FIRST if hands else ())
-    feeder = Feeder(partial(prepare, held.eye, reader, several=hands > 1), hands, feeding.PATIENCE)
+    feeder = Feeder(partial(prepare, held.eye, reader, resting=hands > 0), hands, feeding.PATIENCE)
     with feeder, Cores(held.model, feeder.busy):
         while start < len(questions) or line:
             while start < len(questions) and len(line) <= feeder.workers:
@@ -53,14 +53,14 @@ def answers(
         log.info("%s", watch.told(len(questions), "questions"))
 
 
-def prepare(eye: Eye | None, reader: str, batch: Batch, several: bool = False) -> feeding.Made:
+def prepare(eye: Eye | None, reader: str, batch: Batch, resting: bool = False) -> feeding.Made:
     """Decode a batch's frames and show them to the eye: each video in one forward pass, the same frames once.
 
     With the arrays go the number of tokens of each frame, and why a question's frames cannot be had (by its place).
-    Where there are `several` processes the next batch of this one lies elsewhere: nothing is decoded ahead.
+    `resting`, nothing is decoded ahead: beside a model that would take its cores, and the next batch may lie elsewhere.
     """
     shown, refused = _decoded(batch, reader)
-    for own in {q.video for k, q in enumerate(batch) if several and q.frames and k not in refused}:
+    for own in {q.video for k, q in enumerate(batch) if resting and q.frames and k not in refused}:
         video.rest(own, reader)
     sights = {_sight(q): shown[k] for k, q in enumerate(batch) if k not in refused}
     once = _chooses(batch[0])
