@@ -7,8 +7,8 @@ BIN := .venv/bin
 run: .venv/ready
 	$(BIN)/python run.py $(ARGS)
 
-test: .venv/ready
-	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
+test: .venv/ready # in one process more than there are cores: a third of the time a test waits for another program
+	$(BIN)/python -m pytest -n $$($(BIN)/python -c 'import os; print(os.cpu_count() + 1)') --dist worksteal $(ARGS)
 
 lint: .venv/ready
 	$(BIN)/ruff format --check .
