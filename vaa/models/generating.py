@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,11 +60,12 @@ def generate(held: Local, questions: Sequence[Question], seen: Seen, sampling: S
     read = held.tokenizer(texts, add_special_tokens=False, padding=True, padding_side="left")
     inputs = {name: torch.tensor(read[name], device=held.model.device) for name in ("input_ids", "attention_mask")}
     with torch.inference_mode():
+        looked = held.looked(seen)
         ids = held.model.generate(
             **inputs,
-            **held.looked(seen),
+            **looked,
             **(held.typed(inputs["input_ids"]) if seen.inputs else {}),
-            **_kept(held, seen, *inputs["input_ids"].shape),
+            **_kept(held, looked, *inputs["input_ids"].shape),
             do_sample=False,
             max_new_tokens=max(question.max_new_tokens for question in questions),
             logits_processor=_processors(sampling, questions),
@@ -76,13 +77,13 @@ def generate(held: Local, questions: Sequence[Question], seen: Seen, sampling: S
     return [complete(question, str(text)) for question, text in zip(questions, texts, strict=True)]
 
 
-def _kept(held: Local, seen: Seen, rows: int, tokens: int) -> dict[str, Any]:
+def _kept(held: Local, looked: Mapping[str, Any], rows: int, tokens: int) -> dict[str, Any]:
     """The cache, and how many tokens of every row are read into it at once.
 
-    A large batch needs little memory to be read then. A model that sees frames by itself reads its prompts whole.
+    A large batch needs little memory to be read then. A model that encodes frames itself reads its prompts whole.
     """
     cache, most = kept(held.model, tokens), _READ.get(held.model.device.type)
-    encoded = set(seen.inputs) <= {"pixel_values"}
+    encoded = set(looked) <= {"mm_encoder_outputs"}
     if not cache or not encoded or most is None or rows * tokens <= most:
         return cache
     return {**cache, "prefill_chunk_size": max(1, most // rows)}
