@@ -9,6 +9,7 @@ import pytest
 from tiny_checkpoints import make
 
 from vaa import video
+from vaa.models import reading
 from vaa.models.families import Seen
 from vaa.models.local import Local
 from vaa.models.transformers_llm import TransformersLLM
@@ -100,8 +101,8 @@ def test_questions_about_the_same_frames_share_decoding_and_encoding(
     seen, read, decoded = [], [], []
     hooks = [
         tower.register_forward_hook(lambda *_: seen.append(1)),
-        model.language_model.register_forward_hook(
-            lambda _m, _a, kwargs, _o: read.append(kwargs["inputs_embeds"].shape[:2]), with_kwargs=True
+        model.language_model.register_forward_pre_hook(
+            lambda _m, _a, kwargs: read.append(kwargs["inputs_embeds"].shape[:2]), with_kwargs=True
         ),
     ]
     frames = video.frames
@@ -121,6 +122,27 @@ def test_questions_about_the_same_frames_share_decoding_and_encoding(
         np.testing.assert_allclose(answer, expected(held, question), atol=1e-4)
 
 
+@each
+def test_questions_about_several_windows_are_read_side_by_side(
+    vlm: TransformersVLM, ask: Asker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two about each of three windows, of which one has fewer frames; a batch begins with four questions."""
+    questions = [ask(*shown, text=f"is it {w}") for shown in ((0, 5), (9, 14), (20,)) for w in ("a car", "the street")]
+    read, model = [], vlm._load().model.model
+    hook = model.language_model.register_forward_pre_hook(
+        lambda _m, _a, kwargs: read.append(len(kwargs["inputs_embeds"])), with_kwargs=True
+    )
+    together = list(vlm.answer(questions))
+    assert read == [2, 4, 1, 2]  # what two windows begin with, their questions; the same for the third
+    monkeypatch.setattr(reading, "_AT_ONCE", {"cpu": 1})
+    list(vlm.answer(questions))
+    hook.remove()
+    assert read[4:] == [1, 2] * 3
+    for question, answer in zip(questions, together, strict=True):
+        np.testing.assert_allclose(answer, expected(vlm._load(), question), atol=1e-4)
+        np.testing.assert_allclose(np.log(answer), np.log(expected(vlm._load(), question)), atol=1e-3)
+
+
 def test_words_and_numbers_are_asked_in_one_go_in_their_order(vlm: TransformersVLM, ask: Asker, tmp_path: Path) -> None:
     (tmp_path / "bad.mp4").write_text("no video")
     bad = [ask(0, path=tmp_path / "bad.mp4"), ask(0, text="a car", path=tmp_path / "bad.mp4")]
@@ -135,8 +157,8 @@ def test_words_and_numbers_are_asked_in_one_go_in_their_order(vlm: TransformersV
 
 def test_a_text_model_chooses_too_and_reads_what_is_shared_once(llm: TransformersLLM, ask: Asker) -> None:
     held, read = llm._load(), []
-    hook = held.model.model.register_forward_hook(
-        lambda _m, _a, kwargs, _o: read.append(tuple(kwargs["input_ids"].shape)), with_kwargs=True
+    hook = held.model.model.register_forward_pre_hook(
+        lambda _m, _a, kwargs: read.append(tuple(kwargs["input_ids"].shape)), with_kwargs=True
     )
     questions = [ask(text=f"a person {word}", system="Normal scenes") for word in ("runs", "walks here", "fights", "a")]
     together = list(llm.answer(questions))

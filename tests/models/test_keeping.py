@@ -1,40 +1,76 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tiny_checkpoints import make
 
-from vaa.models.keeping import kept
+from vaa.models.keeping import EnoughError, Kept, keys_only
 
 
-@pytest.mark.parametrize("name", ["llama3_1", "qwen3"])
-@pytest.mark.parametrize(("room", "copies"), [(5, 2), (90, 0)])  # for 5 + 64 tokens, then 134, then more; for 154
-def test_the_same_is_said_and_nothing_is_copied_for_a_token(name: str, room: int, copies: int, tmp_path: Path) -> None:
+def model(name: str, folder: Path) -> Any:
     import torch
     from transformers import AutoModelForCausalLM
 
-    model = AutoModelForCausalLM.from_pretrained(make(name, tmp_path), dtype=torch.float32).eval()
+    return AutoModelForCausalLM.from_pretrained(make(name, folder), dtype=torch.float32).eval()
+
+
+@pytest.mark.parametrize("name", ["llama3_1", "qwen3"])
+def test_the_same_is_said_behind_prompts_read_singly_and_nothing_is_copied_for_a_token(
+    name: str, tmp_path: Path
+) -> None:
+    import torch
+
+    own = model(name, tmp_path)
     asked = torch.tensor([[5, 6, 7, 8, 9], [0, 0, 20, 21, 22]])
     options = {"do_sample": False, "max_new_tokens": 150, "min_new_tokens": 150, "pad_token_id": 0}
     given = {"input_ids": asked, "attention_mask": (asked > 0).long(), **options}
-    held = kept(model, room)
-    places: set[int] = set()
-    layer = held["past_key_values"].layers[0]
+    kept = Kept.of(own, rows=2, tokens=4)
+    assert kept is not None
+    for row in (1, 0):
+        part = keys_only(own)
+        with torch.inference_mode(), pytest.raises(EnoughError):
+            own(asked[row : row + 1][asked[row : row + 1] > 0][None, :-1], past_key_values=part)
+        kept.lay([row], part)
+    places: list[int] = []
+    layer = kept.cache.layers[0]
 
     def seen(ids: torch.Tensor, _scores: torch.Tensor, **_: object) -> torch.Tensor:
-        places.add(layer.keys.data_ptr())
+        places.append(layer.keys.data_ptr())
         return torch.zeros(len(ids), dtype=torch.bool)
 
-    found = model.generate(**given, **held, stopping_criteria=[seen])
-    assert found.tolist() == model.generate(**given).tolist()
+    with torch.inference_mode():
+        found = own.generate(**given, past_key_values=kept.cache, stopping_criteria=[seen])
+    assert found.tolist() == own.generate(**given).tolist()
     assert layer.get_seq_length() == 5 + 149
-    assert len(places) == copies + 1
+    assert len(set(places)) == 3  # for 4 + 64 tokens, then 69 + 64, then more
+    assert places[0] == places[63] != places[64]
+
+
+def test_what_the_last_layer_makes_of_what_is_only_kept_is_not_computed(tmp_path: Path) -> None:
+    import torch
+
+    own, done = model("llama3_1", tmp_path), list[int]()
+    for k, layer in enumerate(own.model.layers):
+        layer.mlp.register_forward_pre_hook(lambda *_, k=k: done.append(k))
+    ids, cache = torch.tensor([[5, 6, 7, 8]]), keys_only(own)
+    with torch.inference_mode(), pytest.raises(EnoughError):
+        own(ids[:, :3], past_key_values=cache)
+    last = len(own.model.layers) - 1
+    assert done == list(range(last))
+    with torch.inference_mode():
+        found = own(ids[:, 3:], past_key_values=cache).logits[0, -1]
+        expected = own(ids).logits[0, -1]
+    torch.testing.assert_close(found, expected)
 
 
 def test_a_model_that_keeps_only_the_last_tokens_keeps_them_its_own_way() -> None:
+    import torch
     from transformers import MistralConfig, MistralForCausalLM
 
     small = {"num_attention_heads": 2, "num_key_value_heads": 1, "hidden_size": 8, "intermediate_size": 8}
-    config = MistralConfig(num_hidden_layers=1, vocab_size=16, sliding_window=4, **small)
-    assert kept(MistralForCausalLM(config), 5) == {}
+    own = MistralForCausalLM(MistralConfig(num_hidden_layers=1, vocab_size=16, sliding_window=4, **small)).eval()
+    assert Kept.of(own, 1, 5) is None
+    with torch.inference_mode():
+        assert own(torch.tensor([[3, 4]]), past_key_values=keys_only(own)).logits.shape == (1, 2, 16)

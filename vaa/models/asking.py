@@ -11,7 +11,7 @@ from typing import Any
 
 from vaa import interrupt, video
 from vaa.models import checkpoint, feeding
-from vaa.models.choosing import choose
+from vaa.models.choosing import choose, sight
 from vaa.models.cores import Cores
 from vaa.models.families import Seen
 from vaa.models.feeding import Feeder, Lost, Watch
@@ -62,9 +62,9 @@ def prepare(eye: Eye | None, reader: str, batch: Batch, resting: bool = False) -
     shown, refused = _decoded(batch, reader)
     for own in {q.video for k, q in enumerate(batch) if resting and q.frames and k not in refused}:
         video.rest(own, reader)
-    sights = {_sight(q): shown[k] for k, q in enumerate(batch) if k not in refused}
-    once = _chooses(batch[0])
-    rows = list(sights.values()) if once else [shown[k] for k in range(len(batch)) if k not in refused]
+    whole = [k for k in range(len(batch)) if k not in refused]
+    once = {sight(batch[k]): shown[k] for k in whole}
+    rows = list(once.values()) if batch[0].choices else [shown[k] for k in whole]
     frames = [frame for row in rows for frame in row]
     seen = eye.see(frames) if eye is not None and frames else Seen({}, ())
     return {name: value.numpy() for name, value in seen.inputs.items()}, (seen.tokens, refused)
@@ -110,7 +110,7 @@ class _Asker:
         if said is not None:
             return said
         checkpoint.free()  # not while the error is handled: its traceback holds the tensors
-        self.held.room[_kind(batch[0])[1]].shrink(len(batch))
+        self.held.room[bool(batch[0].choices)].shrink(len(batch))
         half = max(1, len(batch) // 2)
         parts = [batch[first : first + half] for first in range(0, len(batch), half)]
         return [answer for part in parts for answer in self.ask(part, self.feeder.put(part))]
@@ -138,7 +138,8 @@ class _Asker:
                     "fewer frames, or set quantization=nf4, a smaller max_pixels or another device_map for the model."
                 ) from error
             return None
-        self.held.room[_kind(batch[0])[1]].grow(len(batch), gauge.used)
+        if not batch[0].choices:  # these are read some at a time: more at once would make nothing sooner
+            self.held.room[False].grow(len(batch), gauge.used)
         return [Unanswered(refused[k]) if k in refused else next(said) for k in range(len(batch))]
 
     def _asked(self, ready: Sequence[Question], seen: Seen) -> Sequence[Answer]:
@@ -167,29 +168,18 @@ def _hands(questions: Sequence[Question], held: Local, workers: int | None) -> i
 
 
 def _end(questions: Sequence[Question], start: int, held: Local, share: float) -> int:
-    """Where the batch ends that starts here: at another kind of answer, for choices also at other frames.
+    """Where the batch ends that starts here: at another kind of answer, and for choices not among those of some frames.
 
     At the latest when it has this `share` of the size for which there is room.
     """
-    kind = _kind(questions[start])
-    end, most = start + 1, held.room[kind[1]].size * share
-    while end < len(questions) and end - start < most and _kind(questions[end]) == kind:
+    chosen = bool(questions[start].choices)
+    end, most = start + 1, held.room[chosen].size * share
+    while end < len(questions) and bool(questions[end].choices) == chosen:
+        together = chosen and questions[end].frames and sight(questions[end]) == sight(questions[end - 1])
+        if end - start >= most and not together:
+            break
         end += 1
     return end
-
-
-def _kind(question: Question) -> tuple[bool, bool, object]:
-    shared = _chooses(question)
-    return bool(question.choices), shared, _sight(question) if shared else None
-
-
-def _chooses(question: Question) -> bool:
-    """Whether it shares its frames with others of its batch."""
-    return bool(question.choices and question.frames)
-
-
-def _sight(question: Question) -> object:
-    return question.frames and (question.video.path, question.frames)
 
 
 def _out_of_memory(error: Exception) -> bool:

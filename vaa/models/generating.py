@@ -8,16 +8,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from vaa.models import reading
 from vaa.models.families import Seen
-from vaa.models.keeping import kept
 from vaa.models.local import Local
+from vaa.models.looking import Looked, looked
 from vaa.prompt import complete
 from vaa.types import Question, VaaError
 
 _CLOSING = "]}`"
 """Every pattern for a complete answer ends in one of these."""
-_READ = {"cpu": 4096, "cuda": 16384}
-"""Tokens of the prompts that are read at once: on a CPU what its cache holds, on a GPU what keeps it busy."""
 
 
 @dataclass(frozen=True)
@@ -57,15 +56,12 @@ def generate(held: Local, questions: Sequence[Question], seen: Seen, sampling: S
 
     tokens = iter(seen.tokens)
     texts = [held.read(question, [next(tokens) for _ in question.frames]) for question in questions]
-    read = held.tokenizer(texts, add_special_tokens=False, padding=True, padding_side="left")
-    inputs = {name: torch.tensor(read[name], device=held.model.device) for name in ("input_ids", "attention_mask")}
+    padded = held.tokenizer(texts, add_special_tokens=False, padding=True, padding_side="left")
+    inputs = {name: torch.tensor(padded[name], device=held.model.device) for name in ("input_ids", "attention_mask")}
     with torch.inference_mode():
-        looked = held.looked(seen)
         ids = held.model.generate(
             **inputs,
-            **looked,
-            **(held.typed(inputs["input_ids"]) if seen.inputs else {}),
-            **_kept(held, looked, *inputs["input_ids"].shape),
+            **_read(held, questions, inputs, looked(held.model, seen) if seen.inputs else None),
             do_sample=False,
             max_new_tokens=max(question.max_new_tokens for question in questions),
             logits_processor=_processors(sampling, questions),
@@ -77,16 +73,16 @@ def generate(held: Local, questions: Sequence[Question], seen: Seen, sampling: S
     return [complete(question, str(text)) for question, text in zip(questions, texts, strict=True)]
 
 
-def _kept(held: Local, looked: Mapping[str, Any], rows: int, tokens: int) -> dict[str, Any]:
-    """The cache, and how many tokens of every row are read into it at once.
-
-    A large batch needs little memory to be read then. A model that encodes frames itself reads its prompts whole.
-    """
-    cache, most = kept(held.model, tokens), _READ.get(held.model.device.type)
-    encoded = set(looked) <= {"mm_encoder_outputs"}
-    if not cache or not encoded or most is None or rows * tokens <= most:
-        return cache
-    return {**cache, "prefill_chunk_size": max(1, most // rows)}
+def _read(held: Local, questions: Sequence[Question], inputs: Mapping[str, Any], seen: Looked | None) -> dict[str, Any]:
+    """What is kept of the prompts; for a model that keeps other things, the frames to read them with."""
+    ids = [row[mask.bool()].tolist() for row, mask in zip(*inputs.values(), strict=True)]
+    frames = iter(range(sum(len(question.frames) for question in questions)))
+    about = [[next(frames) for _ in question.frames] for question in questions]
+    kept = reading.ahead(held, [reading.Prompt(*prompt) for prompt in zip(ids, about, strict=True)], seen)
+    if kept is not None:
+        return {"past_key_values": kept}
+    given = seen.of([frame for row in about for frame in row]) if seen else {}
+    return {**given, **(held.typed(inputs["input_ids"]) if given else {})}
 
 
 def _endings(tokenizer: Any, questions: Sequence[Question], asked: int) -> list[Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -9,56 +11,121 @@ _ROOM = 64
 """Tokens there is room for beyond those that are kept; then they are copied once."""
 
 
-def kept(model: Any, asked: int) -> dict[str, Any]:
-    """The argument of `generate` for an empty cache, with room for the `asked` tokens of a prompt to begin with.
+def empty(model: Any) -> Any:
+    """The cache of a model that has read nothing."""
+    from transformers.cache_utils import DynamicCache
 
-    None for a model that keeps other things than keys and values.
+    return DynamicCache(config=model.config.get_text_config(decoder=True))
+
+
+class EnoughError(Exception):
+    """All is kept that was to be: no more has to be computed."""
+
+
+def keys_only(model: Any) -> Any:
+    """An empty cache that raises EnoughError once each layer has the keys and values of the first tokens it is given.
+
+    What the last layer would make of them is of no use to the tokens that follow. It never raises for a model that
+    keeps other things.
     """
-    from transformers.cache_utils import DynamicCache, DynamicLayer
+    found = empty(model)
+    if _plain(found):
+        found.layers[-1] = _last()()
+    return found
 
-    if model.generation_config.cache_implementation is not None or not model._supports_default_dynamic_cache():
-        return {}
-    found = DynamicCache(config=model.config.get_text_config(decoder=True))
-    if not found.layers or any(type(layer) is not DynamicLayer for layer in found.layers):
-        return {}
-    found.layers = [_layer()(asked) for _ in found.layers]
-    return {"past_key_values": found}
+
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """The cache of a batch of prompts that are read a few at a time."""
+
+    cache: Any
+
+    @classmethod
+    def of(cls, model: Any, rows: int, tokens: int) -> Kept | None:
+        """For so many prompts, the longest of so many tokens; None if the model keeps other than keys and values."""
+        if model.generation_config.cache_implementation is not None or not model._supports_default_dynamic_cache():
+            return None
+        found = empty(model)
+        if not tokens or not _plain(found):
+            return None
+        found.layers = [_roomy()(rows, tokens) for _ in found.layers]
+        return cls(found)
+
+    def lay(self, rows: Sequence[int], part: Any) -> None:
+        """Take over the cache of these rows, whose last token is the last of theirs."""
+        for layer, read in zip(self.cache.layers, part.layers, strict=True):
+            layer.lay(rows, read.keys, read.values)
+            read.keys = read.values = None  # not both at once
+
+
+def _plain(found: Any) -> bool:
+    from transformers.cache_utils import DynamicLayer
+
+    return bool(found.layers) and all(type(layer) is DynamicLayer for layer in found.layers)
 
 
 @cache
-def _layer() -> Any:
+def _last() -> Any:
+    from transformers.cache_utils import DynamicLayer
+
+    class Last(DynamicLayer):  # type: ignore[misc]
+        """As a DynamicLayer, but it says so when it has the first keys."""
+
+        def update(self, *given: Any, **more: Any) -> Any:
+            """Keep keys and values, and give all."""
+            first, found = not self.is_initialized, super().update(*given, **more)
+            if first:
+                raise EnoughError
+            return found
+
+    return Last
+
+
+@cache
+def _roomy() -> Any:
     from transformers.cache_utils import DynamicLayer
 
     class Roomy(DynamicLayer):  # type: ignore[misc]
         """As a DynamicLayer, which joins all keys anew for each token."""
 
-        def __init__(self, asked: int) -> None:
+        def __init__(self, rows: int, tokens: int) -> None:
             super().__init__()
-            self.asked = asked
+            self.rows, self.tokens = rows, tokens
+            self.whole: tuple[Any, ...] = ()
+
+        def lay(self, rows: Sequence[int], keys: Any, values: Any) -> None:
+            """Put the keys and values of shape (rows, heads, tokens, d) of these rows at the end of the prompts."""
+            import torch
+
+            if not self.is_initialized:
+                self.lazy_initialization(keys, values)
+                # zeros: nothing looks at what lies before a shorter prompt, but it is multiplied by nothing
+                self.whole = tuple(_larger(x.new_zeros, x, self.rows, self.tokens) for x in (keys, values))
+                self.keys, self.values = (whole[:, :, : self.tokens] for whole in self.whole)
+            places = torch.tensor(rows, device=keys.device)
+            for whole, read in ((self.keys, keys), (self.values, values)):
+                whole[:, :, self.tokens - read.shape[-2] :].index_copy_(0, places, read)
 
         def update(self, key_states: Any, value_states: Any, *_: Any, **__: Any) -> tuple[Any, Any]:
             """Keep the keys and values of shape (batch, heads, tokens, d) behind the others, and give all."""
-            if not self.is_initialized:
-                self.lazy_initialization(key_states, value_states)
-                self.whole: tuple[Any, ...] = (None, None)
-            held = self.get_seq_length()
-            new = (key_states, value_states)
-            self.whole = tuple(
-                _behind(whole, held, more, self.asked) for whole, more in zip(self.whole, new, strict=True)
-            )
+            held, new = self.get_seq_length(), (key_states, value_states)
+            self.whole = tuple(_behind(whole, held, more) for whole, more in zip(self.whole, new, strict=True))
             self.keys, self.values = (whole[:, :, : held + key_states.shape[-2]] for whole in self.whole)
             return self.keys, self.values
 
     return Roomy
 
 
-def _behind(whole: Any, held: int, more: Any, asked: int) -> Any:
+def _behind(whole: Any, held: int, more: Any) -> Any:
     """`whole` with `more` behind the first `held` tokens: itself, or a larger one where it has no room."""
-    batch, heads, tokens, width = more.shape
-    if whole is None or whole.shape[-2] < held + tokens:
-        larger = more.new_empty(batch, heads, max(held + tokens, asked) + _ROOM, width)
-        if held:
-            larger[:, :, :held] = whole[:, :, :held]
+    tokens = held + more.shape[-2]
+    if whole.shape[-2] < tokens:
+        larger = _larger(more.new_empty, more, more.shape[0], tokens)
+        larger[:, :, :held] = whole[:, :, :held]
         whole = larger
-    whole[:, :, held : held + tokens] = more
+    whole[:, :, held:tokens] = more
     return whole
+
+
+def _larger(make: Any, like: Any, rows: int, tokens: int) -> Any:
+    return make(rows, like.shape[1], tokens + _ROOM, like.shape[3])

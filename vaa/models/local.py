@@ -43,12 +43,9 @@ class Eye:
         return [str(self.family.stamp).format(time) + mark for time, mark in zip(times, marks, strict=True)]
 
 
-_TILES = 32
-
-
 @dataclass(eq=False)
 class Local:
-    """A model in memory; `room` is for how many questions at once, and for how many about the same frames."""
+    """A model in memory; `room` is for how many questions at once: answered in words, and by choices."""
 
     model: Any
     tokenizer: Any
@@ -57,25 +54,11 @@ class Local:
     room: dict[bool, Room] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.room = {False: Room(self.batch_size), True: Room(1_000_000)}
+        self.room = {False: Room(self.batch_size), True: Room(self.batch_size)}
 
     def place(self, seen: Seen) -> Seen:
         """Frames as the model takes them, beside it."""
         return Seen({name: self._placed(value) for name, value in seen.inputs.items()}, seen.tokens)
-
-    def looked(self, seen: Seen) -> dict[str, Any]:
-        """Arguments for what is seen: encoded a few frames at a time where each is one tile of the same size.
-
-        What a CPU works at stays in its cache then, and a GPU holds less at once.
-        """
-        if set(seen.inputs) != {"pixel_values"}:
-            return dict(seen.inputs)
-        import torch
-        from transformers.modeling_outputs import BaseModelOutputWithPooling
-
-        pieces = seen.inputs["pixel_values"].split(_TILES)
-        features = [self.model.get_image_features(pixel_values=p, return_dict=True).pooler_output for p in pieces]
-        return {"mm_encoder_outputs": {"image": BaseModelOutputWithPooling(pooler_output=torch.cat(features))}}
 
     def read(self, question: Question, tokens: Sequence[int]) -> str:
         """The whole text the model reads, given the number of visual tokens of each of the question's frames."""
