@@ -12,7 +12,7 @@ import numpy as np
 from vaa.models.families import Seen
 from vaa.models.local import Local
 from vaa.models.looking import Looked, looked
-from vaa.models.reading import Ids, Prompt, move, moved, portions, read
+from vaa.models.reading import Asked, Ids, move, moved, portions, read
 from vaa.types import Floats, Question, VaaError
 
 
@@ -38,7 +38,7 @@ class _Row:
 class _Group:
     """Questions that begin alike, about the same frames."""
 
-    begin: Prompt
+    begin: Asked
     rows: Sequence[_Row]
 
     @property
@@ -88,7 +88,7 @@ def _groups(held: Local, questions: Sequence[Question], seen: Seen) -> Iterator[
         parts = [rows] if not frames or shared > _last_visual(held, asked[0]) else [[row] for row in rows]
         for part in parts:
             begin = part[0].ids[: shared if len(part) > 1 else -1]
-            yield _Group(Prompt(begin, frames), part)
+            yield _Group(Asked(begin, frames), part)
 
 
 def _read(held: Local, groups: Sequence[_Group], features: Looked | None) -> dict[int, Floats]:
@@ -122,7 +122,7 @@ def _spread(held: Local, past: Any, rows: list[int], groups: int) -> None:
 
     if rows == list(range(groups)):
         return
-    past.batch_select_indices(torch.tensor(rows, device=held.model.device))
+    past.batch_select_indices(torch.tensor(rows))  # on the CPU: layers may lie on several GPUs
     turns = moved(held)
     move(held, turns if turns is None else turns[rows])
 

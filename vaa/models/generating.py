@@ -78,7 +78,7 @@ def _read(held: Local, questions: Sequence[Question], inputs: Mapping[str, Any],
     ids = [row[mask.bool()].tolist() for row, mask in zip(*inputs.values(), strict=True)]
     frames = iter(range(sum(len(question.frames) for question in questions)))
     about = [[next(frames) for _ in question.frames] for question in questions]
-    kept = reading.ahead(held, [reading.Prompt(*prompt) for prompt in zip(ids, about, strict=True)], seen)
+    kept = reading.ahead(held, [reading.Asked(*prompt) for prompt in zip(ids, about, strict=True)], seen)
     if kept is not None:
         return {"past_key_values": kept}
     given = seen.of([frame for row in about for frame in row]) if seen else {}

@@ -18,8 +18,8 @@ _AT_ONCE = {"cpu": 4096, "cuda": 16384}
 
 
 @dataclass(frozen=True)
-class Prompt:
-    """The tokens of a prompt, or of its beginning, and the frames it is about (their places among those looked at)."""
+class Asked:
+    """A prompt, or its beginning, as tokens, and the frames it is about (their places among those looked at)."""
 
     ids: Ids
     frames: Sequence[int]
@@ -33,7 +33,7 @@ def portions(lengths: Sequence[int], device: Any) -> list[list[int]]:
     return [order[first : first + size] for first in range(0, len(order), size)]
 
 
-def ahead(held: Local, prompts: Sequence[Prompt], looked: Looked | None) -> Any:
+def ahead(held: Local, prompts: Sequence[Asked], looked: Looked | None) -> Any:
     """What the model keeps of all but the last token of prompts, as `generate` takes it for a left-padded batch.
 
     None for a model that keeps other things than keys and values.
@@ -43,19 +43,19 @@ def ahead(held: Local, prompts: Sequence[Prompt], looked: Looked | None) -> Any:
     kept = Kept.of(held.model, len(prompts), max(len(prompt.ids) for prompt in prompts) - 1)
     if kept is None:
         return None
-    begun = [Prompt(prompt.ids[:-1], prompt.frames) for prompt in prompts]
+    begun = [Asked(prompt.ids[:-1], prompt.frames) for prompt in prompts]
     turns = torch.zeros(len(begun), 1, dtype=torch.long, device=held.model.device)
     for rows in portions([len(prompt.ids) for prompt in begun], held.model.device):
         part = read(held, [begun[row] for row in rows], looked)
         kept.lay(rows, part)
         turned = moved(held)
         if turned is not None:
-            turns[rows] = turned
+            turns[rows] = turned.to(turns.device)
     move(held, turns)
     return kept.cache
 
 
-def read(held: Local, prompts: Sequence[Prompt], looked: Looked | None) -> Any:
+def read(held: Local, prompts: Sequence[Asked], looked: Looked | None) -> Any:
     """The cache of keys and values of prompts, in one forward pass; shorter ones are padded on the left."""
     import torch
 

@@ -26,7 +26,7 @@ class TransformersVLM:
     accelerate takes it ("auto" spreads over all GPUs, or the CPU); `attention`: an implementation of transformers, the
     next slower one where it is missing; `max_pixels` of a frame, null for the checkpoint's own limit; `timestamps` puts
     each frame's time before it; `temperature` 0 is greedy. `batch_size` questions are asked at once to begin with, on a
-    GPU soon as many as fit; those for choices about the same frames always are. `workers` processes prepare frames
+    GPU soon as many as fit; those for choices about the same frames stay together. `workers` processes prepare frames
     beside the model, null: as many as the machine has to spare. Frames are made smaller by `resize`: pil, or for
     InternVL torch, which is many times sooner and a grey level off in one or two of a thousand values.
     """

@@ -1,0 +1,47 @@
+"""The benchmark for a GPU, with a small model on the CPU: so that it runs where a GPU is lent at last."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from benchmarks import gpu
+
+SMALL = replace(
+    gpu.LARGE,
+    device="cpu",
+    dtype="float32",
+    vision=gpu.VISION
+    | {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    | {"patch_size": [8, 8], "image_size": [32, 32]},
+    text=gpu.TEXT
+    | {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "vocab_size": 1536}
+    | {"num_attention_heads": 4, "num_key_value_heads": 2},
+    questions=6,
+    alone=3,
+    batch=2,
+    new_tokens=4,
+    side=64,
+)
+
+
+@pytest.mark.slow
+def test_the_rows_for_a_gpu_are_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    level = logging.getLogger("vaa").level
+    ratio, waiting, reading = gpu.measured(SMALL)
+    logging.getLogger("vaa").setLevel(level)
+    assert "3 of 3 answers equal" in ratio.value
+    assert "batches of 2;" in ratio.value
+    assert len(ratio.ours) == len(ratio.theirs) == 3
+    assert 0 < float(waiting.value.removesuffix("%")) < 100
+    assert float(reading.value.split("%")[0]) > 0
+
+
+def test_the_large_model_has_the_shape_of_internvl2_8b() -> None:
+    held = gpu.made(replace(gpu.LARGE, device="meta"))
+    parameters = sum(weight.numel() for weight in held.model.parameters())
+    assert 8.0e9 < parameters < 8.15e9  # its card says 8.08 billion
