@@ -96,6 +96,22 @@ def test_the_first_batches_are_small_ones_where_other_processes_prepare_it(
     assert batches == [8, 4, 2, 4, 6]
 
 
+def test_choices_about_the_same_frames_stay_together_unless_that_was_too_much(
+    questions: list[Question], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches: list[int] = []
+    monkeypatch.setattr(asking._Asker, "ask", lambda _, batch, __: batches.append(len(batch)) or ["said"] * len(batch))
+    three = [q for q in questions if q.video.id == "a"][:3]
+    asked = [replace(question, at=k, choices=("a", "b")) for question in three for k in range(5)]
+    model = vlm(batch_size=6)
+    list(model.answer([*asked, *three]))
+    assert batches == [10, 5, 3]
+    model._load().room[True].shrink(10)
+    list(model.answer([*asked, *three]))
+    assert batches[3:] == [5, 5, 5, 3]
+    model.release()
+
+
 @pytest.mark.slow
 def test_the_time_spent_waiting_for_pixels_is_told(questions: list[Question], caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, logger="vaa"):

@@ -168,15 +168,15 @@ def _hands(questions: Sequence[Question], held: Local, workers: int | None) -> i
 
 
 def _end(questions: Sequence[Question], start: int, held: Local, share: float) -> int:
-    """Where the batch ends that starts here: at another kind of answer, and for choices not among those of some frames.
+    """Where the batch ends that starts here: at another kind of answer, or when it has this `share` of its room.
 
-    At the latest when it has this `share` of the size for which there is room.
+    Choices about the same frames stay together, unless that was seen to be too much.
     """
     chosen = bool(questions[start].choices)
-    end, most = start + 1, held.room[chosen].size * share
+    end, room = start + 1, held.room[chosen]
     while end < len(questions) and bool(questions[end].choices) == chosen:
-        together = chosen and questions[end].frames and sight(questions[end]) == sight(questions[end - 1])
-        if end - start >= most and not together:
+        alike = chosen and questions[end].frames and sight(questions[end]) == sight(questions[end - 1])
+        if end - start >= room.size * share and (room.tight or not alike):
             break
         end += 1
     return end

@@ -19,6 +19,11 @@ class Room:
     _ceiling: int | None = field(init=False, default=None)
     _since: int = field(init=False, default=0)
 
+    @property
+    def tight(self) -> bool:
+        """Whether more was too much."""
+        return self._ceiling is not None
+
     def shrink(self, failed: int) -> None:
         """`failed` at once were too many."""
         if self.size > failed // 2:
