@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from vaa.models import looking
 from vaa.models.transformers_vlm import TransformersVLM, chat, tokens_per_image
 from vaa.types import Question, Unanswered, VaaError, Video
 
@@ -207,3 +208,13 @@ def test_what_is_shown_is_the_frame_squashed_and_normalised(vlm: TransformersVLM
     small = np.asarray(Image.fromarray(frame).resize((32, 32), Image.Resampling.BICUBIC), dtype=np.float64) / 255
     expected = (small - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
     np.testing.assert_allclose(seen["pixel_values"][0], expected.transpose(2, 0, 1), atol=1e-5)
+
+
+def test_a_library_that_would_leave_out_the_frames_is_refused() -> None:
+    """As transformers 5.17, which takes any argument and does not heed this one."""
+
+    class Inner:
+        def forward(self, input_ids: object, **kwargs: object) -> None: ...
+
+    with pytest.raises(VaaError, match=r"would not show SimpleNamespace its frames: pip install 'transformers>=5\.18'"):
+        looking.check(SimpleNamespace(model=Inner()))

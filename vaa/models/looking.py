@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
 from vaa.models.families import Seen
+from vaa.types import VaaError
 
 _TILES = 32
 
@@ -43,6 +45,21 @@ def looked(model: Any, seen: Seen) -> Looked:
     pieces = seen.inputs["pixel_values"].split(_TILES)
     found = [model.get_image_features(pixel_values=piece, return_dict=True).pooler_output for piece in pieces]
     return Looked(SimpleNamespace(pooler_output=torch.cat(found)), None)
+
+
+def check(model: Any) -> None:
+    """Refuse a model of a library that does not know frames encoded beforehand, and would answer without them.
+
+    Raises:
+        VaaError: it says which to install.
+    """
+    import transformers
+
+    if "mm_encoder_outputs" not in inspect.signature(type(model.model).forward).parameters:
+        raise VaaError(
+            f"transformers {transformers.__version__} would not show {type(model).__name__} its frames: "
+            "pip install 'transformers>=5.18'."
+        )
 
 
 def _some(features: Any, frames: Sequence[int]) -> Any:

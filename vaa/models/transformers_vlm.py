@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 from vaa import video
-from vaa.models import asking, checkpoint
+from vaa.models import asking, checkpoint, looking
 from vaa.models.families import family, mark_internvl, tokens_per_image
 from vaa.models.generating import Sampling, settle
 from vaa.models.local import Eye, Local, write
@@ -100,6 +100,7 @@ class TransformersVLM:
             model = checkpoint.attentive(
                 AutoModelForImageTextToText, self.checkpoint, self.revision, self.attention, options
             ).eval()
+            looking.check(model)
             settle(model, tokenizer)
             eye = Eye(family(model.config), model.config, processor, self.max_pixels, self.timestamps, self.resize)
             _loaded[self] = Local(model, tokenizer, eye, self.batch_size)
