@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.floating]
+Ints = NDArray[np.integer]
 Pixels = NDArray[np.uint8]
 XYXY = tuple[float, float, float, float]
 Answer = str | Floats
