@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from tiny_checkpoints import make
 
-from vaa.models.keeping import EnoughError, Kept, keys_only
+from vaa.models.keeping import EnoughError, Kept, keys_only, named
 
 
 def model(name: str, folder: Path) -> Any:
@@ -31,7 +31,7 @@ def test_the_same_is_said_behind_prompts_read_singly_and_nothing_is_copied_for_a
     for row in (1, 0):
         part = keys_only(own)
         with torch.inference_mode(), pytest.raises(EnoughError):
-            own(asked[row : row + 1][asked[row : row + 1] > 0][None, :-1], past_key_values=part)
+            own(asked[row : row + 1][asked[row : row + 1] > 0][None, :-1], **named(own, part))
         kept.lay([row], part)
     places: list[int] = []
     layer = kept.cache.layers[0]
@@ -41,7 +41,7 @@ def test_the_same_is_said_behind_prompts_read_singly_and_nothing_is_copied_for_a
         return torch.zeros(len(ids), dtype=torch.bool)
 
     with torch.inference_mode():
-        found = own.generate(**given, past_key_values=kept.cache, stopping_criteria=[seen])
+        found = own.generate(**given, **named(own, kept.cache), stopping_criteria=[seen])
     assert found.tolist() == own.generate(**given).tolist()
     assert layer.get_seq_length() == 5 + 149
     assert len(set(places)) == 3  # for 4 + 64 tokens, then 69 + 64, then more
@@ -56,11 +56,11 @@ def test_what_the_last_layer_makes_of_what_is_only_kept_is_not_computed(tmp_path
         layer.mlp.register_forward_pre_hook(lambda *_, k=k: done.append(k))
     ids, cache = torch.tensor([[5, 6, 7, 8]]), keys_only(own)
     with torch.inference_mode(), pytest.raises(EnoughError):
-        own(ids[:, :3], past_key_values=cache)
+        own(ids[:, :3], **named(own, cache))
     last = len(own.model.layers) - 1
     assert done == list(range(last))
     with torch.inference_mode():
-        found = own(ids[:, 3:], past_key_values=cache).logits[0, -1]
+        found = own(ids[:, 3:], **named(own, cache)).logits[0, -1]
         expected = own(ids).logits[0, -1]
     torch.testing.assert_close(found, expected)
 
@@ -73,4 +73,21 @@ def test_a_model_that_keeps_only_the_last_tokens_keeps_them_its_own_way() -> Non
     own = MistralForCausalLM(MistralConfig(num_hidden_layers=1, vocab_size=16, sliding_window=4, **small)).eval()
     assert Kept.of(own, 1, 5) is None
     with torch.inference_mode():
-        assert own(torch.tensor([[3, 4]]), past_key_values=keys_only(own)).logits.shape == (1, 2, 16)
+        assert own(torch.tensor([[3, 4]]), **named(own, keys_only(own))).logits.shape == (1, 2, 16)
+
+
+class Older:
+    """As models were until transformers 5.23."""
+
+    def forward(self, input_ids: object, past_key_values: object = None) -> None: ...
+
+
+class Newer:
+    """As they are from 5.24 on."""
+
+    def forward(self, input_ids: object, cache: object = None) -> None: ...
+
+
+def test_a_cache_goes_by_the_name_that_the_model_has_for_it() -> None:
+    assert named(Older(), 1) == {"past_key_values": 1}
+    assert named(Newer(), 1) == {"cache": 1}

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from vaa.models.families import Seen
+from vaa.models.keeping import named
 from vaa.models.local import Local
 from vaa.models.looking import Looked, looked
 from vaa.models.reading import Asked, Ids, move, moved, portions, read
@@ -103,7 +104,7 @@ def _read(held: Local, groups: Sequence[_Group], features: Looked | None) -> dic
     longest = max(len(rest) for _, rest in rests)
     padded = [rest + [0] * (longest - len(rest)) for _, rest in rests]  # on the right, where nothing looks back at it
     ids = torch.tensor(padded, device=held.model.device)
-    scores = iter(held.model(input_ids=ids, past_key_values=past, use_cache=True).logits)
+    scores = iter(held.model(input_ids=ids, use_cache=True, **named(held.model, past)).logits)
     found = {}
     for _, row in rows:
         first = len(row.ids) - shared - 1

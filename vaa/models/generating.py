@@ -10,6 +10,7 @@ from typing import Any
 
 from vaa.models import reading
 from vaa.models.families import Seen
+from vaa.models.keeping import named
 from vaa.models.local import Local
 from vaa.models.looking import Looked, looked
 from vaa.prompt import complete
@@ -80,7 +81,7 @@ def _read(held: Local, questions: Sequence[Question], inputs: Mapping[str, Any],
     about = [[next(frames) for _ in question.frames] for question in questions]
     kept = reading.ahead(held, [reading.Asked(*prompt) for prompt in zip(ids, about, strict=True)], seen)
     if kept is not None:
-        return {"past_key_values": kept}
+        return named(held.model, kept)
     given = seen.of([frame for row in about for frame in row]) if seen else {}
     return {**given, **(held.typed(inputs["input_ids"]) if given else {})}
 

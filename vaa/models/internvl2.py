@@ -28,7 +28,7 @@ def restart_rope(model: Any) -> Any:
         return model
 
     def restart(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        cache = kwargs.get("past_key_values")
+        cache = kwargs.get("cache", kwargs.get("past_key_values"))  # its name from transformers 5.24 on, and before
         if cache is None or not cache.get_seq_length():
             rope.max_seq_len_cached = rope.original_max_seq_len
             rope.inv_freq = rope.original_inv_freq.clone()

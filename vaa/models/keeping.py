@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -16,6 +17,12 @@ def empty(model: Any) -> Any:
     from transformers.cache_utils import DynamicCache
 
     return DynamicCache(config=model.config.get_text_config(decoder=True))
+
+
+def named(model: Any, kept: Any) -> dict[str, Any]:
+    """A cache as an argument, under the name that the model has for it: `cache` since transformers 5.24."""
+    name = "cache" if "cache" in inspect.signature(type(model).forward).parameters else "past_key_values"
+    return {name: kept}
 
 
 class EnoughError(Exception):

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from vaa.models.keeping import EnoughError, Kept, empty, keys_only
+from vaa.models.keeping import EnoughError, Kept, empty, keys_only, named
 from vaa.models.local import Local
 from vaa.models.looking import Looked
 
@@ -74,7 +74,7 @@ def read(held: Local, prompts: Sequence[Asked], looked: Looked | None) -> Any:
             given["position_ids"] = (mask.cumsum(-1) - 1).clamp(min=0)
     found = keys_only(held.model)
     with suppress(EnoughError):
-        held.model.model(input_ids=ids, past_key_values=found, use_cache=True, **given)
+        held.model.model(input_ids=ids, use_cache=True, **named(held.model.model, found), **given)
     return found
 
 
