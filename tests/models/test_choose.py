@@ -75,6 +75,22 @@ def expected(held: Local, question: Question) -> np.ndarray[Any, Any]:
 
 
 @each
+def test_a_model_of_which_layers_lie_on_the_disk_says_the_same(
+    vlm: TransformersVLM, ask: Asker, tmp_path: Path
+) -> None:
+    from accelerate import dispatch_model
+
+    asked = [ask(0, 5), ask(10), *(ask(*shown, choices=(), max_new_tokens=8) for shown in ((0, 5), (10, 12, 24)))]
+    before, held = list(vlm.answer(asked)), vlm._load()
+    text, places = held.model.model.language_model, {"": "cpu", "model.language_model.layers": "disk"}
+    held.model = dispatch_model(held.model, places, main_device="cpu", offload_dir=tmp_path)
+    assert {weight.device.type for weight in text.layers.parameters()} == {"meta"}
+    after = list(vlm.answer(asked))
+    assert after[2:] == before[2:]
+    assert np.allclose(after[:2], before[:2], atol=1e-6)
+
+
+@each
 @pytest.mark.parametrize("choices", [SINGLE, WHOLE, BEGUN], ids=["single", "whole", "begun"])
 def test_probabilities_are_the_models(vlm: TransformersVLM, ask: Asker, choices: tuple[str, ...]) -> None:
     questions = [ask(0, 5, text=f"is it {k}", choices=choices, system="Frame") for k in ("a car", "the street", "runs")]

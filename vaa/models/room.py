@@ -77,5 +77,6 @@ class Gauge:
         import torch
 
         placed = getattr(self.model, "hf_device_map", None) or {"": self.model.device}
-        devices = {torch.device(f"cuda:{place}" if isinstance(place, int) else place) for place in placed.values()}
+        named = (f"cuda:{place}" if isinstance(place, int) else str(place) for place in placed.values())
+        devices = {torch.device(name) for name in named if name != "disk"}
         return sorted({device.index or 0 for device in devices if device.type == "cuda"})
