@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from vaa.stages.window import Consecutive
+from vaa.stages.window import Centred, Consecutive, sampled
 from vaa.types import Report, Segment, VaaError, Video
 
 
@@ -38,3 +38,17 @@ def test_segments_cover_the_video_back_to_back(n: int) -> None:
 def test_a_window_of_no_frames_is_refused(length: int, shown: int) -> None:
     with pytest.raises(VaaError, match="at least 1 frame"):
         Consecutive(length, shown)
+
+
+@pytest.mark.parametrize("fps", [1.0, 12.5, 23.976, 30000 / 1001, 60.0])
+@pytest.mark.parametrize(("seconds", "rate", "most"), [(10.0, 2.0, 10), (0.7, 8.0, 20), (3.3, 0.4, 4)])
+@pytest.mark.parametrize("since", [0, 37])
+def test_windows_cut_all_at_once_are_those_cut_one_by_one(
+    fps: float, seconds: float, rate: float, most: int, since: int
+) -> None:
+    video, half = Video("v", Path("v.mp4"), 1412, fps), seconds * fps / 2
+    expected = []
+    for at in range(since, 1412, 7):
+        start, stop = max(0, round(at - half)), max(at + 1, min(1412, round(at + half)))
+        expected.append(Segment(start, stop, sampled(start, stop, fps / rate, most), at))
+    assert Centred(7, seconds, rate, most)(Report(video, since=since)).segments == tuple(expected)
