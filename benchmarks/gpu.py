@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +15,7 @@ from benchmarks.questions import singly
 from benchmarks.timing import Row, clock
 from vaa.models import asking, checkpoint, reading
 from vaa.models.families import Seen, family
+from vaa.models.feeding import Waited
 from vaa.models.generating import Sampling, settle
 from vaa.models.local import Eye, Local
 from vaa.models.looking import looked
@@ -195,5 +195,6 @@ class _Heard(logging.Handler):
         self.shares: list[float] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        if said := re.search(r"(\d+)% of it waiting for pixels", record.getMessage()):
-            self.shares.append(int(said[1]) / 100)
+        for said in record.args or ():
+            if isinstance(said, Waited):
+                self.shares.append(said.waited / said.seconds)

@@ -172,18 +172,23 @@ def frames_of(clip: Path) -> list[Question]:
     return [Question("look", video, k, (k,), text, max_new_tokens=6) for k in range(24)]
 
 
-def test_the_tiny_vlm_answers_as_it_does_here_though_a_worker_is_killed(internvl: Path, clip: Path) -> None:
+def test_the_tiny_vlm_answers_as_it_does_here_though_a_worker_is_killed(
+    internvl: Path, clip: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     model = TransformersVLM(
         str(internvl), None, "float32", "none", "cpu", "sdpa", None, False, 0.0, 1.0, 0, 2, "decord", None, "pil"
     )
     questions = frames_of(clip)
     here = list(Local().ask(model, questions))
     assert len({*here}) > 1
-    stream = ENGINE.ask(model, questions)
-    there = [next(stream)]
-    os.kill(workers()[-1].pid, signal.SIGKILL)
-    there += stream
+    with caplog.at_level(logging.INFO, logger="vaa"):
+        stream = ENGINE.ask(model, questions)
+        there = [next(stream)]
+        os.kill(workers()[-1].pid, signal.SIGKILL)
+        there += stream
     assert there == here
+    told = [record.message for record in caplog.records if "waiting for pixels" in record.message]
+    assert [line.partition(" in ")[0] for line in told] == [f"The workers' time, added up: {len(questions)} questions"]
     ENGINE.release(model)
     model.release()
 

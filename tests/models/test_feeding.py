@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from vaa.models import feeding, sharing
-from vaa.models.feeding import Feeder, Lost, Watch
+from vaa.models.feeding import Feeder, Lost, Waited, Watch
 
 
 def work(job: int) -> feeding.Made:
@@ -264,7 +264,9 @@ def test_a_defect_in_the_work_is_raised_where_it_is_taken(workers: int) -> None:
 
 def test_waiting_is_told_as_a_share() -> None:
     watch = Watch(began=time.perf_counter() - 10, waited=5.0)
-    assert watch.told(7, "questions") == "7 questions in 10.0 s, 50% of it waiting for pixels"
+    told = watch.told(7, "questions")
+    assert str(told) == "7 questions in 10.0 s, 50% of it waiting for pixels"
+    assert str(Waited.together([told, Waited(3, "questions", 10.0, 1.0)])).startswith("10 questions in 20.0 s, 30%")
 
 
 def test_there_is_a_process_to_spare() -> None:

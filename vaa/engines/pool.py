@@ -11,6 +11,7 @@ from typing import Any
 from vaa import interrupt
 from vaa.engines.chunks import Chunk
 from vaa.engines.worker import Refused, Said
+from vaa.models.feeding import Waited
 from vaa.types import Answer, Unanswered, VaaError
 
 log = logging.getLogger("vaa")
@@ -34,6 +35,7 @@ class Pool:
     _busy: dict[Any, tuple[Any, Chunk]] = field(init=False, default_factory=dict)
     _lost: int = field(init=False, default=0)
     _warned: set[str] = field(init=False, default_factory=set)
+    _waited: list[Waited] = field(init=False, default_factory=list)
 
     def ask(self, chunks: Iterable[Chunk]) -> Iterator[Answer | Unanswered]:
         """Answers in the order of the questions.
@@ -54,6 +56,9 @@ class Pool:
             if not self._busy:
                 interrupt.check()
             done.update(self._collect(waiting))
+        if self._waited:
+            log.info("The workers' time, added up: %s", Waited.together(self._waited))
+            self._waited.clear()
 
     def close(self) -> None:
         """End all workers."""
@@ -106,6 +111,7 @@ class Pool:
             if warning not in self._warned:  # each worker meets the same
                 self._warned.add(warning)
                 log.warning("%s", warning)
+        self._waited += said.waited
         self._lost = 0
         yield chunk.start, list(said.answers)
 

@@ -9,15 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vaa.models import Model
+from vaa.models.feeding import Waited
 from vaa.types import Answer, Question, Unanswered, VaaError
 
 
 @dataclass(frozen=True)
 class Said:
-    """Answers in the order of the questions, and what was warned of meanwhile."""
+    """Answers in the order of the questions, what was warned of meanwhile, and the waiting for pixels, if any."""
 
     answers: Sequence[Answer | Unanswered]
     warnings: Sequence[str]
+    waited: Sequence[Waited]
 
 
 @dataclass(frozen=True)
@@ -31,16 +33,21 @@ class _Kept(logging.Handler):
     """Keeps what is said until it is fetched: nobody reads a worker's own output."""
 
     def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.said: list[str] = []
+        super().__init__(logging.INFO)
+        self.warnings: list[str] = []
+        self.waited: list[Waited] = []
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep one line."""
-        self.said.append(record.getMessage())
+        if record.levelno >= logging.WARNING:
+            self.warnings.append(record.getMessage())
+        elif isinstance(record.args, tuple):
+            self.waited += [said for said in record.args if isinstance(said, Waited)]
 
-    def fetched(self) -> list[str]:
-        """What was said since the last time."""
-        said, self.said = self.said, []
+    def fetched(self, answers: Sequence[Answer | Unanswered]) -> Said:
+        """The answers, with what was said since the last time."""
+        said = Said(answers, self.warnings, self.waited)
+        self.warnings, self.waited = [], []
         return said
 
 
@@ -50,6 +57,7 @@ class Worker:
     def __init__(self, model: Model, folder: Path) -> None:
         self._model, self._folder, self._kept = model, folder, _Kept()
         logging.getLogger("vaa").addHandler(self._kept)
+        logging.getLogger("vaa").setLevel(logging.INFO)
 
     def ready(self) -> Refused | None:
         """Answered as soon as the worker has its place."""
@@ -68,4 +76,4 @@ class Worker:
             answers = list(self._model.answer(questions))
         except VaaError as error:
             return Refused(str(error))
-        return Said(answers, self._kept.fetched())
+        return self._kept.fetched(answers)

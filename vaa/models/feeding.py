@@ -8,7 +8,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -38,6 +38,26 @@ class Lost:
     reason: str
 
 
+@dataclass(frozen=True)
+class Waited:
+    """How long so many of `what` took, and how much of it was waiting for pixels, in seconds."""
+
+    count: int
+    what: str
+    seconds: float
+    waited: float
+
+    @classmethod
+    def together(cls, parts: Sequence[Waited]) -> Waited:
+        """Of several workers: their times are added up."""
+        count, seconds, waited = (sum(of) for of in zip(*((p.count, p.seconds, p.waited) for p in parts), strict=True))
+        return cls(int(count), parts[0].what, seconds, waited)
+
+    def __str__(self) -> str:
+        share = self.waited / self.seconds if self.seconds else 0.0
+        return f"{self.count} {self.what} in {self.seconds:.1f} s, {share:.0%} of it waiting for pixels"
+
+
 @dataclass
 class Watch:
     """Seconds since the start, and how many of them were spent waiting for what others make."""
@@ -52,11 +72,9 @@ class Watch:
         yield
         self.waited += time.perf_counter() - since
 
-    def told(self, count: int, what: str) -> str:
-        """One line: how many, how long, and the share of it that was waiting."""
-        spent = time.perf_counter() - self.began
-        share = self.waited / spent if spent else 0.0
-        return f"{count} {what} in {spent:.1f} s, {share:.0%} of it waiting for pixels"
+    def told(self, count: int, what: str) -> Waited:
+        """So far."""
+        return Waited(count, what, time.perf_counter() - self.began, self.waited)
 
 
 @dataclass(eq=False)
