@@ -2,6 +2,8 @@
 
 import os
 
-# Threads of torch and scikit-learn that wait by spinning take the core from those that work: on two busy cores a run
-# took five times as long. Has to be said before either is loaded.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# How long threads of torch and scikit-learn spin before they sleep, in turns of a loop; has to be said before either is
+# loaded. GNU's own 300,000 take the core from those that work where others keep it busy (a run took five times as
+# long); with none, waking takes a tenth of a quiet machine's time (docs/experiments.md).
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
