@@ -13,9 +13,8 @@ from typing import Any
 from benchmarks.clips import clip
 from benchmarks.questions import singly
 from benchmarks.timing import Row, clock
-from vaa.models import asking, checkpoint, reading
+from vaa.models import Waited, asking, checkpoint, reading
 from vaa.models.families import Seen, family
-from vaa.models.feeding import Waited
 from vaa.models.generating import Sampling, settle
 from vaa.models.local import Eye, Local
 from vaa.models.looking import looked

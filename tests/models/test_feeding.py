@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vaa.models import feeding, sharing
-from vaa.models.feeding import Feeder, Lost, Waited, Watch
+from vaa.models import Waited, feeding, sharing
+from vaa.models.feeding import Feeder, Lost, Watch
 
 
 def work(job: int) -> feeding.Made:

@@ -11,7 +11,7 @@ from typing import Any
 from vaa import interrupt
 from vaa.engines.chunks import Chunk
 from vaa.engines.worker import Refused, Said
-from vaa.models.feeding import Waited
+from vaa.models import Waited
 from vaa.types import Answer, Unanswered, VaaError
 
 log = logging.getLogger("vaa")

@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vaa.models import Model
-from vaa.models.feeding import Waited
+from vaa.models import Model, Waited
 from vaa.types import Answer, Question, Unanswered, VaaError
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from vaa.types import XYXY, Answer, Question, Unanswered, Video
@@ -39,3 +40,23 @@ LLM = Model
 
 Encoder = Model
 """Embeds frames (the mean over a question's frames) or a text into one space: vectors of shape (d,)."""
+
+
+@dataclass(frozen=True)
+class Waited:
+    """How long so many of `what` took, and how much of it was waiting for pixels, in seconds."""
+
+    count: int
+    what: str
+    seconds: float
+    waited: float
+
+    @classmethod
+    def together(cls, parts: Sequence[Waited]) -> Waited:
+        """Of several workers: their times are added up."""
+        count, seconds, waited = (sum(of) for of in zip(*((p.count, p.seconds, p.waited) for p in parts), strict=True))
+        return cls(int(count), parts[0].what, seconds, waited)
+
+    def __str__(self) -> str:
+        share = self.waited / self.seconds if self.seconds else 0.0
+        return f"{self.count} {self.what} in {self.seconds:.1f} s, {share:.0%} of it waiting for pixels"

@@ -8,7 +8,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from vaa.models import sharing
+from vaa.models import Waited, sharing
 from vaa.models.sharing import Arrays, Places
 from vaa.types import VaaError
 
@@ -36,26 +36,6 @@ class Lost:
     """In the place of what was to be made: why the process that was to make it ended."""
 
     reason: str
-
-
-@dataclass(frozen=True)
-class Waited:
-    """How long so many of `what` took, and how much of it was waiting for pixels, in seconds."""
-
-    count: int
-    what: str
-    seconds: float
-    waited: float
-
-    @classmethod
-    def together(cls, parts: Sequence[Waited]) -> Waited:
-        """Of several workers: their times are added up."""
-        count, seconds, waited = (sum(of) for of in zip(*((p.count, p.seconds, p.waited) for p in parts), strict=True))
-        return cls(int(count), parts[0].what, seconds, waited)
-
-    def __str__(self) -> str:
-        share = self.waited / self.seconds if self.seconds else 0.0
-        return f"{self.count} {self.what} in {self.seconds:.1f} s, {share:.0%} of it waiting for pixels"
 
 
 @dataclass
