@@ -1,0 +1,19 @@
+"""Data sets: which videos, and what is known of them."""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+from vaa.types import Catalogue
+
+
+@runtime_checkable
+class DataSet(Protocol):
+    """A data set; its name is what logs and tables call it."""
+
+    def load(self) -> Catalogue:
+        """Its videos and their truth.
+
+        Raises:
+            VaaError: it is not there, or not in the layout it should have.
+        """

@@ -1,1 +1,0 @@
-"""Metrics: arrays and texts in, named numbers out."""

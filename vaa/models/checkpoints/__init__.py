@@ -1,0 +1,1 @@
+"""Authors' own checkpoint layouts, converted to native transformers classes."""

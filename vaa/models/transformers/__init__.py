@@ -1,0 +1,1 @@
+"""Local inference with Hugging Face transformers."""

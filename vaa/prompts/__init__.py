@@ -1,0 +1,1 @@
+"""Prompt templates and the parsers of model answers."""

@@ -1,0 +1,1 @@
+"""Frames of videos: sources, decoders, seeking, prefetch, resizing, drawing."""
