@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,12 +17,12 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from vaa import interrupt, overrides
-from vaa.types import VaaError
+from vaa import overrides, process
+from vaa.errors import VaaError
 
 # The rest of vaa is imported where a job begins: --help and --cfg answer at once.
 log = logging.getLogger("vaa")
-PARTS = "stages data engine protocol causal limit reader memo max_unread max_failed plots meteor_jar page alerts "
+PARTS = "stages data engine protocol causal limit decoder cache max_unparsed max_failed plots meteor_jar page alerts "
 PARTS += "details doctor wandb"
 
 
@@ -31,7 +30,7 @@ PARTS += "details doctor wandb"
 def main(cfg: DictConfig) -> None:
     """One job: a method over a data set. A job of a multirun raises what ends it, a single run says it and exits."""
     try:
-        with interrupt.gently():
+        with process.graceful_interrupts():
             job(cfg, HydraConfig.get())
     except KeyboardInterrupt:
         log.error("Interrupted. What was answered is remembered: the same command goes on from there.")
@@ -39,11 +38,11 @@ def main(cfg: DictConfig) -> None:
     except (VaaError, InstantiationException, OmegaConfBaseException) as error:
         if HydraConfig.get().mode is RunMode.MULTIRUN:
             raise
-        from vaa.report import screen
+        from vaa.report import console
 
         log.debug("the run ended by", exc_info=True)
-        log.error("%s", screen.plainly(error))
-        sys.exit(getattr(error, "status", 1))
+        log.error("%s", console.plainly(error))
+        sys.exit(getattr(error, "exit_status", 1))
 
 
 def job(cfg: DictConfig, hydra_cfg: Any) -> None:
@@ -52,18 +51,19 @@ def job(cfg: DictConfig, hydra_cfg: Any) -> None:
     useless = overrides.unused(OmegaConf.to_container(cfg), hydra_cfg.overrides.task, read)
     if useless:
         raise VaaError(f"{', '.join(useless)}: would change nothing, since no stage uses it: {', '.join(cfg.stages)}.")
-    from vaa.engines import gpus
+    from vaa.doctor import diagnosis
+    from vaa.evaluation import metrics
     from vaa.experiment import run, watch
-    from vaa.online.stream import Stream
-    from vaa.report import again, doctor, files, numbers
-    from vaa.report.wandb_columns import columns, job_name
+    from vaa.report import files, reproduction
+    from vaa.streaming.stream import Stream
+    from vaa.tracking.columns import columns, job_name
 
-    gpus.share_out()
+    process.assign_gpu()
     parts = hydra.utils.instantiate(cfg, _convert_="all")
     stages = {name: stage for name, stage in parts["stages"].items() if stage is not None}
     parts["stages"] = parts["online"](stages) if cfg.causal else stages
     if cfg.doctor:
-        doctor.say(parts["stages"])
+        diagnosis.say(parts["stages"])
         return
     if isinstance(parts["data"], Stream):
         watch(parts, Path(hydra_cfg.runtime.output_dir))
@@ -74,12 +74,12 @@ def job(cfg: DictConfig, hydra_cfg: Any) -> None:
         name = tracking.name or job_name(swept(hydra_cfg), hydra_cfg.overrides.task, hydra_cfg.job.num)
         tracking = dataclasses.replace(tracking, group=group, name=name)
     config = columns(OmegaConf.to_container(cfg), OmegaConf.to_container(cfg, resolve=True), hydra_cfg.runtime.choices)
-    catalogue, folder = parts["data"].load(), Path(hydra_cfg.runtime.output_dir)
+    dataset, folder = parts["data"].load(), Path(hydra_cfg.runtime.output_dir)
     with files.written(folder):
-        again.write(folder, hydra_cfg.overrides.task)
+        reproduction.write(folder, hydra_cfg.overrides.task)
     with tracking.run(config, folder) as tracked:
-        found = run(parts, catalogue, folder, tracked)
-        numbers.check(found, cfg.max_unread, cfg.max_failed)
+        found = run(parts, dataset, folder, tracked)
+        metrics.check(found, cfg.max_unparsed, cfg.max_failed)
 
 
 def swept(hydra_cfg: Any) -> dict[str, list[str]]:
@@ -93,5 +93,5 @@ def swept(hydra_cfg: Any) -> dict[str, list[str]]:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    process.configure()
     main()

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks.timing import Row
 
-NAMES = ("startup", "evaluation", "sweep", "pixels", "questions", "gpu", "embedding", "stream", "length", "ray_workers")
+NAMES = ("startup", "evaluation", "sweep", "pixels", "queries", "gpu", "embedding", "stream", "length", "ray_workers")
 SHARED = Path(__file__).parents[2] / "shared"
 
 

@@ -14,11 +14,11 @@ _PROGRAM = """
 import sys
 from pathlib import Path
 from benchmarks.memory import peak
-from vaa.models.clip import Clip
+from vaa.models.transformers.encoder import Clip
 from vaa.stages import embed
 from vaa.stages.window import Consecutive
 from vaa.tiny import prompts
-from vaa.types import Report, Video
+from vaa.types import (Report, Video)
 path, frames = Path(sys.argv[1]), int(sys.argv[2])
 report = Consecutive(30, 8)(Report(Video("v", path, frames, 10.0)))
 checkpoint = str(prompts.CHECKPOINTS / "clip")

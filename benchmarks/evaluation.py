@@ -10,10 +10,10 @@ import numpy as np
 
 from benchmarks.__main__ import SHARED
 from benchmarks.timing import Row, ratio
-from vaa.data.annotated import Annotated
-from vaa.protocol import Protocol
-from vaa.stages.scored import ReadScores
-from vaa.stages.track import GaussianFilter, PerFrame
+from vaa.data.annotated import AnnotatedDataset
+from vaa.evaluation.protocol import Protocol
+from vaa.stages.read_scores import ReadScores
+from vaa.stages.scores import ExpandToFrames, GaussianFilter
 from vaa.types import Report
 
 DATA = {
@@ -32,21 +32,21 @@ def rows() -> list[Row]:
         return []
     found = []
     for name, (folder, scores) in DATA.items():
-        catalogue = _catalogue(root / folder, folder)
-        stages = (ReadScores(str(root / folder / scores)), GaussianFilter(10.0), PerFrame())
+        dataset = _catalogue(root / folder, folder)
+        stages = (ReadScores(str(root / folder / scores)), GaussianFilter(10.0), ExpandToFrames())
         protocol = Protocol("lavad", None, True, "pr_auc", "float64", 0.0)
 
-        def ours(catalogue=catalogue, stages=stages, protocol=protocol) -> dict[str, float]:  # type: ignore[no-untyped-def]
+        def ours(dataset=dataset, stages=stages, protocol=protocol) -> dict[str, float]:  # type: ignore[no-untyped-def]
             reports = {}
-            for video in catalogue.videos:
+            for video in dataset.videos:
                 report = Report(video)
                 for stage in stages:
                     report = stage(report)
                 reports[video.id] = report
-            return protocol.evaluate(catalogue, reports)
+            return protocol.evaluate(dataset, reports)
 
-        def theirs(catalogue=catalogue, folder=root / folder / scores) -> tuple[float, ...]:  # type: ignore[no-untyped-def]
-            return _frame_by_frame(catalogue, folder)
+        def theirs(dataset=dataset, folder=root / folder / scores) -> tuple[float, ...]:  # type: ignore[no-untyped-def]
+            return _frame_by_frame(dataset, folder)
 
         numbers = ours()
         expected = theirs()
@@ -58,10 +58,10 @@ def rows() -> list[Row]:
 
 def _catalogue(root: Path, name: str):  # type: ignore[no-untyped-def]
     fields = {"root": str(root), "name": name}
-    known = Annotated.__dataclass_fields__
+    known = AnnotatedDataset.__dataclass_fields__
     os.environ.setdefault("TQDM_DISABLE", "1")
     given = {field: fields[field] for field in known if field in fields}
-    return Annotated(**_defaults(name) | given).load()
+    return AnnotatedDataset(**_defaults(name) | given).load()
 
 
 def _defaults(name: str) -> dict[str, object]:
@@ -72,14 +72,14 @@ def _defaults(name: str) -> dict[str, object]:
     return {key: ("decord" if value == "${reader}" else value) for key, value in held.items()}
 
 
-def _frame_by_frame(catalogue, folder: Path) -> tuple[float, ...]:  # type: ignore[no-untyped-def]
+def _frame_by_frame(dataset, folder: Path) -> tuple[float, ...]:  # type: ignore[no-untyped-def]
     """As the URF program counts: a list of all frames' labels and scores, filled one frame at a time."""
     from scipy.ndimage import gaussian_filter1d
     from sklearn.metrics import auc, precision_recall_curve, roc_curve
 
     labels: list[int] = []
     scores: list[float] = []
-    for video in catalogue.videos:
+    for video in dataset.videos:
         held = json.loads((folder / f"{video.id}.json").read_text())
         smooth = gaussian_filter1d([held[key] for key in sorted(held, key=int)], sigma=10)
         frames: list[float] = []
@@ -89,7 +89,7 @@ def _frame_by_frame(catalogue, folder: Path) -> tuple[float, ...]:  # type: igno
         frames = frames[: video.n_frames]
         while len(frames) < video.n_frames:
             frames.append(0.0)
-        spans = catalogue.truths[video.id].spans
+        spans = dataset.truths[video.id].spans
         for k in range(video.n_frames):
             labels.append(int(any(span.start <= k <= span.end for span in spans)))  # noqa: PERF401
         scores.extend(frames)

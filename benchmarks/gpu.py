@@ -11,16 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.clips import clip
-from benchmarks.questions import singly
+from benchmarks.queries import singly
 from benchmarks.timing import Row, clock
-from vaa.models import Waited, asking, checkpoint, reading
-from vaa.models.families import Seen, family
-from vaa.models.generating import Sampling, settle
-from vaa.models.local import Eye, Local
-from vaa.models.looking import looked
-from vaa.stages.window import Consecutive
+from vaa.models.base import WaitStats
+from vaa.models.transformers import batching, loading, prefill
+from vaa.models.transformers.families import VisionInputs, family
+from vaa.models.transformers.generation import GenerationConfig, settle
+from vaa.models.transformers.loaded import FrameProcessor, LoadedModel
+from vaa.models.transformers.vision_features import encode_frames
+from vaa.stages.window import ConsecutiveWindow
 from vaa.tiny import prompts
-from vaa.types import Question, Report, Video
+from vaa.types import Query, Report, Video
 
 VISION = {
     "hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24, "num_attention_heads": 16,
@@ -42,7 +43,7 @@ class Setting:
     dtype: str
     vision: Mapping[str, Any]
     text: Mapping[str, Any]
-    questions: int
+    queries: int
     alone: int
     batch: int
     new_tokens: int
@@ -69,8 +70,8 @@ def rows() -> list[Row]:
 
 def measured(setting: Setting) -> list[Row]:
     """The three rows of one setting; the first pass over the questions, in which batches grow, does not count."""
-    held, asked = made(setting), questions(setting)
-    ask = partial(asking.answers, lambda: held, asked, Sampling(0.0, 1.0, 0), "decord", None)
+    held, asked = made(setting), queries(setting)
+    ask = partial(batching.answers, lambda: held, asked, GenerationConfig(0.0, 1.0, 0), "decord", None)
     together = list(ask())
     heard = _Heard()
     logging.getLogger("vaa").addHandler(heard)
@@ -93,14 +94,14 @@ def measured(setting: Setting) -> list[Row]:
     ]  # fmt: skip
 
 
-def made(setting: Setting) -> Local:
+def made(setting: Setting) -> LoadedModel:
     """The model, with the tokenizer and the image processor of the built-in one."""
     import torch
     from transformers import AutoImageProcessor, AutoModelForImageTextToText, AutoTokenizer, InternVLConfig
 
     tiny = str(prompts.CHECKPOINTS / "vlm")
-    tokenizer = checkpoint.load(AutoTokenizer, tiny, None)
-    processor = checkpoint.load(AutoImageProcessor, tiny, None, backend="pil")
+    tokenizer = loading.load(AutoTokenizer, tiny, None)
+    processor = loading.load(AutoImageProcessor, tiny, None, backend="pil")
     side = setting.vision["image_size"]
     processor.size = {"height": side[0], "width": side[1]}
     image = tokenizer.convert_tokens_to_ids(tokenizer.context_image_token)
@@ -113,39 +114,41 @@ def made(setting: Setting) -> Local:
         ).eval()
     settle(model, tokenizer)
     model.generation_config.eos_token_id = None  # every answer has as many tokens
-    return Local(model, tokenizer, Eye(family(config), config, processor, None, False, "pil"), setting.batch)
+    return LoadedModel(
+        model, tokenizer, FrameProcessor(family(config), config, processor, None, False, "pil"), setting.batch
+    )
 
 
-def questions(setting: Setting) -> list[Question]:
+def queries(setting: Setting) -> list[Query]:
     """CoReVAD's question about every second of a film of 320 x 240."""
-    path = clip(Path("outputs/benchmarks") / f"key250_{setting.questions}s.mp4", setting.questions, 250)
-    video, prompt = Video("v", path, setting.questions * 30, 30.0), prompts.prompts()["verdict"]
+    path = clip(Path("outputs/benchmarks") / f"key250_{setting.queries}s.mp4", setting.queries, 250)
+    video, prompt = Video("v", path, setting.queries * 30, 30.0), prompts.prompts()["verdict"]
     return [
-        replace(prompt.question(video, segment), max_new_tokens=setting.new_tokens, until="")
-        for segment in Consecutive(30, 8)(Report(video)).segments
+        replace(prompt.query(video, segment), max_new_tokens=setting.new_tokens, stop_pattern="")
+        for segment in ConsecutiveWindow(30, 8)(Report(video)).segments
     ]
 
 
-def _share(setting: Setting, held: Local, asked: Sequence[Question]) -> float:
+def _share(setting: Setting, held: LoadedModel, asked: Sequence[Query]) -> float:
     """Of the rate of plain matrix products, what frames and prompts are read at: two operations a weight and token.
 
     Left out of the count: attention's own products, and the last layer, of which only the keys are computed.
     """
     assert held.eye is not None
     batch = tuple(asked[: max(setting.batch, 32)])
-    arrays, (tokens, _) = asking.prepare(held.eye, "decord", batch)
+    arrays, (tokens, _) = batching.prepare(held.eye, "decord", batch)
     import torch
 
-    seen = held.place(Seen({name: torch.from_numpy(array) for name, array in arrays.items()}, tokens))
+    seen = held.place(VisionInputs({name: torch.from_numpy(array) for name, array in arrays.items()}, tokens))
     frames = iter(range(len(tokens)))
-    about = [[next(frames) for _ in question.frames] for question in batch]
-    texts = [held.read(question, [tokens[frame] for frame in own]) for question, own in zip(batch, about, strict=True)]
+    about = [[next(frames) for _ in query.frames] for query in batch]
+    texts = [held.read(query, [tokens[frame] for frame in own]) for query, own in zip(batch, about, strict=True)]
     ids = [held.tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
-    given = [reading.Asked(*one) for one in zip(ids, about, strict=True)]
+    given = [prefill.TokenizedPrompt(*one) for one in zip(ids, about, strict=True)]
 
     def read() -> None:
         with torch.inference_mode():
-            reading.ahead(held, given, looked(held.model, seen))
+            prefill.ahead(held, given, encode_frames(held.model, seen))
         _settled(setting)
 
     patches = (setting.vision["image_size"][0] // setting.vision["patch_size"][0]) ** 2 + 1
@@ -195,5 +198,5 @@ class _Heard(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         for said in record.args or ():
-            if isinstance(said, Waited):
+            if isinstance(said, WaitStats):
                 self.shares.append(said.waited / said.seconds)

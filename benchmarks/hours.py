@@ -34,7 +34,7 @@ class Asked:
     """One kind of question: how many, frames of each, tokens of text read and written."""
 
     name: str
-    questions: float
+    queries: float
     frames: int
     read: float
     written: float
@@ -67,15 +67,15 @@ def asked(data: str) -> dict[str, tuple[Asked, ...]]:
     }
 
 
-def hours(backbone: Backbone, question: Asked) -> tuple[float, float]:
+def hours(backbone: Backbone, query: Asked) -> tuple[float, float]:
     """To read all prompts, which computing bounds, and to write all answers, which memory bounds."""
-    visual = question.frames * TOKENS_A_FRAME
-    context = visual + question.read
-    flops = 2 * (backbone.eye * question.frames * PATCHES + backbone.language * context)
+    visual = query.frames * TOKENS_A_FRAME
+    context = visual + query.read
+    flops = 2 * (backbone.eye * query.frames * PATCHES + backbone.language * context)
     reading = flops / (PEAK * SHARE_OF_PEAK)
     weights, kept = backbone.language * backbone.weight / BATCH, 2 * backbone.layers * backbone.keys * context
-    writing = question.written * (weights + kept) / (BANDWIDTH * SHARE_OF_BANDWIDTH)
-    return question.questions * reading / 3600, question.questions * writing / 3600
+    writing = query.written * (weights + kept) / (BANDWIDTH * SHARE_OF_BANDWIDTH)
+    return query.queries * reading / 3600, query.queries * writing / 3600
 
 
 def main() -> None:
@@ -84,9 +84,9 @@ def main() -> None:
     print("|---|---|---|---:|---:|---:|---:|---:|---:|")
     for data in FRAMES:
         for method, kinds in asked(data).items():
-            count = sum(kind.questions for kind in kinds)
-            visual = sum(kind.questions * kind.frames * TOKENS_A_FRAME for kind in kinds)
-            text = sum(kind.questions * (kind.read + kind.written) for kind in kinds)
+            count = sum(kind.queries for kind in kinds)
+            visual = sum(kind.queries * kind.frames * TOKENS_A_FRAME for kind in kinds)
+            text = sum(kind.queries * (kind.read + kind.written) for kind in kinds)
             for backbone in BACKBONES:
                 reading, writing = (sum(part) for part in zip(*(hours(backbone, kind) for kind in kinds), strict=True))
                 shown = f"{count / 1e3:.0f} k | {visual / 1e6:.0f} M | {text / 1e6:.0f} M"

@@ -11,15 +11,15 @@ from operator import truediv
 from pathlib import Path
 
 from benchmarks.timing import Row
-from vaa.engines.local import Local
-from vaa.memo import Memo
-from vaa.parse import Verdict
+from vaa.cache import AnswerCache
+from vaa.engines.local import LocalEngine
 from vaa.pipeline import analyse
-from vaa.prompt import Prompt
-from vaa.stages.ask import Ask, Score
-from vaa.stages.track import CentreWeight, GaussianKernel, PerFrame
-from vaa.stages.window import Consecutive
-from vaa.types import Question, Video
+from vaa.prompts.parsers import VerdictParser
+from vaa.prompts.template import Prompt
+from vaa.stages.responses import QuerySegments, ResponseScores
+from vaa.stages.scores import CentreWeight, ExpandToFrames, GaussianKernel
+from vaa.stages.window import ConsecutiveWindow
+from vaa.types import Query, Video
 
 # Each size for about as long, the large one amid the small ones, and compared in one turn: the clock of these machines
 # wanders by half within a minute, which is not what a segment costs.
@@ -32,26 +32,30 @@ class Said:
 
     identity: str | None = None
 
-    def answer(self, questions: Sequence[Question]) -> Iterator[str]:
-        for question in questions:
-            yield "Anomalous scenes. Fire." if question.at % 7 == 0 else "Normal scenes. A street."
+    def answer(self, queries: Sequence[Query]) -> Iterator[str]:
+        for query in queries:
+            yield "Anomalous scenes. Fire." if query.at % 7 == 0 else "Normal scenes. A street."
 
     def release(self) -> None:
         """Nothing is held."""
 
 
 def rows() -> list[Row]:
-    prompt = Prompt("verdict", "", "$frames\nWhat?", None, 8, Verdict())
+    prompt = Prompt("verdict", "", "$frames\nWhat?", None, 8, VerdictParser())
     stages = {
-        "window": Consecutive(30, 8), "ask": Ask(Said(), prompt), "score": Score(0.0), "smooth": GaussianKernel(9, 5.0),
-        "frames": PerFrame(), "position": CentreWeight(0.5),
-    }  # fmt: skip
+        "window": ConsecutiveWindow(30, 8),
+        "ask": QuerySegments(Said(), prompt),
+        "score": ResponseScores(0.0),
+        "smooth": GaussianKernel(9, 5.0),
+        "frames": ExpandToFrames(),
+        "position": CentreWeight(0.5),
+    }
     each: dict[int, list[float]] = {times: [] for times in (1, 10, 100)}
     for turn in range(10):
         spent: dict[int, list[float]] = {times: [] for times in each}
         for times in _AROUND:
             videos = [Video(f"v{k}", Path("none"), 30 * 500, 30.0) for k in range(times)]
-            spent[times].append(_spent(partial(analyse, videos, {}, stages, Local(), Memo(None))) / times)
+            spent[times].append(_spent(partial(analyse, videos, {}, stages, LocalEngine(), AnswerCache(None))) / times)
         for times, seconds in spent.items():
             each[times] += [statistics.mean(seconds)] if turn else []  # the first turn does not count
     apart = {times: statistics.median(map(truediv, each[times], each[10])) for times in (1, 100)}

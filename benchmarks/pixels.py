@@ -13,12 +13,11 @@ import torch  # noqa: F401, as where a model is in memory: the processes beside 
 
 from benchmarks.clips import clip
 from benchmarks.timing import Row, clock, ratio
-from vaa import video
-from vaa.models import sharing
-from vaa.models.feeding import PATIENCE, Feeder
-from vaa.models.squashing import RESIZE
-from vaa.readers import READERS
 from vaa.types import Video
+from vaa.video import shared_memory, sources
+from vaa.video.decoders import DECODERS
+from vaa.video.prefetch import DECODE_TIMEOUT, DecodePool
+from vaa.video.resize import RESIZERS
 
 SIDE, SECONDS, BATCH = 448, 240, 16
 CORES = os.cpu_count() or 1
@@ -30,14 +29,14 @@ def rows() -> list[Row]:
     for every, wanted in ((250, 1.5), (30, 2.5)):
         path = clip(Path("outputs/benchmarks") / f"key{every}_{SECONDS}s.mp4", SECONDS, every)
         name = f"pixels for 8 of every 30 frames, a key frame every {every}"
-        for reader in READERS:
-            check(path, reader)
-        for resize, reader in (("torch", "decord"), ("pil", "decord"), ("torch", "pyav")):
-            what = f"{name}, resized to {SIDE} (resize={resize} reader={reader})"
-            mine, others = partial(ours, path, resize, reader), partial(theirs, path)
+        for decoder in DECODERS:
+            check(path, decoder)
+        for resize, decoder in (("torch", "decord"), ("pil", "decord"), ("torch", "pyav")):
+            what = f"{name}, resized to {SIDE} (resize={resize} decoder={decoder})"
+            mine, others = partial(ours, path, resize, decoder), partial(theirs, path)
             row = ratio(what, REFERENCE, wanted, mine, others, repeats=3)
             found.append(row if resize == "torch" else replace(row, wanted="-"))
-        found += [_against_plain(f"{name}, not resized (reader={reader})", path, reader) for reader in READERS]
+        found += [_against_plain(f"{name}, not resized (decoder={decoder})", path, decoder) for decoder in DECODERS]
     return found
 
 
@@ -45,26 +44,26 @@ def windows() -> list[tuple[int, ...]]:
     return [tuple(int(f) for f in np.linspace(k, k + 29, 8)) for k in range(0, SECONDS * 30, 30)]
 
 
-def work(resize: str | None, reader: str, job: tuple[Path, list[tuple[int, ...]]]):  # type: ignore[no-untyped-def]
-    """As vaa.models.asking.prepare does it, but for the table of bytes, which the reference has not either."""
+def work(resize: str | None, decoder: str, job: tuple[Path, list[tuple[int, ...]]]):  # type: ignore[no-untyped-def]
+    """As batching.prepare does it, without the table of bytes, which the reference lacks too."""
     path, asked = job
     shown = Video("v", path, SECONDS * 30, 30.0)
-    pixels = video.frames(shown, [frame for one in asked for frame in one], reader)
+    pixels = sources.frames(shown, [frame for one in asked for frame in one], decoder)
     if CORES > 1:
-        video.rest(shown, reader)
+        sources.rest(shown, decoder)
     if resize is None:
         return {"pixels": pixels}, None
 
     def fill(k: int, seen: np.ndarray) -> None:
-        seen[:] = RESIZE[resize](pixels[k], (SIDE, SIDE), "bicubic")
+        seen[:] = RESIZERS[resize](pixels[k], (SIDE, SIDE), "bicubic")
 
-    return {"pixels": sharing.filled((len(pixels), SIDE, SIDE, 3), np.uint8, fill)}, None
+    return {"pixels": shared_memory.filled((len(pixels), SIDE, SIDE, 3), np.uint8, fill)}, None
 
 
-def ours(path: Path, resize: str | None, reader: str) -> int:
+def ours(path: Path, resize: str | None, decoder: str) -> int:
     """As a run does it, with as many processes as there are cores, since no model needs one."""
     asked, seen = windows(), 0
-    with Feeder(partial(work, resize, reader), CORES, PATIENCE) as feeder:
+    with DecodePool(partial(work, resize, decoder), CORES, DECODE_TIMEOUT) as feeder:
         line = [feeder.put((path, asked[k : k + BATCH])) for k in range(0, len(asked), BATCH)]
         for put in line:
             made = feeder.take(put)
@@ -77,10 +76,10 @@ def theirs(path: Path) -> int:
     """CoReVAD's way: one reader, one frame at a time by its number."""
     import decord
 
-    reader, seen = decord.VideoReader(str(path), num_threads=1), 0
+    decoder, seen = decord.VideoReader(str(path), num_threads=1), 0
     for one in windows():
         for frame in one:
-            RESIZE["pil"](reader[frame].asnumpy(), (SIDE, SIDE), "bicubic")
+            RESIZERS["pil"](decoder[frame].asnumpy(), (SIDE, SIDE), "bicubic")
             seen += 1
     return seen
 
@@ -97,21 +96,21 @@ def plain(path: Path) -> int:
     return seen
 
 
-def check(path: Path, reader: str) -> None:
+def check(path: Path, decoder: str) -> None:
     import decord
 
     reference = decord.VideoReader(str(path), num_threads=1)
     one = windows()[3]
-    pixels = work(None, reader, (path, [one]))[0]["pixels"]
+    pixels = work(None, decoder, (path, [one]))[0]["pixels"]
     assert all((pixels[k] == reference[frame].asnumpy()).all() for k, frame in enumerate(one))
-    small = [work(resize, reader, (path, [one]))[0]["pixels"].astype(int) for resize in ("pil", "torch")]
+    small = [work(resize, decoder, (path, [one]))[0]["pixels"].astype(int) for resize in ("pil", "torch")]
     apart = np.abs(small[0] - small[1])
     assert apart.max() <= 2
     assert np.mean(apart > 0) < 0.01
 
 
-def _against_plain(what: str, path: Path, reader: str) -> Row:
-    pairs = [(clock(partial(ours, path, None, reader)), clock(partial(plain, path))) for _ in range(4)][1:]
+def _against_plain(what: str, path: Path, decoder: str) -> Row:
+    pairs = [(clock(partial(ours, path, None, decoder)), clock(partial(plain, path))) for _ in range(4)][1:]
     mine, others = [a for a, _ in pairs], [b for _, b in pairs]
     found = statistics.median(others) / statistics.median(mine)
     return Row(what, "plain sequential decoding, as many cores", f"{found:.2f}x", ">= 0.9x", found >= 0.9, mine, others)

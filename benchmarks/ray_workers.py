@@ -17,48 +17,48 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
 from benchmarks.timing import Row
-from vaa.engines.ray import Ray
-from vaa.models import Model
-from vaa.types import Answer, Question, Report, Unanswered
+from vaa.engines.ray import RayEngine
+from vaa.models.base import Model
+from vaa.types import Answer, NoAnswer, Query, Report
 
 HOUSE = Path(__file__).parents[1]
 REPEATS = 3
 OVERRIDES = ["method=corevad", "data.videos=12", "data.seconds=80", "workers=0"]
-Answers = list[Answer | Unanswered]
+Answers = list[Answer | NoAnswer]
 
 
-def asked() -> tuple[Model, list[Question]]:
+def asked() -> tuple[Model, list[Query]]:
     """CoReVAD's questions to the built-in model about twelve built-in videos."""
     with initialize_config_dir(str(HOUSE / "conf"), version_base="1.3"):
         parts = instantiate(compose("config", OVERRIDES), _convert_="all")
     window, ask = parts["stages"]["window"], parts["stages"]["ask"]
     videos = parts["data"].load().videos
-    return ask.model, [question for video in videos for question in ask.questions(window(Report(video)))]
+    return ask.model, [query for video in videos for query in ask.queries(window(Report(video)))]
 
 
-def engine(workers: int) -> Ray:
-    return Ray(address=None, workers=workers, gpus=0, cpus=1, chunk=16, attempts=2)
+def engine(workers: int) -> RayEngine:
+    return RayEngine(address=None, workers=workers, gpus=0, cpus=1, chunk=16, attempts=2)
 
 
 def actors() -> list[psutil.Process]:
     return [p for p in psutil.Process().children(recursive=True) if p.name().startswith("ray::Worker")]
 
 
-def warm(ray: Ray, model: Model, questions: list[Question]) -> None:
+def warm(ray: RayEngine, model: Model, queries: list[Query]) -> None:
     """Until every worker has answered: where one is slow to start, the others are done without it."""
     while True:
-        list(ray.ask(model, questions[:64]))
+        list(ray.ask(model, queries[:64]))
         busy = [sum(process.cpu_times()[:2]) for process in actors()]
         if len(busy) == ray.workers and min(busy) > max(busy) / 3:
             return
 
 
-def timed(workers: int, model: Model, questions: list[Question], kill: bool = False) -> tuple[float, Answers]:
+def timed(workers: int, model: Model, queries: list[Query], kill: bool = False) -> tuple[float, Answers]:
     """Seconds, and the answers; with `kill`, a worker ends after the first of them."""
     ray = engine(workers)
-    warm(ray, model, questions)
+    warm(ray, model, queries)
     began = time.perf_counter()
-    stream = ray.ask(model, questions)
+    stream = ray.ask(model, queries)
     answers = [next(stream)]
     if kill:
         os.kill(actors()[0].pid, signal.SIGKILL)
@@ -70,19 +70,19 @@ def timed(workers: int, model: Model, questions: list[Question], kill: bool = Fa
 
 def rows() -> list[Row]:
     """In turns, so that what else the machine does falls on all of them."""
-    model, questions = asked()
+    model, queries = asked()
     one, two, killed, same = [], [], [], True
     for _ in range(REPEATS):
-        first, expected = timed(1, model, questions)
-        second, there = timed(2, model, questions)
-        third, survived = timed(2, model, questions, kill=True)
+        first, expected = timed(1, model, queries)
+        second, there = timed(2, model, queries)
+        third, survived = timed(2, model, queries, kill=True)
         one.append(first)
         two.append(second)
         killed.append(third)
         same = same and expected == there == survived
     ratios = [alone / both for alone, both in zip(one, two, strict=True)]
     ratio = statistics.median(ratios)
-    asked_for = f"{len(questions)} questions"
+    asked_for = f"{len(queries)} questions"
     return [
         Row(
             f"engine=ray, 2 single-threaded workers, {asked_for}",

@@ -59,7 +59,7 @@ def _seconds(command: list[str], settings: int) -> float:
         seconds = clock(lambda: subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True))
         found = [json.loads(file.read_text()) for file in Path(folder).rglob("metrics.json")]
     assert len(found) == settings
-    assert sum(metrics["questions_asked"] > 0 for metrics in found) == 1
+    assert sum(metrics["model_queries"] > 0 for metrics in found) == 1
     return seconds
 
 

@@ -9,11 +9,14 @@ from beartype import BeartypeConf
 from beartype.claw import beartype_package
 from making import make_clip, make_tokenizer
 
+from vaa import process
+
 # Every call inside vaa is checked against its annotations; an int is a float there, as it is for mypy.
 # But for the class that Ray rebuilds: it stumbles over the method that beartype adds to every class.
 SKIPPED = ("vaa.engines.worker",)
 beartype_package("vaa", conf=BeartypeConf(is_pep484_tower=True, claw_skip_package_names=SKIPPED))
 
+process.configure()
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
 # Before anything imports the libraries that read them.

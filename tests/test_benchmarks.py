@@ -20,7 +20,7 @@ SMALL = replace(
     text=gpu.TEXT
     | {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "vocab_size": 1536}
     | {"num_attention_heads": 4, "num_key_value_heads": 2},
-    questions=6,
+    queries=6,
     alone=3,
     batch=2,
     new_tokens=4,

@@ -9,20 +9,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vaa.memo import Memo
-from vaa.types import Question, VaaError, Video, VideoError
+from vaa.cache import AnswerCache
+from vaa.errors import VaaError, VideoError
+from vaa.types import Query, Video
 
 
 @pytest.fixture
-def question(tmp_path: Path) -> Question:
+def query(tmp_path: Path) -> Query:
     path = tmp_path / "v.mp4"
     path.write_bytes(b"pixels")
-    return Question("verdict", Video("v", path, 50, 30.0), 0, (0, 10), "what?", "be brief", 16)
+    return Query("verdict", Video("v", path, 50, 30.0), 0, (0, 10), "what?", "be brief", 16)
 
 
 @pytest.fixture
-def memo(tmp_path: Path) -> Memo:
-    return Memo(str(tmp_path / "deep" / "memo.sqlite"))
+def cache(tmp_path: Path) -> AnswerCache:
+    return AnswerCache(str(tmp_path / "deep" / "memo.sqlite"))
 
 
 @pytest.mark.parametrize(
@@ -30,9 +31,11 @@ def memo(tmp_path: Path) -> Memo:
     ["", "Größe 人\n'); DROP TABLE answers;--", np.float32([0.1, np.nan, -0.0]), np.arange(6.0).reshape(2, 3)],
     ids=["empty", "text", "float32", "float64"],
 )
-def test_what_is_remembered_comes_back_the_same_from_another_memo_of_the_file(memo: Memo, answer: object) -> None:
-    memo.remember(b"key", answer)
-    back = Memo(memo.path).recall([b"key", b"other"])
+def test_what_is_remembered_comes_back_the_same_from_another_memo_of_the_file(
+    cache: AnswerCache, answer: object
+) -> None:
+    cache.store(b"key", answer)
+    back = AnswerCache(cache.path).load([b"key", b"other"])
     assert list(back) == [b"key"]
     if isinstance(answer, str):
         assert back[b"key"] == answer
@@ -42,32 +45,32 @@ def test_what_is_remembered_comes_back_the_same_from_another_memo_of_the_file(me
         assert back[b"key"].tobytes() == answer.tobytes()
 
 
-def test_two_memos_on_one_file_see_each_others_answers(memo: Memo) -> None:
-    other = Memo(memo.path)
+def test_two_memos_on_one_file_see_each_others_answers(cache: AnswerCache) -> None:
+    other = AnswerCache(cache.path)
     for k in range(20):
-        (memo if k % 2 else other).remember(bytes([k]), str(k))
-    assert memo.recall([bytes([k]) for k in range(20)]) == other.recall([bytes([k]) for k in range(20)])
-    assert len(memo.recall([bytes([k]) for k in range(20)])) == 20
+        (cache if k % 2 else other).store(bytes([k]), str(k))
+    assert cache.load([bytes([k]) for k in range(20)]) == other.load([bytes([k]) for k in range(20)])
+    assert len(cache.load([bytes([k]) for k in range(20)])) == 20
 
 
-def test_the_last_answer_to_a_key_counts(memo: Memo) -> None:
-    memo.remember(b"key", "old")
-    memo.remember(b"key", "new")
-    assert memo.recall([b"key"]) == {b"key": "new"}
+def test_the_last_answer_to_a_key_counts(cache: AnswerCache) -> None:
+    cache.store(b"key", "old")
+    cache.store(b"key", "new")
+    assert cache.load([b"key"]) == {b"key": "new"}
 
 
-def test_thousands_of_keys_are_recalled(memo: Memo) -> None:
+def test_thousands_of_keys_are_recalled(cache: AnswerCache) -> None:
     keys = [k.to_bytes(2, "big") for k in range(1234)]
     for key in keys[::2]:
-        memo.remember(key, key.hex())
-    assert memo.recall(keys) == {key: key.hex() for key in keys[::2]}
+        cache.store(key, key.hex())
+    assert cache.load(keys) == {key: key.hex() for key in keys[::2]}
 
 
 def test_no_path_remembers_for_this_memo_only() -> None:
-    memo = Memo(None)
-    memo.remember(b"key", "yes")
-    assert memo.recall([b"key"]) == {b"key": "yes"}
-    assert Memo(None).recall([b"key"]) == {}
+    cache = AnswerCache(None)
+    cache.store(b"key", "yes")
+    assert cache.load([b"key"]) == {b"key": "yes"}
+    assert AnswerCache(None).load([b"key"]) == {}
 
 
 @pytest.mark.parametrize(
@@ -83,76 +86,82 @@ def test_no_path_remembers_for_this_memo_only() -> None:
     ],
     ids=str,
 )
-def test_the_key_depends_on_what_the_answer_hangs_on(memo: Memo, question: Question, change: dict[str, object]) -> None:
-    assert memo.key("model", replace(question, **change)) != memo.key("model", question)
+def test_the_key_depends_on_what_the_answer_hangs_on(
+    cache: AnswerCache, query: Query, change: dict[str, object]
+) -> None:
+    assert cache.key("model", replace(query, **change)) != cache.key("model", query)
 
 
-def test_the_key_depends_on_the_model(memo: Memo, question: Question) -> None:
-    assert memo.key("model", question) != memo.key("model int8", question)
+def test_the_key_depends_on_the_model(cache: AnswerCache, query: Query) -> None:
+    assert cache.key("model", query) != cache.key("model int8", query)
 
 
 @pytest.mark.parametrize("change", [{"purpose": "rating"}, {"at": 7}], ids=str)
 def test_the_key_does_not_depend_on_what_the_question_is_for(
-    memo: Memo, question: Question, change: dict[str, object]
+    cache: AnswerCache, query: Query, change: dict[str, object]
 ) -> None:
-    assert memo.key("model", replace(question, **change)) == memo.key("model", question)
+    assert cache.key("model", replace(query, **change)) == cache.key("model", query)
 
 
 def test_the_key_depends_on_the_videos_content_and_not_on_where_it_lies(
-    memo: Memo, question: Question, tmp_path: Path
+    cache: AnswerCache, query: Query, tmp_path: Path
 ) -> None:
-    before = memo.key("model", question)
+    before = cache.key("model", query)
     moved = tmp_path / "elsewhere.mp4"
     moved.write_bytes(b"pixels")
     other = Video("other", moved, 99, 1.0)
-    assert memo.key("model", replace(question, video=other)) == before
+    assert cache.key("model", replace(query, video=other)) == before
     moved.write_bytes(b"PIXELS")  # as many bytes: only content and time of change tell
     os.utime(moved, ns=(1, 1))
-    assert memo.key("model", replace(question, video=other)) != before
+    assert cache.key("model", replace(query, video=other)) != before
 
 
-def test_a_key_outlives_the_memo(memo: Memo, question: Question) -> None:
-    assert Memo(memo.path).key("model", question) == memo.key("model", question) == Memo(None).key("model", question)
+def test_a_key_outlives_the_memo(cache: AnswerCache, query: Query) -> None:
+    assert (
+        AnswerCache(cache.path).key("model", query)
+        == cache.key("model", query)
+        == AnswerCache(None).key("model", query)
+    )
 
 
-def test_a_question_without_frames_needs_no_video(memo: Memo, question: Question) -> None:
-    nowhere = replace(question.video, path=Path("nowhere.mp4"))
-    text_only = replace(question, frames=())
-    assert memo.key("model", replace(text_only, video=nowhere)) == memo.key("model", text_only)
+def test_a_question_without_frames_needs_no_video(cache: AnswerCache, query: Query) -> None:
+    nowhere = replace(query.video, path=Path("nowhere.mp4"))
+    text_only = replace(query, frames=())
+    assert cache.key("model", replace(text_only, video=nowhere)) == cache.key("model", text_only)
     with pytest.raises(VideoError, match=r"nowhere\.mp4"):
-        memo.key("model", replace(question, video=nowhere))
+        cache.key("model", replace(query, video=nowhere))
 
 
 def test_a_file_that_is_no_memo_is_refused_by_name(tmp_path: Path) -> None:
     file = tmp_path / "memo.sqlite"
     file.write_bytes(b"no database\n" * 500)
-    with pytest.raises(VaaError, match=r"memo=.*memo\.sqlite.*memo=null"):
-        Memo(str(file))
+    with pytest.raises(VaaError, match=r"cache=.*memo\.sqlite.*cache=null"):
+        AnswerCache(str(file))
 
 
-def test_a_memo_damaged_while_in_use_is_said(memo: Memo) -> None:
+def test_a_memo_damaged_while_in_use_is_said(cache: AnswerCache) -> None:
     for k in range(500):
-        memo.remember(k.to_bytes(2, "big"), "x" * 200)
-    memo._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    file = Path(str(memo.path))
+        cache.store(k.to_bytes(2, "big"), "x" * 200)
+    cache._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    file = Path(str(cache.path))
     file.write_bytes(file.read_bytes()[:4096] + b"\xff" * (file.stat().st_size - 4096))
     with pytest.raises(VaaError, match=r"memo\.sqlite"):
-        Memo(str(file)).recall([k.to_bytes(2, "big") for k in range(500)])
+        AnswerCache(str(file)).load([k.to_bytes(2, "big") for k in range(500)])
 
 
 def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(VaaError, match="memo="):
-        Memo(str(tmp_path / "file" / "memo.sqlite"))
+    with pytest.raises(VaaError, match="cache="):
+        AnswerCache(str(tmp_path / "file" / "memo.sqlite"))
 
 
 def test_a_damaged_answer_is_forgotten_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    memo = Memo(str(tmp_path / "memo.sqlite"))
-    memo.remember(b"good", np.ones(3))
-    memo.remember(b"bad", np.ones(3))
+    cache = AnswerCache(str(tmp_path / "memo.sqlite"))
+    cache.store(b"good", np.ones(3))
+    cache.store(b"bad", np.ones(3))
     with sqlite3.connect(tmp_path / "memo.sqlite") as db:
         db.execute("UPDATE answers SET answer = substr(answer, 1, 20) WHERE key = ?", (b"bad",))
-    assert list(memo.recall([b"good", b"bad"])) == [b"good"]
+    assert list(cache.load([b"good", b"bad"])) == [b"good"]
     assert "damaged" in caplog.text
 
 
@@ -160,22 +169,22 @@ def test_a_damaged_answer_is_forgotten_and_said(tmp_path: Path, caplog: pytest.L
 def test_an_answer_that_is_not_what_was_written_is_forgotten_and_said(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: object
 ) -> None:
-    memo = Memo(str(tmp_path / "memo.sqlite"))
-    memo.remember(b"key", "yes, Anomalous")
-    memo.remember(b"good", "yes")
+    cache = AnswerCache(str(tmp_path / "memo.sqlite"))
+    cache.store(b"key", "yes, Anomalous")
+    cache.store(b"good", "yes")
     with sqlite3.connect(tmp_path / "memo.sqlite") as db:
         db.execute("UPDATE answers SET answer = CAST(? AS TEXT) WHERE key = ?", (damage, b"key"))
-    assert memo.recall([b"key", b"good"]) == {b"good": "yes"}
+    assert cache.load([b"key", b"good"]) == {b"good": "yes"}
     assert "damaged" in caplog.text
-    memo.remember(b"key", "yes, Anomalous")
-    assert Memo(memo.path).recall([b"key"]) == {b"key": "yes, Anomalous"}
+    cache.store(b"key", "yes, Anomalous")
+    assert AnswerCache(cache.path).load([b"key"]) == {b"key": "yes, Anomalous"}
 
 
 def test_answers_from_before_they_had_digests_still_count(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "memo.sqlite") as db:
         db.execute("CREATE TABLE answers (key BLOB PRIMARY KEY, answer) WITHOUT ROWID")
         db.execute("INSERT INTO answers VALUES (?, ?)", (b"key", "old"))
-    assert Memo(str(tmp_path / "memo.sqlite")).recall([b"key"]) == {b"key": "old"}
+    assert AnswerCache(str(tmp_path / "memo.sqlite")).load([b"key"]) == {b"key": "old"}
 
 
 def test_another_layout_is_refused_and_left_alone(tmp_path: Path) -> None:
@@ -183,8 +192,8 @@ def test_another_layout_is_refused_and_left_alone(tmp_path: Path) -> None:
     with sqlite3.connect(file) as db:
         db.execute("CREATE TABLE answers (hash TEXT, question TEXT, answer TEXT)")
         db.execute("INSERT INTO answers VALUES ('1', 'what?', 'old')")
-    with pytest.raises(VaaError, match=r"memo=.*another layout: 'answers' has hash, question, answer.*memo=null"):
-        Memo(str(file))
+    with pytest.raises(VaaError, match=r"cache=.*another layout: 'answers' has hash, question, answer.*cache=null"):
+        AnswerCache(str(file))
     with sqlite3.connect(file) as db:
         assert db.execute("SELECT * FROM answers").fetchall() == [("1", "what?", "old")]
 
@@ -196,7 +205,7 @@ def test_a_memo_that_another_run_is_just_making_is_waited_for(tmp_path: Path) ->
     other.execute("BEGIN IMMEDIATE")
     timer = threading.Timer(0.3, other.execute, ["COMMIT"])
     timer.start()
-    Memo(path).remember(b"key", "answer")
+    AnswerCache(path).store(b"key", "answer")
     timer.join()
     other.close()
-    assert Memo(path).recall([b"key"]) == {b"key": "answer"}
+    assert AnswerCache(path).load([b"key"]) == {b"key": "answer"}

@@ -13,13 +13,13 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from vaa.data import DataSet
-from vaa.engines import Engine
-from vaa.models import Model
-from vaa.online.stream import Stream
-from vaa.prompt import Prompt
-from vaa.protocol import Protocol
-from vaa.stages import Asking, Shaping
+from vaa.data.base import DataSet
+from vaa.engines.base import Engine
+from vaa.evaluation.protocol import Protocol
+from vaa.models.base import Model
+from vaa.prompts.template import Prompt
+from vaa.stages.base import ModelStage, Transform
+from vaa.streaming.stream import Stream
 
 CONF = Path(__file__).parents[1] / "conf"
 FILES = {file.relative_to(CONF).as_posix(): file for file in sorted(CONF.rglob("*.yaml"))}
@@ -30,11 +30,11 @@ KINDS = {
     "data": DataSet | Stream,
     "engine": Engine,
     "protocol": Protocol,
-    "window": Shaping,
-    "refinement": Shaping | Asking,
-    "smoothing": Shaping,
-    "readout": Shaping | Asking,
-    "position": Shaping,
+    "window": Transform,
+    "refinement": Transform | ModelStage,
+    "smoothing": Transform,
+    "readout": Transform | ModelStage,
+    "position": Transform,
     "prompt": Prompt,
 }
 
@@ -119,7 +119,7 @@ def test_a_choice_composes_and_is_instantiated(name: str, tmp_path: Path, monkey
         whole = instantiate(complete(composed(overrides), tmp_path), _convert_="all")
         assert whole["stages"]
         for stage in whole["stages"].values():
-            assert stage is None or isinstance(stage, Shaping | Asking)
+            assert stage is None or isinstance(stage, Transform | ModelStage)
         assert isinstance(whole["data"], KINDS["data"])
         assert isinstance(whole["engine"], Engine)
         assert isinstance(whole["protocol"], Protocol)
@@ -149,7 +149,7 @@ def test_a_choice_says_in_its_first_line_what_it_is(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in FILES if name.startswith("prompt/")])
 def test_a_prompts_placeholders_can_be_filled(name: str) -> None:
-    prompts = [part for _, part in targets(read(name)) if part["_target_"] == "vaa.prompt.Prompt"]
+    prompts = [part for _, part in targets(read(name)) if part["_target_"] == "vaa.prompts.template.Prompt"]
     assert prompts
     for prompt in prompts:
         assert "$frames" not in prompt["system"]

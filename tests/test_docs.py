@@ -98,7 +98,9 @@ def test_the_site_builds_without_a_warning_and_fetches_nothing(scratch: Path, ma
     for page in [name for name in WRITTEN if name.startswith("docs/")] + [f"docs/{name}" for name in made]:
         text = (scratch / page.replace("docs", "site", 1)).with_suffix(".html").read_text(encoding="utf-8")
         assert not re.findall(r'<(?:script|img|link|iframe)[^>]+(?:src|href)="(?:https?:)?//[^"]+"', text), page
-    assert 'href="api/vaa.html#vaa.prompt.Prompt"' in (scratch / "site/reference/configuration.html").read_text()
+    assert (
+        'href="api/vaa.html#vaa.prompts.template.Prompt"' in (scratch / "site/reference/configuration.html").read_text()
+    )
     assert "Give each segment the best-fitting response" in (scratch / "site/reference/api/stages.html").read_text()
 
 

@@ -59,7 +59,7 @@ def test_submitit_runs_the_jobs_of_a_sweep_side_by_side(tmp_path: Path) -> None:
 
 def test_joblib_runs_them_and_gives_each_process_a_gpu(tmp_path: Path) -> None:
     pytest.importorskip("joblib")
-    launcher = ["-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "memo=null"]
+    launcher = ["-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "cache=null"]
     ended(started(tmp_path, *launcher, "smoothing=none,gaussian9", CUDA_VISIBLE_DEVICES="4,6"))
     found = jobs(tmp_path)
     assert len(found) == 2
@@ -68,19 +68,19 @@ def test_joblib_runs_them_and_gives_each_process_a_gpu(tmp_path: Path) -> None:
 
 
 def test_two_runs_on_one_memo_at_once_do_not_harm_each_other(tmp_path: Path) -> None:
-    memo = tmp_path / "memo" / "answers.sqlite"
+    cache = tmp_path / "cache" / "answers.sqlite"
     ended(started(tmp_path, "doctor=true"))  # draws nothing, but both are to begin with warm files
-    both = [started(tmp_path, f"memo={memo}", f"hydra.run.dir=outputs/{name}") for name in "ab"]
+    both = [started(tmp_path, f"cache={cache}", f"hydra.run.dir=outputs/{name}") for name in "ab"]
     for said in [ended(process) for process in both]:
         assert "locked" not in said
     assert scores(tmp_path / "outputs/a") == scores(tmp_path / "outputs/b")
     counts = [json.loads((tmp_path / f"outputs/{name}/metrics.json").read_text()) for name in "ab"]
-    with sqlite3.connect(memo) as db:
+    with sqlite3.connect(cache) as db:
         assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         (kept,) = db.execute("SELECT count(*) FROM answers").fetchone()
     db.close()
     for count in counts:  # every question is kept once, whoever asked it
-        assert count["questions_asked"] + count["questions_remembered"] == kept
-    ended(started(tmp_path, f"memo={memo}", "hydra.run.dir=outputs/c"))
+        assert count["model_queries"] + count["cache_hits"] == kept
+    ended(started(tmp_path, f"cache={cache}", "hydra.run.dir=outputs/c"))
     assert scores(tmp_path / "outputs/c") == scores(tmp_path / "outputs/a")
-    assert json.loads((tmp_path / "outputs/c/metrics.json").read_text())["questions_asked"] == 0
+    assert json.loads((tmp_path / "outputs/c/metrics.json").read_text())["model_queries"] == 0

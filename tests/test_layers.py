@@ -14,7 +14,7 @@ FILES = {file.relative_to(HOUSE).as_posix(): file for file in sorted((HOUSE / "v
 # Each part may import these, its own files, and of a name that ends in "!" the package alone, none of its files.
 MAY = {
     "types": "",
-    **dict.fromkeys(("parse", "prompt", "memo", "metrics", "overrides", "synthetic", "boxes", "spool"), "types"),
+    **dict.fromkeys(("parse", "prompt", "cache", "metrics", "overrides", "synthetic", "boxes", "spool"), "types"),
     "interrupt": "",
     "patience": "types",
     "readers": "types seeking",

@@ -15,12 +15,12 @@ from hydra import compose, initialize_config_dir
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 
-from vaa.data.synthetic import Synthetic
-from vaa.engines.local import Local
-from vaa.memo import Memo
-from vaa.pipeline import Outcome, analyse
-from vaa.stages import Asking, Shaping
-from vaa.types import Catalogue
+from vaa.cache import AnswerCache
+from vaa.data.synthetic import SyntheticDataset
+from vaa.engines.local import LocalEngine
+from vaa.pipeline import RunResult, analyse
+from vaa.stages.base import ModelStage, Transform
+from vaa.types import Dataset
 
 CONF = Path(__file__).parents[1] / "conf"
 
@@ -72,7 +72,7 @@ def test_what_is_chosen_is_what_a_method_is_made_of(method: str) -> None:
     for source, refinement, smoothing, position in rows(method):
         chosen = {"refine": f"refinement/{refinement}", "smooth": f"smoothing/{smoothing}"}
         mixed = stages(method, *source, *(name.replace("/", "=") for name in chosen.values()), f"position={position}")
-        assert all(isinstance(stage, Shaping | Asking) for stage in mixed.values())
+        assert all(isinstance(stage, Transform | ModelStage) for stage in mixed.values())
         places = [list(mixed).index(name) for name in ("score", "refine", "smooth", "frames", "position")]
         assert places == sorted(places)
         for stage, file in chosen.items():
@@ -87,15 +87,15 @@ def test_a_readout_that_the_prompt_cannot_read_is_refused(method: str, readout: 
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Catalogue:
+def world(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     """Two videos of twenty seconds, the first of which has an anomaly."""
     folder = tmp_path_factory.mktemp("world")
-    return Synthetic(str(folder), "test", 2, 20.0, 10.0, 128).load()
+    return SyntheticDataset(str(folder), "test", 2, 20.0, 10.0, 128).load()
 
 
 @pytest.fixture(scope="module")
-def memo(tmp_path_factory: pytest.TempPathFactory) -> Memo:
-    return Memo(str(tmp_path_factory.mktemp("memo") / "answers.sqlite"))
+def cache(tmp_path_factory: pytest.TempPathFactory) -> AnswerCache:
+    return AnswerCache(str(tmp_path_factory.mktemp("cache") / "answers.sqlite"))
 
 
 @pytest.fixture(autouse=True)
@@ -103,14 +103,14 @@ def _at_home(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(CONF.parent)  # the tiny checkpoints' paths are relative to it
 
 
-def analysed(world: Catalogue, memo: Memo, method: str, *overrides: str) -> Outcome:
-    return analyse(world.videos, world.truths, stages(method, *overrides), Local(), memo)
+def analysed(world: Dataset, cache: AnswerCache, method: str, *overrides: str) -> RunResult:
+    return analyse(world.videos, world.truths, stages(method, *overrides), LocalEngine(), cache)
 
 
-def assert_whole(outcome: Outcome, video_count: int = 2) -> None:
-    assert outcome.failures == []
-    assert len(outcome.reports) == video_count
-    for report in outcome.reports.values():
+def assert_whole(result: RunResult, video_count: int = 2) -> None:
+    assert result.failures == []
+    assert len(result.reports) == video_count
+    for report in result.reports.values():
         assert report.track is not None
         assert report.track.values.shape == (report.video.n_frames,)
         assert np.isfinite(report.track.values).all()
@@ -120,34 +120,36 @@ def assert_whole(outcome: Outcome, video_count: int = 2) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("method", SOURCES)
-def test_each_method_runs_whole_with_the_tiny_models(world: Catalogue, memo: Memo, method: str) -> None:
-    outcome = analysed(world, memo, method, *SOURCES[method][0])
-    assert_whole(outcome)
-    assert sum(report.unread for report in outcome.reports.values()) == 0
-    assert sum(report.answers for report in outcome.reports.values()) > 0
+def test_each_method_runs_whole_with_the_tiny_models(world: Dataset, cache: AnswerCache, method: str) -> None:
+    result = analysed(world, cache, method, *SOURCES[method][0])
+    assert_whole(result)
+    assert sum(report.unparsed for report in result.reports.values()) == 0
+    assert sum(report.answers for report in result.reports.values()) > 0
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("refinement", REFINEMENTS)
 @pytest.mark.parametrize("method", SOURCES)
 def test_each_method_is_refined_in_every_way_that_it_has_the_words_for(
-    world: Catalogue, memo: Memo, method: str, refinement: str
+    world: Dataset, cache: AnswerCache, method: str, refinement: str
 ) -> None:
     position, smoothing = POSITIONS[len(method) % 2], SMOOTHINGS[(len(method) + len(refinement)) % len(SMOOTHINGS)]
     chosen = [f"refinement={refinement}", f"smoothing={smoothing}", f"position={position}", *SOURCES[method][-1]]
-    outcome = analysed(world, memo, method, *chosen)
+    result = analysed(world, cache, method, *chosen)
     if method in SPEECHLESS and refinement in ("softmax", "nearest_summaries"):
-        assert len(outcome.failures) == 2
-        assert all("no segment has a description" in failure.reason for failure in outcome.failures)
+        assert len(result.failures) == 2
+        assert all("no segment has a description" in failure.reason for failure in result.failures)
     else:
-        assert_whole(outcome)
+        assert_whole(result)
 
 
 @pytest.mark.slow
-def test_what_is_mixed_into_a_method_is_what_changes_its_scores(world: Catalogue, memo: Memo) -> None:
+def test_what_is_mixed_into_a_method_is_what_changes_its_scores(world: Dataset, cache: AnswerCache) -> None:
     """The windows that look alike share their scores, computed here from what the run asked for."""
-    plain = analysed(world, memo, "plain", "refinement=none")
-    mixed = analysed(world, memo, "plain", "refinement=retrieval", "refinement.share=1.0", "refinement.temperature=1e6")
+    plain = analysed(world, cache, "plain", "refinement=none")
+    mixed = analysed(
+        world, cache, "plain", "refinement=retrieval", "refinement.share=1.0", "refinement.temperature=1e6"
+    )
     for video, report in mixed.reports.items():
         scores = plain.history[video]["score"].track
         assert scores is not None
@@ -156,10 +158,10 @@ def test_what_is_mixed_into_a_method_is_what_changes_its_scores(world: Catalogue
 
 
 @pytest.mark.slow
-def test_lavads_reports_hold_captions_then_summaries(world: Catalogue, memo: Memo) -> None:
-    outcome = analysed(world, memo, "lavad", "stages.look.stride=10")
-    (video, *_) = outcome.reports
-    story = outcome.history[video]
+def test_lavads_reports_hold_captions_then_summaries(world: Dataset, cache: AnswerCache) -> None:
+    result = analysed(world, cache, "lavad", "stages.look.stride=10")
+    (video, *_) = result.reports
+    story = result.history[video]
     captions = {response.description for response in story["describe"].responses}
     assert len(story["describe"].responses) == 20
     assert {response.description for response in story["clean"].responses} <= captions

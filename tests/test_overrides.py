@@ -6,13 +6,13 @@ from vaa.overrides import unused
 
 CONFIG = {
     "stages": {"ask": {"vlm": "${vlm}", "prompt": "${prompt}"}, "smooth": "${smoothing}"},
-    "vlm": {"checkpoint": "tiny", "reader": "${reader}"},
+    "vlm": {"checkpoint": "tiny", "decoder": "${reader}"},
     "encoder": {"checkpoint": "clip", "mean": ["${statistics.mean}"]},
     "statistics": {"mean": 0.5},
     "prompt": {"text": "what?"},
     "smoothing": {"sigma": 10},
     "position": {"width": 0.5},
-    "reader": "decord",
+    "decoder": "decord",
     "limit": None,
     "data": {"root": "${oc.env:HOME}"},
 }
@@ -27,7 +27,7 @@ READ = ("stages", "data", "limit")
         "vlm=recorded",
         "vlm.checkpoint=x",
         "+vlm.new=1",
-        "reader=pyav",  # by way of vlm
+        "decoder=pyav",  # by way of vlm
         "limit=3",
         "smoothing@smoothing=none",
         "method=corevad",  # a group that leaves no part of its own

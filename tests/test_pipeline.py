@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 from tqdm import tqdm
 
-from vaa.engines.local import Local
-from vaa.memo import Memo
-from vaa.pipeline import Outcome, Stage, analyse
-from vaa.types import Failure, Question, Report, Response, Unanswered, VaaError, Video, VideoError
+from vaa.cache import AnswerCache
+from vaa.engines.local import LocalEngine
+from vaa.errors import VaaError, VideoError
+from vaa.pipeline import RunResult, Stage, analyse
+from vaa.types import Failure, NoAnswer, Query, Report, Response, Video
 
-Answers = Iterator[str | np.ndarray | Unanswered]
+Answers = Iterator[str | np.ndarray | NoAnswer]
 
 
 @dataclass(frozen=True)
@@ -30,13 +31,13 @@ class Echo:
     silent_on: str = "nothing"
     log: list[str | tuple[str, ...]] = field(default_factory=list, compare=False)
 
-    def answer(self, questions: Sequence[Question]) -> Answers:
-        self.log.append(tuple(question.text for question in questions))
-        for question in questions:
-            if self.silent_on in question.text:
-                yield Unanswered("cannot be decoded")
+    def answer(self, queries: Sequence[Query]) -> Answers:
+        self.log.append(tuple(query.text for query in queries))
+        for query in queries:
+            if self.silent_on in query.text:
+                yield NoAnswer("cannot be decoded")
             else:
-                yield np.arange(3.0) if self.vectors else question.text.upper()
+                yield np.arange(3.0) if self.vectors else query.text.upper()
 
     def release(self) -> None:
         self.log.append("released")
@@ -53,10 +54,10 @@ class Tell:
     fails_in: str = "absorb"
     purpose: str = "tell"
 
-    def questions(self, report: Report) -> tuple[Question, ...]:
+    def queries(self, report: Report) -> tuple[Query, ...]:
         self._fail(report, "questions")
         texts = (*self.words, report.video.id) if self.own else self.words
-        return tuple(Question(self.purpose, report.video, k, (), text) for k, text in enumerate(texts))
+        return tuple(Query(self.purpose, report.video, k, (), text) for k, text in enumerate(texts))
 
     def absorb(self, report: Report, answers: Sequence[str | np.ndarray]) -> Report:
         self._fail(report, "absorb")
@@ -78,78 +79,78 @@ class Count:
         return replace(report, answers=report.answers + 1)
 
 
-def run(stages: dict[str, Stage], *ids: str, memo: Memo | None = None) -> Outcome:
+def run(stages: dict[str, Stage], *ids: str, cache: AnswerCache | None = None) -> RunResult:
     videos = [Video(name, Path(f"{name}.mp4"), 10, 30.0) for name in ids]
-    return analyse(videos, {}, stages, Local(), memo or Memo(None))
+    return analyse(videos, {}, stages, LocalEngine(), cache or AnswerCache(None))
 
 
-def said(outcome: Outcome, video: str) -> list[str]:
-    return [response.text for response in outcome.reports[video].responses]
+def said(result: RunResult, video: str) -> list[str]:
+    return [response.text for response in result.reports[video].responses]
 
 
 def test_the_questions_of_all_videos_are_asked_at_once_and_answers_find_their_video() -> None:
     model = Echo()
-    outcome = run({"tell": Tell(model)}, "a", "b", "c")
+    result = run({"tell": Tell(model)}, "a", "b", "c")
     assert model.log == [("a", "b", "c"), "released"]
-    assert [said(outcome, video) for video in "abc"] == [["A"], ["B"], ["C"]]
+    assert [said(result, video) for video in "abc"] == [["A"], ["B"], ["C"]]
 
 
 @pytest.mark.parametrize("identity", ["echo 1", None])
 def test_no_question_is_asked_twice(identity: str | None) -> None:
     model = Echo(identity=identity)
-    outcome = run({"tell": Tell(model, ("same", "same"), own=False)}, "a", "b")
+    result = run({"tell": Tell(model, ("same", "same"), own=False)}, "a", "b")
     # Without an identity, questions are the same only for the same video and frame.
     assert model.log[0] == (("same",) if identity else ("same",) * 4)
-    assert said(outcome, "a") == said(outcome, "b") == ["SAME", "SAME"]
-    assert outcome.steps[0].asked == (1 if identity else 4)
+    assert said(result, "a") == said(result, "b") == ["SAME", "SAME"]
+    assert result.steps[0].asked == (1 if identity else 4)
 
 
 def test_a_second_run_asks_only_what_is_new() -> None:
-    memo, first, second = Memo(None), Echo(), Echo()
-    run({"tell": Tell(first)}, "a", "b", memo=memo)
-    outcome = run({"tell": Tell(second)}, "b", "c", "a", memo=memo)
+    cache, first, second = AnswerCache(None), Echo(), Echo()
+    run({"tell": Tell(first)}, "a", "b", cache=cache)
+    result = run({"tell": Tell(second)}, "b", "c", "a", cache=cache)
     assert second.log == [("c",), "released"]
-    assert [said(outcome, video) for video in "abc"] == [["A"], ["B"], ["C"]]
-    assert (outcome.steps[0].asked, outcome.steps[0].remembered) == (1, 2)
+    assert [said(result, video) for video in "abc"] == [["A"], ["B"], ["C"]]
+    assert (result.steps[0].asked, result.steps[0].remembered) == (1, 2)
 
 
 def test_a_run_that_knows_everything_asks_nothing() -> None:
-    memo, second = Memo(None), Echo()
-    run({"tell": Tell(Echo())}, "a", memo=memo)
-    run({"tell": Tell(second)}, "a", memo=memo)
+    cache, second = AnswerCache(None), Echo()
+    run({"tell": Tell(Echo())}, "a", cache=cache)
+    run({"tell": Tell(second)}, "a", cache=cache)
     assert second.log == ["released"]
 
 
 @pytest.mark.parametrize("identity", ["echo 2", None])
 def test_another_model_or_one_without_identity_is_asked_again(identity: str | None) -> None:
-    memo, second = Memo(None), Echo(identity=identity)
-    run({"tell": Tell(Echo())}, "a", memo=memo)
-    run({"tell": Tell(second)}, "a", memo=memo)
+    cache, second = AnswerCache(None), Echo(identity=identity)
+    run({"tell": Tell(Echo())}, "a", cache=cache)
+    run({"tell": Tell(second)}, "a", cache=cache)
     assert second.log[0] == ("a",)
 
 
 def test_answers_are_kept_as_they_come_even_if_the_model_breaks_off() -> None:
     @dataclass(frozen=True)
     class Breaks(Echo):
-        def answer(self, questions: Sequence[Question]) -> Answers:
+        def answer(self, queries: Sequence[Query]) -> Answers:
             yield "A"
             raise VaaError("out of memory")
 
-    memo, second = Memo(None), Echo()
+    cache, second = AnswerCache(None), Echo()
     with pytest.raises(VaaError, match="out of memory"):
-        run({"tell": Tell(Breaks())}, "a", "b", memo=memo)
-    run({"tell": Tell(second)}, "a", "b", memo=memo)
+        run({"tell": Tell(Breaks())}, "a", "b", cache=cache)
+    run({"tell": Tell(second)}, "a", "b", cache=cache)
     assert second.log[0] == ("b",)
 
 
 def test_unanswered_fails_its_video_by_stage_and_reason_and_is_asked_again() -> None:
-    memo, model = Memo(None), Echo(silent_on="bad")
-    outcome = run({"count": Count(), "tell": Tell(model, ("hello",))}, "a", "bad", "c", memo=memo)
-    assert outcome.failures == [Failure("bad", "tell", "cannot be decoded")]
-    assert list(outcome.reports) == ["a", "c"]
-    assert said(outcome, "c") == ["HELLO", "C"]
-    assert list(outcome.history["bad"]) == ["count"]
-    run({"tell": Tell(model)}, "bad", memo=memo)
+    cache, model = AnswerCache(None), Echo(silent_on="bad")
+    result = run({"count": Count(), "tell": Tell(model, ("hello",))}, "a", "bad", "c", cache=cache)
+    assert result.failures == [Failure("bad", "tell", "cannot be decoded")]
+    assert list(result.reports) == ["a", "c"]
+    assert said(result, "c") == ["HELLO", "C"]
+    assert list(result.history["bad"]) == ["count"]
+    run({"tell": Tell(model)}, "bad", cache=cache)
     assert model.log[-2:] == [("bad",), "released"]
 
 
@@ -170,10 +171,10 @@ STAGES = {
     ids=["video error", "defect"],
 )
 def test_a_video_that_fails_is_named_and_the_others_go_on(where: str, error: Exception, reason: str) -> None:
-    outcome = run({"here": STAGES[where](error), "count": Count()}, "a", "broken", "c")
-    assert outcome.failures == [Failure("broken", "here", reason)]
-    assert [report.answers for report in outcome.reports.values()] == [1 + (where == "shaping")] * 2
-    assert "broken" not in outcome.reports
+    result = run({"here": STAGES[where](error), "count": Count()}, "a", "broken", "c")
+    assert result.failures == [Failure("broken", "here", reason)]
+    assert [report.answers for report in result.reports.values()] == [1 + (where == "shaping")] * 2
+    assert "broken" not in result.reports
 
 
 @pytest.mark.parametrize("where", STAGES)
@@ -185,15 +186,15 @@ def test_what_a_person_has_to_mend_ends_the_run(where: str) -> None:
 def test_a_video_file_that_is_missing_fails_its_video(tmp_path: Path) -> None:
     @dataclass(frozen=True)
     class Look(Tell):
-        def questions(self, report: Report) -> tuple[Question, ...]:
-            return (Question("look", report.video, 0, (0,), "what?"),)
+        def queries(self, report: Report) -> tuple[Query, ...]:
+            return (Query("look", report.video, 0, (0,), "what?"),)
 
     (tmp_path / "there.mp4").write_bytes(b"pixels")
     videos = [Video(name, tmp_path / f"{name}.mp4", 10, 30.0) for name in ("there", "gone")]
-    outcome = analyse(videos, {}, {"look": Look(Echo())}, Local(), Memo(None))
-    assert list(outcome.reports) == ["there"]
-    assert outcome.failures[0].video == "gone"
-    assert "gone.mp4" in outcome.failures[0].reason
+    result = analyse(videos, {}, {"look": Look(Echo())}, LocalEngine(), AnswerCache(None))
+    assert list(result.reports) == ["there"]
+    assert result.failures[0].video == "gone"
+    assert "gone.mp4" in result.failures[0].reason
 
 
 def test_a_model_is_released_after_the_last_stage_that_needs_it_and_not_before() -> None:
@@ -211,19 +212,19 @@ def test_a_model_is_released_after_the_last_stage_that_needs_it_and_not_before()
 
 
 def test_every_stage_runs_over_all_videos_before_the_next_and_leaves_its_report() -> None:
-    outcome = run({"one": Count(), "tell": Tell(Echo()), "two": Count()}, "a", "b")
-    assert [step.stage for step in outcome.steps] == ["one", "tell", "two"]
-    assert list(outcome.history["a"]) == ["one", "tell", "two"]
-    assert [report.answers for report in outcome.history["a"].values()] == [1, 1, 2]
-    assert [len(report.responses) for report in outcome.history["a"].values()] == [0, 1, 1]
-    assert outcome.history["a"]["two"] is outcome.reports["a"]
+    result = run({"one": Count(), "tell": Tell(Echo()), "two": Count()}, "a", "b")
+    assert [step.stage for step in result.steps] == ["one", "tell", "two"]
+    assert list(result.history["a"]) == ["one", "tell", "two"]
+    assert [report.answers for report in result.history["a"].values()] == [1, 1, 2]
+    assert [len(report.responses) for report in result.history["a"].values()] == [0, 1, 1]
+    assert result.history["a"]["two"] is result.reports["a"]
 
 
 @pytest.mark.parametrize("purpose", ["embedding", "rating"])
 def test_steps_tell_embeddings_from_answers(purpose: str) -> None:
-    memo = Memo(None)
+    cache = AnswerCache(None)
     for asked in (1, 0):  # also when all of them are remembered
-        (step,) = run({"tell": Tell(Echo(vectors=True), purpose=purpose)}, "a", memo=memo).steps
+        (step,) = run({"tell": Tell(Echo(vectors=True), purpose=purpose)}, "a", cache=cache).steps
         assert (step.embedding, step.asked, step.remembered) == (purpose == "embedding", asked, 1 - asked)
 
 
@@ -250,7 +251,7 @@ def test_what_begins_as_the_run_before_is_taken_over() -> None:
 
     videos = [Video(id_, Path("v"), 1, 1.0) for id_ in "ab"]
     stages = {"tell": Tell(model), "mark": Mark("breaks"), "last": Mark("x")}
-    first = analyse(videos, {}, stages, Local(), Memo(None))
+    first = analyse(videos, {}, stages, LocalEngine(), AnswerCache(None))
     for other, expected in (
         (stages, []),
         ({**stages, "last": Mark("y")}, ["y"]),
@@ -259,10 +260,10 @@ def test_what_begins_as_the_run_before_is_taken_over() -> None:
     ):
         log.clear()
         model.log.clear()
-        alone = analyse(videos, {}, other, Local(), Memo(None))
+        alone = analyse(videos, {}, other, LocalEngine(), AnswerCache(None))
         log.clear()
         model.log.clear()
-        found = analyse(videos, {}, other, Local(), Memo(None), first)
+        found = analyse(videos, {}, other, LocalEngine(), AnswerCache(None), first)
         assert log == expected
         assert bool(model.log) == ("told" in other)
         assert repr((found.reports, found.history)) == repr((alone.reports, alone.history))
@@ -276,9 +277,9 @@ def test_what_begins_as_the_run_before_is_taken_over() -> None:
 def test_nothing_is_taken_over_from_other_videos(other: list[Video]) -> None:
     model = Echo()
     stages = {"tell": Tell(model)}
-    before = analyse(other, {}, stages, Local(), Memo(None))
+    before = analyse(other, {}, stages, LocalEngine(), AnswerCache(None))
     model.log.clear()
-    analyse([Video("a", Path("v"), 1, 1.0)], {}, stages, Local(), Memo(None), before)
+    analyse([Video("a", Path("v"), 1, 1.0)], {}, stages, LocalEngine(), AnswerCache(None), before)
     assert model.log[0] == ("a",)
 
 

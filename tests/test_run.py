@@ -63,7 +63,7 @@ def test_released_scores_give_the_published_numbers(
     assert round(found["pr_auc"], 6) == expected[1]
     assert (found["videos"], found["frames"]) == expected[2:4]
     assert round(found["anomalous_share"], 4) == expected[4]
-    assert (found["unread"], found["failed"], found["questions_asked"]) == (0, 0, 0)
+    assert (found["unparsed"], found["failed"], found["model_queries"]) == (0, 0, 0)
     if scores == "refined_scores/videollama3":
         assert round(found["threshold_youden"], 6) == 0.191784
         assert round(found["threshold_f1"], 6) == 0.384271
@@ -107,7 +107,7 @@ def test_a_removed_stage_is_as_good_as_none(tmp_path: Path, corevad: list[str]) 
     run(tmp_path, *corevad, "~stages.smooth", "~stages.position")
     (found,) = metrics(tmp_path)
     assert round(found["roc_auc"], 6) == 0.737515
-    assert (found["answers"], found["questions_asked"]) == (37_188, 37_188)
+    assert (found["answers"], found["model_queries"]) == (37_188, 37_188)
 
 
 def test_scores_written_are_scores_read(tmp_path: Path, corevad: list[str]) -> None:
@@ -125,7 +125,7 @@ def tiny(internvl: Path, clip_checkpoint: Path) -> list[str]:
     return [
         *("vlm=internvl", f"vlm.checkpoint={internvl}", "vlm.dtype=float32", "vlm.device_map=cpu"),
         *("encoder=clip_vit_b16", f"encoder.checkpoint={clip_checkpoint}", "encoder.device_map=cpu"),
-        *("prompt.max_new_tokens=4", "max_unread=1", "memo=memo.sqlite", "plots=false", "page=null"),
+        *("prompt.max_new_tokens=4", "max_unparsed=1", "cache=memo.sqlite", "plots=false", "page=null"),
     ]
 
 
@@ -135,8 +135,8 @@ def test_a_sweep_behind_the_model_asks_once_and_logs_four_runs(tmp_path: Path, s
     choices = ["smoothing=none,gaussian9", "position.width=0.25,0.5"]
     run(tmp_path, "-m", "data=folder", "data.root=clips", *tiny, *choices, wandb="offline")
     found = metrics(tmp_path)
-    assert [(job["questions_asked"], job["questions_remembered"]) for job in found] == [(4, 0), *[(0, 4)] * 3]
-    assert [job["embeddings_asked"] > 0 for job in found] == [True, False, False, False]
+    assert [(job["model_queries"], job["cache_hits"]) for job in found] == [(4, 0), *[(0, 4)] * 3]
+    assert [job["embedding_queries"] > 0 for job in found] == [True, False, False, False]
     (sweep,) = (tmp_path / "outputs/corevad").iterdir()
     runs = [one for job in sorted(sweep.glob("[0-9]")) for one in read_back(job)]
     assert [one["run"].run_group for one in runs] == [sweep.name] * 4
@@ -145,8 +145,8 @@ def test_a_sweep_behind_the_model_asks_once_and_logs_four_runs(tmp_path: Path, s
     assert [one["config"]["smoothing"] for one in runs] == ["none", "none", "gaussian9", "gaussian9"]
     assert [one["config"]["position.width"] for one in runs] == [0.25, 0.5, 0.25, 0.5]
     assert len({one["artifacts"][1]["digest"] for one in runs}) == 1  # the answers
-    assert [one["summary"]["questions_asked"] for one in runs] == [4, 0, 0, 0]
-    assert {"unread", "failed", "seconds/ask"} <= runs[0]["summary"].keys()
+    assert [one["summary"]["model_queries"] for one in runs] == [4, 0, 0, 0]
+    assert {"unparsed", "failed", "seconds/ask"} <= runs[0]["summary"].keys()
     assert [len(one["tables"]["videos"]) for one in runs] == [1] * 4
     assert [one["tables"]["videos"][0]["moment"]["_type"] for one in runs] == ["image-file"] * 4
     assert runs[0]["config"]["git_commit"]
@@ -156,7 +156,7 @@ def test_another_window_asks_only_what_is_new(tmp_path: Path, shared: Path, tiny
     (tmp_path / "clips").mkdir()
     shutil.copy(shared / "videos/car_accident.mp4", tmp_path / "clips")
     run(tmp_path, "-m", "data=folder", "data.root=clips", *tiny, "window.length=30,60,30")
-    assert [job["questions_asked"] for job in metrics(tmp_path)] == [4, 2, 0]
+    assert [job["model_queries"] for job in metrics(tmp_path)] == [4, 2, 0]
 
 
 def test_the_whole_of_corevad_on_real_clips_with_a_broken_one_among_them(
@@ -180,25 +180,26 @@ def test_the_whole_of_corevad_on_real_clips_with_a_broken_one_among_them(
     (logged,) = read_back(job)
     assert logged["exit"] == 3
     assert logged["summary"]["failed"] == 1
-    assert (logged["summary"]["failed_share"], logged["summary"]["unread_share"]) == (0.25, found["unread_share"])
-    assert (logged["config"]["max_failed"], logged["config"]["max_unread"]) == (0, 1)
+    assert (logged["summary"]["failed_share"], logged["summary"]["unparsed_share"]) == (0.25, found["unparsed_share"])
+    assert (logged["config"]["max_failed"], logged["config"]["max_unparsed"]) == (0, 1)
     assert logged["summary"]["failures"][0].startswith("broken (data): ")
 
 
 def test_answers_nobody_can_read_are_no_result(tmp_path: Path, shared: Path, tiny: list[str]) -> None:
     (tmp_path / "clips").mkdir()
     shutil.copy(shared / "videos/car_accident.mp4", tmp_path / "clips")
-    given = (*(field for field in tiny if field != "page=null"), "max_unread=0.5")
+    given = (*(field for field in tiny if field != "page=null"), "max_unparsed=0.5")
     said = run(tmp_path, "data=folder", "data.root=clips", *given, status=4, wandb="offline")
     assert "4 of 4 answers could not be read" in said
     (found,) = metrics(tmp_path)
-    assert (found["unread"], found["unread_share"]) == (4, 1)
+    assert (found["unparsed"], found["unparsed_share"]) == (4, 1)
     (job,) = (tmp_path / "outputs/corevad").iterdir()
     assert (
-        "4 of 4 answers could not be read, more than max_unread=0.5: these numbers" in (job / "report.html").read_text()
+        "4 of 4 answers could not be read, more than max_unparsed=0.5: these numbers"
+        in (job / "report.html").read_text()
     )
     (logged,) = read_back(job)
-    assert (logged["exit"], logged["summary"]["unread"], logged["config"]["max_unread"]) == (4, 4, 0.5)
+    assert (logged["exit"], logged["summary"]["unparsed"], logged["config"]["max_unparsed"]) == (4, 4, 0.5)
     assert "4 of 4 answers could not be read" in logged["summary"]["error"]
 
 
@@ -262,20 +263,20 @@ def test_the_doctor_says_what_a_run_needs_and_runs_nothing(tmp_path: Path) -> No
     assert metrics(tmp_path) == []
 
 
-SHORT = ["data.videos=2", "data.seconds=20", "wandb.mode=disabled", "memo=memo.sqlite"]
+SHORT = ["data.videos=2", "data.seconds=20", "wandb.mode=disabled", "cache=memo.sqlite"]
 
 
 def test_the_built_in_models_find_the_built_in_anomalies(tmp_path: Path) -> None:
     run(tmp_path, *SHORT)
     (first,) = metrics(tmp_path)
     assert first["roc_auc"] > 0.6
-    assert (first["videos"], first["questions_asked"], first["unread"]) == (2, 14, 0)
+    assert (first["videos"], first["model_queries"], first["unparsed"]) == (2, 14, 0)
     (job,) = (tmp_path / "outputs/corevad").iterdir()
     assert (job / "overview.png").stat().st_size > 10_000
     assert json.loads((job / "notices.json").read_text()) == []
     run(tmp_path, *SHORT, "readout=probability")
     second = metrics(tmp_path)[-1]
-    assert (second["questions_asked"], second["questions_remembered"]) == (14, 14)
+    assert (second["model_queries"], second["cache_hits"]) == (14, 14)
     assert second["roc_auc"] > 0.6
 
 
@@ -290,7 +291,7 @@ def test_all_three_tasks_of_urf_with_the_built_in_models(tmp_path: Path) -> None
 def test_the_built_in_models_on_other_videos_are_announced(tmp_path: Path, shared: Path) -> None:
     (tmp_path / "clips").mkdir()
     shutil.copy(shared / "videos/car_accident.mp4", tmp_path / "clips")
-    said = run(tmp_path, "data=folder", "data.root=clips", "memo=memo.sqlite")
+    said = run(tmp_path, "data=folder", "data.root=clips", "cache=memo.sqlite")
     assert "means nothing" in said
     (job,) = (tmp_path / "outputs/corevad").iterdir()
     assert "vlm=internvl" in json.loads((job / "notices.json").read_text())[0]

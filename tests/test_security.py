@@ -18,8 +18,10 @@ from typing import Any
 
 import pytest
 
-from vaa.models import checkpoint, shards
-from vaa.types import VaaError, file_name
+from vaa.errors import VaaError
+from vaa.models.checkpoints import shards
+from vaa.models.transformers import loading
+from vaa.types import file_name
 
 HOUSE = Path(__file__).parents[1]
 sys.path.append(str(HOUSE / "tests" / "models"))
@@ -93,7 +95,7 @@ def test_weights_that_are_a_pickle_are_refused_unread(
     (folder / "pytorch_model.bin").write_bytes(pickle.dumps(Harm()))
     monkeypatch.chdir(tmp_path)
     with pytest.raises(VaaError, match=r"bin'.*\n.*read from \.safetensors files only"):
-        checkpoint.load(AutoModel, str(folder), None)
+        loading.load(AutoModel, str(folder), None)
     assert not Path("harmed").exists()
 
 
@@ -110,7 +112,7 @@ def test_code_that_lies_in_a_checkpoint_is_not_run(
     (folder / "mine.py").write_text("import os\nos.mkdir('harmed')\nclass Config: pass\nclass Model: pass\n")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(VaaError, match="cannot be loaded"):
-        checkpoint.load(AutoModel, str(folder), None)
+        loading.load(AutoModel, str(folder), None)
     assert not Path("harmed").exists()
 
 
@@ -130,7 +132,7 @@ def test_there_is_no_switch_for_a_checkpoints_own_code(tmp_path: Path, override:
 def test_an_index_of_weights_names_files_beside_it_only(tmp_path: Path, shard: Any) -> None:
     (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": shard}}))
     with pytest.raises(VaaError, match="outside its folder"):
-        checkpoint.check_shards(tmp_path)
+        loading.check_shards(tmp_path)
     with pytest.raises(VaaError, match="outside its folder"):
         list(shards._tensors(tmp_path))
 
@@ -157,7 +159,7 @@ def test_a_key_is_nowhere_even_where_the_server_repeats_it(
         done = subprocess.run(
             [sys.executable, str(HOUSE / "run.py"), "method=plain", "vlm=server", f"vlm.base_url={server.url}",
              "vlm.model=fake", "vlm.api_key_env=CANARY_KEY", "vlm.retries=0", "data=folder", "data.root=clips",
-             "memo=memo.sqlite", "hydra.verbose=true", "hydra.run.dir=out"],
+             "cache=memo.sqlite", "hydra.verbose=true", "hydra.run.dir=out"],
             cwd=tmp_path, env=os.environ | {"WANDB_MODE": "offline", "CANARY_KEY": KEY}, capture_output=True, text=True,
         )  # fmt: skip
     finally:

@@ -93,8 +93,8 @@ def test_the_comment_names_the_same_multirun_and_one_on_real_data(file: Path, tm
 
 
 def test_the_questions_are_all_there() -> None:
-    questions = {"window", "smoothing", "prompt", "backbone", "gate", "position", "refinement"}
-    assert {file.stem for file in SWEEPS} == questions
+    queries = {"window", "smoothing", "prompt", "backbone", "gate", "position", "refinement"}
+    assert {file.stem for file in SWEEPS} == queries
 
 
 @pytest.mark.slow

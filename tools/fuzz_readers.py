@@ -12,19 +12,27 @@ import sys
 import atheris  # type: ignore[import-not-found]
 
 with atheris.instrument_imports(include=["vaa"]):
-    from vaa import parse
+    from vaa.prompts import parsers
 
-READERS = (parse.Verdict(), parse.Rating(), parse.Score(), parse.YesNo(), parse.Tags(), parse.Caption(), parse.Boxes())
+READERS = (
+    parsers.VerdictParser(),
+    parsers.RatingParser(),
+    parsers.JudgeScoreParser(),
+    parsers.YesNoParser(),
+    parsers.TagsParser(),
+    parsers.CaptionParser(),
+    parsers.BoxesParser(),
+)
 
 
 def one(data: bytes) -> None:
     """Any exception, and any score out of range, ends the fuzzer with the text that did it."""
     text = data.decode("utf-8", errors="replace")
-    for reader in READERS:
-        score = reader(text).score
+    for decoder in READERS:
+        score = decoder(text).score
         if not (math.isnan(score) or 0 <= score <= 1):
-            raise AssertionError(f"{reader}: {score}")
-    for *corners, confidence in parse.boxes(text) or ():
+            raise AssertionError(f"{decoder}: {score}")
+    for *corners, confidence in parsers.parse_boxes(text) or ():
         if not all(map(math.isfinite, corners)) or not 0 <= confidence <= 1:
             raise AssertionError(f"{corners} {confidence}")
 

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from scipy.ndimage import gaussian_filter1d, maximum_filter1d, median_filter
 
-from vaa.data.annotated import Annotated
-from vaa.metrics import bootstrap
-from vaa.metrics.detection import detection, within_video_auc
-from vaa.protocol import Protocol
-from vaa.stages.scored import ReadScores
+from vaa.data.annotated import AnnotatedDataset
+from vaa.evaluation import bootstrap
+from vaa.evaluation.detection import detection, within_video_auc
+from vaa.evaluation.protocol import Protocol
+from vaa.stages.read_scores import ReadScores
 from vaa.types import Report, ScoreTrack
 
 Array = Any
@@ -81,10 +81,10 @@ class Data:
 
     def __init__(self, root: Path, name: str, every: int) -> None:
         texts = ("annotations/test.txt", "annotations/[Tt]emporal*.txt", "videos", "none", "none")
-        catalogue = Annotated(name, str(root / name), *texts, 30.0).load()
+        dataset = AnnotatedDataset(name, str(root / name), *texts, 30.0).load()
         read = ReadScores(str(root / name / "refined_scores" / FOLDERS[name]))
-        self.reports = [read(Report(video)) for video in catalogue.videos]
-        spans = LAVAD.spans(catalogue)
+        self.reports = [read(Report(video)) for video in dataset.videos]
+        spans = LAVAD.spans(dataset)
         self.every = slice(None) if every == 1 else slice(every // 2, None, every)
         self.labels = [LAVAD.frame_labels(r.video, spans[r.video.id])[self.every] for r in self.reports]
 

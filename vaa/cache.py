@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from vaa.types import Answer, Question, VaaError, VideoError
+from vaa.errors import VaaError, VideoError
+from vaa.types import Answer, Query
 
 log = logging.getLogger("vaa")
 
@@ -35,7 +36,7 @@ _PATIENCE, _AGAIN = 60.0, 0.05  # seconds
 
 
 @dataclass(frozen=True)
-class Memo:
+class AnswerCache:
     """A SQLite file shared by all runs; `path` None keeps the answers for this run only.
 
     Raises:
@@ -51,28 +52,28 @@ class Memo:
                 Path(self.path).parent.mkdir(parents=True, exist_ok=True)
             db = _opened(self.path or ":memory:")
         except (OSError, sqlite3.DatabaseError) as error:
-            raise VaaError(f"memo={self.path}: cannot be used as a memo ({error}). {_mend(error)}") from error
+            raise VaaError(f"cache={self.path}: cannot be used as a memo ({error}). {_mend(error)}") from error
         object.__setattr__(self, "_db", db)
 
-    def key(self, identity: str, question: Question) -> bytes:
+    def key(self, identity: str, query: Query) -> bytes:
         """What the answer hangs on, as 16 bytes: the model, the video's content, the frames and the text.
 
         Raises:
             VideoError: the video file, whose content counts, is missing.
         """
-        content = self._digest(question.video.path) if question.frames else None
+        content = self._digest(query.video.path) if query.frames else None
         asked = (
-            question.frames,
-            question.system,
-            question.text,
-            question.max_new_tokens,
-            question.choices,
-            question.until,
+            query.frames,
+            query.system,
+            query.text,
+            query.max_new_tokens,
+            query.choices,
+            query.stop_pattern,
         )
         whole = (identity, content, *asked)
         return hashlib.blake2b(json.dumps(whole).encode(), digest_size=16).digest()
 
-    def recall(self, keys: Sequence[bytes]) -> dict[bytes, Answer]:
+    def load(self, keys: Sequence[bytes]) -> dict[bytes, Answer]:
         """Those of the answers that are known; one that is damaged counts as unknown, and is said."""
         found: dict[bytes, Answer] = {}
         for first in range(0, len(keys), _AT_ONCE):
@@ -86,10 +87,10 @@ class Memo:
                         raise ValueError("it is not what was written")
                     found[key] = _read(value)
                 except (ValueError, EOFError) as error:
-                    log.warning("memo=%s: a remembered answer is damaged and asked again: %s", self.path, error)
+                    log.warning("cache=%s: a remembered answer is damaged and asked again: %s", self.path, error)
         return found
 
-    def remember(self, key: bytes, answer: Answer) -> None:
+    def store(self, key: bytes, answer: Answer) -> None:
         """Keep an answer; it is on disk when this returns."""
         value = _written(answer)
         self._rows("INSERT OR REPLACE INTO digests VALUES (?, ?)", (key, _sum(key, value)))
@@ -112,7 +113,7 @@ class Memo:
         try:
             return self._db.execute(sql, tuple(values)).fetchall()
         except sqlite3.DatabaseError as error:
-            raise VaaError(f"memo={self.path}: {error}. {_mend(error)}") from error
+            raise VaaError(f"cache={self.path}: {error}. {_mend(error)}") from error
 
 
 def _opened(path: str) -> sqlite3.Connection:
@@ -148,12 +149,12 @@ def _mend(error: Exception) -> str:
     """What can be done about it."""
     said = str(error)
     if "locked" in said:
-        return f"Another process has held it for {_PATIENCE:.0f} s: wait for it, or give another file as memo=FILE."
+        return f"Another process has held it for {_PATIENCE:.0f} s: wait for it, or give another file as cache=FILE."
     if "full" in said or "I/O" in said:
-        return "Free the disk and run again: what was answered before is kept. Or give another file or memo=null."
+        return "Free the disk and run again: what was answered before is kept. Or give another file or cache=null."
     if "malformed" in said:
-        return "What can be read is saved by: sqlite3 OLD .recover | sqlite3 NEW. Or give another file or memo=null."
-    return "Give another file or memo=null."
+        return "What can be read is saved by: sqlite3 OLD .recover | sqlite3 NEW. Or give another file or cache=null."
+    return "Give another file or cache=null."
 
 
 def _sum(key: bytes, value: str | bytes) -> bytes:

@@ -6,42 +6,44 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from vaa.memo import Memo
-from vaa.online import watch as online
-from vaa.pipeline import Outcome, analyse
-from vaa.report import files, finish, notices, numbers, plots
-from vaa.report.tracking import Tracked
-from vaa.report.wandb_found import Found
-from vaa.types import Catalogue, VaaError
+from vaa.cache import AnswerCache
+from vaa.errors import VaaError
+from vaa.evaluation import metrics as numbers
+from vaa.evaluation.evaluation import Evaluation
+from vaa.pipeline import RunResult, analyse
+from vaa.report import files, finish, notices, plots
+from vaa.streaming import watch as online
+from vaa.tracking.run import Tracked
+from vaa.types import Dataset
 
 log = logging.getLogger("vaa")
 
 
-def run(parts: dict[str, Any], catalogue: Catalogue, folder: Path, tracked: Tracked) -> dict[str, Any]:
+def run(parts: dict[str, Any], dataset: Dataset, folder: Path, tracked: Tracked) -> dict[str, Any]:
     """Analyse, write what was found before anything is counted, evaluate, show, log; the numbers of the run."""
     if parts["page"] and not parts["details"]:
         raise VaaError("page: it is drawn from scores/ and reports/, which details=false leaves out. Add page=null.")
-    stages, videos, protocol = parts["stages"], catalogue.videos[: parts["limit"]], parts["protocol"]
-    warnings = notices.notices(stages.values(), catalogue.name)
-    outcome = analyse(videos, catalogue.truths, stages, parts["engine"], Memo(parts["memo"]), _last.get("outcome"))
-    _last["outcome"] = outcome
-    for failure in catalogue.failures:
-        outcome.fail(failure.video, failure.stage, failure.reason)
+    stages, videos, protocol = parts["stages"], dataset.videos[: parts["limit"]], parts["protocol"]
+    warnings = notices.notices(stages.values(), dataset.name)
+    result = analyse(videos, dataset.truths, stages, parts["engine"], AnswerCache(parts["cache"]), _last.get("outcome"))
+    _last["outcome"] = result
+    for failure in dataset.failures:
+        result.fail(failure.video, failure.stage, failure.reason)
     with files.written(folder):
-        files.write(folder, outcome, warnings, parts["details"])
+        files.write(folder, result, warnings, parts["details"])
         if parts["details"]:
-            files.write_truth(folder, outcome, catalogue, protocol)
-    metrics = numbers.numbers(outcome, catalogue, protocol, parts["meteor_jar"])
+            files.write_truth(folder, result, dataset, protocol)
+    metrics = numbers.numbers(result, dataset, protocol, parts["meteor_jar"])
     with files.written(folder):
         files.write_metrics(folder, metrics)  # after all that they were made from: a folder with numbers is whole
         if parts["plots"]:
-            plots.overview(folder / "overview.png", outcome, catalogue, protocol, warnings)
-        finish.finish(folder, outcome, protocol, metrics, parts["alerts"], parts["page"])
-    tracked.log(metrics, warnings, Found(outcome, catalogue, protocol, parts["reader"]))
+            plots.overview(folder / "overview.png", result, dataset, protocol, warnings)
+        finish.finish(folder, result, protocol, metrics, parts["alerts"], parts["page"])
+    tracked.log(metrics, warnings, Evaluation(result, dataset, protocol, parts["decoder"]))
     return metrics
 
 
-_last: dict[str, Outcome] = {}
+_last: dict[str, RunResult] = {}
 """The run before this one in the same process: the jobs of a multirun share what they begin with."""
 
 

@@ -26,14 +26,6 @@ EMBEDDING = "embedding"
 """The purpose of what an encoder is asked."""
 
 
-class VaaError(Exception):
-    """Something a person has to mend; its message says what, where and how. It ends the run."""
-
-
-class VideoError(VaaError):
-    """The same for one video: it ends as a Failure, the others go on."""
-
-
 def file_name(video: str) -> str:
     """A video's id as the name of one JSON file: separators of folders are escaped, everything usual is kept."""
     return _UNUSUAL.sub(lambda found: _escaped(found[0]), video) + ".json"
@@ -67,7 +59,7 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class Query:
     """What a model is asked: text about the named frames of a video (none of them for an LLM).
 
     `purpose` and `at` (the frame a score belongs to) say what the question is for; they do not change the answer.
@@ -84,11 +76,11 @@ class Question:
     system: str = ""
     max_new_tokens: int = 0
     choices: tuple[str, ...] = ()
-    until: str = ""
+    stop_pattern: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Unanswered:
+class NoAnswer:
     """In the place of an answer: why there is none."""
 
     reason: str
@@ -145,7 +137,7 @@ class Span:
 
 
 @dataclass(frozen=True)
-class Truth:
+class GroundTruth:
     """What a data set knows of a video: anomalous spans, its class, boxes on some frames, a reference description."""
 
     spans: tuple[Span, ...]
@@ -155,7 +147,7 @@ class Truth:
 
 
 @dataclass(frozen=True)
-class Suspicion:
+class SuspiciousWindow:
     """Where the scores of a video are highest and lowest on average, and how far apart they lie (URF, IntraTR).
 
     Windows are (start, stop) in frames; the high group holds the scores nearer the highest window's mean.
@@ -194,7 +186,7 @@ class Report:
     segments: tuple[Segment, ...] = ()
     responses: tuple[Response, ...] = ()
     track: ScoreTrack | None = None
-    suspicion: Suspicion | None = None
+    suspicion: SuspiciousWindow | None = None
     tags: str = ""
     gated: bool | None = None
     boxes: tuple[Box, ...] = ()
@@ -202,9 +194,9 @@ class Report:
     drawn: Video | None = None
     summary: str = ""
     judgement: Judgement | None = None
-    truth: Truth | None = None
+    truth: GroundTruth | None = None
     answers: int = 0
-    unread: int = 0
+    unparsed: int = 0
     since: int = 0
 
 
@@ -218,10 +210,10 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class Catalogue:
+class Dataset:
     """A data set's videos in order, the truth of those that have one, and those that cannot be used."""
 
     name: str
     videos: tuple[Video, ...]
-    truths: Mapping[str, Truth]
+    truths: Mapping[str, GroundTruth]
     failures: Sequence[Failure]

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import yaml
 
-from vaa.pipeline import Outcome
-from vaa.protocol import Protocol
+from vaa.evaluation.protocol import Protocol
+from vaa.pipeline import RunResult
 from vaa.report import files
-from vaa.types import Catalogue, Failure, Report, ScoreTrack, Span, Truth, Video
+from vaa.types import Dataset, Failure, GroundTruth, Report, ScoreTrack, Span, Video
 
 LAVAD = Protocol("lavad", None, True, "pr_auc", "float64", 0.0)
 
@@ -34,13 +34,13 @@ def make(
         starts = 10 * np.arange(len(values), dtype=np.int64)
         track = ScoreTrack(np.array(values, dtype=np.float64), starts)
         reports[name] = Report(Video(name, Path("v.mp4"), 10 * len(values), 10.0), track=track)
-    truths = {name: Truth((Span(*spans[name], "x"),) if name in spans else (), "x") for name in tracks}
-    catalogue = Catalogue("ours", tuple(r.video for r in reports.values()), truths, ())
-    outcome = Outcome(reports, {name: {"read": report} for name, report in reports.items()}, list(failures))
-    files.write(folder, outcome, [])
-    files.write_truth(folder, outcome, catalogue, protocol)
-    counts = {"failed": len(failures), "unread": 0, "answers": 0}
-    files.write_metrics(folder, protocol.evaluate(catalogue, reports) | counts)
+    truths = {name: GroundTruth((Span(*spans[name], "x"),) if name in spans else (), "x") for name in tracks}
+    dataset = Dataset("ours", tuple(r.video for r in reports.values()), truths, ())
+    result = RunResult(reports, {name: {"read": report} for name, report in reports.items()}, list(failures))
+    files.write(folder, result, [])
+    files.write_truth(folder, result, dataset, protocol)
+    counts = {"failed": len(failures), "unparsed": 0, "answers": 0}
+    files.write_metrics(folder, protocol.evaluate(dataset, reports) | counts)
     hydra = folder / ".hydra"
     hydra.mkdir()
     (hydra / "config.yaml").write_text(yaml.safe_dump(dict(config or {})))

@@ -11,9 +11,10 @@ from runs_made import LAVAD, make, metrics, videos
 
 from vaa.compare.comparison import Comparison, compare
 from vaa.compare.measures import read
-from vaa.metrics.detection import detection
+from vaa.errors import VaaError
+from vaa.evaluation.detection import detection
 from vaa.report.runs import Run
-from vaa.types import Failure, VaaError
+from vaa.types import Failure
 
 
 def compared(*folders: Path, baseline: int = 0, names: tuple[str, ...] = (), times: int = 200) -> Comparison:

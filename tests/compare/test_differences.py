@@ -34,9 +34,9 @@ def test_a_number_set_by_hand_is_shown_beside_the_choice(tmp_path: Path) -> None
 
 
 def test_what_no_number_hangs_on_never_counts(tmp_path: Path) -> None:
-    outside: dict[str, Any] = {"wandb": {"name": "a"}, "memo": "here", "plots": True, "max_unread": 0.1}
-    other: dict[str, Any] = {"wandb": {"name": "b"}, "memo": None, "plots": False, "max_unread": 1.0}
-    again = chosen("none", 9, "memo=null", "plots=false", **other)
+    outside: dict[str, Any] = {"wandb": {"name": "a"}, "cache": "here", "plots": True, "max_unparsed": 0.1}
+    other: dict[str, Any] = {"wandb": {"name": "b"}, "cache": None, "plots": False, "max_unparsed": 1.0}
+    again = chosen("none", 9, "cache=null", "plots=false", **other)
     assert differ(tmp_path, chosen("none", **outside), again) == {}
 
 

@@ -11,9 +11,9 @@ from runs_made import make
 from vaa.compare.__main__ import main
 from vaa.compare.strip import strip
 from vaa.compare.videos import pairs
-from vaa.metrics.detection import within_video_auc
+from vaa.errors import VaaError
+from vaa.evaluation.detection import within_video_auc
 from vaa.report.runs import Run
-from vaa.types import VaaError
 
 SPANS = {"far": (20, 39), "near": (0, 9)}
 

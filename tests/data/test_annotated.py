@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from vaa.data.annotated import Annotated, read_index, read_spans
-from vaa.types import Failure, Span, Truth, VaaError
+from vaa.data.annotated import AnnotatedDataset, read_index, read_spans
+from vaa.errors import VaaError
+from vaa.types import Failure, GroundTruth, Span
 
 INDEX = "Abuse028_x264 0 99 0\nNormal video (1) 0 49 7\n"
 SPANS = "Abuse028_x264.mp4  Abuse  10  20  30  40  \nNormal video (1).mp4  Normal  -1  -1  -1  -1\n"
@@ -15,11 +16,13 @@ SPANS = "Abuse028_x264.mp4  Abuse  10  20  30  40  \nNormal video (1).mp4  Norma
 EXTRAS = ("annotations/*_aligned.*", "video_summaries.json")
 
 
-def make(root: Path, index: str = INDEX, spans: str = SPANS) -> Annotated:
+def make(root: Path, index: str = INDEX, spans: str = SPANS) -> AnnotatedDataset:
     (root / "annotations").mkdir(exist_ok=True)
     (root / "annotations" / "test.txt").write_text(index, encoding="utf-8")
     (root / "annotations" / "Temporal_Anomaly.txt").write_text(spans, encoding="utf-8")
-    return Annotated("ucf", str(root), "annotations/test.txt", "annotations/[Tt]emporal*.txt", "videos", *EXTRAS, 30.0)
+    return AnnotatedDataset(
+        "ucf", str(root), "annotations/test.txt", "annotations/[Tt]emporal*.txt", "videos", *EXTRAS, 30.0
+    )
 
 
 def test_videos_come_in_the_indexs_order_with_their_truth(tmp_path: Path) -> None:
@@ -28,8 +31,8 @@ def test_videos_come_in_the_indexs_order_with_their_truth(tmp_path: Path) -> Non
         ("Abuse028_x264", 100, 30.0),
         ("Normal video (1)", 50, 30.0),
     ]
-    assert found.truths["Abuse028_x264"] == Truth((Span(10, 20, "Abuse"), Span(30, 40, "Abuse")), "Abuse")
-    assert found.truths["Normal video (1)"] == Truth((), "Normal")
+    assert found.truths["Abuse028_x264"] == GroundTruth((Span(10, 20, "Abuse"), Span(30, 40, "Abuse")), "Abuse")
+    assert found.truths["Normal video (1)"] == GroundTruth((), "Normal")
     assert (found.name, found.failures) == ("ucf", [])
 
 
@@ -126,7 +129,7 @@ def test_missing_and_ambiguous_files_are_said(tmp_path: Path) -> None:
     with pytest.raises(VaaError, match=r"data\.index=annotations/test\.txt: no file"):
         data.load()
     with pytest.raises(VaaError, match=r"data\.root=.*nowhere: no such folder"):
-        Annotated("ucf", str(tmp_path / "nowhere"), "a", "b", "videos", *EXTRAS, 30.0).load()
+        AnnotatedDataset("ucf", str(tmp_path / "nowhere"), "a", "b", "videos", *EXTRAS, 30.0).load()
 
 
 @pytest.mark.parametrize(
@@ -144,7 +147,7 @@ def test_the_real_annotations(
 ) -> None:
     root = str(shared / "recorded" / "urf" / name)
     with caplog.at_level(logging.WARNING, "vaa"):
-        found = Annotated(
+        found = AnnotatedDataset(
             name, root, "annotations/test.txt", "annotations/[Tt]emporal*.txt", "videos", *EXTRAS, 30.0
         ).load()
     assert (len(found.videos), sum(video.n_frames for video in found.videos), found.failures) == (videos, frames, [])
@@ -156,7 +159,7 @@ def test_the_real_annotations(
 def test_boxes_and_reference_texts_are_taken_where_they_are(shared: Path) -> None:
     root = shared / "recorded" / "urf"
     ucf, xd = (
-        Annotated(
+        AnnotatedDataset(
             name, str(root / name), "annotations/test.txt", "annotations/[Tt]emporal*.txt", "videos", *EXTRAS, 30.0
         )
         for name in ("ucf_crime", "xd_violence")

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from vaa.boxes import main, read_boxes
-from vaa.types import Box, VaaError
+from vaa.data.boxes import main, read_boxes
+from vaa.errors import VaaError
+from vaa.types import Box
 
 PLAIN = {"v": [["frames/v/000861.jpg", 77, 104, 141, 200], ["frames/v/frame_count000016.jpg", 1, 2, 3, 4]], "w": []}
 READ = {"v": (Box(861, (77, 104, 141, 200), 1.0), Box(16, (1, 2, 3, 4), 1.0)), "w": ()}
@@ -62,7 +63,7 @@ def test_the_authors_file(shared: Path) -> None:
 
 def test_the_command_says_how_it_is_used() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "vaa.boxes"], capture_output=True, text=True, cwd=Path(__file__).parents[1]
+        [sys.executable, "-m", "vaa.data.boxes"], capture_output=True, text=True, cwd=Path(__file__).parents[2]
     )
     assert done.returncode == 2
     assert "usage" in done.stderr

@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 
 from vaa.data.fetch import check, fetch, main
 from vaa.data.releases import RELEASES, Release
-from vaa.types import VaaError
+from vaa.errors import VaaError
 
 CONF = Path(__file__).parents[2] / "conf"
 WHO = ("-c", "user.name=test", "-c", "user.email=test@example.org", "-c", "commit.gpgsign=false")

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from vaa.data.folder import Folder
-from vaa.types import VaaError
+from vaa.data.folder import VideoFolder
+from vaa.errors import VaaError
 
 
 def test_videos_are_named_by_their_path_and_the_bad_ones_are_failures(clip: Path, tmp_path: Path) -> None:
@@ -16,7 +16,7 @@ def test_videos_are_named_by_their_path_and_the_bad_ones_are_failures(clip: Path
         shutil.copy(clip, root / name)
     (root / "broken.mp4").write_text("no video")
     (root / "notes.txt").write_text("no video")
-    found = Folder("mine", str(root), "decord").load()
+    found = VideoFolder("mine", str(root), "decord").load()
     assert {(v.id, v.path.name, v.n_frames, v.fps) for v in found.videos} == {
         ("a", "a.MP4", 25, 10.0),
         ("b.mov", "b.mov", 25, 10.0),
@@ -35,4 +35,4 @@ def test_a_folder_that_holds_no_video_is_refused(tmp_path: Path, name: str | Non
         root.mkdir()
         (root / name).touch()
     with pytest.raises(VaaError, match=r"data\.root=.*clips: no"):
-        Folder("mine", str(root), "decord").load()
+        VideoFolder("mine", str(root), "decord").load()

@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 from transformers import AutoModelForImageTextToText
 
-from vaa.models import checkpoint
-from vaa.models.machine import Gpu, Machine, look
-from vaa.models.transformers_vlm import TransformersVLM
-from vaa.models.weights import weigh
-from vaa.report.doctor import LIBRARIES, examine
-from vaa.stages.window import Consecutive
-from vaa.types import Question, Report, VaaError
+from vaa.doctor.diagnosis import LIBRARIES, examine
+from vaa.doctor.machine import Gpu, Machine, look
+from vaa.doctor.weights import weigh
+from vaa.errors import VaaError
+from vaa.models.transformers import loading
+from vaa.models.transformers.vlm import TransformersVLM
+from vaa.stages.window import ConsecutiveWindow
+from vaa.types import Query, Report
 
 GB = 10**9
 HERE = Machine(64 * GB, 500 * GB, 8, (), "2.13.0+cpu", frozenset({"decord", "av"}), offline=False)
@@ -29,8 +30,8 @@ class Look:
 
     model: Any
 
-    def questions(self, report: Report) -> tuple[Question, ...]:
-        return tuple(Question("q", report.video, s.at, s.frames, "what? " * 50, "", 40) for s in report.segments)
+    def queries(self, report: Report) -> tuple[Query, ...]:
+        return tuple(Query("q", report.video, s.at, s.frames, "what? " * 50, "", 40) for s in report.segments)
 
     def absorb(self, report: Report, answers: Sequence[Any]) -> Report:
         return report
@@ -51,7 +52,7 @@ def vlm(checkpoint: str | Path, **fields: Any) -> TransformersVLM:
             **given,
             "checkpoint": str(checkpoint),
             "batch_size": 8,
-            "reader": "decord",
+            "decoder": "decord",
             "workers": 0,
             "resize": "pil",
             **fields,
@@ -60,7 +61,7 @@ def vlm(checkpoint: str | Path, **fields: Any) -> TransformersVLM:
 
 
 def told(model: Any, machine: Machine) -> tuple[str, bool]:
-    found = examine({"window": Consecutive(30, 8), "ask": Look(model), "explain": Look(model)}, machine)
+    found = examine({"window": ConsecutiveWindow(30, 8), "ask": Look(model), "explain": Look(model)}, machine)
     return "\n".join(found.lines), found.fits
 
 
@@ -160,7 +161,7 @@ def test_weights_that_would_not_be_read_do_not_count(internvl: Path, tmp_path: P
     assert not fits
     assert f"! {BIN.format(folder)}" in said
     with pytest.raises(VaaError, match="safetensors"):
-        checkpoint.load(AutoModelForImageTextToText, str(folder), None)
+        loading.load(AutoModelForImageTextToText, str(folder), None)
 
 
 def test_weights_that_are_cut_off_or_lie_elsewhere_would_be_refused(internvl: Path, large: Path) -> None:
@@ -172,7 +173,7 @@ def test_weights_that_are_cut_off_or_lie_elsewhere_would_be_refused(internvl: Pa
     assert not fits
     assert f"! model.safetensors in {folder} is cut off" in said
     with pytest.raises(VaaError, match="cannot be loaded"):
-        checkpoint.load(AutoModelForImageTextToText, str(folder), None)
+        loading.load(AutoModelForImageTextToText, str(folder), None)
     (large / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": "../a.safetensors"}}))
     said, fits = told(vlm(large), HERE)
     assert not fits
@@ -212,7 +213,7 @@ def test_what_is_on_the_hub_only_would_be_downloaded() -> None:
     ("fields", "says"),
     [
         ({"quantization": "nf4"}, "! bitsandbytes is not installed: pip install bitsandbytes, or quantization=none"),
-        ({"reader": "pyav"}, "! av is not installed: pip install av, or reader=decord"),
+        ({"decoder": "pyav"}, "! av is not installed: pip install av, or decoder=decord"),
         ({}, "! sentencepiece is not installed: pip install sentencepiece"),
     ],
 )

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from vaa.engines.chunks import Chunk, cut
-from vaa.types import Question, Video
+from vaa.types import Query, Video
 
 
-def asked(*counts: int) -> list[Question]:
+def asked(*counts: int) -> list[Query]:
     """So many questions about each of some videos."""
     videos = [Video(str(n), Path(f"{n}.mp4"), 100, 10.0) for n in range(len(counts))]
-    return [Question("ask", video, k, (k,), "?") for video, n in zip(videos, counts, strict=True) for k in range(n)]
+    return [Query("ask", video, k, (k,), "?") for video, n in zip(videos, counts, strict=True) for k in range(n)]
 
 
 @pytest.mark.parametrize(
@@ -31,10 +31,10 @@ def asked(*counts: int) -> list[Question]:
 def test_neighbours_are_cut_between_videos_where_that_is_near(
     counts: tuple[int, ...], size: int, expected: list[int]
 ) -> None:
-    questions = asked(*counts)
-    chunks = list(cut(questions, size))
-    assert [len(chunk.questions) for chunk in chunks] == expected
-    assert [q for chunk in chunks for q in chunk.questions] == questions
+    queries = asked(*counts)
+    chunks = list(cut(queries, size))
+    assert [len(chunk.queries) for chunk in chunks] == expected
+    assert [q for chunk in chunks for q in chunk.queries] == queries
     assert [chunk.start for chunk in chunks] == [sum(expected[:k]) for k in range(len(expected))]
 
 
@@ -43,7 +43,7 @@ def spent(chunk: Chunk, attempts: int, deadly: set[int]) -> tuple[set[int], set[
     waiting, answered, given_up, lost = [chunk], set(), set(), 0
     while waiting:
         chunk = waiting.pop()
-        numbers = set(range(chunk.start, chunk.start + len(chunk.questions)))
+        numbers = set(range(chunk.start, chunk.start + len(chunk.queries)))
         if not numbers & deadly:
             answered |= numbers
             continue
@@ -67,5 +67,5 @@ def test_only_what_nobody_survives_is_given_up(attempts: int, deadly: set[int]) 
 def test_a_chunk_is_asked_whole_again_before_it_is_halved() -> None:
     chunk = Chunk(0, tuple(asked(4)))
     (again,) = chunk.again(2)
-    assert again.questions == chunk.questions
-    assert [len(part.questions) for part in again.again(2)] == [2, 2]
+    assert again.queries == chunk.queries
+    assert [len(part.queries) for part in again.again(2)] == [2, 2]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from vaa.engines.gpus import share_out
+from vaa.process import assign_gpu
 
 
 @pytest.fixture(autouse=True)
@@ -17,7 +17,7 @@ def _restored(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def seen_by(name: str, monkeypatch: pytest.MonkeyPatch) -> str | None:
     monkeypatch.setattr(multiprocessing.current_process(), "name", name)
-    share_out()
+    assign_gpu()
     return os.environ.get("CUDA_VISIBLE_DEVICES")
 
 

@@ -17,17 +17,18 @@ import numpy as np
 import psutil
 import pytest
 
-from vaa import interrupt
-from vaa.engines.local import Local
-from vaa.engines.ray import Ray
-from vaa.models.clip import Clip
-from vaa.models.recorded import Recorded
-from vaa.models.transformers_vlm import TransformersVLM
-from vaa.types import Answer, Question, Unanswered, VaaError, Video
+from vaa import process as interrupt
+from vaa.engines.local import LocalEngine
+from vaa.engines.ray import RayEngine
+from vaa.errors import VaaError
+from vaa.models.recorded import RecordedModel
+from vaa.models.transformers.encoder import ClipEncoder
+from vaa.models.transformers.vlm import TransformersVLM
+from vaa.types import Answer, NoAnswer, Query, Video
 
 pytestmark = pytest.mark.slow
 HOUSE = Path(__file__).parents[2]
-ENGINE = Ray(address=None, workers=2, gpus=None, cpus=0.5, chunk=4, attempts=2)
+ENGINE = RayEngine(address=None, workers=2, gpus=None, cpus=0.5, chunk=4, attempts=2)
 
 
 @dataclass(frozen=True)
@@ -38,19 +39,19 @@ class Echo:
     identity: str = "echo"
     pause: float = 0.0
 
-    def answer(self, questions: Sequence[Question]) -> Iterator[Answer | Unanswered]:
+    def answer(self, queries: Sequence[Query]) -> Iterator[Answer | NoAnswer]:
         (Path(self.folder) / str(os.getpid())).touch()
-        for question in questions:
+        for query in queries:
             time.sleep(self.pause)
-            if question.text == "deadly":
+            if query.text == "deadly":
                 os.kill(os.getpid(), signal.SIGKILL)
-            if question.text == "wrong":
+            if query.text == "wrong":
                 raise VaaError("checkpoint 'x' is not there: give another one")
-            if question.text == "defect":
+            if query.text == "defect":
                 raise ZeroDivisionError("one by nothing")
-            if question.text == "loud":
+            if query.text == "loud":
                 logging.getLogger("vaa").warning("slow attention is used")
-            yield Unanswered("does not play") if question.text == "blind" else question.text.upper()
+            yield NoAnswer("does not play") if query.text == "blind" else query.text.upper()
 
     def release(self) -> None:
         """Nothing is held."""
@@ -91,15 +92,15 @@ def echo(tmp_path: Path) -> Iterator[Echo]:
     assert gone(workers())
 
 
-def texts(*said: str) -> list[Question]:
-    return [Question("tell", Video("v", Path("v.mp4"), 99, 10.0), k, (), text) for k, text in enumerate(said)]
+def texts(*said: str) -> list[Query]:
+    return [Query("tell", Video("v", Path("v.mp4"), 99, 10.0), k, (), text) for k, text in enumerate(said)]
 
 
 def test_answers_come_in_order_from_several_processes_and_what_cannot_be_seen_is_unanswered(echo: Echo) -> None:
-    questions = texts(*(f"q{k}" for k in range(39)), "blind")
-    answers = list(ENGINE.ask(replace(echo, pause=0.05), questions))
+    queries = texts(*(f"q{k}" for k in range(39)), "blind")
+    answers = list(ENGINE.ask(replace(echo, pause=0.05), queries))
     assert answers[:39] == [f"Q{k}" for k in range(39)]
-    assert answers[39] == Unanswered("does not play")
+    assert answers[39] == NoAnswer("does not play")
     assert len(list(Path(echo.folder).iterdir())) == 2
     ENGINE.release(replace(echo, pause=0.05))
     assert list(ENGINE.ask(echo, [])) == []
@@ -122,7 +123,7 @@ def test_a_question_nobody_survives_is_reported_and_the_others_are_answered(echo
     said[6] = "deadly"
     answers = list(ENGINE.ask(echo, texts(*said)))
     assert [answer for k, answer in enumerate(answers) if k != 6] == [f"Q{k}" for k in range(10) if k != 6]
-    assert isinstance(answers[6], Unanswered)
+    assert isinstance(answers[6], NoAnswer)
     assert "v.mp4: the process that was asked about frame 6 ended, 2 times over" in answers[6].reason
 
 
@@ -166,10 +167,10 @@ def test_what_a_worker_warns_of_is_said_once(echo: Echo, caplog: pytest.LogCaptu
     assert caplog.messages == ["slow attention is used"]
 
 
-def frames_of(clip: Path) -> list[Question]:
+def frames_of(clip: Path) -> list[Query]:
     video = Video("clip", clip, 25, 10.0)
     text = "Frame: <image> what happens here"
-    return [Question("look", video, k, (k,), text, max_new_tokens=6) for k in range(24)]
+    return [Query("look", video, k, (k,), text, max_new_tokens=6) for k in range(24)]
 
 
 def test_the_tiny_vlm_answers_as_it_does_here_though_a_worker_is_killed(
@@ -178,26 +179,26 @@ def test_the_tiny_vlm_answers_as_it_does_here_though_a_worker_is_killed(
     model = TransformersVLM(
         str(internvl), None, "float32", "none", "cpu", "sdpa", None, False, 0.0, 1.0, 0, 2, "decord", None, "pil"
     )
-    questions = frames_of(clip)
-    here = list(Local().ask(model, questions))
+    queries = frames_of(clip)
+    here = list(LocalEngine().ask(model, queries))
     assert len({*here}) > 1
     with caplog.at_level(logging.INFO, logger="vaa"):
-        stream = ENGINE.ask(model, questions)
+        stream = ENGINE.ask(model, queries)
         there = [next(stream)]
         os.kill(workers()[-1].pid, signal.SIGKILL)
         there += stream
     assert there == here
     told = [record.message for record in caplog.records if "waiting for pixels" in record.message]
-    assert [line.partition(" in ")[0] for line in told] == [f"The workers' time, added up: {len(questions)} questions"]
+    assert [line.partition(" in ")[0] for line in told] == [f"The workers' time, added up: {len(queries)} questions"]
     ENGINE.release(model)
     model.release()
 
 
 def test_vectors_are_the_same(clip_checkpoint: Path, clip: Path) -> None:
     means = [0.5, 0.5, 0.5]
-    model = Clip(str(clip_checkpoint), None, "float32", "cpu", means, means, "bicubic", 4, "decord", 1, 0, "pil")
-    questions = [replace(question, text="", max_new_tokens=0) for question in frames_of(clip)]
-    here, there = list(Local().ask(model, questions)), list(ENGINE.ask(model, questions))
+    model = ClipEncoder(str(clip_checkpoint), None, "float32", "cpu", means, means, "bicubic", 4, "decord", 1, 0, "pil")
+    queries = [replace(query, text="", max_new_tokens=0) for query in frames_of(clip)]
+    here, there = list(LocalEngine().ask(model, queries)), list(ENGINE.ask(model, queries))
     np.testing.assert_allclose(np.stack(there), np.stack(here), rtol=0, atol=1e-6)  # type: ignore[arg-type]
     ENGINE.release(model)
     model.release()
@@ -205,7 +206,7 @@ def test_vectors_are_the_same(clip_checkpoint: Path, clip: Path) -> None:
 
 def run(folder: Path, engine: list[str]) -> dict[str, object]:
     """What a run of run.py in a process of its own found, report by report; no process may be left of it."""
-    small = ["data.videos=2", "data.seconds=20", "memo=null", "plots=false", "page=null"]
+    small = ["data.videos=2", "data.seconds=20", "cache=null", "plots=false", "page=null"]
     command = [sys.executable, str(HOUSE / "run.py"), "method=corevad", *engine, *small]
     environment = {**os.environ, "WANDB_MODE": "disabled", "VAA_TEST": str(folder)}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
@@ -239,16 +240,16 @@ def answers(reports: dict[str, object]) -> list[str]:
 
 
 def test_control_c_takes_in_what_is_under_way(echo: Echo) -> None:
-    answers: list[Answer | Unanswered] = []
+    answers: list[Answer | NoAnswer] = []
     stream = ENGINE.ask(replace(echo, pause=0.1), texts(*(f"q{k}" for k in range(40))))
-    with pytest.raises(KeyboardInterrupt), interrupt.gently():
+    with pytest.raises(KeyboardInterrupt), interrupt.graceful_interrupts():
         press_and_read_on(stream, answers)
     assert answers == [f"Q{k}" for k in range(len(answers))]
     assert 4 <= len(answers) < 40
     assert gone(workers())
 
 
-def press_and_read_on(stream: Iterator[Answer | Unanswered], answers: list[Answer | Unanswered]) -> None:
+def press_and_read_on(stream: Iterator[Answer | NoAnswer], answers: list[Answer | NoAnswer]) -> None:
     answers.append(next(stream))
     signal.raise_signal(signal.SIGINT)
     while True:
@@ -257,10 +258,10 @@ def press_and_read_on(stream: Iterator[Answer | Unanswered], answers: list[Answe
 
 def test_recorded_answers_come_through_it_too(tmp_path: Path) -> None:
     (tmp_path / "VLM_responses.json").write_text(json.dumps({"v": ["Normal scenes.", "Anomalous scenes."]}))
-    model = Recorded(str(tmp_path), None, None, None, None, None, None)
-    questions = [Question("verdict", Video("v", Path("v.mp4"), 90, 10.0), at, (at,), "?") for at in (0, 30, 60)]
-    here, there = list(Local().ask(model, questions)), list(ENGINE.ask(model, questions))
+    model = RecordedModel(str(tmp_path), None, None, None, None, None, None)
+    queries = [Query("verdict", Video("v", Path("v.mp4"), 90, 10.0), at, (at,), "?") for at in (0, 30, 60)]
+    here, there = list(LocalEngine().ask(model, queries)), list(ENGINE.ask(model, queries))
     assert there == here
     assert there[:2] == ["Normal scenes.", "Anomalous scenes."]
-    assert isinstance(there[2], Unanswered)
+    assert isinstance(there[2], NoAnswer)
     ENGINE.release(model)

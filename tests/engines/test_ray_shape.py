@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from vaa.engines.ray import Ray
-from vaa.types import VaaError
+from vaa.engines.ray import RayEngine
+from vaa.errors import VaaError
 
-ENGINE = Ray(address=None, workers=None, gpus=None, cpus=None, chunk=256, attempts=2)
+ENGINE = RayEngine(address=None, workers=None, gpus=None, cpus=None, chunk=256, attempts=2)
 SMALL, BOX, HEAD = {"CPU": 2.0}, {"CPU": 64.0, "GPU": 8.0, "memory": 1e12}, {"CPU": 4.0}
 
 

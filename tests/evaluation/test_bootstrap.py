@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vaa.metrics import bootstrap
-from vaa.metrics.detection import detection, within_video_auc
+from vaa.evaluation import bootstrap
+from vaa.evaluation.detection import detection, within_video_auc
 
 Videos = list[tuple[np.ndarray, np.ndarray]]
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vaa.report.curves import curves, thin
+from vaa.evaluation.curves import curves, thin
 
 LABELS = {"n": np.zeros(4, bool), "a": np.array([0, 0, 1, 1], bool), "b": np.array([0, 1, 0, 0], bool)}
 SCORES = {

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from vaa.metrics.detection import class_auc, detection, within_video_auc
+from vaa.evaluation.detection import class_auc, detection, within_video_auc
 
 NAMES = {"roc_auc", "pr_auc", "average_precision", "within_video_auc", "f1_best", "threshold_youden", "threshold_f1"}
 

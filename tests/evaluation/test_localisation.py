@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from vaa.metrics.localisation import iou, localisation
+from vaa.evaluation.localisation import iou, localisation
 from vaa.types import Box
 
 

@@ -9,19 +9,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vaa.data.annotated import Annotated
-from vaa.engines.local import Local
-from vaa.memo import Memo
-from vaa.models.recorded import Recorded
-from vaa.parse import Verdict
-from vaa.pipeline import Outcome, Stage, analyse
-from vaa.prompt import Prompt
-from vaa.protocol import Protocol, read_labels
-from vaa.stages.ask import Ask, Score
-from vaa.stages.scored import ReadScores
-from vaa.stages.track import CentreWeight, GaussianFilter, GaussianKernel, PerFrame
-from vaa.stages.window import Consecutive
-from vaa.types import Catalogue, Report, ScoreTrack, Span, Truth, VaaError, Video
+from vaa.cache import AnswerCache
+from vaa.data.annotated import AnnotatedDataset
+from vaa.engines.local import LocalEngine
+from vaa.errors import VaaError
+from vaa.evaluation.protocol import Protocol, read_labels
+from vaa.models.recorded import RecordedModel
+from vaa.pipeline import RunResult, Stage, analyse
+from vaa.prompts.parsers import VerdictParser
+from vaa.prompts.template import Prompt
+from vaa.stages.read_scores import ReadScores
+from vaa.stages.responses import QuerySegments, ResponseScores
+from vaa.stages.scores import CentreWeight, ExpandToFrames, GaussianFilter, GaussianKernel
+from vaa.stages.window import ConsecutiveWindow
+from vaa.types import Dataset, GroundTruth, Report, ScoreTrack, Span, Video
 
 LAVAD = Protocol(name="lavad", labels=None, end_inclusive=True, ap="pr_auc", precision="float64", pad=0.0)
 VIDEO = Video("v", Path("v.mp4"), 10, 30.0)
@@ -31,8 +32,8 @@ def track(values: list[float], stride: int = 1) -> Report:
     return Report(VIDEO, track=ScoreTrack(np.array(values), np.arange(len(values)) * stride))
 
 
-def catalogue(*spans: Span) -> Catalogue:
-    return Catalogue("set", (VIDEO,), {"v": Truth(spans, "Fire")}, [])
+def dataset(*spans: Span) -> Dataset:
+    return Dataset("set", (VIDEO,), {"v": GroundTruth(spans, "Fire")}, [])
 
 
 @pytest.mark.parametrize(
@@ -72,22 +73,22 @@ def test_scores_are_held_in_the_protocols_precision() -> None:
 @pytest.mark.parametrize("wrong", [math.nan, math.inf])
 def test_a_score_that_is_no_number_is_refused(wrong: float) -> None:
     with pytest.raises(VaaError, match="v: scores that are no numbers"):
-        LAVAD.evaluate(catalogue(Span(2, 4, "")), {"v": track([0.1, wrong])})
+        LAVAD.evaluate(dataset(Span(2, 4, "")), {"v": track([0.1, wrong])})
 
 
 def test_evaluate_counts_videos_frames_and_takes_the_protocols_ap() -> None:
     reports = {"v": track([0, 0, 1, 0.5, 1, 0.2, 0.2, 0.6, 0, 0])}
-    trapezoid = LAVAD.evaluate(catalogue(Span(2, 4, "")), reports)
-    step = replace(LAVAD, ap="average_precision").evaluate(catalogue(Span(2, 4, "")), reports)
+    trapezoid = LAVAD.evaluate(dataset(Span(2, 4, "")), reports)
+    step = replace(LAVAD, ap="average_precision").evaluate(dataset(Span(2, 4, "")), reports)
     assert (trapezoid["videos"], trapezoid["frames"], trapezoid["anomalous_share"]) == (1, 10, 0.3)
     assert trapezoid["ap"] == trapezoid["pr_auc"] != step["ap"] == step["average_precision"]
     assert trapezoid["roc_auc"] == pytest.approx(20 / 21)
 
 
 def test_without_labels_or_scores_there_is_no_metric() -> None:
-    assert LAVAD.evaluate(Catalogue("folder", (VIDEO,), {}, []), {"v": track([0.5])}) == {}
-    assert LAVAD.evaluate(catalogue(Span(2, 4, "")), {"v": Report(VIDEO)}) == {}
-    assert LAVAD.evaluate(catalogue(Span(2, 4, "")), {}) == {}
+    assert LAVAD.evaluate(Dataset("folder", (VIDEO,), {}, []), {"v": track([0.5])}) == {}
+    assert LAVAD.evaluate(dataset(Span(2, 4, "")), {"v": Report(VIDEO)}) == {}
+    assert LAVAD.evaluate(dataset(Span(2, 4, "")), {}) == {}
 
 
 def write_labels(folder: Path, *entries: dict[str, object]) -> str:
@@ -101,7 +102,7 @@ ENTRY = {"video": "frames/Abuse/v.mp4", "temporal_label": [2, 4, -1, -1], "lengt
 @pytest.mark.parametrize("name", ["frames/Abuse/v.mp4", "v.mkv", "v"])
 def test_own_labels_take_the_place_of_the_data_sets(tmp_path: Path, name: str) -> None:
     protocol = replace(LAVAD, labels=write_labels(tmp_path, ENTRY | {"video": name}))
-    assert protocol.spans(catalogue(Span(0, 9, "Fire"))) == {"v": (Span(2, 4, ""),)}
+    assert protocol.spans(dataset(Span(0, 9, "Fire"))) == {"v": (Span(2, 4, ""),)}
 
 
 def test_a_dot_within_a_name_is_no_suffix(tmp_path: Path) -> None:
@@ -111,20 +112,20 @@ def test_a_dot_within_a_name_is_no_suffix(tmp_path: Path) -> None:
 def test_own_labels_that_lack_a_video_are_refused(tmp_path: Path) -> None:
     protocol = replace(LAVAD, labels=write_labels(tmp_path, ENTRY | {"video": "other.mp4"}))
     with pytest.raises(VaaError, match="no label for 1 videos, first v"):
-        protocol.spans(catalogue(Span(0, 9, "")))
+        protocol.spans(dataset(Span(0, 9, "")))
 
 
 def test_own_labels_of_another_length_are_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     for length, said in ((11, 0), (12, 1)):
         with caplog.at_level(logging.WARNING, "vaa"):
             protocol = replace(LAVAD, labels=write_labels(tmp_path, ENTRY | {"length": length}))
-            protocol.spans(catalogue(Span(0, 9, "")))
+            protocol.spans(dataset(Span(0, 9, "")))
         assert sum("another length" in r.getMessage() and "v" in r.getMessage() for r in caplog.records) == said
 
 
 def test_a_data_set_without_labels_stays_without(tmp_path: Path) -> None:
     protocol = replace(LAVAD, labels=write_labels(tmp_path, ENTRY))
-    assert protocol.spans(Catalogue("folder", (VIDEO,), {}, [])) == {}
+    assert protocol.spans(Dataset("folder", (VIDEO,), {}, [])) == {}
 
 
 @pytest.mark.parametrize(
@@ -146,20 +147,20 @@ def test_a_protocol_that_does_not_exist_is_refused(field: str, value: str) -> No
 
 # What the authors' own programs report for their own files (shared/README.md).
 
-PROMPT = Prompt("verdict", "", "$frames\nWhat happens?", None, 16, Verdict())
+PROMPT = Prompt("verdict", "", "$frames\nWhat happens?", None, 16, VerdictParser())
 
 
-def benchmark(root: Path, name: str) -> Catalogue:
+def benchmark(root: Path, name: str) -> Dataset:
     folder = root / "recorded" / "urf" / name
-    return Annotated(
+    return AnnotatedDataset(
         name, str(folder), "annotations/test.txt", "annotations/[Tt]emporal*.txt", "videos", "none", "none", 30.0
     ).load()
 
 
-def measure(found: Catalogue, stages: dict[str, Stage], protocol: Protocol) -> dict[str, float]:
-    outcome = analyse(found.videos, found.truths, stages, Local(), Memo(None))
-    assert outcome.failures == []
-    return protocol.evaluate(found, outcome.reports)
+def measure(found: Dataset, stages: dict[str, Stage], protocol: Protocol) -> dict[str, float]:
+    result = analyse(found.videos, found.truths, stages, LocalEngine(), AnswerCache(None))
+    assert result.failures == []
+    return protocol.evaluate(found, result.reports)
 
 
 # Those with position are ours: shared/README.md has UCF's to 4 digits, and for XD 0.9147 / 0.6953.
@@ -180,7 +181,7 @@ def test_urfs_released_scores_give_its_numbers(
     known = {"smooth": GaussianFilter(10.0), "position": CentreWeight(0.5)}
     stages: dict[str, Stage] = {"read": ReadScores(str(shared / "recorded" / "urf" / name / folder))}
     stages |= {"smooth": known["smooth"]} if "smooth" in shaping else {}
-    stages |= {"frames": PerFrame()}
+    stages |= {"frames": ExpandToFrames()}
     stages |= {"position": known["position"]} if "position" in shaping else {}
     numbers = measure(benchmark(shared, name), stages, LAVAD)
     assert numbers["roc_auc"] == pytest.approx(roc_auc, abs=5e-7)
@@ -194,21 +195,23 @@ def test_urfs_released_scores_give_its_numbers(
 
 
 @pytest.fixture(scope="module")
-def answered(shared: Path) -> tuple[Catalogue, Outcome]:
+def answered(shared: Path) -> tuple[Dataset, RunResult]:
     """The whole of UCF-Crime with CoReVAD's released answers, read and scored."""
     stages: dict[str, Stage] = {
-        "window": Consecutive(30, 8),
-        "ask": Ask(Recorded(str(shared / "recorded" / "corevad"), None, None, None, None, None, None), PROMPT),
-        "score": Score(0.0),
+        "window": ConsecutiveWindow(30, 8),
+        "ask": QuerySegments(
+            RecordedModel(str(shared / "recorded" / "corevad"), None, None, None, None, None, None), PROMPT
+        ),
+        "score": ResponseScores(0.0),
     }
     found = benchmark(shared, "ucf_crime")
-    return found, analyse(found.videos, found.truths, stages, Local(), Memo(None))
+    return found, analyse(found.videos, found.truths, stages, LocalEngine(), AnswerCache(None))
 
 
-def test_corevads_released_answers_are_all_read(answered: tuple[Catalogue, Outcome]) -> None:
-    outcome = answered[1]
-    scores = np.concatenate([[r.score for r in report.responses] for report in outcome.reports.values()])
-    assert (len(outcome.reports), outcome.failures, outcome.steps[1].asked) == (290, [], 37_188)
+def test_corevads_released_answers_are_all_read(answered: tuple[Dataset, RunResult]) -> None:
+    result = answered[1]
+    scores = np.concatenate([[r.score for r in report.responses] for report in result.reports.values()])
+    assert (len(result.reports), result.failures, result.steps[1].asked) == (290, [], 37_188)
     assert scores.mean() == pytest.approx(0.236, abs=5e-4)
 
 
@@ -223,11 +226,11 @@ def test_corevads_released_answers_are_all_read(answered: tuple[Catalogue, Outco
     ids=["initial", "position", "smooth", "smooth+position"],
 )
 def test_corevads_released_answers_give_its_numbers_under_both_lines_of_labels(
-    shared: Path, answered: tuple[Catalogue, Outcome], shaping: list[str], lavad: float, vera: float
+    shared: Path, answered: tuple[Dataset, RunResult], shaping: list[str], lavad: float, vera: float
 ) -> None:
-    found, outcome = answered
-    reports = dict(outcome.reports)
-    for name, stage in (("smooth", GaussianKernel(9, 5.0)), ("", PerFrame()), ("position", CentreWeight(0.5))):
+    found, result = answered
+    reports = dict(result.reports)
+    for name, stage in (("smooth", GaussianKernel(9, 5.0)), ("", ExpandToFrames()), ("position", CentreWeight(0.5))):
         if not name or name in shaping:
             reports = {video: stage(report) for video, report in reports.items()}
     assert LAVAD.evaluate(found, reports)["roc_auc"] == pytest.approx(lavad, abs=5e-7)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics
 
-from vaa.metrics.ranking import ranking, roc_auc
+from vaa.evaluation.ranking import ranking, roc_auc
 
 
 @settings(max_examples=80, deadline=None)

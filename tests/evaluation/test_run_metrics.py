@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vaa.pipeline import Outcome, Step
-from vaa.protocol import Protocol
-from vaa.report.numbers import NotWholeError, check, numbers, seconds
-from vaa.types import Catalogue, Failure, Report, ScoreTrack, Span, Truth, Video
+from vaa.evaluation.metrics import IncompleteRunError, check, numbers, seconds
+from vaa.evaluation.protocol import Protocol
+from vaa.pipeline import RunResult, StageStats
+from vaa.types import Dataset, Failure, GroundTruth, Report, ScoreTrack, Span, Video
 
 LAVAD = Protocol(name="lavad", labels=None, end_inclusive=True, ap="pr_auc", precision="float64", pad=0.0)
 COUNTS = {
@@ -16,14 +16,14 @@ COUNTS = {
     "frames": 9,
     "failed": 1,
     "answers": 7,
-    "unread": 2,
+    "unparsed": 2,
     "failed_share": 1 / 3,
-    "unread_share": 2 / 7,
-    "questions_asked": 5,
-    "questions_remembered": 2,
-    "embeddings_asked": 30,
-    "embeddings_remembered": 4,
-    "videos_asked/ask": 2,
+    "unparsed_share": 2 / 7,
+    "model_queries": 5,
+    "cache_hits": 2,
+    "embedding_queries": 30,
+    "embedding_cache_hits": 4,
+    "videos_queried/ask": 2,
 }
 DETECTION = {
     "roc_auc",
@@ -37,18 +37,20 @@ DETECTION = {
 }
 
 
-def made() -> tuple[Outcome, Catalogue]:
+def made() -> tuple[RunResult, Dataset]:
     videos = (Video("a", Path("a.mp4"), 4, 30.0), Video("b", Path("b.mp4"), 5, 30.0))
     one = ScoreTrack(np.array([0.1, 0.9]), np.array([0, 2]))
-    reports = {"a": Report(videos[0], track=one, answers=4, unread=2), "b": Report(videos[1], answers=3)}
+    reports = {"a": Report(videos[0], track=one, answers=4, unparsed=2), "b": Report(videos[1], answers=3)}
     steps = [
-        Step("window", 0.12345),
-        Step("ask", 1.5, asked=5, remembered=2, videos=2),
-        Step("clean", 2.0, asked=30, remembered=0, embedding=True),
-        Step("refine", 2.0, asked=0, remembered=4, embedding=True),
+        StageStats("window", 0.12345),
+        StageStats("ask", 1.5, asked=5, remembered=2, videos=2),
+        StageStats("clean", 2.0, asked=30, remembered=0, embedding=True),
+        StageStats("refine", 2.0, asked=0, remembered=4, embedding=True),
     ]
-    catalogue = Catalogue("set", videos, {"a": Truth((Span(2, 3, "Fire"),), "Fire"), "b": Truth((), "Normal")}, [])
-    return Outcome(reports, {}, [Failure("c", "ask", "damaged")], steps), catalogue
+    dataset = Dataset(
+        "set", videos, {"a": GroundTruth((Span(2, 3, "Fire"),), "Fire"), "b": GroundTruth((), "Normal")}, []
+    )
+    return RunResult(reports, {}, [Failure("c", "ask", "damaged")], steps), dataset
 
 
 def test_the_numbers_of_a_run() -> None:
@@ -59,8 +61,8 @@ def test_the_numbers_of_a_run() -> None:
 
 
 def test_without_labels_only_the_counts_are_left() -> None:
-    outcome, catalogue = made()
-    assert numbers(outcome, Catalogue("folder", catalogue.videos, {}, []), LAVAD, False) == COUNTS
+    result, dataset = made()
+    assert numbers(result, Dataset("folder", dataset.videos, {}, []), LAVAD, False) == COUNTS
 
 
 def test_seconds_a_stage() -> None:
@@ -69,7 +71,7 @@ def test_seconds_a_stage() -> None:
 
 
 @pytest.mark.parametrize(
-    ("unread", "answers", "failed", "max_unread", "max_failed", "status"),
+    ("unparsed", "answers", "failed", "max_unparsed", "max_failed", "status"),
     [
         (0, 100, 0, 0.1, 0.0, None),
         (10, 100, 0, 0.1, 0.0, None),
@@ -83,13 +85,13 @@ def test_seconds_a_stage() -> None:
     ],
 )
 def test_a_run_that_is_not_whole_says_so_by_its_status(
-    unread: int, answers: int, failed: int, max_unread: float, max_failed: float, status: int | None
+    unparsed: int, answers: int, failed: int, max_unparsed: float, max_failed: float, status: int | None
 ) -> None:
-    metrics = {"unread": unread, "answers": answers, "failed": failed, "videos": 10 - failed}
+    metrics = {"unparsed": unparsed, "answers": answers, "failed": failed, "videos": 10 - failed}
     if status is None:
-        check(metrics, max_unread, max_failed)
+        check(metrics, max_unparsed, max_failed)
         return
-    with pytest.raises(NotWholeError) as error:
-        check(metrics, max_unread, max_failed)
+    with pytest.raises(IncompleteRunError) as error:
+        check(metrics, max_unparsed, max_failed)
     assert error.value.status == status
-    assert {4: f"{unread} of {answers} answers", 3: f"{failed} of 10 videos failed"}[status] in str(error.value)
+    assert {4: f"{unparsed} of {answers} answers", 3: f"{failed} of 10 videos failed"}[status] in str(error.value)

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from vaa.metrics import understanding as counted
-from vaa.metrics.meteor_jar import meteor_jar
-from vaa.metrics.understanding import NAMES, judged, understanding
-from vaa.metrics.wordnet import _FILES, DEBIAN, _copied, _lexnames, wordnet
-from vaa.types import Judgement, VaaError
+from vaa.errors import VaaError
+from vaa.evaluation import understanding as counted
+from vaa.evaluation.meteor_jar import meteor_jar
+from vaa.evaluation.understanding import NAMES, judged, understanding
+from vaa.evaluation.wordnet import _FILES, DEBIAN, _copied, _lexnames, wordnet
+from vaa.types import Judgement
 
 URF = "ucf_crime/understanding/video_llama3_8B_InterTC_full_bbox"
 # The numbers of the authors' files to four digits: BLEU-1 to 4, their sum, CIDEr, ROUGE-L; METEOR; how many.
@@ -165,7 +166,7 @@ def nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
     monkeypatch.setattr(nltk.data, "path", [])
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr("vaa.metrics.wordnet.DEBIAN", tmp_path / "debian")
+    monkeypatch.setattr("vaa.evaluation.wordnet.DEBIAN", tmp_path / "debian")
     return tmp_path
 
 
@@ -233,12 +234,12 @@ def test_debians_wordnet_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     if not (DEBIAN / "data.noun").is_file():
         pytest.skip(f"{DEBIAN} is not there: apt-get install wordnet-base")
     import nltk
-    from nltk.corpus.reader.wordnet import WordNetCorpusReader
+    from nltk.corpus.decoder.wordnet import WordNetCorpusReader
 
     monkeypatch.setattr(nltk.data, "path", [str(tmp_path)])  # nltk reads nothing elsewhere
     folder = _copied(DEBIAN, tmp_path) / "corpora" / "wordnet"
-    reader = WordNetCorpusReader(str(folder), object())
-    assert reader.synset("car.n.01").lexname() == "noun.artifact"
+    decoder = WordNetCorpusReader(str(folder), object())
+    assert decoder.synset("car.n.01").lexname() == "noun.artifact"
 
 
 def java(folder: Path, body: str) -> None:

@@ -19,9 +19,9 @@ class Counting:
     pause: float = 0.0
 
     def __call__(self) -> None:
-        from vaa.models import asking
+        from vaa.models.transformers import batching
 
-        put = asking._Asker._put
+        put = batching._Asker._put
 
         def counted(self_: Any, batch: Any, made: Any) -> Any:
             asked = [[q.video.id, q.frames, q.text] for q in batch]
@@ -30,7 +30,7 @@ class Counting:
             time.sleep(self.pause)
             return put(self_, batch, made)
 
-        asking._Asker._put = counted  # type: ignore[method-assign]
+        batching._Asker._put = counted  # type: ignore[method-assign]
 
 
 @dataclass(frozen=True)
@@ -42,16 +42,16 @@ class OutOfMemory:
     def __call__(self) -> None:
         import torch
 
-        from vaa.models import asking
+        from vaa.models.transformers import batching
 
-        generate = asking.generate
+        generate = batching.generate
 
         def limited(held: Any, ready: Any, *rest: Any) -> Any:
             if len(ready) > self.most:
                 raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 1.00 GiB")
             return generate(held, ready, *rest)
 
-        asking.generate = limited
+        batching.generate = limited
 
 
 @dataclass(frozen=True)
@@ -92,9 +92,9 @@ class Impatient:
     seconds: float
 
     def __call__(self) -> None:
-        from vaa import memo
+        from vaa import cache
 
-        memo._PATIENCE = self.seconds
+        cache._PATIENCE = self.seconds
 
 
 @dataclass(frozen=True)
@@ -105,14 +105,15 @@ class Hanging:
     seconds: float
 
     def __call__(self) -> None:
-        from vaa import patience, readers
+        from vaa import process
+        from vaa.video import decoders
 
-        patience.DECODING = self.seconds
-        get = readers.Decord.get
+        process.DECODE_TIMEOUT = self.seconds
+        get = decoders.DecordDecoder.get
 
-        def hanging(reader: Any, numbers: Any) -> Any:
-            if reader._path.name == self.name:
+        def hanging(decoder: Any, numbers: Any) -> Any:
+            if decoder._path.name == self.name:
                 time.sleep(1000)
-            return get(reader, numbers)
+            return get(decoder, numbers)
 
-        readers.Decord.get = hanging  # type: ignore[method-assign]
+        decoders.DecordDecoder.get = hanging  # type: ignore[method-assign]

@@ -18,8 +18,8 @@ import torch
 
 HOUSE = Path(__file__).parents[2]
 BATCH = 4
-COUNTED = {"questions_asked", "questions_remembered", "embeddings_asked", "embeddings_remembered"}
-SMALL = ("data.videos=2", "data.seconds=10", "plots=false", "page=null", "memo=memo.sqlite", "workers=0")
+COUNTED = {"model_queries", "cache_hits", "embedding_queries", "embedding_cache_hits"}
+SMALL = ("data.videos=2", "data.seconds=10", "plots=false", "page=null", "cache=memo.sqlite", "workers=0")
 URF = ("experiment=urf_tiny", f"vlm.batch_size={BATCH}", f"llm.batch_size={BATCH}", *SMALL)
 COREVAD = ("vlm.batch_size=2", "encoder.batch_size=8", *SMALL)
 CONTEXT = multiprocessing.get_context("forkserver")

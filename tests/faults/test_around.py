@@ -73,7 +73,7 @@ def served(server: FakeServer, world: str) -> tuple[str, ...]:
 
 def test_a_server_in_trouble_after_some_work(tmp_path: Path, world: str, server: FakeServer) -> None:
     server.script = lambda body, before: answer(body)
-    calm = runs.run(tmp_path, "calm", *served(server, world), "memo=null")
+    calm = runs.run(tmp_path, "calm", *served(server, world), "cache=null")
     asked = len(server.bodies)
     troubles = [
         failed(429, "slow down"),
@@ -89,7 +89,7 @@ def test_a_server_in_trouble_after_some_work(tmp_path: Path, world: str, server:
         return troubles[before - 1]  # the calm run asked it once
 
     server.script = troubled
-    again = runs.run(tmp_path, "troubled", *served(server, world), "memo=null")
+    again = runs.run(tmp_path, "troubled", *served(server, world), "cache=null")
     assert len(server.bodies) >= 2 * asked + 4 * len(troubles)
     assert runs.result(again) == runs.result(calm)
 
@@ -100,7 +100,7 @@ def test_a_decoder_that_hangs_in_the_runs_own_process_costs_only_its_video(
 ) -> None:
     server.script = lambda body, before: answer(body)
     clips = sorted(file.name for file in Path(world.removeprefix("data.root=")).glob("*/*.mp4"))
-    given = (*runs.COREVAD, world) if asked == "workers=0" else (*served(server, world), "memo=null")
+    given = (*runs.COREVAD, world) if asked == "workers=0" else (*served(server, world), "cache=null")
     began = time.monotonic()
     found = runs.run(tmp_path, "hurt", *given, status=3, fault=Hanging(clips[0], 2.0), WANDB_MODE="offline")
     assert time.monotonic() - began < 120
@@ -115,7 +115,7 @@ def test_a_decoder_that_hangs_in_the_runs_own_process_costs_only_its_video(
 
 def test_a_server_that_dies_is_gone_on_with_later(tmp_path: Path, world: str, server: FakeServer) -> None:
     server.script = lambda body, before: answer(body)
-    calm = runs.run(tmp_path, "calm", *served(server, world), "memo=null")
+    calm = runs.run(tmp_path, "calm", *served(server, world), "cache=null")
     asked = len(server.bodies)
     server.script = lambda body, before: answer(body) if len(server.bodies) <= asked + 3 else failed(500, "dead")
     dead = runs.start(tmp_path, "dead", *served(server, world), "vlm.retries=0")
@@ -124,7 +124,7 @@ def test_a_server_that_dies_is_gone_on_with_later(tmp_path: Path, world: str, se
     server.script = lambda body, before: answer(body)
     again = runs.run(tmp_path, "again", *served(server, world), "vlm.retries=0")
     assert runs.result(again) == runs.result(calm)
-    assert again.metrics["questions_remembered"] == 3
+    assert again.metrics["cache_hits"] == 3
 
 
 def test_wandb_that_cannot_be_reached_is_waited_for_a_stated_time(

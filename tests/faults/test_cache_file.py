@@ -32,14 +32,14 @@ def test_a_changed_word_is_noticed_and_asked_again(known: Path, world: str, verd
     again = runs.run(known.parent, "again", *runs.COREVAD, world)
     assert "a remembered answer is damaged and asked again" in again.said
     assert runs.result(again) == runs.result(verdicts)
-    assert again.metrics["questions_asked"] == content.count(b"cenes")
+    assert again.metrics["model_queries"] == content.count(b"cenes")
 
 
 def test_a_truncated_memo_is_refused_with_what_to_do(known: Path, world: str, verdicts: runs.Started) -> None:
     with known.open("r+b") as file:
         file.truncate(known.stat().st_size * 6 // 10)
     said = runs.run(known.parent, "refused", *runs.COREVAD, world, status=1).said
-    assert "memo=memo.sqlite" in said
+    assert "cache=memo.sqlite" in said
     assert "malformed" in said
     assert ".recover" in said
     assert "Traceback" not in said
@@ -64,7 +64,7 @@ def test_a_lock_that_stays_is_said(known: Path, world: str) -> None:
     held.execute("BEGIN EXCLUSIVE")
     said = runs.run(known.parent, "again", *runs.COREVAD, world, status=1, fault=Impatient(1.0)).said
     held.close()
-    assert "memo=memo.sqlite" in said
+    assert "cache=memo.sqlite" in said
     assert "Another process has held it for 1 s" in said
 
 
@@ -78,17 +78,17 @@ def open_to_all() -> Iterator[Path]:
 
 
 def test_a_memo_that_may_not_be_written_is_said(known: Path, open_to_all: Path) -> None:
-    (open_to_all / "memo").mkdir()
-    memo = Path(shutil.copy(known, open_to_all / "memo"))
-    memo.chmod(0o444)
-    memo.parent.chmod(0o555)
-    given = (*runs.COREVAD, "memo=memo/memo.sqlite")
+    (open_to_all / "cache").mkdir()
+    cache = Path(shutil.copy(known, open_to_all / "cache"))
+    cache.chmod(0o444)
+    cache.parent.chmod(0o555)
+    given = (*runs.COREVAD, "cache=memo/memo.sqlite")
     try:
         started = runs.start(open_to_all, "refused", *given, fault=Nobody())
         assert started.end() == 1, started.said
     except PermissionError:
         pytest.skip("Only root can become nobody.")
-    assert "memo=memo/memo.sqlite: cannot be used as a memo" in started.said
+    assert "cache=memo/memo.sqlite: cannot be used as a memo" in started.said
     assert "readonly" in started.said
     assert "Traceback" not in started.said
 

@@ -14,7 +14,7 @@ import pytest
 import runs
 from faults import Counting
 
-from vaa.protocol import Protocol
+from vaa.evaluation.protocol import Protocol
 from vaa.report.alerts import Alerts
 from vaa.report.page.build import Page
 from vaa.report.runs import Run
@@ -30,15 +30,15 @@ def enlarge(disk: Path, size: str) -> None:
 def test_a_full_disk_under_the_memo_keeps_what_was_answered(
     tmp_path: Path, disk: Path, world: str, verdicts: runs.Started
 ) -> None:
-    given = (*runs.COREVAD, world, "memo=disk/memo.sqlite")
+    given = (*runs.COREVAD, world, "cache=disk/memo.sqlite")
     first = runs.run(tmp_path, "full", *given, status=1)
-    assert "memo=disk/memo.sqlite: database or disk is full. Free the disk and run again" in first.said
+    assert "cache=disk/memo.sqlite: database or disk is full. Free the disk and run again" in first.said
     assert "Traceback" not in first.said
     enlarge(disk, "50m")
     again = runs.run(tmp_path, "again", *given)
     assert runs.result(again) == runs.result(verdicts)
-    asked = again.metrics["questions_asked"] + again.metrics["embeddings_asked"]
-    assert asked < verdicts.metrics["questions_asked"] + verdicts.metrics["embeddings_asked"]
+    asked = again.metrics["model_queries"] + again.metrics["embedding_queries"]
+    assert asked < verdicts.metrics["model_queries"] + verdicts.metrics["embedding_queries"]
 
 
 def fill(disk: Path) -> None:
@@ -65,7 +65,7 @@ def test_a_full_disk_under_the_results_costs_no_answer(
     (disk / "balloon").unlink()
     again = runs.run(tmp_path, "disk/job", *runs.COREVAD, world)
     assert runs.result(again) == runs.result(verdicts)
-    assert again.metrics["questions_asked"] == 0
+    assert again.metrics["model_queries"] == 0
 
 
 def test_a_full_disk_under_wandb_costs_no_result(

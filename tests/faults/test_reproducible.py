@@ -13,7 +13,7 @@ import pytest
 import runs
 
 pytestmark = pytest.mark.slow
-PLAIN = (*runs.COREVAD, "memo=null")
+PLAIN = (*runs.COREVAD, "cache=null")
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def test_batches_and_workers_change_no_byte(
 
 
 def test_three_models_one_after_the_other(tmp_path: Path, world: str, undisturbed: runs.Started) -> None:
-    found = runs.run(tmp_path, "again", *runs.URF, world, "vlm.batch_size=1", "llm.batch_size=3", "memo=null")
+    found = runs.run(tmp_path, "again", *runs.URF, world, "vlm.batch_size=1", "llm.batch_size=3", "cache=null")
     assert runs.result(found) == runs.result(undisturbed)
 
 
@@ -74,7 +74,7 @@ def test_what_rerun_sh_does_is_the_same_to_the_byte(tmp_path: Path, verdicts: ru
     script = shutil.copy(verdicts.folder / "rerun.sh", tmp_path)
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     done = subprocess.run(
-        ["sh", script, f"hydra.run.dir={tmp_path / 'again'}", "memo=null"],
+        ["sh", script, f"hydra.run.dir={tmp_path / 'again'}", "cache=null"],
         cwd=tmp_path,
         env=os.environ | {"PATH": path, "WANDB_MODE": "disabled"},
         capture_output=True,

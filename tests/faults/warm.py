@@ -12,8 +12,14 @@ from transformers import AutoImageProcessor, AutoModel, AutoModelForImageTextToT
 
 torch.set_num_threads(1)  # before the fork none may be running
 PARTS = (
-    *("vaa.experiment", "vaa.data.synthetic", "vaa.data.folder", "vaa.engines.local", "vaa.report.doctor"),
-    *("vaa.models.transformers_vlm", "vaa.models.clip", "vaa.models.server", "vaa.stages.urf", "vaa.stages.explain"),
+    *("vaa.experiment", "vaa.data.synthetic", "vaa.data.folder", "vaa.engines.local", "vaa.doctor.diagnosis"),
+    *(
+        "vaa.models.transformers.vlm",
+        "vaa.models.transformers.encoder",
+        "vaa.models.server.model",
+        "vaa.stages.urf",
+        "vaa.stages.explain",
+    ),
     *(
         "vaa.report.page.build",
         "hydra",

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 from making import make_clip
 
-from vaa.data.annotated import Annotated, read_index, read_spans, read_texts
-from vaa.data.folder import Folder
-from vaa.protocol import read_labels
-from vaa.stages.scored import ReadScores
-from vaa.types import Report, Span, VaaError, Video, VideoError
+from vaa.data.annotated import AnnotatedDataset, read_index, read_spans, read_texts
+from vaa.data.folder import VideoFolder
+from vaa.errors import VaaError, VideoError
+from vaa.evaluation.protocol import read_labels
+from vaa.stages.read_scores import ReadScores
+from vaa.types import Report, Span, Video
 
 
 def index(folder: Path, content: str | bytes) -> dict[str, int]:
@@ -44,7 +45,7 @@ def spans(folder: Path, content: str | bytes) -> dict[str, tuple[Span, ...]]:
 )
 def test_a_name_is_kept_but_for_what_leads_elsewhere(tmp_path: Path, line: str, name: str) -> None:
     assert index(tmp_path, line) == {name: 10}
-    made = Annotated("x", str(tmp_path), "test.txt", "spans.txt", "videos", "no*", "no*", 30.0)
+    made = AnnotatedDataset("x", str(tmp_path), "test.txt", "spans.txt", "videos", "no*", "no*", 30.0)
     (tmp_path / "spans.txt").write_text(line.replace("\t", " ").replace(" 0 9 1", " Abuse 1 2"))
     (video,) = made.load().videos
     assert video.path.parent == tmp_path / "videos"
@@ -95,7 +96,7 @@ def test_files_that_cannot_be_opened_and_patterns_outside_are_said(tmp_path: Pat
     with pytest.raises(VaaError, match="cannot be read"):
         read_spans(tmp_path / "none.txt")
     with pytest.raises(VaaError, match=r"data\.index=/etc/passwd: give a pattern under data\.root"):
-        Annotated("x", str(tmp_path), "/etc/passwd", "a", "videos", "b", "c", 30.0).load()
+        AnnotatedDataset("x", str(tmp_path), "/etc/passwd", "a", "videos", "b", "c", 30.0).load()
 
 
 @pytest.mark.parametrize("content", ['{"v": 1}', '{"v": null}', '{"v": "a", "v.mp4": "b"}', '[["v", "a"]]', "[" * 9999])
@@ -147,7 +148,7 @@ def test_own_videos_with_odd_names_are_found_and_impossible_ones_are_named(tmp_p
         (root / f"{name}.mp4").write_bytes(clip)
     Path(os.fsdecode(os.fsencode(root) + b"/latin-\xe9.mp4")).write_bytes(clip)
     (root / f"{'日' * 80}.mp4").write_bytes(clip)
-    found = Folder("mine", str(root), "decord").load()
+    found = VideoFolder("mine", str(root), "decord").load()
     assert {video.id for video in found.videos} == set(fine)
     assert sorted(f.reason.split(":")[0] for f in found.failures) == [
         "its name has signs in it that are no text",

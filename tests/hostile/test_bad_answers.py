@@ -7,15 +7,15 @@ from collections.abc import Callable
 
 import pytest
 
-from vaa import parse
+from vaa.prompts import parsers
 from vaa.types import Response
 
 NAN = math.nan
 READERS: dict[str, Callable[[str], Response]] = {
-    "verdict": parse.Verdict(),
-    "rating": parse.Rating(),
-    "score": parse.Score(),
-    "yes or no": parse.YesNo(),
+    "verdict": parsers.VerdictParser(),
+    "rating": parsers.RatingParser(),
+    "score": parsers.JudgeScoreParser(),
+    "yes or no": parsers.YesNoParser(),
 }
 # What was said, and what each reader that finds something in it reads; all others leave it unread.
 SAID: dict[str, tuple[str, dict[str, float]]] = {
@@ -80,4 +80,4 @@ def test_an_answer_is_read_as_it_was_said_or_not_at_all(said: str, name: str) ->
     ],
 )  # fmt: skip
 def test_boxes_are_read_as_they_were_said_or_not_at_all(text: str, found: tuple[float, ...] | None) -> None:
-    assert parse.boxes(text) == (None if found is None else (found,))
+    assert parsers.parse_boxes(text) == (None if found is None else (found,))

@@ -17,12 +17,14 @@ import av
 import numpy as np
 import pytest
 
-from vaa import patience, video
+from vaa import process
 from vaa.data import folder
-from vaa.data.folder import Folder
-from vaa.drawing import draw
-from vaa.report.wandb_pictures import frame_with_boxes
-from vaa.types import Box, Pixels, Video, VideoError
+from vaa.data.folder import VideoFolder
+from vaa.errors import VideoError
+from vaa.tracking.pictures import frame_with_boxes
+from vaa.types import Box, Pixels, Video
+from vaa.video import sources
+from vaa.video.drawing import draw
 
 ROOT = Path(__file__).parents[2]
 READERS = ["decord", "pyav"]
@@ -126,8 +128,8 @@ HURT: dict[str, tuple[Damage, dict[str, list[int] | str]]] = {
     "header says fewer frames": (lambda b: patched(b, b"stts", 8, 10), {"decord": ALL, "pyav": ALL}),
     "header says longer": (lambda b: patched(b, b"mvhd", 16, 100_000), {"decord": ALL, "pyav": ALL}),
     "garbage behind": (lambda b: b + b"\x17garbage" * 700, {"decord": ALL, "pyav": ALL}),
-    "edit list": (lambda b: edited(b, 6), {"decord": "reader=pyav", "pyav": ALL[6:]}),
-    "0 fps": (timeless, {"decord": "reader=pyav", "pyav": ALL}),
+    "edit list": (lambda b: edited(b, 6), {"decord": "decoder=pyav", "pyav": ALL[6:]}),
+    "0 fps": (timeless, {"decord": "decoder=pyav", "pyav": ALL}),
     "truncated": (lambda b: b[: -(len(b) - pictures_at(b)) // 3], dict.fromkeys(READERS, "play|cut")),
     "last bytes lacking": (lambda b: b[:-30], dict.fromkeys(READERS, "play|cut")),
     "corrupt middle": (lambda b: b[:-700] + bytes(200) + b[-500:], dict.fromkeys(READERS, "play|cut")),
@@ -138,34 +140,34 @@ HURT: dict[str, tuple[Damage, dict[str, list[int] | str]]] = {
 }  # fmt: skip
 
 
-def look(path: Path, reader: str) -> Pixels:
-    n_frames, fps = video.probe(path, reader)
+def look(path: Path, decoder: str) -> Pixels:
+    n_frames, fps = sources.probe(path, decoder)
     assert fps > 0
-    return video.frames(Video(path.stem, path, n_frames, fps), range(n_frames), reader)
+    return sources.frames(Video(path.stem, path, n_frames, fps), range(n_frames), decoder)
 
 
-@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize("decoder", READERS)
 @pytest.mark.parametrize("kind", FINE)
-def test_a_rare_kind_of_video_gives_the_right_frames(tmp_path: Path, kind: str, reader: str) -> None:
+def test_a_rare_kind_of_video_gives_the_right_frames(tmp_path: Path, kind: str, decoder: str) -> None:
     if not CAN.get(NEEDS.get(kind, ""), True):
         pytest.skip(f"this build of FFmpeg cannot write {kind}")
-    frames = look(FINE[kind](tmp_path), reader)
+    frames = look(FINE[kind](tmp_path), decoder)
     assert numbers(frames) == ALL[: len(frames)]
     assert len(frames) == (1 if kind in ("one frame", "8K") else N)
     assert frames.shape[1:3] == {"odd size": (49, 81), "8K": (4320, 7680)}.get(kind, (48, 80))
 
 
-@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize("decoder", READERS)
 @pytest.mark.parametrize("suffix", ["mkv", "avi"])
 def test_a_file_whose_index_is_made_anew_is_a_shorter_video(
-    tmp_path: Path, suffix: str, reader: str, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, suffix: str, decoder: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     codec = {"mkv": "libx264", "avi": "mpeg4"}[suffix]
-    path = encode(tmp_path / f"cut {reader}.{suffix}", codec, g="4")
+    path = encode(tmp_path / f"cut {decoder}.{suffix}", codec, g="4")
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 8 // 10])
     try:
-        n_frames, _ = video.probe(path, reader)
-        frames = video.frames(Video(path.stem, path, N, 10.0), range(n_frames), reader)
+        n_frames, _ = sources.probe(path, decoder)
+        frames = sources.frames(Video(path.stem, path, N, 10.0), range(n_frames), decoder)
     except VideoError as error:
         assert path.name in str(error)  # noqa: PT017 - either is right
         return
@@ -180,24 +182,24 @@ def test_a_file_whose_index_is_made_anew_is_a_shorter_video(
 def test_av1_is_pyavs_and_decord_says_so(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     path = encode(tmp_path / "a.mp4", "libsvtav1", n=8, size=(80, 64), preset="12")
     assert numbers(look(path, "pyav")) == ALL[:8]
-    with pytest.raises(VideoError, match=r"a\.mp4.*AV1.*reader=pyav"):
+    with pytest.raises(VideoError, match=r"a\.mp4.*AV1.*decoder=pyav"):
         look(path, "decord")
 
 
-@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize("decoder", READERS)
 @pytest.mark.parametrize("damage", HURT)
 def test_a_damaged_video_gives_the_right_frames_or_a_refusal(
-    tmp_path: Path, whole: bytes, damage: str, reader: str
+    tmp_path: Path, whole: bytes, damage: str, decoder: str
 ) -> None:
     path = tmp_path / "hurt one.mp4"
     path.write_bytes(HURT[damage][0](whole))
-    expected = HURT[damage][1][reader]
+    expected = HURT[damage][1][decoder]
     if isinstance(expected, list):
-        assert numbers(look(path, reader)) == expected
+        assert numbers(look(path, decoder)) == expected
         return
     for _ in range(2):  # nor does a reader stumble on after a first refusal
         with pytest.raises(VideoError, match=rf"hurt one\.mp4.*({expected})"):
-            look(path, reader)
+            look(path, decoder)
 
 
 def test_a_turned_video_stands_upright_or_is_refused(tmp_path: Path, whole: bytes) -> None:
@@ -207,7 +209,7 @@ def test_a_turned_video_stands_upright_or_is_refused(tmp_path: Path, whole: byte
     assert frames.shape[1:3] == (80, 48)
     assert numbers(np.rot90(frames, 1, axes=(1, 2))) == ALL  # turned back
     assert 110 < frames[3, 40, -4].mean() < 130  # what was above is right
-    with pytest.raises(VideoError, match=r"turned\.mp4.*reader=pyav"):
+    with pytest.raises(VideoError, match=r"turned\.mp4.*decoder=pyav"):
         look(path, "decord")
 
 
@@ -221,10 +223,10 @@ def test_pyav_refuses_a_picture_that_the_decoder_made_up_and_then_still_counts_r
     path.write_bytes(whole[: fourth + 12] + bytes(sizes[3] - 12) + whole[fourth + sizes[3] :])
     known = Video("hurt", path, N, 10.0)
     with pytest.raises(VideoError, match=r"hurt\.mp4.*(damaged|cut)"):
-        video.frames(known, ALL, "pyav")
+        sources.frames(known, ALL, "pyav")
     for wanted in ([0], [0, 1]):
         try:
-            assert numbers(video.frames(known, wanted, "pyav")) == wanted
+            assert numbers(sources.frames(known, wanted, "pyav")) == wanted
         except VideoError as error:
             assert "hurt.mp4" in str(error)  # noqa: PT017 - either is right
 
@@ -246,12 +248,12 @@ class Stuck:
 def test_a_file_that_hangs_or_kills_the_decoder_costs_only_itself(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(video.READERS, "stuck", Stuck)
+    monkeypatch.setitem(sources.READERS, "stuck", Stuck)
     monkeypatch.setattr(folder, "PATIENCE", 2.0)
     for name in ("deadly", "fine", "stuck", "well"):
         (tmp_path / f"{name}.mp4").touch()
     begun = time.monotonic()
-    found = Folder("mine", str(tmp_path), "stuck").load()
+    found = VideoFolder("mine", str(tmp_path), "stuck").load()
     assert time.monotonic() - begun < 30
     assert [v.id for v in found.videos] == ["fine", "well"]
     assert [(f.video, f.stage) for f in found.failures] == [("deadly", "data"), ("stuck", "data")]
@@ -272,8 +274,8 @@ class Endless:
 
 @pytest.fixture
 def endless(clip: Path, monkeypatch: pytest.MonkeyPatch) -> Video:
-    monkeypatch.setitem(video.READERS, "endless", Endless)
-    monkeypatch.setattr(patience, "DECODING", 0.5)
+    monkeypatch.setitem(sources.READERS, "endless", Endless)
+    monkeypatch.setattr(process, "DECODING", 0.5)
     return Video("clip", clip, 25, 10.0)
 
 
@@ -281,7 +283,7 @@ def test_a_decoder_that_hangs_is_given_up_wherever_frames_are_taken(endless: Vid
     begun = time.monotonic()
     given_up = r"clip\.mp4: decoding it took longer than 0 s and was given up"
     with pytest.raises(VideoError, match=given_up):
-        video.frames(endless, [0, 3], "endless")
+        sources.frames(endless, [0, 3], "endless")
     with pytest.raises(VideoError, match=given_up):  # at once
         draw(endless, [Box(3, (1.0, 1.0, 9.0, 9.0), 0.5)], tmp_path / "drawn", False, "endless")
     assert frame_with_boxes(endless, 3, [], [], "", "endless") is None
@@ -296,7 +298,7 @@ def test_in_a_run_the_others_go_on_and_the_damaged_are_named(tmp_path: Path, who
     (clips / "text.mp4").write_text("no video at all")
     (clips / "middle.mp4").write_bytes(HURT["corrupt middle"][0](whole))
     done = subprocess.run(
-        [sys.executable, "run.py", "data=folder", f"data.root={clips}", "method=plain", "memo=null", "page=null",
+        [sys.executable, "run.py", "data=folder", f"data.root={clips}", "method=plain", "cache=null", "page=null",
          "plots=false", "wandb.mode=disabled", f"hydra.run.dir={out}"],
         cwd=ROOT, capture_output=True, text=True,
     )  # fmt: skip

@@ -13,16 +13,25 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from vaa import parse
-from vaa.boxes import read_boxes
 from vaa.data.annotated import read_index, read_spans, read_texts
-from vaa.models.recorded import Recorded
-from vaa.protocol import read_labels
-from vaa.stages.scored import ReadScores
-from vaa.types import Question, Report, Unanswered, VaaError, Video, file_name
+from vaa.data.boxes import read_boxes
+from vaa.errors import VaaError
+from vaa.evaluation.protocol import read_labels
+from vaa.models.recorded import RecordedModel
+from vaa.prompts import parsers
+from vaa.stages.read_scores import ReadScores
+from vaa.types import NoAnswer, Query, Report, Video, file_name
 
 FUZZ = settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
-READERS = [parse.Verdict(), parse.Rating(), parse.Score(), parse.YesNo(), parse.Tags(), parse.Caption(), parse.Boxes()]
+READERS = [
+    parsers.VerdictParser(),
+    parsers.RatingParser(),
+    parsers.JudgeScoreParser(),
+    parsers.YesNoParser(),
+    parsers.TagsParser(),
+    parsers.CaptionParser(),
+    parsers.BoxesParser(),
+]
 NUMBERS = st.sampled_from(
     ["1e9", "NaN", "-1", "0,5", "0.5", "1.5", "Infinity", "9" * 400, "9" * 5000, "٣", "²", "true"]
 )
@@ -55,19 +64,19 @@ def in_range(score: float) -> bool:
 
 @FUZZ
 @given(SAID)
-@pytest.mark.parametrize("reader", READERS, ids=lambda reader: type(reader).__name__)
-def test_an_answer_gives_a_score_in_range_or_none(reader: Callable[[str], Any], said: str) -> None:
-    response = reader(said)
+@pytest.mark.parametrize("parser", READERS, ids=lambda parser: type(parser).__name__)
+def test_an_answer_gives_a_score_in_range_or_none(parser: Callable[[str], Any], said: str) -> None:
+    response = parser(said)
     assert in_range(response.score)
     digits = any(sign.isdigit() for sign in said)
-    if isinstance(reader, parse.Rating | parse.Score) and not digits:
+    if isinstance(parser, parsers.RatingParser | parsers.JudgeScoreParser) and not digits:
         assert math.isnan(response.score)  # no number was said
 
 
 @FUZZ
 @given(SAID | JSON.map(lambda value: json.dumps([{"bbox_2d": value, "confidence": 0.5}])))
 def test_boxes_are_finite_upright_and_of_four_corners(said: str) -> None:
-    for x1, y1, x2, y2, confidence in parse.boxes(said) or ():
+    for x1, y1, x2, y2, confidence in parsers.parse_boxes(said) or ():
         assert all(map(math.isfinite, (x1, y1, x2, y2)))
         assert x1 <= x2
         assert y1 <= y2
@@ -112,15 +121,15 @@ def test_recorded_answers_of_anything_are_text_or_none(
     file = root / PURPOSES[purpose]
     file.parent.mkdir(exist_ok=True)
     file.write_text(json.dumps({"v": content} if purpose != "rating" else {"0": content}))
-    model = Recorded(str(root), None, None, None, None, None, None)
+    model = RecordedModel(str(root), None, None, None, None, None, None)
     try:
-        (answer,) = model.answer([Question(purpose, VIDEO, 0, (0,), "?")])
+        (answer,) = model.answer([Query(purpose, VIDEO, 0, (0,), "?")])
     except VaaError as error:
         assert str(root) in str(error)  # noqa: PT017 - either is right
         return
-    assert isinstance(answer, str | Unanswered)
+    assert isinstance(answer, str | NoAnswer)
     if purpose == "rating" and isinstance(answer, str):
-        assert in_range(parse.Rating()(answer).score)
+        assert in_range(parsers.RatingParser()(answer).score)
 
 
 @FUZZ

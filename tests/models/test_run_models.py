@@ -19,9 +19,9 @@ HOUSE = Path(__file__).parents[2]
 HERE = [
     "data=folder",
     "data.root=clips",
-    "memo=null",
+    "cache=null",
     "plots=false",
-    "max_unread=1",
+    "max_unparsed=1",
     "window.length=20",
     "window.shown=2",
 ]
@@ -34,14 +34,14 @@ defaults:
   - /window: frames30x8
   - /prompt@describe: plain
   - /prompt@rate: plain
-describe: {reader: {_target_: vaa.parse.Caption}}
+describe: {reader: {_target_: vaa.prompts.parsers.CaptionParser}}
 rate: {text: $caption}
 stages:
   window: ${window}
-  describe: {_target_: vaa.stages.ask.Describe, vlm: "${vlm}", prompt: "${describe}", empty: Nothing}
-  rate: {_target_: vaa.stages.ask.Rate, llm: "${llm}", prompt: "${rate}"}
-  score: {_target_: vaa.stages.ask.Score, missing: 0.0}
-  frames: {_target_: vaa.stages.track.PerFrame}
+  describe: {_target_: vaa.stages.responses.CaptionSegments, vlm: "${vlm}", prompt: "${describe}", empty: Nothing}
+  rate: {_target_: vaa.stages.responses.RateCaptions, llm: "${llm}", prompt: "${rate}"}
+  score: {_target_: vaa.stages.responses.ResponseScores, missing: 0.0}
+  frames: {_target_: vaa.stages.scores.ExpandToFrames}
 """
 
 
@@ -80,8 +80,8 @@ def test_every_family_and_every_encoder(folder: Path, clip_checkpoint: Path) -> 
         folder, "-m", "method=corevad", *HERE, *fast, *VLM, f"vlm={','.join(families)}", "encoder=siglip2", *ENCODER
     )
     assert len(found) == 4
-    assert {(job["answers"], job["questions_asked"], job["failed"]) for job in found} == {(5, 5, 0)}, said
-    assert all(job["embeddings_asked"] > 0 for job in found)
+    assert {(job["answers"], job["model_queries"], job["failed"]) for job in found} == {(5, 5, 0)}, said
+    assert all(job["embedding_queries"] > 0 for job in found)
 
 
 def test_a_vlm_describes_and_an_llm_or_the_vlm_itself_rates(folder: Path, internvl: Path) -> None:
@@ -96,6 +96,6 @@ def test_a_vlm_describes_and_an_llm_or_the_vlm_itself_rates(folder: Path, intern
     two = ["--config-dir=conf", "method=two", "vlm=internvl", *VLM, *HERE]
     limits = ["describe.max_new_tokens=3", "rate.max_new_tokens=3"]
     said, found = run(folder, "-m", *two, *limits, "llm=my_llama3_1,my_qwen3,vlm")
-    asked = [(job["questions_asked"], job["questions_remembered"], job["failed"]) for job in found]
+    asked = [(job["model_queries"], job["cache_hits"], job["failed"]) for job in found]
     assert [both[0] + both[1] for both in asked] == [8] * 3, said
     assert [(first, failed) for first, _, failed in asked] == [(8, 0), (3, 0), (3, 0)]  # described once

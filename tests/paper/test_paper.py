@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hydra import compose, initialize_config_dir
 
+from vaa.errors import VaaError
 from vaa.paper.__main__ import main
 from vaa.paper.page import page
 from vaa.paper.published import PUBLISHED
@@ -19,7 +20,6 @@ from vaa.paper.recorded import recorded
 from vaa.paper.replay import replay
 from vaa.paper.rows import BATCHES, COMBINED, COUNTED, ROWS
 from vaa.paper.waiting import WAITING
-from vaa.types import VaaError
 
 HOUSE = Path(__file__).parents[2]
 PLAIN, CENTRED = ("smoothing=filter10", "position=none"), ("smoothing=filter10", "position=centre")
@@ -104,7 +104,7 @@ def test_rows_name_jobs_that_are_replayed(record: dict[str, Any]) -> None:
 def test_a_command_that_waits_for_a_gpu_composes(row: Any) -> None:
     with initialize_config_dir(str(HOUSE / "conf"), version_base="1.3"):
         composed = compose("config", row.overrides.split())
-    assert composed.vlm._target_ != "vaa.models.recorded.Recorded"
+    assert composed.vlm._target_ != "vaa.models.recorded.RecordedModel"
     assert composed.stages
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vaa import parse
+from vaa.prompts import parsers
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ from vaa import parse
     ],
 )
 def test_a_verdict_and_its_sentence(text: str, score: float, description: str) -> None:
-    response = parse.Verdict()(text)
+    response = parsers.VerdictParser()(text)
     assert response.score == pytest.approx(score, nan_ok=True)
     assert response.description == description
 
@@ -48,14 +48,14 @@ def test_a_verdict_and_its_sentence(text: str, score: float, description: str) -
     ],
 )
 def test_a_rating_is_the_first_bracketed_number(text: str, score: float) -> None:
-    assert parse.Rating()(text).score == pytest.approx(score, nan_ok=True)
+    assert parsers.RatingParser()(text).score == pytest.approx(score, nan_ok=True)
 
 
 @pytest.mark.parametrize(
     ("text", "score"), [("YES", 1.0), (" no.", 0.0), ('"Yes"', 1.0), ("Nothing", math.nan), ("I say yes", math.nan)]
 )
 def test_yes_or_no(text: str, score: float) -> None:
-    assert parse.YesNo()(text).score == pytest.approx(score, nan_ok=True)
+    assert parsers.YesNoParser()(text).score == pytest.approx(score, nan_ok=True)
 
 
 @pytest.mark.parametrize(
@@ -72,11 +72,11 @@ def test_yes_or_no(text: str, score: float) -> None:
     ],
 )
 def test_tags_lose_their_brackets_and_quotes(text: str, description: str) -> None:
-    assert parse.Tags()(text).description == description
+    assert parsers.TagsParser()(text).description == description
 
 
 def test_a_caption_is_one_line() -> None:
-    assert parse.Caption()("```\nA man\nwalks.\n```").description == "A man walks."
+    assert parsers.CaptionParser()("```\nA man\nwalks.\n```").description == "A man walks."
 
 
 ONE = (1.0, 2.0, 3.0, 4.0, 0.9)
@@ -106,20 +106,28 @@ ONE = (1.0, 2.0, 3.0, 4.0, 0.9)
     ],
 )  # fmt: skip
 def test_boxes(text: str, found: tuple[tuple[float, ...], ...] | None) -> None:
-    assert parse.boxes(text) == found
+    assert parsers.parse_boxes(text) == found
 
 
 def test_the_score_of_boxes_is_the_surest_ones() -> None:
-    assert parse.Boxes()('[{"bbox_2d": [1, 2, 3, 4], "confidence": 0.4}]').score == 0.4
-    assert parse.Boxes()("[]").score == 0.0
-    assert math.isnan(parse.Boxes()("nothing").score)
+    assert parsers.BoxesParser()('[{"bbox_2d": [1, 2, 3, 4], "confidence": 0.4}]').score == 0.4
+    assert parsers.BoxesParser()("[]").score == 0.0
+    assert math.isnan(parsers.BoxesParser()("nothing").score)
 
 
 @settings(deadline=None)
 @given(st.text(max_size=60) | st.from_regex(r"\[[{\"'0-9.,: a-z\[\]}]{0,40}\]", fullmatch=True))
 @pytest.mark.parametrize(
-    "reader", [parse.Verdict(), parse.Rating(), parse.YesNo(), parse.Tags(), parse.Caption(), parse.Boxes()]
+    "parser",
+    [
+        parsers.VerdictParser(),
+        parsers.RatingParser(),
+        parsers.YesNoParser(),
+        parsers.TagsParser(),
+        parsers.CaptionParser(),
+        parsers.BoxesParser(),
+    ],
 )
-def test_no_text_breaks_a_reader(reader: parse.Rating, text: str) -> None:
-    score = reader(text).score
+def test_no_text_breaks_a_reader(parser: parsers.RatingParser, text: str) -> None:
+    score = parser(text).score
     assert math.isnan(score) or 0 <= score <= 1

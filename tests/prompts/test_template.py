@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from vaa.prompt import Prompt
-from vaa.types import Question, Response, Segment, VaaError, Video
+from vaa.errors import VaaError
+from vaa.prompts.template import Prompt
+from vaa.types import Query, Response, Segment, Video
 
 VIDEO = Video("v", Path("v.mp4"), 50, 30.0)
 SEGMENT = Segment(0, 30, (0, 10, 29), 5)
@@ -20,7 +21,7 @@ PROMPT = Prompt("verdict", "", "Look:\n$frames\nWell?", None, 16, shout)
 
 
 def test_the_question_lists_the_frames_where_the_text_says() -> None:
-    assert PROMPT.question(VIDEO, SEGMENT) == Question(
+    assert PROMPT.query(VIDEO, SEGMENT) == Query(
         purpose="verdict",
         video=VIDEO,
         at=5,
@@ -33,12 +34,12 @@ def test_the_question_lists_the_frames_where_the_text_says() -> None:
 
 def test_fields_fill_text_and_system() -> None:
     prompt = replace(PROMPT, text="$caption costs $$5", system="Tags: $tags, ${tags}s")
-    question = prompt.question(VIDEO, SEGMENT, caption="A man", tags="theft")
-    assert (question.text, question.system) == ("A man costs $5", "Tags: theft, thefts")
+    query = prompt.query(VIDEO, SEGMENT, caption="A man", tags="theft")
+    assert (query.text, query.system) == ("A man costs $5", "Tags: theft, thefts")
 
 
 def test_what_a_field_says_is_not_filled_again() -> None:
-    assert replace(PROMPT, text="$caption").question(VIDEO, SEGMENT, caption="$frames").text == "$frames"
+    assert replace(PROMPT, text="$caption").query(VIDEO, SEGMENT, caption="$frames").text == "$frames"
 
 
 @pytest.mark.parametrize(
@@ -52,13 +53,13 @@ def test_what_a_field_says_is_not_filled_again() -> None:
 )
 def test_a_prompt_that_cannot_be_asked_says_what_is_wrong(fields: dict[str, str], says: str) -> None:
     with pytest.raises(VaaError, match=says):
-        replace(PROMPT, **fields).question(VIDEO, SEGMENT)
+        replace(PROMPT, **fields).query(VIDEO, SEGMENT)
 
 
 def test_a_prompt_that_leaves_out_what_it_is_given_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
     prompt = replace(PROMPT, purpose="said once", text="What is it?", system="$tags")
     for _ in range(2):
-        prompt.question(VIDEO, SEGMENT, caption="A man", tags="theft")
+        prompt.query(VIDEO, SEGMENT, caption="A man", tags="theft")
     said = [record.getMessage() for record in caplog.records]
     assert said == ["The said once prompt nowhere says $caption: the model is not told."]
 
@@ -66,13 +67,13 @@ def test_a_prompt_that_leaves_out_what_it_is_given_is_said_once(caplog: pytest.L
 def test_a_text_file_takes_the_place_of_the_text(tmp_path: Path) -> None:
     file = tmp_path / "mine.txt"
     file.write_text("Größe? $frames", encoding="utf-8")
-    assert replace(PROMPT, file=str(file)).question(VIDEO, SEGMENT).text.startswith("Größe? Frame1: <image>")
+    assert replace(PROMPT, file=str(file)).query(VIDEO, SEGMENT).text.startswith("Größe? Frame1: <image>")
 
 
 def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_bytes(b"\xff\xfe\x00\xd8")
     with pytest.raises(VaaError, match=r"mine\.txt"):
-        replace(PROMPT, file=str(tmp_path / "mine.txt")).question(VIDEO, SEGMENT)
+        replace(PROMPT, file=str(tmp_path / "mine.txt")).query(VIDEO, SEGMENT)
 
 
 def test_the_answer_is_read_by_the_prompts_reader() -> None:

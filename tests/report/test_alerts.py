@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vaa.protocol import Protocol
+from vaa.errors import VaaError
+from vaa.evaluation.protocol import Protocol
 from vaa.report.alerts import Alerts, clock, read, said_in
-from vaa.types import Report, Response, ScoreTrack, Segment, VaaError, Video
+from vaa.types import Report, Response, ScoreTrack, Segment, Video
 
 ALERTS = Alerts(threshold=0.5, gap=2.0, shortest=1.0)
 PROTOCOL = Protocol("p", None, True, "pr_auc", "float64", 0.0)

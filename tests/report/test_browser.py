@@ -16,7 +16,7 @@ from test_page import finished, seen
 
 from vaa.report.page.build import Page
 from vaa.report.runs import Run
-from vaa.types import Span, Truth
+from vaa.types import GroundTruth, Span
 
 pytestmark = pytest.mark.slow
 HOUSE = Path(__file__).parents[2]
@@ -61,7 +61,7 @@ def tab(browser: Any) -> Iterator[Any]:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A real run: the built-in models on three short synthetic videos."""
     where = tmp_path_factory.mktemp("real")
-    overrides = ["data.videos=3", "data.seconds=30.0", "memo=null", "plots=false", "wandb.mode=disabled"]
+    overrides = ["data.videos=3", "data.seconds=30.0", "cache=null", "plots=false", "wandb.mode=disabled"]
     command = [sys.executable, str(HOUSE / "run.py"), *overrides, "hydra.run.dir=run", "alerts.threshold=0.1"]
     environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
     done = subprocess.run(command, cwd=where, env=environment, capture_output=True, text=True, timeout=900)
@@ -179,7 +179,7 @@ def test_a_folder_with_copies_can_be_carried_elsewhere(tab: Any, folder: Path, t
 
 def test_one_of_800_videos_is_found_without_drawing_the_others(tab: Any, tmp_path: Path) -> None:
     reports = [seen(f"clip_{k:03}__{k % 7}", [0.001 * k, 0.5, 0.2]) for k in range(800)]
-    truths = {report.video.id: Truth((Span(10, 20, "x"),), "x") for report in reports}
+    truths = {report.video.id: GroundTruth((Span(10, 20, "x"),), "x") for report in reports}
     Page(copy=False).write(finished(tmp_path, reports, truths))
     opened(tab, tmp_path)
     drawn = tab.locator("a.row").count()
@@ -213,7 +213,7 @@ def test_a_video_that_is_not_there_says_so_and_the_rest_works(tab: Any, tmp_path
 
 def test_what_models_and_files_say_is_text_and_nothing_else(tab: Any, tmp_path: Path) -> None:
     evil = "<img src=x onerror='window.pwned=1'></script><script>window.pwned=1</script>"
-    truth = {evil: Truth((Span(0, 10, evil),), evil, text=evil)}
+    truth = {evil: GroundTruth((Span(0, 10, evil),), evil, text=evil)}
     Page(copy=False).write(finished(tmp_path, [seen(evil, [0.9, 0.9, 0.1], said=evil)], truth, (evil,)))
     opened(tab, tmp_path)
     assert tab.locator("a.row .id").text_content() == evil

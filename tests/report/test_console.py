@@ -8,12 +8,12 @@ import pytest
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 
+from vaa.errors import VaaError
 from vaa.report.alerts import Alert, Alerts
-from vaa.report.screen import plainly, show
-from vaa.types import VaaError
+from vaa.report.console import plainly, show
 
 ALERTS = Alerts(0.5, 2.0, 0.5)
-COUNTS = {"videos": 3, "frames": 90, "failed": 1, "questions_asked": 5, "questions_remembered": 2, "unread": 4}
+COUNTS = {"videos": 3, "frames": 90, "failed": 1, "model_queries": 5, "cache_hits": 2, "unparsed": 4}
 
 
 def said(caplog: pytest.LogCaptureFixture, metrics: dict[str, float], *rest: Any) -> list[str]:
@@ -55,7 +55,7 @@ def test_the_page_is_pointed_to_where_there_is_one(caplog: pytest.LogCaptureFixt
 
 def test_an_error_of_a_component_is_told_without_the_machinery() -> None:
     with pytest.raises(InstantiationException) as error:
-        instantiate({"position": {"_target_": "vaa.stages.track.CentreWeight", "width": -1.0}})
+        instantiate({"position": {"_target_": "vaa.stages.scores.CentreWeight", "width": -1.0}})
     assert plainly(error.value) == "position: width=-1.0 must be above 0.\n(full_key: position)"
 
 

@@ -8,28 +8,28 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vaa.pipeline import Outcome
-from vaa.protocol import Protocol
+from vaa.evaluation.protocol import Protocol
+from vaa.pipeline import RunResult
 from vaa.report import files
-from vaa.stages.scored import ReadScores
-from vaa.types import Box, Catalogue, Failure, Report, Response, ScoreTrack, Segment, Span, Truth, Video
+from vaa.stages.read_scores import ReadScores
+from vaa.types import Box, Dataset, Failure, GroundTruth, Report, Response, ScoreTrack, Segment, Span, Video
 
 
 def track(values: list[float], stride: int = 1) -> ScoreTrack:
     return ScoreTrack(np.array(values, dtype=np.float64), np.arange(len(values)) * stride)
 
 
-def made(video: str = "v") -> Outcome:
+def made(video: str = "v") -> RunResult:
     empty = Report(Video(video, Path("videos/v.mp4"), 6, 30.0))
     asked = replace(
         empty,
         segments=(Segment(0, 3, (0, 2), 0), Segment(3, 6, (3, 5), 3)),
         responses=(Response("Normal scenes. Größe", 0.0, "Größe"), Response("?", math.nan, "?")),
-        unread=1,
+        unparsed=1,
     )
     scored = replace(asked, track=track([0.0, 0.25], 3))
     history = {"ask": asked, "keep": asked, "score": scored}
-    return Outcome({video: scored}, {video: history, "bad": {}}, [Failure("bad", "ask", "damaged")])
+    return RunResult({video: scored}, {video: history, "bad": {}}, [Failure("bad", "ask", "damaged")])
 
 
 def read(file: Path) -> object:
@@ -57,12 +57,12 @@ def test_a_runs_folder_is_whole_and_is_json(tmp_path: Path) -> None:
 
 
 def test_the_truth_is_told_as_the_protocol_counts_it(tmp_path: Path) -> None:
-    truth = Truth((Span(1, 2, "Fire"), Span(4, 90, "Fire")), "Fire", (Box(4, (0, 1, 2, 3), 1.0),), "It burns.")
+    truth = GroundTruth((Span(1, 2, "Fire"), Span(4, 90, "Fire")), "Fire", (Box(4, (0, 1, 2, 3), 1.0),), "It burns.")
     video = made().reports["v"].video
-    catalogue = Catalogue("ours", (video,), {"v": truth}, ())
+    dataset = Dataset("ours", (video,), {"v": truth}, ())
     for inclusive, stop in ((True, 3), (False, 2)):
         protocol = Protocol("p", None, inclusive, "pr_auc", "float64", 0.0)
-        files.write_truth(tmp_path, made(), catalogue, protocol)
+        files.write_truth(tmp_path, made(), dataset, protocol)
         told = read(tmp_path / "truth.json")
         assert isinstance(told, dict)
         assert (told["data"], told["protocol"]["end_inclusive"]) == ("ours", inclusive)
@@ -85,7 +85,7 @@ def test_a_report_tells_stage_by_stage_what_changed(tmp_path: Path) -> None:
                     {"text": "Normal scenes. Größe", "score": 0.0, "description": "Größe"},
                     {"text": "?", "score": None, "description": "?"},
                 ],
-                "unread": 1,
+                "unparsed": 1,
             },
             "keep": {},
             "score": {"track": {"starts": [0, 3], "values": [0.0, 0.25], "stop": 6}},
@@ -114,7 +114,7 @@ def test_scores_of_a_run_share_the_coarsest_stride_that_loses_nothing(
     for name, given in zip("ab", tracks, strict=False):
         n = len(given.values) * int(given.starts[1] if len(given.starts) > 1 else 1)
         reports[name] = Report(Video(name, Path("v.mp4"), n, 30.0), track=given)
-    files.write(tmp_path, Outcome(reports, {name: {} for name in reports}), [])
+    files.write(tmp_path, RunResult(reports, {name: {} for name in reports}), [])
     written = [list(json.loads(file.read_text())) for file in sorted((tmp_path / "scores").iterdir())]
     assert written == expected
 
@@ -126,7 +126,7 @@ def test_our_own_scores_are_read_back_to_the_same_frames(tmp_path: Path, seed: i
     report = Report(
         Video("a/b #1", Path("v.mp4"), 30 * seed + 101, 30.0), track=track(list(rng.random(400).round(1)), stride)
     )
-    files.write(tmp_path, Outcome({report.video.id: report}, {report.video.id: {}}), [])
+    files.write(tmp_path, RunResult({report.video.id: report}, {report.video.id: {}}), [])
     back = ReadScores(str(tmp_path / "scores"))(report).track
     assert back is not None
     assert report.track is not None
@@ -151,8 +151,8 @@ def test_a_videos_file_lies_in_its_folder_whatever_its_id(tmp_path: Path, video:
 
 
 def test_a_video_without_a_track_has_a_report_and_no_scores(tmp_path: Path) -> None:
-    outcome = made()
-    outcome.reports["v"] = replace(outcome.reports["v"], track=None)
-    files.write(tmp_path, outcome, [])
+    result = made()
+    result.reports["v"] = replace(result.reports["v"], track=None)
+    files.write(tmp_path, result, [])
     assert not (tmp_path / "scores").exists()
     assert (tmp_path / "reports" / "v.json").is_file()

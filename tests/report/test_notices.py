@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from vaa.report.notices import notices
-from vaa.stages.track import Keep
-from vaa.types import Question, Report
+from vaa.stages.scores import Identity
+from vaa.types import Query, Report
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class Named:
     checkpoint: str
     identity: str | None = None
 
-    def answer(self, questions: Sequence[Question]) -> Any:
+    def answer(self, queries: Sequence[Query]) -> Any:
         raise AssertionError
 
     def release(self) -> None: ...
@@ -26,7 +26,7 @@ class Named:
 class Asks:
     model: Named
 
-    def questions(self, report: Report) -> tuple[Question, ...]:
+    def queries(self, report: Report) -> tuple[Query, ...]:
         return ()
 
     def absorb(self, report: Report, answers: Sequence[Any]) -> Report:
@@ -48,6 +48,6 @@ TINY = "vaa/tiny/checkpoints/vlm"
     ],
 )
 def test_the_tiny_model_on_real_videos_is_said(checkpoints: list[str], data: str, said: int) -> None:
-    found = notices([Keep(), *(Asks(Named(name)) for name in checkpoints)], data)
+    found = notices([Identity(), *(Asks(Named(name)) for name in checkpoints)], data)
     assert len(found) == said
     assert all(TINY in notice and data in notice for notice in found)

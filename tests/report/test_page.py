@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vaa.pipeline import Outcome
-from vaa.protocol import Protocol
+from vaa.evaluation.protocol import Protocol
+from vaa.pipeline import RunResult
 from vaa.report import files
 from vaa.report.alerts import Alerts
 from vaa.report.page.build import SCRIPTS, Page
@@ -19,7 +19,7 @@ from vaa.report.page.glance import error
 from vaa.report.page.story import story
 from vaa.report.page.tracks import spans, spark, steps
 from vaa.report.runs import Run
-from vaa.types import Box, Catalogue, Failure, Report, Response, ScoreTrack, Segment, Span, Truth, Video
+from vaa.types import Box, Dataset, Failure, GroundTruth, Report, Response, ScoreTrack, Segment, Span, Video
 
 HOUSE = Path(__file__).parents[2]
 
@@ -33,16 +33,16 @@ def seen(video: str, values: list[float], path: Path = Path("gone.mp4"), said: s
     return Report(Video(video, path, 10 * n, 10.0), segments, responses, track)
 
 
-def finished(folder: Path, reports: list[Report], truths: dict[str, Truth], notices: tuple[str, ...] = ()) -> Run:
+def finished(folder: Path, reports: list[Report], truths: dict[str, GroundTruth], notices: tuple[str, ...] = ()) -> Run:
     """A run's folder as run.py leaves it, with alerts."""
     history = {r.video.id: {"ask": replace(r, track=None), "score": r} for r in reports}
-    outcome = Outcome({r.video.id: r for r in reports}, history, [Failure("broken", "ask", "no frame")])
-    catalogue = Catalogue("ours", tuple(r.video for r in reports), truths, ())
+    result = RunResult({r.video.id: r for r in reports}, history, [Failure("broken", "ask", "no frame")])
+    dataset = Dataset("ours", tuple(r.video for r in reports), truths, ())
     protocol = Protocol("p", None, False, "pr_auc", "float64", 0.0)
-    files.write(folder, outcome, notices)
-    files.write_truth(folder, outcome, catalogue, protocol)
-    counts = {"videos": float(len(reports)), "unread": float("nan")}
-    files.write_metrics(folder, protocol.evaluate(catalogue, outcome.reports) | counts)
+    files.write(folder, result, notices)
+    files.write_truth(folder, result, dataset, protocol)
+    counts = {"videos": float(len(reports)), "unparsed": float("nan")}
+    files.write_metrics(folder, protocol.evaluate(dataset, result.reports) | counts)
     Alerts(0.5, 2.0, 0.5).write(folder, reports, protocol)
     return Run(folder)
 
@@ -54,8 +54,8 @@ def data(file: Path) -> dict[str, Any]:
 
 
 TRUTHS = {
-    "fight": Truth((Span(20, 30, "fight"),), "fight", (Box(22, (1.0, 2.0, 3.0, 4.0), 1.0),), "Two fight."),
-    "calm": Truth((), "Normal"),
+    "fight": GroundTruth((Span(20, 30, "fight"),), "fight", (Box(22, (1.0, 2.0, 3.0, 4.0), 1.0),), "Two fight."),
+    "calm": GroundTruth((), "Normal"),
 }
 
 
@@ -63,10 +63,10 @@ TRUTHS = {
     ("limits", "said"),
     [
         (
-            {"max_unread": 0.1, "max_failed": 0.0},
+            {"max_unparsed": 0.1, "max_failed": 0.0},
             ["7 of 20 answers could not be read, more", "1 of 2 videos failed, mo"],
         ),
-        ({"max_unread": 0.4, "max_failed": 0.5}, []),
+        ({"max_unparsed": 0.4, "max_failed": 0.5}, []),
         ({}, []),
     ],
 )
@@ -74,7 +74,7 @@ def test_a_run_that_is_not_whole_says_so_above_its_numbers(
     tmp_path: Path, limits: dict[str, float], said: list[str]
 ) -> None:
     run = finished(tmp_path, [seen("calm", [0.4, 0.4])], {}, ("mind the gap",))
-    counts = {"videos": 1.0, "failed": 1.0, "answers": 20.0, "unread": 7.0}
+    counts = {"videos": 1.0, "failed": 1.0, "answers": 20.0, "unparsed": 7.0}
     files.write_metrics(tmp_path, counts)
     (tmp_path / ".hydra").mkdir()
     (tmp_path / ".hydra/config.yaml").write_text(json.dumps(limits))
@@ -82,7 +82,7 @@ def test_a_run_that_is_not_whole_says_so_above_its_numbers(
     assert [words in page for words in said] == [True] * len(said)
     assert page.count("more than max_") == len(said)
     assert "mind the gap" in page
-    assert data(tmp_path / "page/run.js")["metrics"]["unread"] == 7
+    assert data(tmp_path / "page/run.js")["metrics"]["unparsed"] == 7
 
 
 def test_the_data_of_a_page_are_exact(tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_the_data_of_a_page_are_exact(tmp_path: Path) -> None:
     run = data(tmp_path / "page/run.js")
     assert (run["notices"], run["data"], run["protocol"]["name"]) == (["mind the gap"], "ours", "p")
     assert run["failures"] == [{"video": "broken", "stage": "ask", "reason": "no frame"}]
-    assert (run["metrics"]["roc_auc"], run["metrics"]["unread"], run["classes"]) == (1.0, None, [["fight", 1.0, 1]])
+    assert (run["metrics"]["roc_auc"], run["metrics"]["unparsed"], run["classes"]) == (1.0, None, [["fight", 1.0, 1]])
     assert run["alerting"] | {"threshold": 0.5, "number": 1} == run["alerting"]
     assert [row["id"] for row in run["rows"]] == ["calm", "fight"]
     calm, row = run["rows"]
@@ -120,14 +120,14 @@ def test_the_data_of_a_page_are_exact(tmp_path: Path) -> None:
 def test_without_labels_there_is_no_metric_and_no_curve(tmp_path: Path) -> None:
     Page(copy=False).write(finished(tmp_path, [seen("mine", [0.1, 0.9])], {}))
     run = data(tmp_path / "page/run.js")
-    assert (run["curves"], run["classes"], sorted(run["metrics"])) == (None, [], ["unread", "videos"])
+    assert (run["curves"], run["classes"], sorted(run["metrics"])) == (None, [], ["unparsed", "videos"])
     assert "error" not in run["rows"][0]
     assert data(tmp_path / "page/videos/0.js")["labels"] is None
 
 
 def test_nothing_said_or_named_can_end_a_script_or_open_a_tag(tmp_path: Path) -> None:
     evil = "</script><script>alert(1)</script><img src=x onerror=alert(1)>\u2028"
-    run = finished(tmp_path, [seen(evil, [0.9, 0.9], said=evil)], {evil: Truth((), evil, text=evil)}, (evil,))
+    run = finished(tmp_path, [seen(evil, [0.9, 0.9], said=evil)], {evil: GroundTruth((), evil, text=evil)}, (evil,))
     page = Page(copy=False).write(run)
     for file in (tmp_path / "page/run.js", tmp_path / "page/videos/0.js"):
         text = file.read_text(encoding="utf-8")

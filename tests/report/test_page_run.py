@@ -12,16 +12,16 @@ from pathlib import Path
 import pytest
 from making import make_clip
 
+from vaa.errors import VaaError
 from vaa.report.page.build import Page
 from vaa.report.runs import Run
-from vaa.types import VaaError
 
 pytestmark = pytest.mark.slow
 HOUSE = Path(__file__).parents[2]
 
 
 def run(folder: Path, *overrides: str, status: int = 0) -> str:
-    command = [sys.executable, str(HOUSE / "run.py"), "data=folder", "data.root=clips", "memo=memo.sqlite", *overrides]
+    command = [sys.executable, str(HOUSE / "run.py"), "data=folder", "data.root=clips", "cache=memo.sqlite", *overrides]
     environment = {**os.environ, "WANDB_MODE": "disabled", "HF_HUB_OFFLINE": "1"}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=900)
     assert done.returncode == status, done.stdout + done.stderr

@@ -6,19 +6,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vaa.pipeline import Outcome
-from vaa.protocol import Protocol
+from vaa.evaluation.protocol import Protocol
+from vaa.pipeline import RunResult
 from vaa.report.plots import overview
-from vaa.types import Catalogue, Report, ScoreTrack, Span, Truth, Video
+from vaa.types import Dataset, GroundTruth, Report, ScoreTrack, Span, Video
 
 LAVAD = Protocol(name="lavad", labels=None, end_inclusive=True, ap="pr_auc", precision="float64", pad=0.0)
 
 
-def made(n: int, *, labelled: bool, scored: bool = True) -> tuple[Outcome, Catalogue]:
+def made(n: int, *, labelled: bool, scored: bool = True) -> tuple[RunResult, Dataset]:
     videos = tuple(Video(f"v{k}", Path("v.mp4"), 40, 30.0) for k in range(n))
     track = ScoreTrack(np.linspace(0, 1, 40), np.arange(40)) if scored else None
-    truths = {video.id: Truth((Span(10, 20, "Fire"),), "Fire") for video in videos} if labelled else {}
-    return Outcome({video.id: Report(video, track=track) for video in videos}), Catalogue("set", videos, truths, [])
+    truths = {video.id: GroundTruth((Span(10, 20, "Fire"),), "Fire") for video in videos} if labelled else {}
+    return RunResult({video.id: Report(video, track=track) for video in videos}), Dataset("set", videos, truths, [])
 
 
 @pytest.mark.parametrize(("n", "labelled", "notices"), [(1, True, []), (3, False, ["a notice " * 40]), (12, True, [])])

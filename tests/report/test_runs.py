@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vaa.pipeline import Outcome
-from vaa.protocol import Protocol
+from vaa.errors import VaaError
+from vaa.evaluation.protocol import Protocol
+from vaa.pipeline import RunResult
 from vaa.report import files, runs
-from vaa.types import Catalogue, Report, ScoreTrack, Span, Truth, VaaError, Video
+from vaa.types import Dataset, GroundTruth, Report, ScoreTrack, Span, Video
 
 PROTOCOL = Protocol("p", None, True, "pr_auc", "float16", 0.0)
 
@@ -17,10 +18,10 @@ PROTOCOL = Protocol("p", None, True, "pr_auc", "float16", 0.0)
 def written(folder: Path, track: ScoreTrack | None, n_frames: int = 100) -> Report:
     video = Video("a/b #1", Path("v.mp4"), n_frames, 30.0)
     report = Report(video, track=track)
-    outcome = Outcome({video.id: report}, {video.id: {"score": report, "keep": replace(report, unread=1)}})
-    catalogue = Catalogue("ours", (video,), {video.id: Truth((Span(3, 9, "x"), Span(90, 120, "x")), "x")}, ())
-    files.write(folder, outcome, ["mind the gap"])
-    files.write_truth(folder, outcome, catalogue, PROTOCOL)
+    result = RunResult({video.id: report}, {video.id: {"score": report, "keep": replace(report, unparsed=1)}})
+    dataset = Dataset("ours", (video,), {video.id: GroundTruth((Span(3, 9, "x"), Span(90, 120, "x")), "x")}, ())
+    files.write(folder, result, ["mind the gap"])
+    files.write_truth(folder, result, dataset, PROTOCOL)
     files.write_metrics(folder, {"roc_auc": 0.5})
     return report
 

@@ -12,25 +12,26 @@ import pytest
 from making import make_clip
 from test_corevad import NoEncoder
 
-from vaa.models.clip import Clip
-from vaa.stages import Asking, Stage
-from vaa.stages.ask import Interpolate, Score
-from vaa.stages.causal import AROUND, Arrive, Backwards, Held
+from vaa.errors import VaaError, VideoError
+from vaa.models.transformers.encoder import ClipEncoder
+from vaa.stages.base import ModelStage, Stage
+from vaa.stages.causal import AROUND, CausalMethod, DelayScores, HoldLastScore
 from vaa.stages.corevad import LocalClean, SoftmaxRefine
 from vaa.stages.lavad import NearestSummaries
-from vaa.stages.track import (
+from vaa.stages.responses import InterpolateScores, ResponseScores
+from vaa.stages.scores import (
     CentreWeight,
+    ExpandToFrames,
     GaussianFilter,
     GaussianKernel,
-    Keep,
-    PerFrame,
+    Identity,
     RelativeFilter,
     SavitzkyGolay,
 )
-from vaa.stages.urf import Suspect
-from vaa.stages.vera import Retrieve, Round
-from vaa.stages.window import Centred, Consecutive
-from vaa.types import EMBEDDING, Report, Response, ScoreTrack, Segment, VaaError, Video, VideoError
+from vaa.stages.urf import FindSuspiciousWindow
+from vaa.stages.vera import RetrievalRefine, RoundScores
+from vaa.stages.window import CentredWindow, ConsecutiveWindow
+from vaa.types import EMBEDDING, Report, Response, ScoreTrack, Segment, Video
 
 ENCODER = NoEncoder()
 STAGES: Mapping[str, Stage] = {
@@ -38,10 +39,10 @@ STAGES: Mapping[str, Stage] = {
     "filter": GaussianFilter(3.0),
     "relative": RelativeFilter(0.1),
     "savgol": SavitzkyGolay(7, 2),
-    "interpolate": Interpolate(2),
+    "interpolate": InterpolateScores(2),
     "clean": LocalClean(ENCODER, 1),
     "softmax": SoftmaxRefine(ENCODER, 0.1),
-    "retrieve": Retrieve(ENCODER, 0.3, 0.1),
+    "retrieve": RetrievalRefine(ENCODER, 0.3, 0.1),
     "nearest": NearestSummaries(ENCODER, 3, 0.2),
 }
 
@@ -68,9 +69,9 @@ def vector(what: tuple[tuple[int, ...], str]) -> np.ndarray:
 
 
 def run(stage: Stage, report: Report) -> Report:
-    if not isinstance(stage, Asking):
+    if not isinstance(stage, ModelStage):
         return stage(report)
-    return stage.absorb(report, [vector((q.frames, q.text)) for q in stage.questions(report)])
+    return stage.absorb(report, [vector((q.frames, q.text)) for q in stage.queries(report)])
 
 
 def said(report: Report) -> list[tuple[float, str]]:
@@ -82,9 +83,9 @@ def said(report: Report) -> list[tuple[float, str]]:
 @pytest.mark.parametrize("name", STAGES)
 def test_each_segment_is_what_the_stage_says_of_the_last_of_its_prefix(name: str, look_back: int) -> None:
     report = make_report(13)
-    causal = Backwards(look_back, 0.0)({name: STAGES[name]})[name]
+    causal = CausalMethod(look_back, 0.0)({name: STAGES[name]})[name]
     whole = said(run(causal, report))
-    plain = Held() if name == "interpolate" else STAGES[name]
+    plain = HoldLastScore() if name == "interpolate" else STAGES[name]
     for k in range(13):
         first = max(0, k + 1 - look_back)
         prefix = cut(report, k + 1)
@@ -97,7 +98,7 @@ def test_each_segment_is_what_the_stage_says_of_the_last_of_its_prefix(name: str
 @pytest.mark.parametrize("name", STAGES)
 def test_what_comes_later_changes_nothing(name: str) -> None:
     report = make_report(12, seed=3)
-    causal = Backwards(6, 0.0)({name: STAGES[name]})[name]
+    causal = CausalMethod(6, 0.0)({name: STAGES[name]})[name]
     whole = said(run(causal, report))
     assert all(said(run(causal, cut(report, n))) == whole[:n] for n in range(1, 12))
     if name != "interpolate":  # nothing is unread here
@@ -105,13 +106,13 @@ def test_what_comes_later_changes_nothing(name: str) -> None:
 
 
 def test_every_stage_that_looks_around_is_tested() -> None:
-    assert {type(stage) for stage in STAGES.values()} == {*AROUND, Interpolate}
+    assert {type(stage) for stage in STAGES.values()} == {*AROUND, InterpolateScores}
 
 
 def test_a_segment_without_anything_to_compare_stays_as_it_is() -> None:
     report = make_report(4)
     empty = tuple(replace(response, description="" if k < 2 else "seen") for k, response in enumerate(report.responses))
-    causal = Backwards(9, 0.0)({"refine": SoftmaxRefine(ENCODER, 0.1)})["refine"]
+    causal = CausalMethod(9, 0.0)({"refine": SoftmaxRefine(ENCODER, 0.1)})["refine"]
     refined = run(causal, replace(report, responses=empty))
     assert refined.track
     assert report.track
@@ -124,7 +125,7 @@ def test_a_segment_without_anything_to_compare_stays_as_it_is() -> None:
 def test_an_unread_score_is_the_last_that_was_read() -> None:
     scores = [math.nan, 0.3, math.nan, math.nan, 0.9]
     report = replace(make_report(5), responses=tuple(Response("", score, "") for score in scores))
-    track = Held()(report).track
+    track = HoldLastScore()(report).track
     assert track
     assert track.values.tolist() == [0.0, 0.3, 0.3, 0.3, 0.9]
 
@@ -139,49 +140,61 @@ def test_an_unread_score_is_the_last_that_was_read() -> None:
 )
 def test_a_score_holds_from_when_it_is_known(delay: float, starts: list[int], values: list[int]) -> None:
     video = Video("v", Path("v.mp4"), 100, 10.0)
-    report = Centred(16, 10.0, 2.0, 10)(Report(video))  # fifty frames to either side of 0, 16, ... 96
+    report = CentredWindow(16, 10.0, 2.0, 10)(Report(video))  # fifty frames to either side of 0, 16, ... 96
     track = ScoreTrack(np.arange(7.0), np.array([segment.at for segment in report.segments]))
-    late = Arrive(delay)(replace(report, track=track)).track
+    late = DelayScores(delay)(replace(report, track=track)).track
     assert late
     assert late.starts.tolist() == starts
     assert late.values.tolist() == values
 
 
 def test_what_needs_the_whole_video_is_named_with_the_way_out() -> None:
-    stages = {"window": Consecutive(30, 8), "suspect": Suspect(10, 300), "position": CentreWeight(0.5)}
+    stages = {
+        "window": ConsecutiveWindow(30, 8),
+        "suspect": FindSuspiciousWindow(10, 300),
+        "position": CentreWeight(0.5),
+    }
     with pytest.raises(VaaError, match=r"suspect, position cannot .*: stages\.suspect=null position=none"):
-        Backwards(300, 0.0)(stages)
+        CausalMethod(300, 0.0)(stages)
 
 
 def test_the_order_of_a_causal_method() -> None:
-    stages = {"window": Consecutive(30, 8), "score": Score(0.0), "round": Round(1), "frames": PerFrame(), "p": Keep()}
-    causal = Backwards(300, 1.5)(stages)
+    stages = {
+        "window": ConsecutiveWindow(30, 8),
+        "score": ResponseScores(0.0),
+        "round": RoundScores(1),
+        "frames": ExpandToFrames(),
+        "p": Identity(),
+    }
+    causal = CausalMethod(300, 1.5)(stages)
     assert list(causal) == ["window", "score", "round", "arrive", "frames", "p"]
-    assert causal["arrive"] == Arrive(1.5)
+    assert causal["arrive"] == DelayScores(1.5)
     assert {name: causal[name] for name in stages} == stages
 
 
 @pytest.mark.parametrize(("look_back", "delay"), [(0, 0.0), (1, -1.0), (1, math.inf), (1, math.nan)])
 def test_impossible_numbers_are_refused(look_back: int, delay: float) -> None:
     with pytest.raises(VaaError, match="look_back"):
-        Backwards(look_back, delay)
+        CausalMethod(look_back, delay)
 
 
 def test_embeddings_of_a_real_encoder_are_asked_once_a_segment(tmp_path: Path) -> None:
     from vaa.tiny.prompts import CHECKPOINTS
 
     half = (0.5, 0.5, 0.5)
-    encoder = Clip(str(CHECKPOINTS / "clip"), None, "float32", "cpu", half, half, "bicubic", 16, "decord", 1, 0, "pil")
+    encoder = ClipEncoder(
+        str(CHECKPOINTS / "clip"), None, "float32", "cpu", half, half, "bicubic", 16, "decord", 1, 0, "pil"
+    )
     path = make_clip(tmp_path / "v.mp4", 60, size=(64, 64))
     segments = tuple(Segment(k, k + 10, (k, k + 5), k) for k in range(0, 60, 10))
     responses = tuple(Response(f"{k}", k / 6, f"a person walks {k}") for k in range(6))
     report = Report(Video("v", path, 60, 10.0), segments, responses, ScoreTrack(np.arange(6) / 6, np.arange(6) * 10))
-    causal = Backwards(3, 0.0)({"refine": SoftmaxRefine(encoder, 0.05)})["refine"]
-    assert isinstance(causal, Asking)
-    questions = causal.questions(report)
-    assert len(questions) == len(set(questions)) == 12
-    assert {question.purpose for question in questions} == {EMBEDDING}
-    answers = list(encoder.answer(questions))
+    causal = CausalMethod(3, 0.0)({"refine": SoftmaxRefine(encoder, 0.05)})["refine"]
+    assert isinstance(causal, ModelStage)
+    queries = causal.queries(report)
+    assert len(queries) == len(set(queries)) == 12
+    assert {query.purpose for query in queries} == {EMBEDDING}
+    answers = list(encoder.answer(queries))
     refined = causal.absorb(report, answers).track
     alone = SoftmaxRefine(encoder, 0.05)
     part = replace(report, segments=segments[2:5], responses=responses[2:5])

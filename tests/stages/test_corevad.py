@@ -9,15 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from vaa.errors import VaaError
 from vaa.stages.corevad import LocalClean, SoftmaxRefine
-from vaa.types import Question, Report, Response, ScoreTrack, Segment, VaaError, Video
+from vaa.types import Query, Report, Response, ScoreTrack, Segment, Video
 
 
 @dataclass(frozen=True)
 class NoEncoder:
     identity: str | None = None
 
-    def answer(self, questions: object) -> object:
+    def answer(self, queries: object) -> object:
         raise AssertionError("a stage does not ask")
 
     def release(self) -> None: ...
@@ -127,10 +128,10 @@ def test_questions_are_all_frames_of_each_segment_then_the_texts(
     stage: LocalClean | SoftmaxRefine, asked: list[str]
 ) -> None:
     report = make_report(2)
-    first, second, *texts = stage.questions(report)
+    first, second, *texts = stage.queries(report)
     assert (first.frames, first.text) == (tuple(range(30)), "")
     assert second.frames == tuple(range(30, 53))
-    assert texts == [Question("embedding", report.video, 30 * k, (), text) for k, text in enumerate(asked)]
+    assert texts == [Query("embedding", report.video, 30 * k, (), text) for k, text in enumerate(asked)]
     assert stage.model is stage.encoder
 
 

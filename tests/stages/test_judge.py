@@ -10,35 +10,35 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from making import Nobody
 
-from vaa.parse import Score
-from vaa.prompt import Prompt
-from vaa.stages import Asking
-from vaa.stages.judge import Judge
-from vaa.types import Judgement, Report, Truth, Video
+from vaa.prompts.parsers import JudgeScoreParser
+from vaa.prompts.template import Prompt
+from vaa.stages.base import ModelStage
+from vaa.stages.judge import JudgeSummary
+from vaa.types import GroundTruth, Judgement, Report, Video
 
 CONF = Path(__file__).parents[2] / "conf"
 REPORT = Report(
     Video("v", Path("v.mp4"), 50, 30.0),
     summary="A man fights for $5.",
-    truth=Truth((), "Fighting", text="Two men fight."),
+    truth=GroundTruth((), "Fighting", text="Two men fight."),
     answers=4,
-    unread=1,
+    unparsed=1,
 )
 
 
 def prompt(purpose: str) -> Prompt:
-    return Prompt(purpose, "Mark it.", "Right: $reference\nSaid: $description", None, 16, Score())
+    return Prompt(purpose, "Mark it.", "Right: $reference\nSaid: $description", None, 16, JudgeScoreParser())
 
 
-JUDGE = Judge(Nobody(), prompt("reasonability"), prompt("detail"), prompt("consistency"))
+JUDGE = JudgeSummary(Nobody(), prompt("reasonability"), prompt("detail"), prompt("consistency"))
 
 
 def test_three_questions_a_video_hand_over_both_texts_and_no_frames() -> None:
-    asked = JUDGE.questions(REPORT)
-    assert [question.purpose for question in asked] == ["reasonability", "detail", "consistency"]
-    assert {question.text for question in asked} == {"Right: Two men fight.\nSaid: A man fights for $5."}
-    assert {question.frames for question in asked} == {()}
-    assert isinstance(JUDGE, Asking)
+    asked = JUDGE.queries(REPORT)
+    assert [query.purpose for query in asked] == ["reasonability", "detail", "consistency"]
+    assert {query.text for query in asked} == {"Right: Two men fight.\nSaid: A man fights for $5."}
+    assert {query.frames for query in asked} == {()}
+    assert isinstance(JUDGE, ModelStage)
     assert JUDGE.model is JUDGE.llm
 
 
@@ -46,13 +46,13 @@ def test_three_questions_a_video_hand_over_both_texts_and_no_frames() -> None:
     "report",
     [
         replace(REPORT, truth=None),
-        replace(REPORT, truth=Truth((), "Fighting")),
-        replace(REPORT, truth=Truth((), "Fighting", text=" ")),
+        replace(REPORT, truth=GroundTruth((), "Fighting")),
+        replace(REPORT, truth=GroundTruth((), "Fighting", text=" ")),
         replace(REPORT, summary=" "),
     ],
 )
 def test_without_a_reference_or_a_summary_nothing_is_asked_and_nothing_changes(report: Report) -> None:
-    assert JUDGE.questions(report) == ()
+    assert JUDGE.queries(report) == ()
     assert JUDGE.absorb(report, ()) is report
 
 
@@ -62,7 +62,7 @@ def test_marks_become_a_judgement_and_unread_ones_are_counted(caplog: pytest.Log
     assert report.judgement is not None
     assert (report.judgement.reasonability, report.judgement.consistency) == (0.5, 1.0)
     assert math.isnan(report.judgement.detail)
-    assert (report.answers, report.unread) == (4 + 3, 1 + 1)
+    assert (report.answers, report.unparsed) == (4 + 3, 1 + 1)
     assert [record.getMessage() for record in caplog.records] == ["v: 1 of the judge's 3 marks cannot be read"]
 
 
@@ -92,7 +92,7 @@ def test_marks_become_a_judgement_and_unread_ones_are_counted(caplog: pytest.Log
     ],
 )
 def test_a_mark_is_read_as_data_or_not_at_all(said: str, score: float | None) -> None:
-    found = Score()(said)
+    found = JudgeScoreParser()(said)
     assert math.isnan(found.score) if score is None else found.score == score
     assert found.description == ""
 
@@ -101,12 +101,12 @@ def test_the_judges_prompts_fit_the_stage() -> None:
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = compose("config", ["method=urf", "+prompt@judge=judge"])
     prompts = instantiate(config.judge, _convert_="all")
-    judge = Judge(Nobody(), **prompts)
-    questions = judge.questions(REPORT)
-    assert [question.purpose for question in questions] == list(prompts)
-    for question in questions:
-        assert "Two men fight." in question.text
-        assert "A man fights for $5." in question.text
-        assert "{'score': x}" in question.system
+    judge = JudgeSummary(Nobody(), **prompts)
+    queries = judge.queries(REPORT)
+    assert [query.purpose for query in queries] == list(prompts)
+    for query in queries:
+        assert "Two men fight." in query.text
+        assert "A man fights for $5." in query.text
+        assert "{'score': x}" in query.system
     report = judge.absorb(REPORT, ["{'score': 0}"] * 3)
     assert report.judgement == Judgement(0.0, 0.0, 0.0)

@@ -5,43 +5,44 @@ from pathlib import Path
 
 import pytest
 
-from vaa.models.recorded import Recorded
-from vaa.parse import Boxes, Caption
-from vaa.prompt import Prompt
-from vaa.stages.explain import Draw, Explain
-from vaa.stages.locate import Locate
-from vaa.types import Box, Report, Suspicion, Truth, VaaError, Video
+from vaa.errors import VaaError
+from vaa.models.recorded import RecordedModel
+from vaa.prompts.parsers import BoxesParser, CaptionParser
+from vaa.prompts.template import Prompt
+from vaa.stages.explain import DescribeVideo, DrawBoxes
+from vaa.stages.locate import LocateBoxes
+from vaa.types import Box, GroundTruth, Report, SuspiciousWindow, Video
 
-NOBODY = Recorded("nowhere", None, None, None, None, None, None)
-NAMED = Prompt("box", "", "$frames Find $tags.", None, 8, Boxes())
-UNNAMED = Prompt("box", "", "$frames Find it.", None, 8, Boxes())
-WHY = Prompt("description", "", "$frames Known: $tags. Why?", None, 8, Caption())
+NOBODY = RecordedModel("nowhere", None, None, None, None, None, None)
+NAMED = Prompt("box", "", "$frames Find $tags.", None, 8, BoxesParser())
+UNNAMED = Prompt("box", "", "$frames Find it.", None, 8, BoxesParser())
+WHY = Prompt("description", "", "$frames Known: $tags. Why?", None, 8, CaptionParser())
 BOXES = (Box(40, (0, 0, 9, 9), 1.0), Box(8, (0, 0, 9, 9), 1.0), Box(40, (5, 5, 9, 9), 1.0))
 
 
-def locate(frames: str = "annotated", prior: str = "tags") -> Locate:
-    return Locate(NOBODY, NAMED, UNNAMED, frames, prior, 16)
+def locate(frames: str = "annotated", prior: str = "tags") -> LocateBoxes:
+    return LocateBoxes(NOBODY, NAMED, UNNAMED, frames, prior, 16)
 
 
 def report(mean: float = 0.8, tags: str = "a fight") -> Report:
-    found = Suspicion((64, 364), mean, (0, 300), 0.1, 0.2, mean, 0.1)
-    truth = Truth((), "Arson", BOXES)
+    found = SuspiciousWindow((64, 364), mean, (0, 300), 0.1, 0.2, mean, 0.1)
+    truth = GroundTruth((), "Arson", BOXES)
     return Report(Video("v", Path("v.mp4"), 120, 30.0), suspicion=found, tags=tags, truth=truth)
 
 
 def test_annotated_frames_are_asked_once_each() -> None:
-    asked = locate().questions(report())
-    assert [(question.frames, question.at) for question in asked] == [((40,), 40), ((8,), 8)]
-    assert locate().questions(replace(report(), truth=None)) == ()
+    asked = locate().queries(report())
+    assert [(query.frames, query.at) for query in asked] == [((40,), 40), ((8,), 8)]
+    assert locate().queries(replace(report(), truth=None)) == ()
 
 
 def test_the_suspicious_window_is_asked_every_16th_frame_within_the_video() -> None:
-    assert [q.at for q in locate("window").questions(report())] == [64, 80, 96, 112]
+    assert [q.at for q in locate("window").queries(report())] == [64, 80, 96, 112]
 
 
 @pytest.mark.parametrize(("mean", "tags"), [(0.5, "a fight"), (0.8, "")])
 def test_a_window_without_suspicion_or_tags_is_not_asked(mean: float, tags: str) -> None:
-    assert locate("window").questions(report(mean, tags)) == ()
+    assert locate("window").queries(report(mean, tags)) == ()
 
 
 @pytest.mark.parametrize(
@@ -54,7 +55,7 @@ def test_a_window_without_suspicion_or_tags_is_not_asked(mean: float, tags: str)
     ],
 )
 def test_the_prior_names_what_to_find(prior: str, tags: str, text: str) -> None:
-    (first, *_) = locate(prior=prior).questions(report(tags=tags))
+    (first, *_) = locate(prior=prior).queries(report(tags=tags))
     assert first.text.endswith(text)
 
 
@@ -62,15 +63,15 @@ def test_boxes_are_kept_by_frame_and_what_cannot_be_read_is_counted() -> None:
     answers = ['[{"bbox_2d": [1, 2, 3, 4], "confidence": 0.9}]', "I see nothing"]
     after = locate().absorb(report(), answers)
     assert after.boxes == (Box(40, (1.0, 2.0, 3.0, 4.0), 0.9),)
-    assert (after.answers, after.unread) == (2, 1)
-    assert locate().absorb(report(), ["[]", "[]"]).unread == 0
+    assert (after.answers, after.unparsed) == (2, 1)
+    assert locate().absorb(report(), ["[]", "[]"]).unparsed == 0
 
 
 @dataclass(frozen=True)
 class Blind:
     identity: str | None = None
 
-    def answer(self, questions: object) -> object:
+    def answer(self, queries: object) -> object:
         raise AssertionError("a stage does not ask")
 
     def release(self) -> None: ...
@@ -90,19 +91,19 @@ def test_wrong_fields_are_named(wrong: dict[str, object], said: str) -> None:
 
 
 def test_the_whole_video_is_explained_with_its_tags() -> None:
-    stage = Explain(NOBODY, WHY, 4, "nothing")
-    (question,) = stage.questions(report())
-    assert question.frames == (0, 39, 79, 119)
-    assert question.text.endswith("Known: a fight. Why?")
-    (other,) = stage.questions(report(tags=""))
+    stage = DescribeVideo(NOBODY, WHY, 4, "nothing")
+    (query,) = stage.queries(report())
+    assert query.frames == (0, 39, 79, 119)
+    assert query.text.endswith("Known: a fight. Why?")
+    (other,) = stage.queries(report(tags=""))
     assert other.text.endswith("Known: nothing. Why?")
     assert stage.absorb(report(), [" Two men\nfight. "]).summary == "Two men fight."
 
 
 def test_the_drawn_copy_is_the_one_asked_about(clip: Path, tmp_path: Path) -> None:
     given = Report(Video("v", clip, 25, 10.0), boxes=(Box(3, (5, 5, 20, 20), 0.9),))
-    drawn = Draw(str(tmp_path / "drawn"), False, "decord")(given).drawn
+    drawn = DrawBoxes(str(tmp_path / "drawn"), False, "decord")(given).drawn
     assert drawn is not None
     assert drawn.path.is_file()
-    assert Explain(NOBODY, WHY, 4, "nothing").questions(replace(given, drawn=drawn))[0].video == drawn
-    assert Draw(str(tmp_path), False, "decord")(replace(given, boxes=())).drawn is None
+    assert DescribeVideo(NOBODY, WHY, 4, "nothing").queries(replace(given, drawn=drawn))[0].video == drawn
+    assert DrawBoxes(str(tmp_path), False, "decord")(replace(given, boxes=())).drawn is None

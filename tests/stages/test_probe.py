@@ -10,20 +10,21 @@ import numpy as np
 import pytest
 from making import Nobody
 
-from vaa.parse import YesNo
-from vaa.prompt import Prompt
-from vaa.stages.ask import Score
-from vaa.stages.probe import Thresholds, decreasing
-from vaa.types import Report, Segment, VaaError, Video
+from vaa.errors import VaaError
+from vaa.prompts.parsers import YesNoParser
+from vaa.prompts.template import Prompt
+from vaa.stages.probe import ThresholdProbe, decreasing
+from vaa.stages.responses import ResponseScores
+from vaa.types import Report, Segment, Video
 
-PROMPT = Prompt("threshold", "", "$frames\nAt least $threshold?", None, 4, YesNo())
+PROMPT = Prompt("threshold", "", "$frames\nAt least $threshold?", None, 4, YesNoParser())
 REPORT = Report(
-    Video("v", Path("v.mp4"), 32, 10.0), tuple(Segment(k, k + 16, (k,), k) for k in (0, 16)), answers=1, unread=1
+    Video("v", Path("v.mp4"), 32, 10.0), tuple(Segment(k, k + 16, (k,), k) for k in (0, 16)), answers=1, unparsed=1
 )
 
 
-def stage(*thresholds: float) -> Thresholds:
-    return Thresholds(Nobody(), PROMPT, thresholds, ["YES", "NO"])
+def stage(*thresholds: float) -> ThresholdProbe:
+    return ThresholdProbe(Nobody(), PROMPT, thresholds, ["YES", "NO"])
 
 
 def naive(row: list[float]) -> list[float]:
@@ -47,7 +48,7 @@ def test_what_falls_already_is_left_alone() -> None:
 
 
 def test_every_segment_is_asked_every_threshold_in_order_by_choice() -> None:
-    asked = stage(0.1, 1.0).questions(REPORT)
+    asked = stage(0.1, 1.0).queries(REPORT)
     assert [(q.at, q.text.splitlines()[-1], q.choices) for q in asked] == [
         (at, f"At least {threshold}?", ("YES", "NO")) for at in (0, 16) for threshold in ("0.1", "1.0")
     ]
@@ -65,8 +66,8 @@ def test_a_segment_without_a_probability_is_nan_and_counted_and_something_stands
     found = stage(0.5, 1.0).absorb(REPORT, answers)
     assert math.isnan(found.responses[0].score)
     assert found.responses[1].score == pytest.approx(0.7)
-    assert (found.answers, found.unread) == (1 + 2, 1 + 1)
-    track = Score(0.5)(found).track
+    assert (found.answers, found.unparsed) == (1 + 2, 1 + 1)
+    track = ResponseScores(0.5)(found).track
     assert track is not None
     np.testing.assert_allclose(track.values, [0.5, 0.7])
 
@@ -79,4 +80,4 @@ def test_thresholds_rise(thresholds: tuple[float, ...]) -> None:
 
 def test_a_prompt_that_is_not_answered_by_yes_or_no_is_refused() -> None:
     with pytest.raises(VaaError, match="threshold prompt is not answered by"):
-        Thresholds(Nobody(), PROMPT, [0.5], ["true", "false"])
+        ThresholdProbe(Nobody(), PROMPT, [0.5], ["true", "false"])

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vaa.stages.scored import ReadScores
-from vaa.types import Report, VaaError, Video, VideoError
+from vaa.errors import VaaError, VideoError
+from vaa.stages.read_scores import ReadScores
+from vaa.types import Report, Video
 
 REPORT = Report(Video("v", Path("v.mp4"), 64, 30.0))
 
@@ -23,7 +24,7 @@ def test_frames_and_scores_come_sorted_by_number(tmp_path: Path, name: str) -> N
     assert report.track is not None
     assert report.track.starts.tolist() == [0, 16, 32, 112]
     assert report.track.values.tolist() == [0.1, 0.5, 0.0, 1.0]
-    assert (report.answers, report.unread) == (4, 0)
+    assert (report.answers, report.unparsed) == (4, 0)
 
 
 @pytest.mark.parametrize("hole", [None, float("nan"), -1])
@@ -31,7 +32,7 @@ def test_unread_scores_are_counted_and_interpolated_over_frames(tmp_path: Path, 
     report = write(tmp_path, {"0": hole, "16": 0.2, "24": hole, "48": 0.6})(REPORT)
     assert report.track is not None
     np.testing.assert_allclose(report.track.values, [0.2, 0.2, 0.3, 0.6], atol=1e-15)
-    assert (report.answers, report.unread) == (4, 2)
+    assert (report.answers, report.unparsed) == (4, 2)
 
 
 @pytest.mark.parametrize(

@@ -9,35 +9,36 @@ import numpy as np
 import pytest
 from making import Nobody
 
-from vaa.parse import Rating, Verdict
-from vaa.prompt import Prompt
-from vaa.stages.ask import Ask, ReadOut, Score
-from vaa.types import Report, Response, Segment, VaaError, Video
+from vaa.errors import VaaError
+from vaa.prompts.parsers import RatingParser, VerdictParser
+from vaa.prompts.template import Prompt
+from vaa.stages.responses import ChoiceScores, QuerySegments, ResponseScores
+from vaa.types import Report, Response, Segment, Video
 
-PROMPT = Prompt("verdict", "", "$frames\nWhat happens?", None, 16, Verdict())
+PROMPT = Prompt("verdict", "", "$frames\nWhat happens?", None, 16, VerdictParser())
 REPORT = Report(
     Video("v", Path("v.mp4"), 50, 30.0),
     tuple(Segment(k, k + 10, (k, k + 9), k) for k in (0, 10, 20)),
     answers=4,
-    unread=2,
+    unparsed=2,
 )
 ANSWERS = ["Anomalous scenes. Fire.", "I cannot tell.", "Nor can I."]
 
 
 def test_a_question_a_segment() -> None:
-    stage = Ask(Nobody(), PROMPT)
-    asked = stage.questions(REPORT)
+    stage = QuerySegments(Nobody(), PROMPT)
+    asked = stage.queries(REPORT)
     assert [(q.frames, q.at, q.video) for q in asked] == [((k, k + 9), k, REPORT.video) for k in (0, 10, 20)]
     assert stage.model is stage.vlm
 
 
 def test_answers_become_responses_and_unread_ones_are_counted_and_said_once(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "vaa"):
-        report = Ask(Nobody(), PROMPT).absorb(REPORT, ANSWERS)
+        report = QuerySegments(Nobody(), PROMPT).absorb(REPORT, ANSWERS)
     assert [r.description for r in report.responses] == ["Fire.", "I cannot tell.", "Nor can I."]
     assert report.responses[0].score == 1.0
     assert math.isnan(report.responses[1].score)
-    assert (report.answers, report.unread) == (4 + 3, 2 + 2)
+    assert (report.answers, report.unparsed) == (4 + 3, 2 + 2)
     assert [record.getMessage() for record in caplog.records] == [
         "v, frame 10: 2 of 3 answers cannot be read, first: 'I cannot tell.'"
     ]
@@ -46,7 +47,7 @@ def test_answers_become_responses_and_unread_ones_are_counted_and_said_once(capl
 @pytest.mark.parametrize("missing", [0.0, 0.5])
 def test_score_makes_a_track_in_which_missing_stands_in_for_the_unread(missing: float) -> None:
     responses = tuple(Response("", score, "") for score in (1.0, math.nan, 0.0))
-    track = Score(missing)(Report(REPORT.video, REPORT.segments, responses)).track
+    track = ResponseScores(missing)(Report(REPORT.video, REPORT.segments, responses)).track
     assert track is not None
     assert track.values.tolist() == [1.0, missing, 0.0]
     assert track.starts.tolist() == [0, 10, 20]
@@ -56,9 +57,9 @@ BAD, GOOD = "Anomalous scenes.", "Normal scenes."
 
 
 def test_a_read_out_asks_for_probabilities_and_keeps_what_was_described() -> None:
-    stage = ReadOut(Nobody(), PROMPT, [BAD, GOOD])
-    asked = stage.questions(REPORT)
-    assert [(question.at, question.choices) for question in asked] == [(k, (BAD, GOOD)) for k in (0, 10, 20)]
+    stage = ChoiceScores(Nobody(), PROMPT, [BAD, GOOD])
+    asked = stage.queries(REPORT)
+    assert [(query.at, query.choices) for query in asked] == [(k, (BAD, GOOD)) for k in (0, 10, 20)]
     said = replace(REPORT, responses=tuple(Response(text, math.nan, text) for text in "abc"))
     answers = [np.array([p, 1 - p]) for p in (0.9, 0.25, 0.0)]
     scored = stage.absorb(said, answers).responses
@@ -67,8 +68,8 @@ def test_a_read_out_asks_for_probabilities_and_keeps_what_was_described() -> Non
 
 
 def test_of_many_answers_a_read_out_takes_the_mean_of_what_they_say() -> None:
-    numbers = Prompt("score", "", "$frames", None, 8, Rating())
-    stage = ReadOut(Nobody(), numbers, ["[0.0]", "[0.2]", "[1.0]"])
+    numbers = Prompt("score", "", "$frames", None, 8, RatingParser())
+    stage = ChoiceScores(Nobody(), numbers, ["[0.0]", "[0.2]", "[1.0]"])
     scored = stage.absorb(REPORT, [np.array([0.5, 0.25, 0.25])] * 3).responses
     assert [response.score for response in scored] == [0.25 * 0.2 + 0.25] * 3
 
@@ -76,4 +77,4 @@ def test_of_many_answers_a_read_out_takes_the_mean_of_what_they_say() -> None:
 @pytest.mark.parametrize("choices", [["[1]", "[0]"], [BAD, "perhaps"], [BAD]])
 def test_answers_that_the_prompt_cannot_read_are_refused(choices: list[str]) -> None:
     with pytest.raises(VaaError, match="verdict prompt is not answered by"):
-        ReadOut(Nobody(), PROMPT, choices)
+        ChoiceScores(Nobody(), PROMPT, choices)

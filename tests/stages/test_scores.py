@@ -6,16 +6,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vaa.stages.track import (
+from vaa.errors import VaaError
+from vaa.stages.scores import (
     CentreWeight,
+    ExpandToFrames,
     GaussianFilter,
     GaussianKernel,
-    Keep,
-    PerFrame,
+    Identity,
     RelativeFilter,
     SavitzkyGolay,
 )
-from vaa.types import Report, ScoreTrack, VaaError, Video
+from vaa.types import Report, ScoreTrack, Video
 
 
 def report(values: list[float], stride: int = 30, n_frames: int | None = None) -> Report:
@@ -70,7 +71,7 @@ def test_shorter_than_nine_is_what_the_authors_get_by_keeping_nine_repeating_and
     raw, n_frames = [1.0, 0.0, 1.0], 80
     nine = np.convolve(raw, kernel(9, 5.0), "same")
     assert len(nine) == 9
-    got = PerFrame()(GaussianKernel(9, 5.0)(report(raw, n_frames=n_frames)))
+    got = ExpandToFrames()(GaussianKernel(9, 5.0)(report(raw, n_frames=n_frames)))
     np.testing.assert_allclose(values(got), np.repeat(nine, 30)[:n_frames], atol=1e-15)
 
 
@@ -130,15 +131,15 @@ def test_a_short_video_is_fitted_by_as_many_values_as_it_has(n: int, size: int |
     ids=["whole", "last cut", "short", "one segment"],
 )
 def test_per_frame_repeats_and_cuts(raw: list[float], stride: int, n_frames: int, expected: list[float]) -> None:
-    got = PerFrame()(report(raw, stride, n_frames))
+    got = ExpandToFrames()(report(raw, stride, n_frames))
     assert values(got).tolist() == expected
     assert got.track is not None
     assert got.track.starts.tolist() == list(range(len(expected)))
 
 
 def test_per_frame_of_frames_changes_nothing() -> None:
-    once = PerFrame()(report([0.1, 0.2, 0.3], 3, 8))
-    assert values(PerFrame()(once)).tolist() == values(once).tolist()
+    once = ExpandToFrames()(report([0.1, 0.2, 0.3], 3, 8))
+    assert values(ExpandToFrames()(once)).tolist() == values(once).tolist()
 
 
 @pytest.mark.parametrize(("n", "width"), [(100, 0.5), (101, 0.5), (77, 0.25)])
@@ -155,7 +156,7 @@ def test_centre_weight_of_a_video_of_one_frame_is_one() -> None:
 
 def test_keep_keeps() -> None:
     before = report([0.1, 0.2])
-    assert Keep()(before) is before
+    assert Identity()(before) is before
 
 
 @pytest.mark.parametrize(
@@ -183,7 +184,7 @@ def test_impossible_widths_are_refused(make) -> None:  # type: ignore[no-untyped
         GaussianFilter(10.0),
         RelativeFilter(0.1),
         SavitzkyGolay(15, 2),
-        PerFrame(),
+        ExpandToFrames(),
         CentreWeight(0.5),
     ],
     ids=lambda s: type(s).__name__,

@@ -8,18 +8,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vaa.models.recorded import Recorded
-from vaa.parse import Rating, Tags
-from vaa.prompt import Prompt
-from vaa.stages.ask import Describe, Interpolate, Rate
-from vaa.stages.urf import Gate, Reconsider, Suspect, Tag, Usable
-from vaa.stages.window import Centred
-from vaa.types import Report, Response, ScoreTrack, Segment, Suspicion, VaaError, Video, VideoError
+from vaa.errors import VaaError, VideoError
+from vaa.models.recorded import RecordedModel
+from vaa.prompts.parsers import RatingParser, TagsParser
+from vaa.prompts.template import Prompt
+from vaa.stages.responses import CaptionSegments, InterpolateScores, RateCaptions
+from vaa.stages.urf import DropUnusableTags, FindSuspiciousWindow, RerateCaptions, TagWindow, UncertaintyGate
+from vaa.stages.window import CentredWindow
+from vaa.types import Report, Response, ScoreTrack, Segment, SuspiciousWindow, Video
 
-NOBODY = Recorded("nowhere", None, None, None, None, None, None)
-RATE = Prompt("rating", "Rate.", "$caption", None, 8, Rating())
-RERATE = Prompt("rerating", "Criminal$prior? $tags", "$caption", None, 8, Rating())
-TAGS = Prompt("tags", "", "$frames Name it.", None, 8, Tags())
+NOBODY = RecordedModel("nowhere", None, None, None, None, None, None)
+RATE = Prompt("rating", "Rate.", "$caption", None, 8, RatingParser())
+RERATE = Prompt("rerating", "Criminal$prior? $tags", "$caption", None, 8, RatingParser())
+TAGS = Prompt("tags", "", "$frames Name it.", None, 8, TagsParser())
 
 
 def report(values: list[float], stride: int = 16, fps: float = 30.0) -> Report:
@@ -31,7 +32,7 @@ def report(values: list[float], stride: int = 16, fps: float = 30.0) -> Report:
 
 
 def doubtful(mean: float, std: float = 0.2, tags: str = "fight") -> Report:
-    found = Suspicion((0, 300), mean, (16, 316), 0.0, std, mean, 0.0)
+    found = SuspiciousWindow((0, 300), mean, (16, 316), 0.0, std, mean, 0.0)
     return replace(report([0.4, 0.6]), suspicion=found, tags=tags)
 
 
@@ -42,7 +43,7 @@ def test_every_suspicious_window_and_statistic_is_the_authors(shared: Path, scor
     assert len(theirs) == 290
     for video, expected in theirs.items():
         track = json.loads((folder / f"{video}.json").read_text())
-        found = Suspect(10, 300)(report(list(track.values()))).suspicion
+        found = FindSuspiciousWindow(10, 300)(report(list(track.values()))).suspicion
         assert found is not None
         assert [list(found.highest), list(found.lowest)] == [expected["highest_interval"], expected["lowest_interval"]]
         ours = (
@@ -58,7 +59,7 @@ def test_every_suspicious_window_and_statistic_is_the_authors(shared: Path, scor
 
 
 def test_the_window_is_a_tenth_of_a_long_video_and_the_first_wins_ties() -> None:
-    found = Suspect(10, 300)(report([0.5] * 400)).suspicion
+    found = FindSuspiciousWindow(10, 300)(report([0.5] * 400)).suspicion
     assert found is not None
     assert (found.highest, found.lowest) == ((0, 638), (0, 638))  # 399 * 16 // 10
     assert (found.high_mean, found.low_mean, found.std) == (0.5, 0.5, 0.0)  # an empty group counts as all
@@ -76,7 +77,7 @@ def test_the_window_is_a_tenth_of_a_long_video_and_the_first_wins_ties() -> None
     ],
 )
 def test_the_gate_is_the_margin_round_the_middle(mean: float, std: float, margin: float | None, gated: bool) -> None:
-    assert Gate(margin)(doubtful(mean, std)).gated is gated
+    assert UncertaintyGate(margin)(doubtful(mean, std)).gated is gated
 
 
 @pytest.mark.parametrize(
@@ -93,69 +94,69 @@ def test_the_gate_is_the_margin_round_the_middle(mean: float, std: float, margin
     ],
 )
 def test_which_tags_are_usable(tags: str, good: bool) -> None:
-    kept = Usable(["none"], ["no ", "no_"])(replace(report([0.5]), tags=tags)).tags
+    kept = DropUnusableTags(["none"], ["no ", "no_"])(replace(report([0.5]), tags=tags)).tags
     assert kept == (tags if good else "")
 
 
 def test_second_thoughts_ask_only_about_doubtful_videos_with_tags() -> None:
-    stage = Reconsider(NOBODY, RERATE, " or criminal", 2, 2)
-    assert stage.questions(replace(doubtful(0.5), gated=False)) == ()
-    assert stage.questions(replace(doubtful(0.5, tags=""), gated=True)) == ()
-    asked = stage.questions(replace(doubtful(0.5, tags="a fight, then arson"), gated=True))
-    assert [(question.text, question.frames, question.at) for question in asked] == [
+    stage = RerateCaptions(NOBODY, RERATE, " or criminal", 2, 2)
+    assert stage.queries(replace(doubtful(0.5), gated=False)) == ()
+    assert stage.queries(replace(doubtful(0.5, tags=""), gated=True)) == ()
+    asked = stage.queries(replace(doubtful(0.5, tags="a fight, then arson"), gated=True))
+    assert [(query.text, query.frames, query.at) for query in asked] == [
         ("scene 0.", (), 0),
         ("scene 1.", (), 16),
     ]
-    assert {question.system for question in asked} == {"Criminal or criminal? a fight,"}
+    assert {query.system for query in asked} == {"Criminal or criminal? a fight,"}
 
 
 def test_second_ratings_replace_the_first_and_unread_ones_are_interpolated_and_counted() -> None:
-    stage = Reconsider(NOBODY, RERATE, "", 9, 2)
+    stage = RerateCaptions(NOBODY, RERATE, "", 9, 2)
     before = replace(report([0.1, 0.2, 0.3, 0.4]), answers=4)
     after = stage.absorb(before, ["[0.9]", "dunno", "??", "[0.2]"])
     assert after.track is not None
     np.testing.assert_array_equal(after.track.values, [0.9, 0.67, 0.43, 0.2])
-    assert (after.answers, after.unread) == (8, 2)
+    assert (after.answers, after.unparsed) == (8, 2)
     kept = stage.absorb(before, ["?"] * 4)
     assert kept.track is before.track
-    assert (kept.answers, kept.unread) == (8, 4)
+    assert (kept.answers, kept.unparsed) == (8, 4)
     assert stage.absorb(before, []).track is before.track
 
 
 def test_ratings_are_of_captions_without_frames() -> None:
-    stage = Rate(NOBODY, RATE)
+    stage = RateCaptions(NOBODY, RATE)
     given = report([math.nan] * 3)
-    assert [(q.text, q.frames, q.at) for q in stage.questions(given)][1] == ("scene 1.", (), 16)
+    assert [(q.text, q.frames, q.at) for q in stage.queries(given)][1] == ("scene 1.", (), 16)
     rated = stage.absorb(given, ["[0.1]", "no idea", "[ 1.0 ] and [0]"])
     np.testing.assert_array_equal([r.score for r in rated.responses], [0.1, math.nan, 1.0])
-    assert (rated.answers, rated.unread) == (3, 1)
-    track = Interpolate(2)(rated).track
+    assert (rated.answers, rated.unparsed) == (3, 1)
+    track = InterpolateScores(2)(rated).track
     assert track is not None
     np.testing.assert_array_equal(track.values, [0.1, 0.55, 1.0])
 
 
 def test_nothing_read_is_no_track() -> None:
     with pytest.raises(VideoError, match="not one"):
-        Interpolate(2)(report([math.nan, math.nan]))
+        InterpolateScores(2)(report([math.nan, math.nan]))
 
 
 def test_an_empty_caption_says_that_nothing_was_detected() -> None:
     captions = Prompt("caption", "", "$frames", None, 8, lambda text: Response(text, math.nan, text.strip()))
-    after = Describe(NOBODY, captions, "Nothing was detected").absorb(report([0.0, 0.0]), ["A dog", " "])
+    after = CaptionSegments(NOBODY, captions, "Nothing was detected").absorb(report([0.0, 0.0]), ["A dog", " "])
     assert [response.description for response in after.responses] == ["A dog", "Nothing was detected"]
-    assert (after.answers, after.unread) == (0, 0)
+    assert (after.answers, after.unparsed) == (0, 0)
 
 
 def test_tags_are_asked_of_the_suspicious_window_within_the_video() -> None:
-    stage = Tag(NOBODY, TAGS, 18.0, 5)
-    given = replace(report([0.5] * 10), suspicion=Suspicion((96, 396), 0.5, (0, 300), 0.1, 0.1, 0.5, 0.1))
-    (question,) = stage.questions(given)
-    assert question.frames[0] == 96
-    assert question.frames[-1] == 159  # the last of 160 frames
-    assert len(question.frames) == 5
+    stage = TagWindow(NOBODY, TAGS, 18.0, 5)
+    given = replace(report([0.5] * 10), suspicion=SuspiciousWindow((96, 396), 0.5, (0, 300), 0.1, 0.1, 0.5, 0.1))
+    (query,) = stage.queries(given)
+    assert query.frames[0] == 96
+    assert query.frames[-1] == 159  # the last of 160 frames
+    assert len(query.frames) == 5
     assert stage.absorb(given, ["['a fight', 'theft']"]).tags == "a fight, theft"
     with pytest.raises(VaaError, match="suspicious window"):
-        stage.questions(report([0.5]))
+        stage.queries(report([0.5]))
 
 
 @pytest.mark.parametrize(
@@ -172,7 +173,7 @@ def test_tags_are_asked_of_the_suspicious_window_within_the_video() -> None:
 def test_a_centred_window_is_ten_seconds_round_its_frame(
     n: int, fps: float, at: int, start: int, stop: int, shown: int
 ) -> None:
-    segments = Centred(16, 10.0, 2.0, 10)(Report(Video("v", Path("v.mp4"), n, fps))).segments
+    segments = CentredWindow(16, 10.0, 2.0, 10)(Report(Video("v", Path("v.mp4"), n, fps))).segments
     (found,) = (segment for segment in segments if segment.at == at)
     assert (found.start, found.stop, len(found.frames)) == (start, stop, shown)
     assert found.frames[0] == start
@@ -182,4 +183,4 @@ def test_a_centred_window_is_ten_seconds_round_its_frame(
 
 def test_seconds_need_a_frame_rate() -> None:
     with pytest.raises(VideoError, match="frame rate"):
-        Centred(16, 10.0, 2.0, 10)(Report(Video("v", Path("v.mp4"), 100, 0.0)))
+        CentredWindow(16, 10.0, 2.0, 10)(Report(Video("v", Path("v.mp4"), 100, 0.0)))

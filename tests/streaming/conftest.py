@@ -8,7 +8,7 @@ import av
 import numpy as np
 import pytest
 
-from vaa.online.stream import Stream
+from vaa.streaming.stream import Stream
 
 FRAMES, FPS = 100, 10
 

@@ -13,11 +13,12 @@ import pytest
 from conftest import FPS, FRAMES
 from sources import served, written
 
-from vaa import spool
-from vaa.online.connection import Connection
-from vaa.online.intake import Intake
-from vaa.online.stream import Stream
-from vaa.types import VaaError, Video, VideoError
+from vaa.errors import VaaError, VideoError
+from vaa.streaming.connection import Connection
+from vaa.streaming.intake import StreamReader
+from vaa.streaming.stream import Stream
+from vaa.types import Video
+from vaa.video import spool
 
 Make = Callable[..., Stream]
 
@@ -37,7 +38,7 @@ def followed(connection: Connection) -> list[int]:
 
 
 def test_a_file_is_read_once_to_its_end(transport: Path, stream: Make) -> None:
-    with Intake(stream(url=str(transport))) as intake:
+    with StreamReader(stream(url=str(transport))) as intake:
         found = [(connection.fps, followed(connection)) for connection in intake]
     assert found == [(FPS, list(range(FRAMES)))]
 
@@ -47,7 +48,7 @@ def test_a_source_that_drops_is_connected_again_and_given_up_after_its_patience(
     found: list[list[int]] = []
     with (
         served([whole[: len(whole) // 2], whole]) as url,
-        Intake(stream(url=url, patience=2.0)) as intake,
+        StreamReader(stream(url=url, patience=2.0)) as intake,
         pytest.raises(VaaError, match="no frame for 2 s"),
     ):
         found.extend(map(followed, intake))
@@ -60,7 +61,7 @@ def test_a_source_that_drops_is_connected_again_and_given_up_after_its_patience(
 
 def test_a_server_that_is_not_there_is_given_up_after_its_patience(stream: Make) -> None:
     with (
-        Intake(stream(url="http://127.0.0.1:9/x", patience=0.6)) as intake,
+        StreamReader(stream(url="http://127.0.0.1:9/x", patience=0.6)) as intake,
         pytest.raises(VaaError, match=r"no frame for 1 s: http://127.0.0.1:9/x: ConnectionRefusedError"),
     ):
         list(intake)
@@ -70,13 +71,13 @@ def test_a_growing_file_is_followed(transport: Path, tmp_path: Path, stream: Mak
     path = tmp_path / "growing.ts"
     with (
         written(path, transport.read_bytes(), 20),
-        Intake(stream(url=str(path), follow=True, patience=2.0)) as intake,
+        StreamReader(stream(url=str(path), follow=True, patience=2.0)) as intake,
     ):
         assert [followed(connection) for connection in intake] == [list(range(FRAMES))]
 
 
 def test_a_file_waits_for_who_watches_it(transport: Path, stream: Make) -> None:
-    with Intake(stream(url=str(transport), late=2.0)) as intake:
+    with StreamReader(stream(url=str(transport), late=2.0)) as intake:
         connections = iter(intake)
         connection = next(connections)
         for _ in range(5):
@@ -93,7 +94,7 @@ def test_a_file_waits_for_who_watches_it(transport: Path, stream: Make) -> None:
 def test_of_a_camera_what_waits_too_long_is_lost_and_said(
     transport: Path, stream: Make, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with served([transport.read_bytes()]) as url, Intake(stream(url=url, late=2.0, patience=0.5)) as intake:
+    with served([transport.read_bytes()]) as url, StreamReader(stream(url=url, late=2.0, patience=0.5)) as intake:
         found = iter(intake)
         first = next(found)
         while not first.cut:
@@ -115,7 +116,7 @@ def test_a_camera_that_talks_rtsp(transport: Path, stream: Make) -> None:
     command = [sys.executable, str(Path(__file__).parent / "push.py"), str(transport), address]
     camera = stream(url=address, patience=20.0, options={"rtsp_flags": "listen", "listen_timeout": "4"}, fps=10.0)
     with subprocess.Popen(command) as pushing:
-        with Intake(camera) as intake:
+        with StreamReader(camera) as intake:
             seen = followed(next(iter_ := iter(intake)))
             iter_.close()
         pushing.terminate()
@@ -127,17 +128,17 @@ def test_a_camera_that_talks_rtsp(transport: Path, stream: Make) -> None:
 def test_a_file_that_is_no_video_is_said(tmp_path: Path, stream: Make, content: bytes) -> None:
     path = tmp_path / "x.ts"
     path.write_bytes(content)
-    with Intake(stream(url=str(path))) as intake, pytest.raises(VaaError, match=r"x\.ts: "):
+    with StreamReader(stream(url=str(path))) as intake, pytest.raises(VaaError, match=r"x\.ts: "):
         list(intake)
 
 
 def test_a_missing_file_is_said(tmp_path: Path, stream: Make) -> None:
-    with Intake(stream(url=str(tmp_path / "no.ts"))) as intake, pytest.raises(VaaError, match="no such file"):
+    with StreamReader(stream(url=str(tmp_path / "no.ts"))) as intake, pytest.raises(VaaError, match="no such file"):
         list(intake)
 
 
 def test_frames_are_reduced_and_old_ones_forgotten(transport: Path, stream: Make) -> None:
-    with Intake(stream(url=str(transport), height=24)) as intake:
+    with StreamReader(stream(url=str(transport), height=24)) as intake:
         for connection in intake:
             n, ended = 0, False
             while not ended:
@@ -159,7 +160,7 @@ def test_a_password_is_written_nowhere(stream: Make, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("CAMERA", "http://user:secret@127.0.0.1:9/1")
     camera = stream(url=None, url_from="CAMERA", patience=0.1)
     assert camera.name == "http://127.0.0.1:9/1"
-    with Intake(camera) as intake, pytest.raises(VaaError) as caught:
+    with StreamReader(camera) as intake, pytest.raises(VaaError) as caught:
         list(intake)
     assert "secret" not in str(caught.value)
     assert "secret" not in repr(camera)

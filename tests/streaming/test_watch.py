@@ -17,14 +17,15 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from sources import served, written
 
-from vaa.data.synthetic import Synthetic
-from vaa.engines.local import Local
-from vaa.memo import Memo
-from vaa.models import Model
-from vaa.online.stream import Stream
-from vaa.online.watch import watch
+from vaa.cache import AnswerCache
+from vaa.data.synthetic import SyntheticDataset
+from vaa.engines.local import LocalEngine
+from vaa.errors import VaaError
+from vaa.models.base import Model
 from vaa.pipeline import analyse
-from vaa.types import Answer, Catalogue, Question, Unanswered, VaaError
+from vaa.streaming.stream import Stream
+from vaa.streaming.watch import watch
+from vaa.types import Answer, Dataset, NoAnswer, Query
 
 HOUSE = Path(__file__).parents[2]
 Make = Callable[..., Stream]
@@ -42,21 +43,21 @@ class Counting:
 
     asked: int = 0
     kept: int = 0
-    _local: Local = field(default_factory=Local)
+    _local: LocalEngine = field(default_factory=LocalEngine)
 
-    def ask(self, model: Model, questions: Sequence[Question]) -> Iterator[Answer | Unanswered]:
-        self.asked += len(questions)
-        folder = questions[0].video.path
+    def ask(self, model: Model, queries: Sequence[Query]) -> Iterator[Answer | NoAnswer]:
+        self.asked += len(queries)
+        folder = queries[0].video.path
         self.kept = max(self.kept, len(list(folder.iterdir())) if folder.is_dir() else 0)
-        return self._local.ask(model, questions)
+        return self._local.ask(model, queries)
 
     def release(self, model: Model) -> None:
         self._local.release(model)
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Catalogue:
-    return Synthetic(str(tmp_path_factory.mktemp("world")), "test", 1, 24.0, 10.0, 128).load()
+def world(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return SyntheticDataset(str(tmp_path_factory.mktemp("world")), "test", 1, 24.0, 10.0, 128).load()
 
 
 @pytest.fixture(autouse=True)
@@ -66,7 +67,7 @@ def _at_home(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def stages(method: str, *overrides: str) -> dict[str, Any]:
     with initialize_config_dir(str(HOUSE / "conf"), version_base="1.3"):
-        cfg = compose("config", [f"method={method}", "causal=true", "reader=pyav", *METHODS[method], *overrides])
+        cfg = compose("config", [f"method={method}", "causal=true", "decoder=pyav", *METHODS[method], *overrides])
     parts = instantiate(cfg, _convert_="all")
     return dict(parts["online"]({name: stage for name, stage in parts["stages"].items() if stage is not None}))
 
@@ -78,14 +79,14 @@ def read(folder: Path) -> list[dict[str, Any]]:
 @pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_a_stream_is_scored_as_the_finished_file(
-    method: str, world: Catalogue, stream: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    method: str, world: Dataset, stream: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     made, live, whole = stages(method, "online.look_back=4"), Counting(), Counting()
     (video,) = world.videos
-    outcome = analyse(world.videos, {}, made, whole, Memo(None))
+    result = analyse(world.videos, {}, made, whole, AnswerCache(None))
     watched = watch(stream(url=str(video.path), late=3.0), made, live, tmp_path, 0.5)
     before = list(made)[list(made).index("arrive") - 1]
-    report = outcome.history[video.id][before]
+    report = result.history[video.id][before]
     assert report.track is not None
     found = read(tmp_path)
     assert [entry["score"] for entry in found] == report.track.values.tolist()
@@ -99,13 +100,13 @@ def test_a_stream_is_scored_as_the_finished_file(
 
 
 @pytest.mark.slow
-def test_what_comes_later_changes_no_score_of_a_whole_method(world: Catalogue) -> None:
-    made, memo = stages("corevad"), Memo(None)
+def test_what_comes_later_changes_no_score_of_a_whole_method(world: Dataset) -> None:
+    made, cache = stages("corevad"), AnswerCache(None)
     (video,) = world.videos
-    whole = analyse([video], {}, made, Local(), memo).reports[video.id].track
+    whole = analyse([video], {}, made, LocalEngine(), cache).reports[video.id].track
     assert whole is not None
     for n in (95, 151):
-        cut = analyse([replace(video, n_frames=n)], {}, made, Local(), memo).reports[video.id].track
+        cut = analyse([replace(video, n_frames=n)], {}, made, LocalEngine(), cache).reports[video.id].track
         assert cut is not None
         known = n - 1 - int(cut.starts[0])  # the last frame is the end of a segment that is cut
         assert cut.values[:known].tolist() == whole.values[:known].tolist()
@@ -115,7 +116,7 @@ def test_what_comes_later_changes_no_score_of_a_whole_method(world: Catalogue) -
 @pytest.mark.slow
 def test_a_source_that_drops_begins_anew(transport: Path, stream: Make, tmp_path: Path) -> None:
     with served([transport.read_bytes()] * 2) as url, pytest.raises(VaaError, match="no frame for 1 s"):
-        watch(stream(url=url, patience=1.0), stages("corevad"), Local(), tmp_path, 0.5)
+        watch(stream(url=url, patience=1.0), stages("corevad"), LocalEngine(), tmp_path, 0.5)
     found = read(tmp_path)
     assert {entry["connection"] for entry in found} == {1, 2}
     first, second = ([e for e in found if e["connection"] == k] for k in (1, 2))
@@ -134,7 +135,7 @@ def test_what_is_no_causal_run_is_refused(stream: Make, tmp_path: Path, override
     with initialize_config_dir(str(HOUSE / "conf"), version_base="1.3"):
         made = instantiate(compose("config", overrides), _convert_="all")["stages"]
     with pytest.raises(VaaError, match=message):
-        watch(stream(url="x"), made, Local(), tmp_path, 0.5)
+        watch(stream(url="x"), made, LocalEngine(), tmp_path, 0.5)
 
 
 @pytest.mark.slow

@@ -59,12 +59,12 @@ def tops(**logprobs: float) -> dict[str, Any]:
 
 def handle(url: str, **fields: Any) -> Any:
     """A server's handle, asked four questions at once, with these fields otherwise."""
-    from vaa.models.server import Server
+    from vaa.models.server.model import ServerModel
 
     given: dict[str, Any] = {"allow_http": False, "model": "fake", "revision": None, "api_key_env": None}
     given |= {"concurrency": 4, "timeout": 5, "retries": 2, "backoff": 0.001, "temperature": 0, "top_p": None}
     given |= {"seed": None, "limit": "max_tokens", "extra": {}, "image_format": "png", "max_side": None}
-    return Server(**{**given, "base_url": url, "reader": "decord", **fields})
+    return ServerModel(**{**given, "base_url": url, "decoder": "decord", **fields})
 
 
 def shown(body: dict[str, Any]) -> list[np.ndarray]:

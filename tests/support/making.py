@@ -36,7 +36,7 @@ class Nobody:
 
     identity: str | None = None
 
-    def answer(self, questions: object) -> object:
+    def answer(self, queries: object) -> object:
         raise AssertionError("a stage does not ask")
 
     def release(self) -> None: ...

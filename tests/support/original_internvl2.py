@@ -61,7 +61,7 @@ def make(
     """Write tokenizer, config and weights; the native model that they were made from."""
     import torch
 
-    from vaa.models import internvl2_names
+    from vaa.models.checkpoints import internvl2_names
 
     folder.mkdir(parents=True, exist_ok=True)
     whole = {

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from making import make_tokenizer
 
-from vaa.types import VaaError
+from vaa.errors import VaaError
 
 VISUAL = ["<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"]
 TEXT = {

@@ -5,31 +5,32 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vaa import video
-from vaa.data.synthetic import Synthetic
-from vaa.types import Catalogue, VaaError
+from vaa.data.synthetic import SyntheticDataset
+from vaa.errors import VaaError
+from vaa.types import Dataset
+from vaa.video import sources
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Synthetic:
-    return Synthetic(str(tmp_path_factory.mktemp("synthetic")), "val", 3, 16.0, 10.0, 128)
+def made(tmp_path_factory: pytest.TempPathFactory) -> SyntheticDataset:
+    return SyntheticDataset(str(tmp_path_factory.mktemp("synthetic")), "val", 3, 16.0, 10.0, 128)
 
 
 @pytest.fixture(scope="module")
-def catalogue(made: Synthetic) -> Catalogue:
+def dataset(made: SyntheticDataset) -> Dataset:
     return made.load()
 
 
-def test_videos_are_files_as_long_as_the_catalogue_says(catalogue: Catalogue) -> None:
-    assert [v.n_frames for v in catalogue.videos] == [160] * 3
-    for each in catalogue.videos:
-        assert video.probe(each.path, "pyav") == (160, 10.0)
-    frames = video.frames(catalogue.videos[0], [0, 80, 159], "pyav")
+def test_videos_are_files_as_long_as_the_catalogue_says(dataset: Dataset) -> None:
+    assert [v.n_frames for v in dataset.videos] == [160] * 3
+    for each in dataset.videos:
+        assert sources.probe(each.path, "pyav") == (160, 10.0)
+    frames = sources.frames(dataset.videos[0], [0, 80, 159], "pyav")
     assert frames.shape == (3, 128, 128, 3)
 
 
-def test_the_truth_serves_detection_localisation_and_understanding(catalogue: Catalogue) -> None:
-    truths = [catalogue.truths[v.id] for v in catalogue.videos]
+def test_the_truth_serves_detection_localisation_and_understanding(dataset: Dataset) -> None:
+    truths = [dataset.truths[v.id] for v in dataset.videos]
     assert [bool(truth.spans) for truth in truths] == [True, False, True]
     for truth in truths:
         inside = {f for span in truth.spans for f in range(span.start, span.end + 1)}
@@ -41,23 +42,23 @@ def test_the_truth_serves_detection_localisation_and_understanding(catalogue: Ca
         assert ("normal" in truth.text) == (not truth.spans)
 
 
-def test_the_second_load_draws_nothing(made: Synthetic, catalogue: Catalogue) -> None:
-    before = catalogue.videos[0].path.stat().st_mtime_ns
-    assert made.load().truths == catalogue.truths
-    assert catalogue.videos[0].path.stat().st_mtime_ns == before
+def test_the_second_load_draws_nothing(made: SyntheticDataset, dataset: Dataset) -> None:
+    before = dataset.videos[0].path.stat().st_mtime_ns
+    assert made.load().truths == dataset.truths
+    assert dataset.videos[0].path.stat().st_mtime_ns == before
 
 
-def test_splits_differ(made: Synthetic, catalogue: Catalogue) -> None:
-    other = Synthetic(made.root, "test", 1, 16.0, 10.0, 128).load()
-    mine = video.frames(catalogue.videos[0], [50], "pyav")
-    assert not np.array_equal(mine, video.frames(other.videos[0], [50], "pyav"))
+def test_splits_differ(made: SyntheticDataset, dataset: Dataset) -> None:
+    other = SyntheticDataset(made.root, "test", 1, 16.0, 10.0, 128).load()
+    mine = sources.frames(dataset.videos[0], [50], "pyav")
+    assert not np.array_equal(mine, sources.frames(other.videos[0], [50], "pyav"))
 
 
-def test_nothing_unfinished_is_left_behind(made: Synthetic, catalogue: Catalogue) -> None:
+def test_nothing_unfinished_is_left_behind(made: SyntheticDataset, dataset: Dataset) -> None:
     assert not list(Path(made.root).glob("*.tmp"))
 
 
 @pytest.mark.parametrize(("split", "size", "said"), [("dev", 128, "data.split=dev"), ("val", 100, "data.size=100")])
 def test_a_wrong_field_is_named(tmp_path: Path, split: str, size: int, said: str) -> None:
     with pytest.raises(VaaError, match=said):
-        Synthetic(str(tmp_path), split, 1, 16.0, 10.0, size).load()
+        SyntheticDataset(str(tmp_path), split, 1, 16.0, 10.0, size).load()

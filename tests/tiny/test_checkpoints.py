@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vaa import parse
-from vaa.data.synthetic import Synthetic
-from vaa.models.clip import Clip
-from vaa.models.transformers_vlm import TransformersVLM
+from vaa.data.synthetic import SyntheticDataset
+from vaa.models.transformers.encoder import ClipEncoder
+from vaa.models.transformers.vlm import TransformersVLM
+from vaa.prompts import parsers
 from vaa.tiny import prompts, tokenizer
-from vaa.types import Catalogue, Question, Response, Segment
+from vaa.types import Dataset, Query, Response, Segment
 
 VLM = prompts.CHECKPOINTS / "vlm"
 CLIP = prompts.CHECKPOINTS / "clip"
@@ -28,24 +28,24 @@ def vlm() -> TransformersVLM:
 
 
 @pytest.fixture(scope="module")
-def clip() -> Clip:
-    return Clip(str(CLIP), None, "float32", "cpu", [0.45] * 3, [0.25] * 3, "bicubic", 64, "pyav", 1, 0, "pil")
+def clip() -> ClipEncoder:
+    return ClipEncoder(str(CLIP), None, "float32", "cpu", [0.45] * 3, [0.25] * 3, "bicubic", 64, "pyav", 1, 0, "pil")
 
 
 @pytest.fixture(scope="module")
-def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Catalogue:
-    return Synthetic(str(tmp_path_factory.mktemp("synthetic")), "val", 5, 20.0, 10.0, 128).load()
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return SyntheticDataset(str(tmp_path_factory.mktemp("synthetic")), "val", 5, 20.0, 10.0, 128).load()
 
 
-def asked(catalogue: Catalogue, name: str, count: int = 8, **fields: str) -> list[Question]:
+def asked(dataset: Dataset, name: str, count: int = 8, **fields: str) -> list[Query]:
     """The prompt put to the middle of the anomaly, or of the video, of every video."""
-    prompt, questions = prompts.prompts()[name], []
-    for video in catalogue.videos:
-        spans = catalogue.truths[video.id].spans
+    prompt, queries = prompts.prompts()[name], []
+    for video in dataset.videos:
+        spans = dataset.truths[video.id].spans
         middle = (spans[0].start + spans[0].end) // 2 if spans else video.n_frames // 2
         frames = tuple(int(f) for f in np.linspace(middle - 12, middle + 12, count)) if count > 1 else (middle,)
-        questions.append(prompt.question(video, Segment(frames[0], frames[-1] + 1, frames, middle), **fields))
-    return questions
+        queries.append(prompt.query(video, Segment(frames[0], frames[-1] + 1, frames, middle), **fields))
+    return queries
 
 
 def test_no_prompt_has_changed_since_the_tiny_vlm_was_trained() -> None:
@@ -61,59 +61,59 @@ def test_the_checkpoints_are_small() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "reader", "fields"),
+    ("name", "parser", "fields"),
     [
-        ("verdict", parse.Verdict(), {}),
-        ("score", parse.Rating(), {}),
-        ("threshold", parse.YesNo(), {"threshold": "0.5"}),
-        ("guided", parse.Rating(), {}),
-        ("guided_xd", parse.Rating(), {}),
+        ("verdict", parsers.VerdictParser(), {}),
+        ("score", parsers.RatingParser(), {}),
+        ("threshold", parsers.YesNoParser(), {"threshold": "0.5"}),
+        ("guided", parsers.RatingParser(), {}),
+        ("guided_xd", parsers.RatingParser(), {}),
     ],
 )
 def test_its_judgements_can_be_read_and_are_mostly_right(
-    vlm: TransformersVLM, catalogue: Catalogue, name: str, reader: Callable[[str], Response], fields: dict[str, str]
+    vlm: TransformersVLM, dataset: Dataset, name: str, parser: Callable[[str], Response], fields: dict[str, str]
 ) -> None:
-    scores = [reader(str(text)).score for text in vlm.answer(asked(catalogue, name, **fields))]
+    scores = [parser(str(text)).score for text in vlm.answer(asked(dataset, name, **fields))]
     assert not any(math.isnan(score) for score in scores)
-    wrong = [(s > 0.5) != bool(catalogue.truths[v.id].spans) for s, v in zip(scores, catalogue.videos, strict=True)]
+    wrong = [(s > 0.5) != bool(dataset.truths[v.id].spans) for s, v in zip(scores, dataset.videos, strict=True)]
     assert sum(wrong) <= 1
 
 
-def test_it_describes_tags_and_explains(vlm: TransformersVLM, catalogue: Catalogue) -> None:
+def test_it_describes_tags_and_explains(vlm: TransformersVLM, dataset: Dataset) -> None:
     for name, fields, ending in (("describe", {}, "."), ("tags", {}, "]"), ("understand", {"tags": "none"}, ".")):
-        for text in vlm.answer(asked(catalogue, name, **fields)):
+        for text in vlm.answer(asked(dataset, name, **fields)):
             assert str(text).strip().endswith(ending)
 
 
-def test_it_captions_a_frame_and_sums_up_captions(vlm: TransformersVLM, catalogue: Catalogue) -> None:
+def test_it_captions_a_frame_and_sums_up_captions(vlm: TransformersVLM, dataset: Dataset) -> None:
     sentences = set(tokenizer.answers())
-    said = [str(text) for text in vlm.answer(asked(catalogue, "frame", count=1))]
+    said = [str(text) for text in vlm.answer(asked(dataset, "frame", count=1))]
     assert set(said) <= sentences
     captions = ["A person walks in the street by day."] * 4 + ["A fire burns in the street by day."] * 6
-    (summed,) = vlm.answer([replace(asked(catalogue, "summarise", captions="\n".join(captions))[0], frames=())])
+    (summed,) = vlm.answer([replace(asked(dataset, "summarise", captions="\n".join(captions))[0], frames=())])
     assert summed == "A fire burns in the street by day."
 
 
-def test_its_boxes_are_json(vlm: TransformersVLM, catalogue: Catalogue) -> None:
+def test_its_boxes_are_json(vlm: TransformersVLM, dataset: Dataset) -> None:
     for name, fields in (("box_any", {}), ("box", {"tags": "fight"})):
-        for text in vlm.answer(asked(catalogue, name, count=1, **fields)):
+        for text in vlm.answer(asked(dataset, name, count=1, **fields)):
             assert isinstance(json.loads(str(text)), list)
 
 
-def test_it_rates_a_caption_without_seeing_anything(vlm: TransformersVLM, catalogue: Catalogue) -> None:
+def test_it_rates_a_caption_without_seeing_anything(vlm: TransformersVLM, dataset: Dataset) -> None:
     nothing = Segment(0, 1, (), 0)
     prompt = prompts.prompts()["rate"]
     said = ("Two people fight in the street at night.", "A person walks a dog in the courtyard by day.")
-    questions = [prompt.question(catalogue.videos[0], nothing, caption=caption) for caption in said]
-    bad, good = (parse.Rating()(str(text)).score for text in vlm.answer(questions))
+    queries = [prompt.query(dataset.videos[0], nothing, caption=caption) for caption in said]
+    bad, good = (parsers.RatingParser()(str(text)).score for text in vlm.answer(queries))
     assert bad > 0.5 > good
 
 
-def test_the_tiny_clip_puts_a_picture_near_its_sentence(clip: Clip, catalogue: Catalogue) -> None:
-    questions = asked(catalogue, "describe")
-    seen = list(clip.answer(questions))
+def test_the_tiny_clip_puts_a_picture_near_its_sentence(clip: ClipEncoder, dataset: Dataset) -> None:
+    queries = asked(dataset, "describe")
+    seen = list(clip.answer(queries))
     sentences = ("A fire burns in the street by day.", "A person waits in the corridor at night.")
-    texts = list(clip.answer([Question("embed", catalogue.videos[0], 0, (), text) for text in sentences]))
+    texts = list(clip.answer([Query("embed", dataset.videos[0], 0, (), text) for text in sentences]))
     assert {vector.shape for vector in (*seen, *texts)} == {(64,)}
     assert all(np.linalg.norm(vector) == pytest.approx(1, abs=1e-5) for vector in texts)
     assert all(0.5 < np.linalg.norm(vector) <= 1 + 1e-5 for vector in seen)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from vaa.report.wandb_columns import columns, job_name
+from vaa.tracking.columns import columns, job_name
 
 
 def test_choices_stand_beside_their_numbers_and_copies_have_no_column() -> None:

@@ -15,11 +15,13 @@ from sklearn.metrics import auc
 from wandb_example import example
 from wandb_log import read_back
 
-from vaa.report import files, wandb_segments, wandb_videos
-from vaa.report.curves import thin
-from vaa.report.tracking import Tracking
-from vaa.report.wandb_found import Found
-from vaa.report.wandb_service import wanted
+from vaa.evaluation.curves import thin
+from vaa.evaluation.evaluation import Evaluation
+from vaa.report import files
+from vaa.tracking import segments
+from vaa.tracking import videos as wandb_videos
+from vaa.tracking.run import Tracking
+from vaa.tracking.service import wanted
 
 TRACKING = Tracking(
     "offline", "vaa-tests", None, None, "by hand", [], pictures=2, segments=5, artifacts=True, patience=300.0
@@ -27,9 +29,9 @@ TRACKING = Tracking(
 METRICS = {"roc_auc": 0.75, "videos": 3, "failed": 1, "cider": float("nan")}
 
 
-def logged(folder: Path, found: Found, limits: Tracking = TRACKING) -> dict[str, Any]:
+def logged(folder: Path, found: Evaluation, limits: Tracking = TRACKING) -> dict[str, Any]:
     folder.mkdir()
-    files.write(folder, found.outcome, [])
+    files.write(folder, found.result, [])
     files.write_metrics(folder, METRICS)
     with limits.run({"method": "corevad"}, folder) as tracked:
         tracked.log(METRICS, ["a notice"], found)
@@ -48,12 +50,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def found(folder: Path, _clip: Path) -> Found:
+def found(folder: Path, _clip: Path) -> Evaluation:
     return example(_clip)
 
 
 @pytest.fixture(scope="module")
-def told(folder: Path, found: Found) -> dict[str, Any]:
+def told(folder: Path, found: Evaluation) -> dict[str, Any]:
     return logged(folder / "run", found)
 
 
@@ -184,17 +186,17 @@ def test_data_answers_and_scores_are_artifacts_that_name_each_other(told: dict[s
 
 
 def test_what_lies_behind_the_models_leaves_data_and_answers_the_same_version(
-    told: dict[str, Any], tmp_path: Path, found: Found
+    told: dict[str, Any], tmp_path: Path, found: Evaluation
 ) -> None:
-    other = {video: replace(report, track=None) for video, report in found.outcome.reports.items()}
-    again = logged(tmp_path / "again", replace(found, outcome=replace(found.outcome, reports=other)))
+    other = {video: replace(report, track=None) for video, report in found.result.reports.items()}
+    again = logged(tmp_path / "again", replace(found, result=replace(found.result, reports=other)))
     first, second = told["artifacts"], again["artifacts"]
     assert [a["digest"] == b["digest"] for a, b in zip(first, second, strict=True)] == [True, True, False]
     assert "curves/roc" not in again["logged"]  # nothing to draw without scores
 
 
 def test_bounds_are_said_in_the_log(
-    found: Found, caplog: pytest.LogCaptureFixture, tmp_path: Path, told: dict[str, Any]
+    found: Evaluation, caplog: pytest.LogCaptureFixture, tmp_path: Path, told: dict[str, Any]
 ) -> None:
     with caplog.at_level(logging.INFO, "vaa"):
         logged(tmp_path / "run", found)
@@ -214,12 +216,12 @@ def test_videos_that_cannot_be_read_have_no_picture_and_fail_nothing(
 
 
 def test_a_panel_that_fails_costs_neither_the_others_nor_the_run(
-    found: Found, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    found: Evaluation, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(found: Found, most: int) -> Any:
+    def broken(found: Evaluation, most: int) -> Any:
         raise RuntimeError("no ink")
 
-    monkeypatch.setattr(wandb_segments, "rows", broken)
+    monkeypatch.setattr(segments, "rows", broken)
     told = logged(tmp_path / "run", found)
     assert "W&B: the table of segments is missing (RuntimeError: no ink)" in caplog.text
     assert told["tables"].keys() == {"classes", "videos"}
@@ -227,7 +229,7 @@ def test_a_panel_that_fails_costs_neither_the_others_nor_the_run(
     assert told["exit"] == 0
 
 
-def test_without_pictures_and_artifacts_none_are_made(found: Found, tmp_path: Path) -> None:
+def test_without_pictures_and_artifacts_none_are_made(found: Evaluation, tmp_path: Path) -> None:
     told = logged(tmp_path / "run", found, replace(TRACKING, pictures=0, segments=0, artifacts=False))
     assert told["artifacts"] == []
     assert "segments" not in told["tables"]

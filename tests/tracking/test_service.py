@@ -17,7 +17,7 @@ from wandb_example import example
 from wandb_log import read_back
 from wandb_server import KEY, WandbServer
 
-from vaa.report.wandb_service import Service
+from vaa.tracking.service import Service
 
 pytestmark = pytest.mark.slow
 

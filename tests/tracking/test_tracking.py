@@ -10,12 +10,12 @@ import wandb
 from wandb_example import example
 from wandb_log import read_back
 
-from vaa.report import tracking
-from vaa.report.tracking import Tracking
-from vaa.report.wandb_mode import default_mode
-from vaa.types import VaaError
+from vaa.errors import VaaError
+from vaa.tracking import run as tracking
+from vaa.tracking.mode import default_mode
+from vaa.tracking.run import Tracking
 
-CONFIG = {"method": "corevad", "window": {"length": 30}, "max_unread": 0.1}
+CONFIG = {"method": "corevad", "window": {"length": 30}, "max_unparsed": 0.1}
 
 
 def tracked(**fields: Any) -> Tracking:
@@ -33,7 +33,7 @@ def tracked(**fields: Any) -> Tracking:
 
 def test_an_offline_run_lies_whole_in_the_jobs_folder(tmp_path: Path) -> None:
     with tracked().run(CONFIG, tmp_path) as run:
-        run.run.summary.update({"roc_auc": 0.825148, "seconds/ask": 1.5, "unread": 2})
+        run.run.summary.update({"roc_auc": 0.825148, "seconds/ask": 1.5, "unparsed": 2})
     assert wandb.run is None  # finished
     (found,) = read_back(tmp_path)
     assert (found["run"].project, found["run"].run_group, found["run"].display_name) == ("vaa-tests", "g", "n")
@@ -43,7 +43,7 @@ def test_an_offline_run_lies_whole_in_the_jobs_folder(tmp_path: Path) -> None:
     assert {k: v for k, v in found["summary"].items() if not k.startswith("_")} == {
         "roc_auc": 0.825148,
         "seconds/ask": 1.5,
-        "unread": 2,
+        "unparsed": 2,
     }
     assert found["exit"] == 0
 

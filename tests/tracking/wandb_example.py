@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from vaa.pipeline import Outcome, Step
-from vaa.protocol import Protocol
-from vaa.report.wandb_found import Found
-from vaa.types import Box, Catalogue, Failure, Report, Response, ScoreTrack, Segment, Span, Truth, Video
+from vaa.evaluation.evaluation import Evaluation
+from vaa.evaluation.protocol import Protocol
+from vaa.pipeline import RunResult, StageStats
+from vaa.types import Box, Dataset, Failure, GroundTruth, Report, Response, ScoreTrack, Segment, Span, Video
 
 PROTOCOL = Protocol("lavad", None, False, "pr_auc", "float64", 0.0)
 
@@ -32,7 +32,7 @@ def history(video: Video, said: list[str], read: list[float], smoothed: list[flo
     return {"window": windowed, "ask": asked, "clean": cleaned, "score": scored, "smooth": smooth, "frames": framed}
 
 
-def example(clip: Path) -> Found:
+def example(clip: Path) -> Evaluation:
     """Three videos of 20 frames in two segments: a fight that is found, a fire that is not, calm; a fourth failed.
 
     The flat order of frames: fight .1 .9(anomalous), fire .3(anomalous) .2, calm .4 .4.
@@ -40,10 +40,12 @@ def example(clip: Path) -> Found:
     videos = tuple(Video(name, clip, 20, 10.0) for name in ("calm", "fight", "fire", "lost"))
     calm, fight, fire, _ = videos
     truths = {
-        "calm": Truth((), "Normal"),
-        "fight": Truth((Span(10, 20, "Fighting"),), "Fighting", (Box(12, (10, 10, 40, 40), 1.0),), "Two men fight."),
-        "fire": Truth((Span(0, 10, "Fire"),), "Fire,Riot"),
-        "lost": Truth((), "Normal"),
+        "calm": GroundTruth((), "Normal"),
+        "fight": GroundTruth(
+            (Span(10, 20, "Fighting"),), "Fighting", (Box(12, (10, 10, 40, 40), 1.0),), "Two men fight."
+        ),
+        "fire": GroundTruth((Span(0, 10, "Fire"),), "Fire,Riot"),
+        "lost": GroundTruth((), "Normal"),
     }
     stages = {
         "calm": history(calm, ["a street", "a street"], [0.5, 0.5], [0.4, 0.4]),
@@ -56,6 +58,11 @@ def example(clip: Path) -> Found:
     last["fight"] = replace(last["fight"], tags="fighting", boxes=boxes, looked=(4, 12), summary="A fight breaks out.")
     stages["fight"]["frames"] = last["fight"]
     lost = Failure("lost", "ask", "no such video file")
-    steps = [Step("window"), Step("ask", 1.5, 4, 2, 3), Step("clean", 0.5, 9, 0, 3, True), Step("score")]
-    outcome = Outcome(last, stages, [lost], steps)
-    return Found(outcome, Catalogue("by hand", videos, truths, ()), PROTOCOL, "decord")
+    steps = [
+        StageStats("window"),
+        StageStats("ask", 1.5, 4, 2, 3),
+        StageStats("clean", 0.5, 9, 0, 3, True),
+        StageStats("score"),
+    ]
+    result = RunResult(last, stages, [lost], steps)
+    return Evaluation(result, Dataset("by hand", videos, truths, ()), PROTOCOL, "decord")

@@ -14,15 +14,15 @@ import runs_made
 import yaml
 from scipy.ndimage import gaussian_filter1d
 
+from vaa.errors import VaaError
 from vaa.report.runs import Run
 from vaa.tune import chain, choosing
 from vaa.tune.__main__ import main
-from vaa.tune.choosing import Rule
+from vaa.tune.choosing import SelectionRule
 from vaa.tune.grid import AS_IT_IS, settings
-from vaa.tune.source import Source, source
-from vaa.types import VaaError
+from vaa.tune.source import TuningSource, source
 
-RULE = Rule(("roc_auc",), 1)
+RULE = SelectionRule(("roc_auc",), 1)
 GRID = [["smoothing.sigma=0.5,1,2,4"], ["smoothing=none", "position=none,centre"]]
 
 
@@ -35,14 +35,14 @@ def finished(folder: Path, seed: int, name: str = "run", prefix: str = "", count
     for video, track in tracks.items():
         (root / f"{video}.json").write_text(json.dumps({10 * k: score for k, score in enumerate(track)}))
     config = {
-        "scores": {"_target_": "vaa.stages.scored.ReadScores", "root": root.name},
-        "smoothing": {"_target_": "vaa.stages.track.GaussianFilter", "sigma": 1.0},
-        "position": {"_target_": "vaa.stages.track.Keep"},
-        "vlm": {"_target_": "vaa.models.recorded.Recorded"},
+        "scores": {"_target_": "vaa.stages.read_scores.ReadScores", "root": root.name},
+        "smoothing": {"_target_": "vaa.stages.scores.GaussianFilter", "sigma": 1.0},
+        "position": {"_target_": "vaa.stages.scores.Identity"},
+        "vlm": {"_target_": "vaa.models.recorded.RecordedModel"},
         "stages": {
             "read": "${scores}",
             "smooth": "${smoothing}",
-            "frames": {"_target_": "vaa.stages.track.PerFrame"},
+            "frames": {"_target_": "vaa.stages.scores.ExpandToFrames"},
             "position": "${position}",
         },
     }
@@ -59,7 +59,7 @@ def run(tmp_path: Path) -> Path:
     return finished(tmp_path, 1)
 
 
-def opened(folder: Path, grids: Sequence[Sequence[str]] = GRID) -> Source:
+def opened(folder: Path, grids: Sequence[Sequence[str]] = GRID) -> TuningSource:
     return source(Run(folder), settings(grids))
 
 
@@ -99,10 +99,10 @@ def test_a_setting_is_what_the_stages_make_of_the_recorded_scores(run: Path) -> 
 
 
 def test_a_field_goes_into_the_choice_of_its_own_setting() -> None:
-    config = {"position": {"_target_": "vaa.stages.track.Keep"}, "stages": {"position": "${position}"}}
+    config = {"position": {"_target_": "vaa.stages.scores.Identity"}, "stages": {"position": "${position}"}}
     (_, setting) = settings([["position.width=0.25", "position=centre"]])
-    assert chain.changed(config, setting)["position"] == {"_target_": "vaa.stages.track.CentreWeight", "width": 0.25}
-    assert config["position"] == {"_target_": "vaa.stages.track.Keep"}
+    assert chain.changed(config, setting)["position"] == {"_target_": "vaa.stages.scores.CentreWeight", "width": 0.25}
+    assert config["position"] == {"_target_": "vaa.stages.scores.Identity"}
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_what_does_not_fit_the_run_is_said(run: Path, word: str, said: str, caps
 
 def test_a_run_that_asks_a_model_is_told_how_to_be_tuned(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = (run / ".hydra/config.yaml").read_text()
-    asks = "stages:\n  ask: {_target_: vaa.stages.ask.Ask, vlm: null, prompt: null}\n"
+    asks = "stages:\n  ask: {_target_: vaa.stages.responses.QuerySegments, vlm: null, prompt: null}\n"
     (run / ".hydra/config.yaml").write_text(config.replace("stages:\n", asks))
     assert "method=scored scores.root=RUN/scores" in refused(capsys, str(run), "--grid", "smoothing=none")
 

@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vaa import video as videos
-from vaa.drawing import draw
-from vaa.types import Box, Video, VideoError
+from vaa.errors import VideoError
+from vaa.types import Box, Video
+from vaa.video import sources as videos
+from vaa.video.drawing import draw
 
 BOXES = (Box(5, (20.0, 10.0, 60.0, 40.0), 0.8), Box(10, (60.0, 40.0, 20.0, 10.0), 0.9))  # the second reversed
 

@@ -13,17 +13,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vaa.models import Waited, feeding, sharing
-from vaa.models.feeding import Feeder, Lost, Watch
+from vaa.models.base import WaitStats
+from vaa.video import prefetch, shared_memory
+from vaa.video.prefetch import DecodePool, WaitTimer, WorkerLost
 
 
-def work(job: int) -> feeding.Made:
+def work(job: int) -> prefetch.Made:
     """Arrays of several kinds, and the process that made them."""
     arrays = {"a": np.arange(job, dtype=np.float32).reshape(job, 1), "b": np.array([[job]], dtype=np.int64)}
     return arrays, os.getpid()
 
 
-def trouble(job: str) -> feeding.Made:
+def trouble(job: str) -> prefetch.Made:
     if job == "die":
         os.kill(os.getpid(), signal.SIGKILL)
     if job == "hang":
@@ -35,11 +36,11 @@ def trouble(job: str) -> feeding.Made:
 
 @pytest.mark.parametrize("workers", [0, 1, 3])
 def test_what_is_made_elsewhere_is_what_is_made_here(workers: int) -> None:
-    with Feeder(work, workers, 60.0) as feeder:
+    with DecodePool(work, workers, 60.0) as feeder:
         line = [feeder.put(k) for k in (0, 1, 70_000, 3)]
         for k, put in zip((0, 1, 70_000, 3), line, strict=True):
             made = feeder.take(put)
-            assert not isinstance(made, Lost)
+            assert not isinstance(made, WorkerLost)
             arrays, process = made
             np.testing.assert_array_equal(arrays["a"], work(k)[0]["a"])
             np.testing.assert_array_equal(arrays["b"], [[k]])
@@ -48,7 +49,7 @@ def test_what_is_made_elsewhere_is_what_is_made_here(workers: int) -> None:
 
 
 def test_who_is_at_work_is_known() -> None:
-    with Feeder(trouble, 2, 60.0) as feeder:
+    with DecodePool(trouble, 2, 60.0) as feeder:
         assert feeder.busy() == 0
         done = feeder.put("fine")
         done.result()  # type: ignore[union-attr]
@@ -70,15 +71,15 @@ def test_no_file_is_left_taken_or_not(tmp_path: Path, monkeypatch: pytest.Monkey
     root = tmp_path / "shm"
     if shared:
         root.mkdir()
-    monkeypatch.setattr(feeding, "_SHARED", root)
+    monkeypatch.setattr(prefetch, "_SHARED", root)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    with Feeder(work, 2, 60.0) as feeder:
+    with DecodePool(work, 2, 60.0) as feeder:
         line = [feeder.put(1000) for _ in range(6)]
         for put in line:
             put.result()  # type: ignore[union-attr]
         assert files(root if shared else tmp_path) == [""] * 12  # two arrays each
         made = feeder.take(line[0])
-        assert not isinstance(made, Lost)
+        assert not isinstance(made, WorkerLost)
         assert files(root if shared else tmp_path) == [""] * 12
         feeder.take(line[1])
         assert files(root if shared else tmp_path) == [""] * 10 + [".free"] * 2
@@ -87,12 +88,12 @@ def test_no_file_is_left_taken_or_not(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_a_file_is_written_anew_when_nobody_looks_at_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feeding, "_SHARED", tmp_path)
-    with Feeder(work, 1, 60.0) as feeder:
+    monkeypatch.setattr(prefetch, "_SHARED", tmp_path)
+    with DecodePool(work, 1, 60.0) as feeder:
         held = []
         for size in (50_000, 90_000, 20_000, 10, 70_000):  # larger and smaller than what was there
             made = feeder.take(feeder.put(size))
-            assert not isinstance(made, Lost)
+            assert not isinstance(made, WorkerLost)
             np.testing.assert_array_equal(made[0]["a"], work(size)[0]["a"])
             held.append(made[0]["a"][-3:])  # a part of it is enough
             made[0]["b"][:] = -1  # whoever took it may write
@@ -104,14 +105,14 @@ def test_a_file_is_written_anew_when_nobody_looks_at_it(tmp_path: Path, monkeypa
         del kept
         assert files(tmp_path) == [".free"] * 6
         made = feeder.take(feeder.put(3))
-        assert not isinstance(made, Lost)
+        assert not isinstance(made, WorkerLost)
         np.testing.assert_array_equal(made[0]["b"], [[3]])
         assert files(tmp_path) == [""] * 2 + [".free"] * 4
 
 
 def test_a_process_forked_meanwhile_gives_no_file_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feeding, "_SHARED", tmp_path)
-    with Feeder(work, 1, 60.0) as feeder:
+    monkeypatch.setattr(prefetch, "_SHARED", tmp_path)
+    with DecodePool(work, 1, 60.0) as feeder:
         made = [feeder.take(feeder.put(1000))]
         process = multiprocessing.get_context("fork").Process(target=made.clear)
         process.start()
@@ -122,10 +123,10 @@ def test_a_process_forked_meanwhile_gives_no_file_back(tmp_path: Path, monkeypat
         assert files(tmp_path) == [".free", ".free"]
 
 
-def rows(job: tuple[int, str]) -> feeding.Made:
+def rows(job: tuple[int, str]) -> prefetch.Made:
     """An array made row by row, and what becomes of it."""
     count, end = job
-    found = sharing.filled((count, 2, 3), np.int32, lambda k, row: row.fill(k))
+    found = shared_memory.filled((count, 2, 3), np.int32, lambda k, row: row.fill(k))
     if end == "part":
         return {"a": found[:1], "b": found[1:]}, None
     if end == "other":
@@ -139,12 +140,12 @@ def rows(job: tuple[int, str]) -> feeding.Made:
 def test_an_array_made_row_by_row(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int, count: int, end: str
 ) -> None:
-    monkeypatch.setattr(feeding, "_SHARED", tmp_path)
+    monkeypatch.setattr(prefetch, "_SHARED", tmp_path)
     used = {"as it is": [1, 2, 2], "part": [0, 1, 3], "other": [0, 2, 2]}[end][(0, 1, 5).index(count)]
-    with Feeder(rows, workers, 60.0) as feeder:
+    with DecodePool(rows, workers, 60.0) as feeder:
         for _ in range(2):
             made = feeder.take(feeder.put((count, end)))
-            assert not isinstance(made, Lost)
+            assert not isinstance(made, WorkerLost)
             wanted = np.broadcast_to(np.arange(count)[:, None, None], (count, 2, 3))
             if end == "part":
                 np.testing.assert_array_equal(made[0]["a"], wanted[:1])
@@ -163,35 +164,35 @@ def test_what_a_killed_process_left_is_swept_away(tmp_path: Path, monkeypatch: p
     for name in names:
         (tmp_path / name).mkdir()
         (tmp_path / name / "file").touch()
-    monkeypatch.setattr(feeding, "_SHARED", tmp_path / "none")
+    monkeypatch.setattr(prefetch, "_SHARED", tmp_path / "none")
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    with Feeder(work, 1, 60.0):
+    with DecodePool(work, 1, 60.0):
         pass
     assert sorted(folder.name for folder in tmp_path.iterdir()) == sorted(names[1:])
 
 
-def breaks_off(job: int) -> feeding.Made:
+def breaks_off(job: int) -> prefetch.Made:
     """The third row of an array cannot be made."""
 
     def fill(k: int, row: Any) -> None:
         if k == 2:
             raise ValueError("a defect")
 
-    return {"a": sharing.filled((job, 4), np.float32, fill)}, None
+    return {"a": shared_memory.filled((job, 4), np.float32, fill)}, None
 
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_an_array_that_is_not_finished_leaves_no_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
 ) -> None:
-    monkeypatch.setattr(feeding, "_SHARED", tmp_path)
-    with Feeder(breaks_off, workers, 60.0) as feeder:
+    monkeypatch.setattr(prefetch, "_SHARED", tmp_path)
+    with DecodePool(breaks_off, workers, 60.0) as feeder:
         with pytest.raises(ValueError, match="a defect"):
             feeder.take(feeder.put(3))
         assert files(tmp_path) == []
 
 
-def fill_up(job: int) -> feeding.Made:
+def fill_up(job: int) -> prefetch.Made:
     """Of a file in shared memory a thousand bytes can be written, as if it were full then."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -199,13 +200,13 @@ def fill_up(job: int) -> feeding.Made:
 
 
 def test_where_there_is_no_room_at_all_it_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feeding, "_SHARED", tmp_path)
-    with Feeder(fill_up, 1, 60.0) as feeder, pytest.raises(OSError, match="File too large"):
+    monkeypatch.setattr(prefetch, "_SHARED", tmp_path)
+    with DecodePool(fill_up, 1, 60.0) as feeder, pytest.raises(OSError, match="File too large"):
         feeder.take(feeder.put(1000))
 
 
 def test_where_shared_memory_is_full_the_disk_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = sharing._file
+    real = shared_memory._file
     (tmp_path / "shm").mkdir()
 
     def crowded(folder: str) -> str:
@@ -216,33 +217,33 @@ def test_where_shared_memory_is_full_the_disk_is_used(tmp_path: Path, monkeypatc
             Path(name).symlink_to("/dev/full")
         return name
 
-    monkeypatch.setattr(feeding, "_SHARED", tmp_path / "shm")
+    monkeypatch.setattr(prefetch, "_SHARED", tmp_path / "shm")
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr(sharing, "_file", crowded)
-    with Feeder(rows, 1, 60.0) as feeder:
+    monkeypatch.setattr(shared_memory, "_file", crowded)
+    with DecodePool(rows, 1, 60.0) as feeder:
         made = feeder.take(feeder.put((1000, "as it is")))
-        assert not isinstance(made, Lost)
+        assert not isinstance(made, WorkerLost)
         assert not files(tmp_path / "shm")
         assert files(tmp_path) == ["", ""]
     np.testing.assert_array_equal(made[0]["a"], rows((1000, "as it is"))[0]["a"])
 
 
 def test_a_killed_process_loses_its_own_work_only() -> None:
-    with Feeder(trouble, 1, 60.0) as feeder:
+    with DecodePool(trouble, 1, 60.0) as feeder:
         line = [feeder.put(job) for job in ("fine", "die", "again")]
         found: list[Any] = []
         for put in line:
             made = feeder.take(put)
-            found.append(made if isinstance(made, Lost) else made[1])
+            found.append(made if isinstance(made, WorkerLost) else made[1])
     assert (found[0], found[2]) == ("fine", "again")
-    assert isinstance(found[1], Lost)
+    assert isinstance(found[1], WorkerLost)
 
 
 def test_processes_killed_while_idle_cost_nothing() -> None:
-    with Feeder(work, 2, 60.0) as feeder:
+    with DecodePool(work, 2, 60.0) as feeder:
         for size in (1, 2, 3):
             made = feeder.take(feeder.put(size))
-            assert not isinstance(made, Lost)
+            assert not isinstance(made, WorkerLost)
             assert len(made[0]["a"]) == size
             for process in multiprocessing.active_children():
                 os.kill(int(process.pid or 0), signal.SIGKILL)
@@ -250,24 +251,26 @@ def test_processes_killed_while_idle_cost_nothing() -> None:
 
 
 def test_work_that_hangs_is_stopped_after_a_stated_time() -> None:
-    with Feeder(trouble, 1, 0.5) as feeder:
+    with DecodePool(trouble, 1, 0.5) as feeder:
         line = [feeder.put(job) for job in ("hang", "fine")]
-        assert feeder.take(line[0]) == Lost("took longer than 0 s and was stopped")
-        assert not isinstance(feeder.take(line[1]), Lost)
+        assert feeder.take(line[0]) == WorkerLost("took longer than 0 s and was stopped")
+        assert not isinstance(feeder.take(line[1]), WorkerLost)
 
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_defect_in_the_work_is_raised_where_it_is_taken(workers: int) -> None:
-    with Feeder(trouble, workers, 60.0) as feeder, pytest.raises(ValueError, match="a defect"):
+    with DecodePool(trouble, workers, 60.0) as feeder, pytest.raises(ValueError, match="a defect"):
         feeder.take(feeder.put("raise"))
 
 
 def test_waiting_is_told_as_a_share() -> None:
-    watch = Watch(began=time.perf_counter() - 10, waited=5.0)
+    watch = WaitTimer(began=time.perf_counter() - 10, waited=5.0)
     told = watch.told(7, "questions")
     assert str(told) == "7 questions in 10.0 s, 50% of it waiting for pixels"
-    assert str(Waited.together([told, Waited(3, "questions", 10.0, 1.0)])).startswith("10 questions in 20.0 s, 30%")
+    assert str(WaitStats.together([told, WaitStats(3, "questions", 10.0, 1.0)])).startswith(
+        "10 questions in 20.0 s, 30%"
+    )
 
 
 def test_there_is_a_process_to_spare() -> None:
-    assert 1 <= feeding.spare() <= 8
+    assert 1 <= prefetch.spare() <= 8

@@ -11,8 +11,8 @@ import av
 import numpy as np
 import pytest
 
-from vaa import seeking
-from vaa.readers import PyAV
+from vaa.video import seeking
+from vaa.video.decoders import PyAVDecoder
 
 N = 90
 PYRAMID = "open-gop=1:b-pyramid=normal:bframes=5:keyint=12"
@@ -50,9 +50,9 @@ def make(path: Path, codec: str, options: dict[str, str]) -> Path:
 
 
 def counted(path: Path) -> Any:
-    reader = PyAV(path)
-    reader._seeking = None
-    return reader.get(range(reader.n_frames))
+    decoder = PyAVDecoder(path)
+    decoder._seeking = None
+    return decoder.get(range(decoder.n_frames))
 
 
 @pytest.mark.parametrize(
@@ -71,27 +71,27 @@ def test_found_by_their_times_frames_are_those_that_are_counted(
     dense = [list(range(first, min(N, first + 25))) for first in (50, 3, 60)]
     apart = [sorted(chance.sample(range(N), size)) for size in (1, 1, 2, 5, 9)]
     for asked in (windows, [*dense, *apart], [[N - 1], [0], [N - 1]]):
-        reader = PyAV(path)
+        decoder = PyAVDecoder(path)
         for numbers in asked:
-            np.testing.assert_array_equal(reader.get(numbers), whole[numbers])
+            np.testing.assert_array_equal(decoder.get(numbers), whole[numbers])
         if by_time is not None:
-            assert (reader._seeking is not None) is by_time
+            assert (decoder._seeking is not None) is by_time
 
 
 def test_what_nobody_needs_is_not_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = make(tmp_path / "clip.mp4", "libx264", {"g": "30", "bf": "3", "sc_threshold": "0"})
     come: list[int] = []
-    plain = seeking.Seeking._from
+    plain = seeking.PacketIndex._from
 
-    def watched(self: seeking.Seeking, key: int) -> Any:
+    def watched(self: seeking.PacketIndex, key: int) -> Any:
         for frame in plain(self, key):
             come.append(int(np.searchsorted(self.times, frame.pts)))
             yield frame
 
-    monkeypatch.setattr(seeking.Seeking, "_from", watched)
-    reader = PyAV(path)
+    monkeypatch.setattr(seeking.PacketIndex, "_from", watched)
+    decoder = PyAVDecoder(path)
     for number in (20, 21, 70, 10):
-        reader.get([number])
+        decoder.get([number])
     jumps = [pair for pair in pairwise(come) if not 0 < pair[1] - pair[0] < 8]
     assert jumps == [(21, 60), (70, 0)]  # key frames are 0, 30 and 60
     assert (come[0], come[-1]) == (0, 10)

@@ -12,8 +12,8 @@ from pathlib import Path
 from vaa.compare import command, table, videos
 from vaa.compare.comparison import compare
 from vaa.compare.formats import Sheet
+from vaa.errors import VaaError
 from vaa.report.runs import Run, find, unfinished
-from vaa.types import VaaError
 
 
 def main(words: Sequence[str] | None = None) -> int:

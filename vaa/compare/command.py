@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from vaa.compare.formats import FORMATS, Sheet, chosen, written
+from vaa.errors import VaaError
 from vaa.report.files import put
-from vaa.types import VaaError
 
 
 def add_options(parser: argparse.ArgumentParser, of_the_seed: str | None = None) -> None:

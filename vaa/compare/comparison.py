@@ -8,15 +8,15 @@ from dataclasses import dataclass
 
 from vaa.compare import measures
 from vaa.compare.differences import differences
-from vaa.compare.measures import Counted, Measure
-from vaa.metrics import bootstrap
+from vaa.compare.measures import Measure, RunScores
+from vaa.errors import VaaError
+from vaa.evaluation import bootstrap
 from vaa.report.runs import Run
-from vaa.types import VaaError
 
 STANDARD = ("roc_auc", "ap", "within_video_auc")
 _HIGHER = (*measures.RESAMPLED, "cider", "meteor", "meteor_jar", "rouge_l")  # and whatever begins as these:
 _HIGHER_FAMILIES = ("bleu_", "judge_reasonability", "judge_detail", "judge_consistency", "class_auc")
-_LOWER = ("unread", "failed", "questions_asked", "judge_unread")
+_LOWER = ("unparsed", "failed", "model_queries", "judge_unread")
 _NEAR = 1e-6
 
 
@@ -35,7 +35,7 @@ class Delta:
 
 
 @dataclass(frozen=True)
-class Row:
+class ComparisonRow:
     """A run: what is its own, its values, its deltas; `marks` says what is wrong with it."""
 
     name: str
@@ -53,7 +53,7 @@ class Comparison:
 
     columns: tuple[str, ...]
     metrics: tuple[str, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[ComparisonRow, ...]
     baseline: int
     notes: tuple[str, ...]
 
@@ -74,7 +74,7 @@ def compare(
     ways = [each.counting(videos) for each in counted]
     differ = differences(runs)
     rows = [
-        Row(
+        ComparisonRow(
             name=names[k],
             folder=str(run.folder),
             choices={column: values[k] for column, values in differ.items()},
@@ -97,7 +97,7 @@ def _asked(runs: Sequence[Run], metrics: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(metrics)) or [name for name in STANDARD if name in known]
 
 
-def _common(counted: Sequence[Counted]) -> list[str]:
+def _common(counted: Sequence[RunScores]) -> list[str]:
     """The videos that every run has, in the first one's order."""
     for each in counted:
         if not each.labels:
@@ -129,14 +129,16 @@ def _is_best(name: str, place: int, found: Sequence[Mapping[str, Measure]], ways
 
 
 def _marks(run: Run) -> list[str]:
-    failed, unread = len(run.failures), int(run.metrics.get("unread") or 0)
-    allowed = run.config.get("max_unread", 1) * (run.metrics.get("answers") or 0)
+    failed, unparsed = len(run.failures), int(run.metrics.get("unparsed") or 0)
+    allowed = run.config.get("max_unparsed", 1) * (run.metrics.get("answers") or 0)
     marks = [f"not whole: {failed} videos failed"] if failed else []
-    marks += [f"not whole: {unread} answers could not be read"] if unread > allowed else []
+    marks += [f"not whole: {unparsed} answers could not be read"] if unparsed > allowed else []
     return marks + [notice.split(". ")[0] for notice in run.notices]
 
 
-def _about(counted: Sequence[Counted], videos: Sequence[str], names: Sequence[str], times: int, seed: int) -> list[str]:
+def _about(
+    counted: Sequence[RunScores], videos: Sequence[str], names: Sequence[str], times: int, seed: int
+) -> list[str]:
     frames = sum(len(counted[0].labels[video]) for video in videos)
     out = [f"{len(each.videos) - len(videos)} of {name}" for each, name in zip(counted, names, strict=True)]
     said = [f"{len(videos)} videos, {frames} frames."]
@@ -148,7 +150,7 @@ def _about(counted: Sequence[Counted], videos: Sequence[str], names: Sequence[st
 
 
 def _warnings(
-    rows: Sequence[Row], counted: Sequence[Counted], videos: Sequence[str], metrics: Sequence[str]
+    rows: Sequence[ComparisonRow], counted: Sequence[RunScores], videos: Sequence[str], metrics: Sequence[str]
 ) -> list[str]:
     said = [f"{row.name}: {mark}." for row in rows for mark in row.marks]
     if any(not delta.alike for row in rows for delta in row.deltas.values()):

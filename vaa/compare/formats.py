@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from vaa.types import VaaError
+from vaa.errors import VaaError
 
 FORMATS = ("table", "markdown", "latex", "csv", "html")
 _SUFFIXES = {".md": "markdown", ".tex": "latex", ".csv": "csv", ".html": "html", ".htm": "html", ".txt": "table"}

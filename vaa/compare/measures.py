@@ -8,12 +8,13 @@ from functools import cached_property
 
 import numpy as np
 
-from vaa.metrics import bootstrap
-from vaa.metrics.bootstrap import Numbers
-from vaa.metrics.detection import Labels, within_video_auc
-from vaa.metrics.localisation import localisation
+from vaa.errors import VaaError
+from vaa.evaluation import bootstrap
+from vaa.evaluation.bootstrap import Numbers
+from vaa.evaluation.detection import Labels, within_video_auc
+from vaa.evaluation.localisation import localisation
 from vaa.report.runs import Run
-from vaa.types import Box, Floats, VaaError
+from vaa.types import Box, Floats
 
 FLAT = (*bootstrap.NAMES, "ap")
 RESAMPLED = (*FLAT, "within_video_auc", "tiou", "tiou_per_video")
@@ -29,7 +30,7 @@ class Measure:
 
 
 @dataclass(frozen=True, eq=False)
-class Counted:
+class RunScores:
     """A run with the labels and scores of its videos, read once."""
 
     run: Run
@@ -48,7 +49,7 @@ class Counted:
         return *(protocol[name] for name in ("name", "ap", "precision", "pad")), frames
 
 
-def read(run: Run) -> Counted:
+def read(run: Run) -> RunScores:
     """The run's labels and scores.
 
     Raises:
@@ -65,7 +66,7 @@ def read(run: Run) -> Counted:
                 scores[video] = found
     except (KeyError, TypeError, ValueError) as error:
         raise VaaError(f"{run.folder}: a report or truth.json is damaged ({error!r}). Run it again.") from error
-    return Counted(run, labels, scores)
+    return RunScores(run, labels, scores)
 
 
 def known(runs: Sequence[Run]) -> list[str]:
@@ -73,7 +74,7 @@ def known(runs: Sequence[Run]) -> list[str]:
     return list(dict.fromkeys(name for run in runs for name in run.metrics))
 
 
-def measure(counted: Counted, videos: Sequence[str], weights: Numbers, names: Sequence[str]) -> dict[str, Measure]:
+def measure(counted: RunScores, videos: Sequence[str], weights: Numbers, names: Sequence[str]) -> dict[str, Measure]:
     """The metrics of these names that the run has, over the videos; `weights` has shape (times, videos)."""
     all_once = np.vstack([np.ones((1, len(videos))), weights])
     found: dict[str, Measure] = {}
@@ -89,18 +90,18 @@ def measure(counted: Counted, videos: Sequence[str], weights: Numbers, names: Se
     return found
 
 
-def _flat(counted: Counted, videos: Sequence[str], weights: Numbers) -> dict[str, Numbers]:
+def _flat(counted: RunScores, videos: Sequence[str], weights: Numbers) -> dict[str, Numbers]:
     ranked = bootstrap.ranking([counted.labels[v] for v in videos], [counted.scores[v] for v in videos])
     values = bootstrap.flat(ranked, weights)
     return values | {"ap": values[counted.run.truth["protocol"]["ap"]]}
 
 
-def _within(counted: Counted, videos: Sequence[str], weights: Numbers) -> dict[str, Numbers]:
+def _within(counted: RunScores, videos: Sequence[str], weights: Numbers) -> dict[str, Numbers]:
     aucs = np.array([within_video_auc([counted.labels[v]], [counted.scores[v]]) for v in videos])
     return {"within_video_auc": _mean(aucs, np.isfinite(aucs).astype(np.float64), weights)}
 
 
-def _tiou(counted: Counted, videos: Sequence[str], weights: Numbers) -> dict[str, Numbers]:
+def _tiou(counted: RunScores, videos: Sequence[str], weights: Numbers) -> dict[str, Numbers]:
     found = [_boxes(counted.run, video) for video in videos]
     means = np.array([each["tiou"] for each in found])
     frames = np.array([each["annotated_frames"] for each in found], dtype=np.float64)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from vaa.metrics.detection import Labels
+from vaa.evaluation.detection import Labels
 from vaa.types import Floats
 
 _WIDTH, _HEIGHT, _STRIP = 1000, 100, 8

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from vaa.compare.comparison import Comparison, Delta, Row
+from vaa.compare.comparison import Comparison, ComparisonRow, Delta
 from vaa.compare.formats import Cell, Sheet
 
 
@@ -33,7 +33,7 @@ def _plain(compared: Comparison) -> tuple[tuple[str | float | None, ...], ...]:
     return ((*header, "counted_alike", "marks"), *(_numbers(row, compared) for row in compared.rows))
 
 
-def _numbers(row: Row, compared: Comparison) -> tuple[str | float | None, ...]:
+def _numbers(row: ComparisonRow, compared: Comparison) -> tuple[str | float | None, ...]:
     found: list[str | float | None] = [row.name, row.folder, *(row.choices[c] for c in compared.columns)]
     for metric in compared.metrics:
         delta = row.deltas.get(metric)

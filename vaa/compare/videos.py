@@ -10,9 +10,10 @@ import numpy as np
 
 from vaa.compare.formats import Cell, Sheet
 from vaa.compare.strip import strip
-from vaa.metrics.detection import Labels, within_video_auc
+from vaa.errors import VaaError
+from vaa.evaluation.detection import Labels, within_video_auc
 from vaa.report.runs import Run
-from vaa.types import Floats, VaaError
+from vaa.types import Floats
 
 _SPAN = 0.5  # of the greatest disagreement: how much there has to be of it to belong to the same stretch
 _NUMBERS = ("mean_difference", "auc_a", "auc_b", "auc_delta", "max_a", "max_b", "from", "to", "greatest_difference")

@@ -13,9 +13,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from vaa.boxes import read_boxes
+from vaa.data.boxes import read_boxes
 from vaa.data.names import SUFFIXES, stem, unusable
-from vaa.types import Catalogue, Failure, Span, Truth, VaaError, Video
+from vaa.errors import VaaError
+from vaa.types import Dataset, Failure, GroundTruth, Span, Video
 
 log = logging.getLogger("vaa")
 _WHOLE = re.compile(r"-?[0-9]{1,9}")
@@ -23,7 +24,7 @@ _WHOLE = re.compile(r"-?[0-9]{1,9}")
 
 
 @dataclass(frozen=True)
-class Annotated:
+class AnnotatedDataset:
     """A benchmark under `root`; `index`, `spans`, `boxes` and `texts` are patterns under it, `fps` is its videos'.
 
     Boxes (see `vaa/boxes.py`) and texts (JSON: video -> reference description) may be missing.
@@ -38,7 +39,7 @@ class Annotated:
     texts: str
     fps: float
 
-    def load(self) -> Catalogue:
+    def load(self) -> Dataset:
         """The videos of the index, with their spans as annotated; a video without a line of spans is a Failure."""
         index, spans = self._one(self.index, "index"), self._one(self.spans, "spans")
         lengths, truths = read_index(index), self._complete(read_spans(spans))
@@ -52,9 +53,9 @@ class Annotated:
         past = [video.id for video in videos if any(s.end > video.n_frames for s in truths[video.id].spans)]
         if past:
             log.warning("%d annotations run past the video's end and are cut: %s", len(past), ", ".join(past))
-        return Catalogue(self.name, videos, truths, failures)
+        return Dataset(self.name, videos, truths, failures)
 
-    def _complete(self, truths: Mapping[str, Truth]) -> dict[str, Truth]:
+    def _complete(self, truths: Mapping[str, GroundTruth]) -> dict[str, GroundTruth]:
         """Truths with the boxes and the reference texts that are there."""
         boxes = {video: found for file in self._some(self.boxes, "boxes") for video, found in read_boxes(file).items()}
         texts = {video: text for file in self._some(self.texts, "texts") for video, text in read_texts(file).items()}
@@ -105,13 +106,13 @@ def read_index(file: Path) -> dict[str, int]:
     return lengths
 
 
-def read_spans(file: Path) -> Mapping[str, Truth]:
+def read_spans(file: Path) -> Mapping[str, GroundTruth]:
     """Name -> truth of each line `name class start end ... -1 -1`.
 
     Raises:
         VaaError: a line is not of this form, an interval is reversed, or a name comes twice.
     """
-    truths: dict[str, Truth] = {}
+    truths: dict[str, GroundTruth] = {}
     for number, line in _lines(file):
         parts = line.split()
         split = len(parts)
@@ -126,7 +127,7 @@ def read_spans(file: Path) -> Mapping[str, Truth]:
             raise VaaError(f"{file}:{number}: '{name}' has an interval that is negative or reversed: {pairs}.")
         if name in truths:
             raise VaaError(f"{file}:{number}: '{name}' comes a second time.")
-        truths[name] = Truth(tuple(Span(a, b, label) for a, b in pairs), label)
+        truths[name] = GroundTruth(tuple(Span(a, b, label) for a, b in pairs), label)
     return truths
 
 

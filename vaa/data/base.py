@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Protocol, runtime_checkable
 
-from vaa.types import Catalogue
+from vaa.types import Dataset
 
 
 @runtime_checkable
 class DataSet(Protocol):
     """A data set; its name is what logs and tables call it."""
 
-    def load(self) -> Catalogue:
+    def load(self) -> Dataset:
         """Its videos and their truth.
 
         Raises:

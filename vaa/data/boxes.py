@@ -1,6 +1,6 @@
 """Annotated boxes on disk: the authors' pickle, read as plain data only, or its JSON.
 
-`python -m vaa.boxes SOURCE.pkl TARGET.json` converts. Both map a video to [[frame path, x1, y1, x2, y2], ...]; the
+`python -m vaa.data.boxes SOURCE.pkl TARGET.json` converts. Both map a video to [[frame path, x1, y1, x2, y2], ...]; the
 frame's number is the name of its image.
 """
 
@@ -16,7 +16,8 @@ from pathlib import Path
 from posixpath import basename, splitext
 from typing import Any
 
-from vaa.types import Box, VaaError
+from vaa.errors import VaaError
+from vaa.types import Box
 
 _NUMBER = re.compile(r"(\d+)$")
 
@@ -83,7 +84,7 @@ def _box(entry: Any) -> Box:
 def main(arguments: list[str]) -> int:
     """Convert a pickle of boxes to JSON."""
     if len(arguments) != 2:
-        sys.stderr.write("usage: python -m vaa.boxes SOURCE.pkl TARGET.json\n")
+        sys.stderr.write("usage: python -m vaa.data.boxes SOURCE.pkl TARGET.json\n")
         return 2
     source, target = map(Path, arguments)
     try:

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vaa.data.releases import RELEASES, Release
-from vaa.types import VaaError
+from vaa.errors import VaaError
 
 _OTHERS = ("DIR", "WORK_TREE", "INDEX_FILE", "OBJECT_DIRECTORY", "COMMON_DIR", "NAMESPACE", "PREFIX")
 

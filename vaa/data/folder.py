@@ -7,23 +7,24 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vaa import video
 from vaa.data.names import SUFFIXES, unusable
-from vaa.types import Catalogue, Failure, VaaError, Video, VideoError
+from vaa.errors import VaaError, VideoError
+from vaa.types import Dataset, Failure, Video
+from vaa.video import sources
 
 PATIENCE = 60.0
 """Seconds for opening one file; a decoder that hangs in it is stopped after them."""
 
 
 @dataclass(frozen=True)
-class Folder:
+class VideoFolder:
     """All videos under `root`, with no labels; an id is the path there, without the suffix where that is enough."""
 
     name: str
     root: str
-    reader: str
+    decoder: str
 
-    def load(self) -> Catalogue:
+    def load(self) -> Dataset:
         """The videos that open, and as failures those that do not."""
         root = Path(self.root).expanduser()
         if not root.is_dir():
@@ -42,20 +43,20 @@ class Folder:
             said = name.encode(errors="backslashreplace").decode()
             failures.append(Failure(said, "data", f"its name {unusable(name)}"))
             del found[name]
-        for (name, file), known in zip(found.items(), _probed(list(found.values()), self.reader), strict=True):
+        for (name, file), known in zip(found.items(), _probed(list(found.values()), self.decoder), strict=True):
             if isinstance(known, VideoError):
                 failures.append(Failure(name, "data", str(known)))
             else:
                 videos[name] = Video(name, file, *known)
-        return Catalogue(self.name, tuple(videos.values()), {}, failures)
+        return Dataset(self.name, tuple(videos.values()), {}, failures)
 
 
-def _probed(files: Sequence[Path], reader: str) -> Iterator[tuple[int, float] | VideoError]:
+def _probed(files: Sequence[Path], decoder: str) -> Iterator[tuple[int, float] | VideoError]:
     """Number of frames and rate of each, or why not; in another process, since a file may hang or end it."""
     from pebble import ProcessExpired, ProcessPool
 
     with ProcessPool(1, context=multiprocessing.get_context("fork")) as pool:
-        for file, coming in [(f, pool.schedule(video.probe, args=[f, reader], timeout=PATIENCE)) for f in files]:
+        for file, coming in [(f, pool.schedule(sources.probe, args=[f, decoder], timeout=PATIENCE)) for f in files]:
             try:
                 yield coming.result()
             except VideoError as error:

@@ -13,11 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from vaa import synthetic
+from vaa.errors import VaaError
 from vaa.synthetic.canvas import SIDE
 from vaa.synthetic.kinds import KINDS
 from vaa.synthetic.words import account
 from vaa.synthetic.world import Event, Script, picture, script
-from vaa.types import Box, Catalogue, Pixels, Span, Truth, VaaError, Video
+from vaa.types import Box, Dataset, GroundTruth, Pixels, Span, Video
 
 log = logging.getLogger("vaa")
 _SEEDS = {"train": 11, "val": 22, "test": 47}
@@ -27,7 +28,7 @@ _ANOMALIES = (1, 0, 1, 2)
 
 
 @dataclass(frozen=True)
-class Synthetic:
+class SyntheticDataset:
     """`videos` clips of `seconds` each, `size` pixels square (a multiple of 64), written under `root` on first use."""
 
     root: str
@@ -37,7 +38,7 @@ class Synthetic:
     fps: float
     size: int
 
-    def load(self) -> Catalogue:
+    def load(self) -> Dataset:
         """The clips and all that is known of them; an interval's end is its last frame.
 
         Raises:
@@ -54,7 +55,7 @@ class Synthetic:
             self._write(folder)
         told = json.loads((folder / "truth.json").read_text(encoding="utf-8"))
         videos = tuple(Video(name, folder / f"{name}.mp4", self._frames, self.fps) for name in told)
-        return Catalogue("synthetic", videos, {name: _truth(fields) for name, fields in told.items()}, ())
+        return Dataset("synthetic", videos, {name: _truth(fields) for name, fields in told.items()}, ())
 
     @property
     def _frames(self) -> int:
@@ -83,7 +84,7 @@ class Synthetic:
         except OSError:  # another process was first
             shutil.rmtree(building)
 
-    def _film(self, seen: Script, rng: np.random.Generator, path: Path) -> Truth:
+    def _film(self, seen: Script, rng: np.random.Generator, path: Path) -> GroundTruth:
         scale = self.size // SIDE
         frames: list[Pixels] = []
         boxes: list[Box] = []
@@ -98,7 +99,7 @@ class Synthetic:
         spans = tuple(self._span(event) for event in bad)
         moments = [[event.start, event.stop - 0.1] for event in bad] or [list(np.arange(0, seen.seconds, 0.5))]
         text = " ".join(account(seen, times).description for times in moments)
-        return Truth(spans, spans[0].label if spans else "Normal", tuple(boxes), text)
+        return GroundTruth(spans, spans[0].label if spans else "Normal", tuple(boxes), text)
 
     def _span(self, event: Event) -> Span:
         first, last = np.ceil(event.start * self.fps), np.ceil(event.stop * self.fps) - 1
@@ -120,11 +121,11 @@ def encode(path: Path, frames: list[Pixels], fps: float) -> None:
         container.mux(stream.encode())
 
 
-def _truth(fields: dict[str, object]) -> Truth:
+def _truth(fields: dict[str, object]) -> GroundTruth:
     told: dict[str, list[dict[str, object]]] = fields  # type: ignore[assignment]
     spans = tuple(Span(**span) for span in told["spans"])  # type: ignore[arg-type]
     boxes = tuple(
         Box(int(b["frame"]), tuple(b["xyxy"]), float(b["score"]))  # type: ignore[call-overload,arg-type]
         for b in told["boxes"]
     )
-    return Truth(spans, str(fields["label"]), boxes, str(fields["text"]))
+    return GroundTruth(spans, str(fields["label"]), boxes, str(fields["text"]))

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vaa.models.machine import Machine, look
-from vaa.models.weights import Weights
-from vaa.report.needs import Need, needs
-from vaa.types import VaaError
+from vaa.doctor.machine import Machine, look
+from vaa.doctor.needs import Need, needs
+from vaa.doctor.weights import CheckpointInfo
+from vaa.errors import VaaError
 
 log = logging.getLogger("vaa")
 
@@ -18,8 +18,8 @@ LIBRARIES = ("accelerate", "av", "bitsandbytes", "decord", "flash_attn", "openai
 _GROUPS = {"TransformersVLM": "vlm", "TransformersLLM": "llm", "Clip": "encoder"}
 _ADVICE = {
     "bitsandbytes": "pip install bitsandbytes, or quantization=none",
-    "decord": "pip install decord, or reader=pyav",
-    "av": "pip install av, or reader=decord",
+    "decord": "pip install decord, or decoder=pyav",
+    "av": "pip install av, or decoder=decord",
 }
 _SPARE = 0.92  # of a memory; the rest is the libraries' own
 _PRECISIONS = (("float32", "none"), ("bfloat16", "none"), ("bfloat16", "int8"), ("bfloat16", "nf4"))
@@ -85,7 +85,7 @@ def _told(need: Need, machine: Machine) -> tuple[list[str], bool]:
     return [*lines, *(f"  note     {note}" for note in notes), *(f"! {reason}" for reason in bad)], not bad
 
 
-def _undownloaded(weights: Weights, machine: Machine) -> Iterator[str]:
+def _undownloaded(weights: CheckpointInfo, machine: Machine) -> Iterator[str]:
     if machine.offline:
         yield "it is not here, and HF_HUB_OFFLINE forbids downloading it"
     size = weights.bytes("bfloat16", "none") or 0
@@ -93,7 +93,7 @@ def _undownloaded(weights: Weights, machine: Machine) -> Iterator[str]:
         yield f"its {_said(size)} do not fit on the disk of the hub's cache ({_said(machine.disk)} free)"
 
 
-def _where(weights: Weights, machine: Machine) -> str:
+def _where(weights: CheckpointInfo, machine: Machine) -> str:
     if weights.folder is None and weights.missing:
         return "nowhere"
     if weights.folder is None:
@@ -103,7 +103,7 @@ def _where(weights: Weights, machine: Machine) -> str:
     return f"{weights.folder}{' (the hub cache)' if weights.cached else ''}"
 
 
-def _weighed(need: Need, weights: Weights) -> Iterator[str]:
+def _weighed(need: Need, weights: CheckpointInfo) -> Iterator[str]:
     if weights.parameters is None:
         yield "  weights  not known before it is here"
         return
@@ -120,14 +120,14 @@ def _weighed(need: Need, weights: Weights) -> Iterator[str]:
     yield f"  memory   about {_said(need.memory() or 0)} with {composed}; an estimate, for {about}"
 
 
-def _lacking(model: Any, weights: Weights | None, machine: Machine) -> Iterator[str]:
+def _lacking(model: Any, weights: CheckpointInfo | None, machine: Machine) -> Iterator[str]:
     """Libraries that it wants and this machine has not."""
     wanted = {
         "bitsandbytes": getattr(model, "quantization", "none") != "none",
         "openai": hasattr(model, "base_url"),
         "sentencepiece": weights is not None and weights.pieces,
-        "decord": getattr(model, "reader", None) == "decord",
-        "av": getattr(model, "reader", None) == "pyav",
+        "decord": getattr(model, "decoder", None) == "decord",
+        "av": getattr(model, "decoder", None) == "pyav",
     }
     for name in (name for name, so in wanted.items() if so and name not in machine.libraries):
         yield f"{name} is not installed: {_ADVICE.get(name, f'pip install {name}')}"

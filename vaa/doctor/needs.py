@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vaa.models.weights import Weights, weigh
-from vaa.stages import Asking, Shaping
-from vaa.types import Question, Report, Video
+from vaa.doctor.weights import CheckpointInfo, weigh
+from vaa.stages.base import ModelStage, Transform
+from vaa.types import Query, Report, Video
 
 _FRAME = 256  # visual tokens of a frame where the config does not say
 
@@ -22,7 +22,7 @@ class Need:
     model: Any
     names: tuple[str, ...]
     places: tuple[int, ...]
-    weights: Weights | None
+    weights: CheckpointInfo | None
     frames: int
     tokens: int
 
@@ -43,12 +43,12 @@ class Need:
 def needs(stages: Mapping[str, Any]) -> Iterator[Need]:
     """Each different model once, with the largest question that its stages put to a minute of video."""
     report = Report(Video("doctor", Path("doctor.mp4"), 1800, 30.0))
-    found: dict[int, tuple[Any, list[str], list[int], list[Question]]] = {}
+    found: dict[int, tuple[Any, list[str], list[int], list[Query]]] = {}
     models: list[Any] = []
     for place, (name, stage) in enumerate(stages.items()):
-        if not isinstance(stage, Asking):
+        if not isinstance(stage, ModelStage):
             with suppress(Exception):  # what came before was not really asked, so later stages may find too little
-                report = stage(report) if isinstance(stage, Shaping) else report
+                report = stage(report) if isinstance(stage, Transform) else report
             continue
         if stage.model not in models:
             models.append(stage.model)
@@ -56,14 +56,14 @@ def needs(stages: Mapping[str, Any]) -> Iterator[Need]:
         entry[1].append(name)
         entry[2].append(place)
         with suppress(Exception):
-            entry[3].extend(stage.questions(report))
-    for model, names, places, questions in found.values():
+            entry[3].extend(stage.queries(report))
+    for model, names, places, queries in found.values():
         weights = None
         if hasattr(model, "checkpoint"):
             sees = type(model).__name__ == "TransformersVLM"
             weights = weigh(model.checkpoint, model.revision, sees=sees)
-        frames = max((len(question.frames) for question in questions), default=1)
-        tokens = max((len(q.text + q.system) // 3 + q.max_new_tokens for q in questions), default=512)
+        frames = max((len(query.frames) for query in queries), default=1)
+        tokens = max((len(q.text + q.system) // 3 + q.max_new_tokens for q in queries), default=512)
         if not hasattr(model, "quantization"):  # an encoder: its batch is of single frames, or texts
             frames, tokens = 1, 77
         yield Need(model, tuple(names), tuple(places), weights, frames, tokens)

@@ -10,8 +10,8 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from vaa.models import checkpoint
-from vaa.types import VaaError
+from vaa.errors import VaaError
+from vaa.models.transformers import loading
 
 _INDEX, _SINGLE = "model.safetensors.index.json", "model.safetensors"
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json")
@@ -22,7 +22,7 @@ _PACKED = {"int8": 1.01, "nf4": 0.57, "fp4": 0.57}  # bytes a weight of a linear
 
 
 @dataclass(frozen=True)
-class Shape:
+class ModelShape:
     """Sizes of a language model, and of the vision tower before it (zeros where there is none)."""
 
     layers: int = 0
@@ -38,7 +38,7 @@ class Shape:
 
 
 @dataclass(frozen=True)
-class Weights:
+class CheckpointInfo:
     """A checkpoint: its folder (None if it is not here), its number of parameters and how that is known.
 
     `missing` says what it wants and lacks, `broken` what is there and would be refused; `pieces` says that its
@@ -52,7 +52,7 @@ class Weights:
     missing: tuple[str, ...]
     broken: tuple[str, ...]
     pieces: bool
-    shape: Shape
+    shape: ModelShape
 
     def bytes(self, dtype: str, quantization: str) -> float | None:
         """Memory that the weights take; embeddings and head are not quantized."""
@@ -75,7 +75,7 @@ class Weights:
         return max(text, seen) * _BYTES.get(dtype, 4.0)
 
 
-def weigh(name: str, revision: str | None, *, sees: bool) -> Weights:
+def weigh(name: str, revision: str | None, *, sees: bool) -> CheckpointInfo:
     """What is known of a checkpoint without the network; one that `sees` wants an image processor."""
     folder, cached, lost = _folder(name, revision)
     config = _json(folder / "config.json") if folder else {}
@@ -94,12 +94,12 @@ def weigh(name: str, revision: str | None, *, sees: bool) -> Weights:
     if folder and sees and config.get("model_type") != "internvl_chat" and not files & set(_PROCESSORS):
         lacking.append(f"no preprocessor_config.json in {folder}")
     pieces = "tokenizer.model" in files and "tokenizer.json" not in files
-    return Weights(folder, cached, parameters or None, counted, tuple(lacking), tuple(broken), pieces, shape)
+    return CheckpointInfo(folder, cached, parameters or None, counted, tuple(lacking), tuple(broken), pieces, shape)
 
 
 def _folder(name: str, revision: str | None) -> tuple[Path | None, bool, bool]:
     """Where it lies, whether that is the hub's cache, and whether it is lost: neither here nor on any hub."""
-    folder = Path(checkpoint.source(name))
+    folder = Path(loading.source(name))
     if folder.is_dir():
         return folder, False, False
     from huggingface_hub import try_to_load_from_cache
@@ -116,8 +116,8 @@ def _held(folder: Path) -> tuple[int, list[str]]:
     """Parameters in the shards, and what is missing of config and shards."""
     shards = _shards(folder)
     lost = [shard for shard in [folder / "config.json", *shards] if not shard.is_file()]
-    unread = sorted(file.name for file in folder.iterdir() if file.suffix in _UNREAD)
-    but = f" ({unread[0]} is not read: it can hold code. Save it anew as .safetensors)" if unread else ""
+    unparsed = sorted(file.name for file in folder.iterdir() if file.suffix in _UNREAD)
+    but = f" ({unparsed[0]} is not read: it can hold code. Save it anew as .safetensors)" if unparsed else ""
     lacking = [f"no {file.name} in {folder}{but if file.suffix == '.safetensors' else ''}" for file in lost]
     return sum(_parameters(_header(shard)) for shard in shards if shard.is_file()), lacking
 
@@ -131,7 +131,7 @@ def _shards(folder: Path) -> list[Path]:
 def _broken(folder: Path) -> Iterator[str]:
     """What loading would refuse: an index that leads elsewhere, shards that are none or are cut off."""
     try:
-        checkpoint.check_shards(folder)
+        loading.check_shards(folder)
     except VaaError as error:
         yield str(error)
         return
@@ -166,13 +166,13 @@ def _json(file: Path) -> Mapping[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _shape(config: Mapping[str, Any]) -> Shape:
+def _shape(config: Mapping[str, Any]) -> ModelShape:
     text = config.get("text_config") or config.get("llm_config") or config
     seen = config.get("vision_config") or config.get("vision_encoder_config") or {}
     hidden, heads = int(text.get("hidden_size") or 0), int(text.get("num_attention_heads") or 1)
     head = int(text.get("head_dim") or hidden // heads)
     side = _side(seen.get("image_size")) // (_side(seen.get("patch_size")) or 1)
-    return Shape(
+    return ModelShape(
         layers=int(text.get("num_hidden_layers") or 0),
         hidden=hidden,
         inner=int(text.get("intermediate_size") or 0),
@@ -186,7 +186,7 @@ def _shape(config: Mapping[str, Any]) -> Shape:
     )
 
 
-def _estimated(shape: Shape) -> float:
+def _estimated(shape: ModelShape) -> float:
     read = 2 * shape.hidden * (shape.hidden + shape.keys) + 3 * shape.hidden * shape.inner
     seen = 4 * shape.seen_hidden**2 + 2 * shape.seen_hidden * shape.seen_inner
     return float(shape.layers * read + 2 * shape.vocabulary * shape.hidden + shape.seen_layers * seen)

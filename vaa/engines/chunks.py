@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from vaa.types import Question
+from vaa.types import Query
 
 
 @dataclass(frozen=True)
@@ -13,7 +13,7 @@ class Chunk:
     """Questions in a row, the first of them the `start`-th of all; `lost`: how many workers ended over them."""
 
     start: int
-    questions: tuple[Question, ...]
+    queries: tuple[Query, ...]
     lost: int = 0
 
     def again(self, attempts: int) -> tuple[Chunk, ...]:
@@ -24,23 +24,23 @@ class Chunk:
         """
         if self.lost + 1 < attempts:
             return (replace(self, lost=self.lost + 1),)
-        if len(self.questions) == 1:
+        if len(self.queries) == 1:
             return ()
-        half = -(-len(self.questions) // 2)
-        parts = (self.start, self.questions[:half]), (self.start + half, self.questions[half:])
+        half = -(-len(self.queries) // 2)
+        parts = (self.start, self.queries[:half]), (self.start + half, self.queries[half:])
         return tuple(Chunk(start, part, attempts - 1 if len(part) > 1 else 0) for start, part in parts)
 
 
-def cut(questions: Sequence[Question], size: int) -> Iterator[Chunk]:
+def cut(queries: Sequence[Query], size: int) -> Iterator[Chunk]:
     """In order and at most `size` at a time, at the last border between videos where one is near the end."""
     start = 0
-    while start < len(questions):
-        end = min(start + size, len(questions))
-        borders = (k for k in range(end, start + size // 2, -1) if _border(questions, k))
+    while start < len(queries):
+        end = min(start + size, len(queries))
+        borders = (k for k in range(end, start + size // 2, -1) if _border(queries, k))
         stop = next(borders, end)
-        yield Chunk(start, tuple(questions[start:stop]))
+        yield Chunk(start, tuple(queries[start:stop]))
         start = stop
 
 
-def _border(questions: Sequence[Question], k: int) -> bool:
-    return k == len(questions) or questions[k].video != questions[k - 1].video
+def _border(queries: Sequence[Query], k: int) -> bool:
+    return k == len(queries) or queries[k].video != queries[k - 1].video

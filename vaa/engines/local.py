@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from vaa.models import Model
-from vaa.types import Answer, Question, Unanswered
+from vaa.models.base import Model
+from vaa.types import Answer, NoAnswer, Query
 
 
 @dataclass(frozen=True)
-class Local:
+class LocalEngine:
     """Asks the model here, batch after batch."""
 
-    def ask(self, model: Model, questions: Sequence[Question]) -> Iterator[Answer | Unanswered]:
+    def ask(self, model: Model, queries: Sequence[Query]) -> Iterator[Answer | NoAnswer]:
         """One answer a question, in their order."""
-        yield from model.answer(questions)
+        yield from model.answer(queries)
 
     def release(self, model: Model) -> None:
         """Forget the weights."""

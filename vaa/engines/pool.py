@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from vaa import interrupt
+from vaa import process
 from vaa.engines.chunks import Chunk
-from vaa.engines.worker import Refused, Said
-from vaa.models import Waited
-from vaa.types import Answer, Unanswered, VaaError
+from vaa.engines.worker import WorkerAnswers, WorkerError
+from vaa.errors import VaaError
+from vaa.models.base import WaitStats
+from vaa.types import Answer, NoAnswer
 
 log = logging.getLogger("vaa")
 
@@ -20,11 +21,11 @@ _AHEAD = 16  # chunks a worker that may be answered before those in front of the
 _HOPELESS = 20  # workers lost in a row, with no answer in between
 _MINUTE = 60.0
 
-Answers = list[Answer | Unanswered]
+Answers = list[Answer | NoAnswer]
 
 
 @dataclass(eq=False)
-class Pool:
+class WorkerPool:
     """`size` workers that `start` makes, each a Ray actor of `vaa.engines.worker.Worker`, one chunk in hand each."""
 
     start: Callable[[], Any]
@@ -35,18 +36,18 @@ class Pool:
     _busy: dict[Any, tuple[Any, Chunk]] = field(init=False, default_factory=dict)
     _lost: int = field(init=False, default=0)
     _warned: set[str] = field(init=False, default_factory=set)
-    _waited: list[Waited] = field(init=False, default_factory=list)
+    _waited: list[WaitStats] = field(init=False, default_factory=list)
 
-    def ask(self, chunks: Iterable[Chunk]) -> Iterator[Answer | Unanswered]:
+    def ask(self, chunks: Iterable[Chunk]) -> Iterator[Answer | NoAnswer]:
         """Answers in the order of the questions.
 
         Raises:
             VaaError: a worker says what a person has to mend, or one worker after another is lost.
         """
         waiting, done, given = deque(chunks), dict[int, Answers](), 0
-        ahead = _AHEAD * self.size * max((len(chunk.questions) for chunk in waiting), default=0)
+        ahead = _AHEAD * self.size * max((len(chunk.queries) for chunk in waiting), default=0)
         while waiting or self._busy or done:
-            if not interrupt.asked():  # else what is under way is taken in, and no more
+            if not process.interrupt_requested():  # else what is under way is taken in, and no more
                 self._deal(waiting, given + ahead)
             if given in done:
                 answers = done.pop(given)
@@ -54,10 +55,10 @@ class Pool:
                 yield from answers
                 continue
             if not self._busy:
-                interrupt.check()
+                process.check_interrupted()
             done.update(self._collect(waiting))
         if self._waited:
-            log.info("The workers' time, added up: %s", Waited.together(self._waited))
+            log.info("The workers' time, added up: %s", WaitStats.together(self._waited))
             self._waited.clear()
 
     def close(self) -> None:
@@ -77,7 +78,7 @@ class Pool:
             self._starting[worker.ready.remote()] = worker
         while self._free and waiting and waiting[0].start < end:
             worker, chunk = self._free.pop(), waiting.popleft()
-            self._busy[worker.answer.remote(chunk.questions)] = worker, chunk
+            self._busy[worker.answer.remote(chunk.queries)] = worker, chunk
 
     def _collect(self, waiting: deque[Chunk]) -> Iterator[tuple[int, Answers]]:
         """Wait until something has happened; where answers are there, the number of the first and all of them."""
@@ -102,8 +103,8 @@ class Pool:
             else:
                 yield from self._heard(chunk, said)
 
-    def _heard(self, chunk: Chunk | None, said: Said | Refused | None) -> Iterator[tuple[int, Answers]]:
-        if isinstance(said, Refused):
+    def _heard(self, chunk: Chunk | None, said: WorkerAnswers | WorkerError | None) -> Iterator[tuple[int, Answers]]:
+        if isinstance(said, WorkerError):
             raise VaaError(said.message)
         if chunk is None or said is None:
             return
@@ -129,12 +130,12 @@ class Pool:
         again = chunk.again(self.attempts)
         waiting.extendleft(reversed(again))
         if again:
-            log.warning("A worker was lost over %d questions; they are asked again.", len(chunk.questions))
+            log.warning("A worker was lost over %d questions; they are asked again.", len(chunk.queries))
             return
-        (question,) = chunk.questions
-        log.error("%s, frame %d: %d workers were lost over it.", question.video.id, question.at, self.attempts)
-        reason = f"the process that was asked about frame {question.at} ended, {self.attempts} times over"
-        yield chunk.start, [Unanswered(f"{question.video.path}: {reason}. Does it play? Does the memory suffice?")]
+        (query,) = chunk.queries
+        log.error("%s, frame %d: %d workers were lost over it.", query.video.id, query.at, self.attempts)
+        reason = f"the process that was asked about frame {query.at} ended, {self.attempts} times over"
+        yield chunk.start, [NoAnswer(f"{query.video.path}: {reason}. Does it play? Does the memory suffice?")]
 
 
 def _first_line(error: Exception) -> str:

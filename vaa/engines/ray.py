@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from vaa.engines.chunks import cut
-from vaa.engines.pool import Pool
+from vaa.engines.pool import WorkerPool
 from vaa.engines.worker import Worker
-from vaa.models import Model
-from vaa.types import Answer, Question, Unanswered, VaaError
+from vaa.errors import VaaError
+from vaa.models.base import Model
+from vaa.types import Answer, NoAnswer, Query
 
 log = logging.getLogger("vaa")
 
@@ -28,7 +29,7 @@ _QUIETLY = (
 
 
 @dataclass(frozen=True)
-class Ray:
+class RayEngine:
     """Deals chunks of neighbouring questions to workers and gives their answers in the order of the questions.
 
     `address` of a running cluster ("auto": the one of this machine), None for one of our own on this machine, which
@@ -50,16 +51,16 @@ class Ray:
             if (value := getattr(self, name)) is not None and value < least:
                 raise VaaError(f"engine.{name}={value}: give at least {least}.")
 
-    def ask(self, model: Model, questions: Sequence[Question]) -> Iterator[Answer | Unanswered]:
+    def ask(self, model: Model, queries: Sequence[Query]) -> Iterator[Answer | NoAnswer]:
         """One answer a question, in their order.
 
         Raises:
             VaaError: there is no such cluster, no worker fits on a machine of it, or a worker cannot go on.
         """
         pool = self._pool(model)
-        size = min(self.chunk, max(_WORTH, -(-len(questions) // (_SHARES * pool.size))))
+        size = min(self.chunk, max(_WORTH, -(-len(queries) // (_SHARES * pool.size))))
         try:
-            yield from pool.ask(cut(questions, size))
+            yield from pool.ask(cut(queries, size))
         except BaseException:  # an interrupt too: what is under way is of no use to anybody
             self.release(model)
             raise
@@ -71,7 +72,7 @@ class Ray:
             pool.close()
         model.release()
 
-    def _pool(self, model: Model) -> Pool:
+    def _pool(self, model: Model) -> WorkerPool:
         """The model's workers; those of other models go, since they may hold all there is."""
         if (self, model) not in _pools:
             for engine, other in list(_pools):
@@ -84,7 +85,7 @@ class Ray:
             log.info("engine=ray: %d workers with %g CPUs and %g GPUs each", size, cpus, gpus)
             given = _fed(model, int(cpus) - 1), Path.cwd()
             actor = ray.remote(Worker).options(num_cpus=cpus, num_gpus=gpus, max_restarts=0, max_task_retries=0)
-            _pools[self, model] = Pool(lambda: actor.remote(*given), size, self.attempts)
+            _pools[self, model] = WorkerPool(lambda: actor.remote(*given), size, self.attempts)
         return _pools[self, model]
 
     def shape(self, nodes: Sequence[Mapping[str, float]]) -> tuple[int, float, float]:
@@ -134,7 +135,7 @@ class Ray:
             ) from error
 
 
-_pools: dict[tuple[Ray, Model], Pool] = {}
+_pools: dict[tuple[RayEngine, Model], WorkerPool] = {}
 
 
 def _fed(model: Any, spare: int) -> Model:

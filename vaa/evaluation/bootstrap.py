@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array, csr_array
 
-from vaa.metrics.detection import Labels
+from vaa.evaluation.detection import Labels
 from vaa.types import Floats
 
 Numbers = NDArray[np.float64]
@@ -19,7 +19,7 @@ _CELLS = 100_000  # of one array at work; larger ones fall out of the processor'
 
 
 @dataclass(frozen=True, eq=False)
-class Ranking:
+class WeightedRanking:
     """The frames of all videos, as counts at each distinct score that an anomalous frame has, highest first.
 
     Rows are these scores, columns the videos. `anomalous` and `tied` count the anomalous and the normal frames of this
@@ -43,7 +43,7 @@ class Interval:
     undefined: int
 
 
-def ranking(labels: Sequence[Labels], scores: Sequence[Floats]) -> Ranking:
+def ranking(labels: Sequence[Labels], scores: Sequence[Floats]) -> WeightedRanking:
     """Count the frames of the videos, one array of shape (frames,) each."""
     y, s = np.concatenate(labels), np.concatenate(scores)
     video = np.repeat(np.arange(len(labels)), [len(each) for each in labels])
@@ -59,7 +59,7 @@ def ranking(labels: Sequence[Labels], scores: Sequence[Floats]) -> Ranking:
         return csr_array(coo_array((np.ones(len(where[0])), where), shape=(rows, len(labels))))
 
     counts = np.array([[each.sum(), len(each) - each.sum()] for each in labels], dtype=np.float64)
-    return Ranking(counted(y), counted(tied & ~y), counted(~tied & (row < rows)), counts[:, 0], counts[:, 1])
+    return WeightedRanking(counted(y), counted(tied & ~y), counted(~tied & (row < rows)), counts[:, 0], counts[:, 1])
 
 
 def resamples(videos: int, times: int, seed: int) -> Numbers:
@@ -68,7 +68,7 @@ def resamples(videos: int, times: int, seed: int) -> Numbers:
     return drawn.astype(np.float64)
 
 
-def flat(ranked: Ranking, weights: Numbers) -> dict[str, Numbers]:
+def flat(ranked: WeightedRanking, weights: Numbers) -> dict[str, Numbers]:
     """NAMES -> shape (times,): the flat metrics with each video taken as often as `weights`, (times, videos), says.
 
     NaN where a resample has frames of one class only.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vaa.metrics.ranking import Labels, ranking
+from vaa.evaluation.ranking import Labels, ranking
 from vaa.types import Floats
 
 

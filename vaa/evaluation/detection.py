@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from vaa.metrics.ranking import Labels, roc_auc, runs
+from vaa.evaluation.ranking import Labels, roc_auc, runs
 from vaa.types import Floats
 
 __all__ = ["Labels", "class_auc", "class_names", "detection", "within_video_auc"]

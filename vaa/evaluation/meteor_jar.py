@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from vaa.types import VaaError
+from vaa.errors import VaaError
 
 _FINAL = re.compile(r"^(?:Final score:\s*)?([\d.]+(?:E-?\d+)?)\s*$", re.MULTILINE)
 

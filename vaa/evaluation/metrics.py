@@ -4,58 +4,59 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 
-from vaa.metrics.localisation import localisation
-from vaa.metrics.understanding import judged, understanding
-from vaa.pipeline import Outcome
-from vaa.protocol import Protocol
-from vaa.types import Catalogue, Report, VaaError
+from vaa.errors import VaaError
+from vaa.evaluation.localisation import localisation
+from vaa.evaluation.protocol import Protocol
+from vaa.evaluation.understanding import judged, understanding
+from vaa.pipeline import RunResult
+from vaa.types import Dataset, Report
 
 
-class NotWholeError(VaaError):
+class IncompleteRunError(VaaError):
     """A run that ended, but not with everything it should have; `status` is its exit status."""
 
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
-        self.status = status
+        self.exit_status = status
 
 
-def numbers(outcome: Outcome, catalogue: Catalogue, protocol: Protocol, meteor_jar: bool) -> dict[str, float]:
+def numbers(result: RunResult, dataset: Dataset, protocol: Protocol, meteor_jar: bool) -> dict[str, float]:
     """The flat content of `metrics.json`; without labels the metrics are absent, the counts are not.
 
     `meteor_jar` adds METEOR by its original Java program.
     """
-    asking = [step for step in outcome.steps if not step.embedding]
-    embedding = [step for step in outcome.steps if step.embedding]
-    reports = outcome.reports.values()
+    asking = [step for step in result.steps if not step.embedding]
+    embedding = [step for step in result.steps if step.embedding]
+    reports = result.reports.values()
     counts = {
         "videos": len(reports),
         "frames": sum(report.video.n_frames for report in reports),
-        "failed": len(outcome.failures),
+        "failed": len(result.failures),
         "answers": sum(report.answers for report in reports),
-        "unread": sum(report.unread for report in reports),
-        **_shares(outcome),
-        "questions_asked": sum(step.asked for step in asking),
-        "questions_remembered": sum(step.remembered for step in asking),
-        "embeddings_asked": sum(step.asked for step in embedding),
-        "embeddings_remembered": sum(step.remembered for step in embedding),
+        "unparsed": sum(report.unparsed for report in reports),
+        **_shares(result),
+        "model_queries": sum(step.asked for step in asking),
+        "cache_hits": sum(step.remembered for step in asking),
+        "embedding_queries": sum(step.asked for step in embedding),
+        "embedding_cache_hits": sum(step.remembered for step in embedding),
     }
     if any(report.gated is not None for report in reports):
         counts["gated"] = sum(bool(report.gated) for report in reports)
-    counts |= {f"videos_asked/{step.stage}": step.videos for step in asking if step.asked + step.remembered}
+    counts |= {f"videos_queried/{step.stage}": step.videos for step in asking if step.asked + step.remembered}
     return (
-        protocol.evaluate(catalogue, outcome.reports)
+        protocol.evaluate(dataset, result.reports)
         | _localisation(reports)
         | _understanding(reports, meteor_jar)
         | counts
     )
 
 
-def _shares(outcome: Outcome) -> dict[str, float]:
-    """What `max_failed` and `max_unread` are held against; a run without videos, or without answers, lacks none."""
-    reports, failed = outcome.reports.values(), len(outcome.failures)
+def _shares(result: RunResult) -> dict[str, float]:
+    """What `max_failed` and `max_unparsed` are held against; a run without videos, or without answers, lacks none."""
+    reports, failed = result.reports.values(), len(result.failures)
     answers = sum(report.answers for report in reports)
-    unread = sum(report.unread for report in reports)
-    return {"failed_share": failed / max(1, failed + len(reports)), "unread_share": unread / max(1, answers)}
+    unparsed = sum(report.unparsed for report in reports)
+    return {"failed_share": failed / max(1, failed + len(reports)), "unparsed_share": unparsed / max(1, answers)}
 
 
 def _localisation(reports: Collection[Report]) -> dict[str, float]:
@@ -77,29 +78,31 @@ def _understanding(reports: Collection[Report], meteor_jar: bool) -> dict[str, f
     return found
 
 
-def seconds(outcome: Outcome) -> dict[str, float]:
+def seconds(result: RunResult) -> dict[str, float]:
     """Stage -> seconds it took."""
-    return {f"seconds/{step.stage}": round(step.seconds, 3) for step in outcome.steps}
+    return {f"seconds/{step.stage}": round(step.seconds, 3) for step in result.steps}
 
 
-def check(metrics: Mapping[str, float], max_unread: float, max_failed: float) -> None:
+def check(metrics: Mapping[str, float], max_unparsed: float, max_failed: float) -> None:
     """Refuse to call a run whole that is not; its files are written all the same.
 
     Raises:
         NotWholeError: more than the share `max_failed` of the videos failed (status 3), or more than the share
-            `max_unread` of the answers says nothing (4).
+            `max_unparsed` of the answers says nothing (4).
     """
-    for reason, status in lacking(metrics, max_unread, max_failed):
-        raise NotWholeError(reason, status)
+    for reason, status in lacking(metrics, max_unparsed, max_failed):
+        raise IncompleteRunError(reason, status)
 
 
-def lacking(metrics: Mapping[str, float | None], max_unread: float, max_failed: float) -> Iterator[tuple[str, int]]:
+def lacking(metrics: Mapping[str, float | None], max_unparsed: float, max_failed: float) -> Iterator[tuple[str, int]]:
     """Why a run of these numbers is not whole, and the exit status that says so; the worst first."""
-    unread, answers, failed, videos = (int(metrics.get(key) or 0) for key in ("unread", "answers", "failed", "videos"))
-    if unread > max_unread * answers:
+    unparsed, answers, failed, videos = (
+        int(metrics.get(key) or 0) for key in ("unparsed", "answers", "failed", "videos")
+    )
+    if unparsed > max_unparsed * answers:
         yield (
-            f"{unread} of {answers} answers could not be read, more than max_unread={max_unread}: these numbers mean "
-            "nothing. Look at the answers in reports/, then at the prompt, the model or the reader.",
+            f"{unparsed} of {answers} answers could not be read, more than max_unparsed={max_unparsed}: these numbers "
+            "mean nothing. Look at the answers in reports/, then at the prompt, the model or the reader.",
             4,
         )
     if failed > max_failed * (videos + failed):

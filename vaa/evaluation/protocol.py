@@ -11,8 +11,9 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from vaa.data.names import SUFFIXES
-from vaa.metrics.detection import Labels, detection
-from vaa.types import Catalogue, Floats, Report, ScoreTrack, Span, VaaError, Video
+from vaa.errors import VaaError
+from vaa.evaluation.detection import Labels, detection
+from vaa.types import Dataset, Floats, Report, ScoreTrack, Span, Video
 
 log = logging.getLogger("vaa")
 
@@ -41,9 +42,9 @@ class Protocol:
         if self.labels is not None and not Path(self.labels).is_file():
             raise VaaError(f"protocol.labels={self.labels}: no such file.")
 
-    def evaluate(self, catalogue: Catalogue, reports: Mapping[str, Report]) -> dict[str, float]:
+    def evaluate(self, dataset: Dataset, reports: Mapping[str, Report]) -> dict[str, float]:
         """The detection metrics of the videos that have labels and a track; empty where there is none."""
-        spans = self.spans(catalogue)
+        spans = self.spans(dataset)
         scored = [r for r in reports.values() if r.track is not None and r.video.id in spans]
         if not scored:
             return {}
@@ -51,22 +52,22 @@ class Protocol:
         numbers = detection(labels, [self.frame_scores(report) for report in scored])
         return numbers | {"ap": numbers[self.ap], "videos": len(scored), "frames": sum(map(len, labels))}
 
-    def spans(self, catalogue: Catalogue) -> dict[str, tuple[Span, ...]]:
+    def spans(self, dataset: Dataset) -> dict[str, tuple[Span, ...]]:
         """Video -> its annotated intervals, from the protocol's own labels if it has them.
 
         Raises:
             VaaError: the label file lacks videos, or disagrees on their length by more than a frame.
         """
-        if self.labels is None or not catalogue.truths:
-            return {video: truth.spans for video, truth in catalogue.truths.items()}
+        if self.labels is None or not dataset.truths:
+            return {video: truth.spans for video, truth in dataset.truths.items()}
         known = read_labels(Path(self.labels))
-        lacking = [video.id for video in catalogue.videos if video.id not in known]
+        lacking = [video.id for video in dataset.videos if video.id not in known]
         if lacking:
             raise VaaError(f"protocol.labels={self.labels}: no label for {len(lacking)} videos, first {lacking[0]}.")
-        other = [v.id for v in catalogue.videos if abs(known[v.id][0] - v.n_frames) > 1]
+        other = [v.id for v in dataset.videos if abs(known[v.id][0] - v.n_frames) > 1]
         if other:
             log.warning("%d videos have another length in %s: %s", len(other), self.labels, ", ".join(other))
-        return {video.id: known[video.id][1] for video in catalogue.videos}
+        return {video.id: known[video.id][1] for video in dataset.videos}
 
     def frame_labels(self, video: Video, spans: tuple[Span, ...]) -> Labels:
         """Shape (frames,): which frames are anomalous; intervals are cut at the video's end."""

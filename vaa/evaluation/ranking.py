@@ -58,7 +58,7 @@ class Ranking:
 
 
 @dataclass(frozen=True, eq=False)
-class Runs:
+class VideoRankings:
     """Neighbouring frames of one video, score and label, counted together; highest score first: (n,) each.
 
     Scores in time are mostly constant for a while, so there are far fewer of them than frames.
@@ -95,7 +95,7 @@ class Runs:
         return np.asarray(doubled[both] / (2 * hits[both] * alarms[both]))
 
 
-def runs(labels: Sequence[Labels], scores: Sequence[Floats]) -> Runs:
+def runs(labels: Sequence[Labels], scores: Sequence[Floats]) -> VideoRankings:
     """Count the frames of the videos, one array of shape (frames,) each."""
     y, s = np.concatenate(labels), np.concatenate(scores)
     borders = np.cumsum([0, *map(len, labels)])
@@ -108,7 +108,7 @@ def runs(labels: Sequence[Labels], scores: Sequence[Floats]) -> Runs:
     videos = np.repeat(video, np.diff(np.searchsorted(starts, borders)))
     order = np.argsort(-s[starts], kind="stable")  # quickest where scores rise and fall slowly, as they do in time
     counts, kinds = np.diff(starts, append=len(y))[order], y[starts][order]
-    return Runs(s[starts][order], counts * kinds, counts * ~kinds, videos[order])
+    return VideoRankings(s[starts][order], counts * kinds, counts * ~kinds, videos[order])
 
 
 def ranking(labels: Labels, scores: Floats) -> Ranking | None:

@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from vaa.metrics.meteor_jar import meteor_jar
-from vaa.metrics.wordnet import INSTALL, wordnet
-from vaa.types import Judgement, VaaError
+from vaa.errors import VaaError
+from vaa.evaluation.meteor_jar import meteor_jar
+from vaa.evaluation.wordnet import INSTALL, wordnet
+from vaa.types import Judgement
 
 log = logging.getLogger("vaa")
 Pairs = Sequence[tuple[str, str]]
@@ -64,8 +65,8 @@ def judged(judgements: Iterable[Judgement | None]) -> dict[str, float]:
     }
     read = {name: [mark for mark in each if not math.isnan(mark)] for name, each in marks.items()}
     means = {name: float(np.mean(each)) if each else math.nan for name, each in read.items()}
-    unread = 3 * len(given) - sum(map(len, read.values()))
-    return means | {"judged": len(given), "judge_unread": unread}
+    unparsed = 3 * len(given) - sum(map(len, read.values()))
+    return means | {"judged": len(given), "judge_unread": unparsed}
 
 
 def _bleu(pairs: Pairs) -> dict[str, float]:

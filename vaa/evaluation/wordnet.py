@@ -43,9 +43,9 @@ def wordnet() -> Any:
             continue
     else:
         data.path.append(str(_copied(DEBIAN, _cache() / "nltk_data")))
-    reader = import_module("nltk.corpus").wordnet
-    reader.ensure_loaded()
-    return reader
+    decoder = import_module("nltk.corpus").wordnet
+    decoder.ensure_loaded()
+    return decoder
 
 
 def _cache() -> Path:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from vaa.types import XYXY, Answer, Question, Unanswered, Video
+from vaa.types import XYXY, Answer, NoAnswer, Query, Video
 
 
 @runtime_checkable
@@ -17,7 +17,7 @@ class Model(Protocol):
     def identity(self) -> str | None:
         """Everything of the model that an answer hangs on; None if its answers are not to be remembered."""
 
-    def answer(self, questions: Sequence[Question]) -> Iterator[Answer | Unanswered]:
+    def answer(self, queries: Sequence[Query]) -> Iterator[Answer | NoAnswer]:
         """One answer a question, in their order."""
 
     def release(self) -> None:
@@ -43,7 +43,7 @@ Encoder = Model
 
 
 @dataclass(frozen=True)
-class Waited:
+class WaitStats:
     """How long so many of `what` took, and how much of it was waiting for pixels, in seconds."""
 
     count: int
@@ -52,7 +52,7 @@ class Waited:
     waited: float
 
     @classmethod
-    def together(cls, parts: Sequence[Waited]) -> Waited:
+    def together(cls, parts: Sequence[WaitStats]) -> WaitStats:
         """Of several workers: their times are added up."""
         count, seconds, waited = (sum(of) for of in zip(*((p.count, p.seconds, p.waited) for p in parts), strict=True))
         return cls(int(count), parts[0].what, seconds, waited)

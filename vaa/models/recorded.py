@@ -11,14 +11,15 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from vaa.boxes import read_boxes
-from vaa.types import XYXY, Question, Unanswered, VaaError, Video, file_name
+from vaa.data.boxes import read_boxes
+from vaa.errors import VaaError
+from vaa.types import XYXY, NoAnswer, Query, Video, file_name
 
 _SEGMENT = 30  # frames a released CoReVAD answer stands for
 
 
 @dataclass(frozen=True)
-class Recorded:
+class RecordedModel:
     """Finds the answer to a question by its purpose, video and frame under `root`.
 
     - verdict (CoReVAD): `VLM_responses*.json`, video -> one answer a 30-frame segment; `verdict` names one of several.
@@ -43,9 +44,9 @@ class Recorded:
         """None: reading the file again is as good as remembering."""
         return None
 
-    def answer(self, questions: Sequence[Question]) -> Iterator[str | Unanswered]:
+    def answer(self, queries: Sequence[Query]) -> Iterator[str | NoAnswer]:
         """What was recorded, or why there is nothing."""
-        known: dict[str, Callable[[Question], str | Unanswered]] = {
+        known: dict[str, Callable[[Query], str | NoAnswer]] = {
             "verdict": self._verdict,
             "caption": partial(self._at_frame, "captions", self.captions),
             "rating": partial(self._at_frame, "scores", self.scores),
@@ -54,10 +55,10 @@ class Recorded:
             "box": self._box,
             "description": self._description,
         }
-        for question in questions:
-            if question.purpose not in known:
-                raise VaaError(f"Nothing recorded under {self.root} answers the purpose '{question.purpose}'.")
-            yield known[question.purpose](question)
+        for query in queries:
+            if query.purpose not in known:
+                raise VaaError(f"Nothing recorded under {self.root} answers the purpose '{query.purpose}'.")
+            yield known[query.purpose](query)
 
     def to_frame(self, video: Video, xyxy: XYXY) -> XYXY:
         """Recorded boxes are in the frames' own pixels."""
@@ -66,45 +67,45 @@ class Recorded:
     def release(self) -> None:
         """Nothing is held."""
 
-    def _verdict(self, question: Question) -> str | Unanswered:
+    def _verdict(self, query: Query) -> str | NoAnswer:
         file = _find(Path(self.root), f"{self.verdict or 'VLM_responses*'}.json", "verdict")
-        answers = _read(file).get(question.video.id)
+        answers = _read(file).get(query.video.id)
         if not isinstance(answers, list):
-            return Unanswered(f"{file.name} has no answers for it")
-        segment, rest = divmod(question.at, _SEGMENT)
+            return NoAnswer(f"{file.name} has no answers for it")
+        segment, rest = divmod(query.at, _SEGMENT)
         if rest:
-            raise VaaError(f"{file.name} holds answers for windows of {_SEGMENT} frames, none at frame {question.at}.")
-        return str(answers[segment]) if segment < len(answers) else Unanswered(f"{file.name} ends before its end")
+            raise VaaError(f"{file.name} holds answers for windows of {_SEGMENT} frames, none at frame {query.at}.")
+        return str(answers[segment]) if segment < len(answers) else NoAnswer(f"{file.name} ends before its end")
 
-    def _tags(self, question: Question) -> str | Unanswered:
+    def _tags(self, query: Query) -> str | NoAnswer:
         file = _find(Path(self.root), f"scores/{self.scores or '**'}/suspicious_part_phrases.json", "scores")
-        phrases = _read(file).get(question.video.id)
-        return Unanswered(f"{file.name} has no tags for it") if phrases is None else str(phrases)
+        phrases = _read(file).get(query.video.id)
+        return NoAnswer(f"{file.name} has no tags for it") if phrases is None else str(phrases)
 
-    def _at_frame(self, folder: str, chosen: str | None, question: Question) -> str | Unanswered:
-        name = file_name(question.video.id)
+    def _at_frame(self, folder: str, chosen: str | None, query: Query) -> str | NoAnswer:
+        name = file_name(query.video.id)
         files = _index(Path(self.root), f"{folder}/{chosen or '**'}", folder)
-        file = files.get(name) or files.get(file_name(f"{question.video.id}.mp4"))
+        file = files.get(name) or files.get(file_name(f"{query.video.id}.mp4"))
         if file is None:
-            return Unanswered(f"{folder}/ holds no {name}")
-        said = _read(file).get(str(question.at))
+            return NoAnswer(f"{folder}/ holds no {name}")
+        said = _read(file).get(str(query.at))
         if said is None:
-            return Unanswered(f"{file.name} has nothing for frame {question.at}")
+            return NoAnswer(f"{file.name} has nothing for frame {query.at}")
         # Not as Python writes it, 1e-05: models do not, so no reader knows it.
         return said if isinstance(said, str) else f"[{Decimal(repr(said)):f}]" if _is_number(said) else f"[{said}]"
 
-    def _box(self, question: Question) -> str | Unanswered:
+    def _box(self, query: Query) -> str | NoAnswer:
         file = _find(Path(self.root), f"localisations/{self.localisation or '*'}.json", "localisation")
-        entry = _boxes(Path(self.root), file).get((question.video.id, question.at))
+        entry = _boxes(Path(self.root), file).get((query.video.id, query.at))
         if entry is None:
-            return Unanswered(f"{file.name} has no box for frame {question.at}")
+            return NoAnswer(f"{file.name} has no box for frame {query.at}")
         corners = entry["pred_bbox"]
         return json.dumps([{"bbox_2d": corners, "confidence": entry["confidence"]}] if corners else [])
 
-    def _description(self, question: Question) -> str | Unanswered:
+    def _description(self, query: Query) -> str | NoAnswer:
         file = _find(Path(self.root), f"understanding/{self.understanding or '*'}.json", "understanding")
-        text = _read(file).get(question.video.id)
-        return Unanswered(f"{file.name} has no description of it") if text is None else str(text)
+        text = _read(file).get(query.video.id)
+        return NoAnswer(f"{file.name} has no description of it") if text is None else str(text)
 
 
 def _is_number(said: object) -> bool:

@@ -10,15 +10,16 @@ from pathlib import Path
 
 import orjson
 
+from vaa.errors import VaaError
 from vaa.paper.page import page
 from vaa.paper.record import record
 from vaa.paper.recorded import recorded
 from vaa.paper.replay import replay
 from vaa.paper.rows import BATCHES
+from vaa.process import PROJECT_ROOT
 from vaa.report.files import put
-from vaa.types import VaaError
 
-DOCS = Path(__file__).parents[2] / "docs"
+DOCS = PROJECT_ROOT / "docs"
 
 
 def main(words: Sequence[str] | None = None) -> int:

@@ -9,7 +9,7 @@ from vaa.paper import words
 from vaa.paper.published import PUBLISHED
 from vaa.paper.record import at
 from vaa.paper.replay import command
-from vaa.paper.rows import BATCHES, COMBINED, COUNTED, ROWS, Batch, Row
+from vaa.paper.rows import BATCHES, COMBINED, COUNTED, ROWS, ReplayBatch, ReplayRow
 from vaa.paper.waiting import WAITING
 
 MISSING = "-"
@@ -41,7 +41,7 @@ def _published(recorded: Record) -> Iterator[str]:
     yield "\n" + _commands([(row.title, _batch(row.batch), row.job) for row in ROWS])
 
 
-def _row(recorded: Record, row: Row) -> Iterator[tuple[str, ...]]:
+def _row(recorded: Record, row: ReplayRow) -> Iterator[tuple[str, ...]]:
     ours = at(recorded, row.batch, row.job)
     printed = PUBLISHED.get(row.published)
     for place, name in enumerate(row.metrics):
@@ -84,7 +84,7 @@ def _chain(recorded: Record) -> Iterator[str]:
         ("what", "number"),
         [
             ("URF's whole chain, UCF-Crime: videos in the gate", f"{chain['gated']}"),
-            ("of these rated again (the others have unusable tags)", f"{chain['videos_asked/reconsider']}"),
+            ("of these rated again (the others have unusable tags)", f"{chain['videos_queried/reconsider']}"),
             ("suspicious windows equal to the authors' file", f"{same} of {videos}"),
             ("URF refined, UCF-Crime: threshold by Youden's J", _number(chain["threshold_youden"])),
             ("the same by F1 (both the best on these very labels)", _number(chain["threshold_f1"])),
@@ -132,12 +132,12 @@ def _waiting() -> Iterator[str]:
     yield ""
 
 
-def _batch(name: str) -> Batch:
+def _batch(name: str) -> ReplayBatch:
     (found,) = (batch for batch in BATCHES if batch.name == name)
     return found
 
 
-def _commands(rows: Sequence[tuple[str, Batch, tuple[str, ...]]]) -> str:
+def _commands(rows: Sequence[tuple[str, ReplayBatch, tuple[str, ...]]]) -> str:
     return "\n".join(f"    {command(batch, job)}    # {title}" for title, batch, job in rows)
 
 

@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from vaa.compare.comparison import STANDARD, compare
+from vaa.errors import VaaError
 from vaa.paper.rows import BATCHES, COMBINED
 from vaa.report.runs import Run
-from vaa.types import VaaError
 
 DIGITS, DELTA_DIGITS = 8, 6
 """More than are shown, and too few for another machine's last bits to make another page."""
 KEPT = (
     *("roc_auc", "pr_auc", "average_precision", "within_video_auc", "anomalous_share", "threshold_youden"),
-    *("threshold_f1", "videos", "frames", "gated", "videos_asked/reconsider", "tiou", "tiou_per_video"),
+    *("threshold_f1", "videos", "frames", "gated", "videos_queried/reconsider", "tiou", "tiou_per_video"),
     *("annotated_frames", "bleu_1", "bleu_2", "bleu_3", "bleu_4", "bleu_sum", "cider", "meteor", "rouge_l"),
 )
 _TIMES, _SEED = 1000, 0

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vaa.types import VaaError
+from vaa.errors import VaaError
 
 
 @dataclass(frozen=True)
-class Recorded:
+class ReleasedFiles:
     """The folders and files that rows name: `{urf}/ucf_crime`, `{corevad}`, `{labels_ucf}`, `{labels_xd}`."""
 
     urf: Path
@@ -23,7 +23,7 @@ class Recorded:
         return override.format(**{name: str(getattr(self, name)) for name in self.__dataclass_fields__})
 
 
-def recorded(folder: Path) -> Recorded:
+def recorded(folder: Path) -> ReleasedFiles:
     """Find them under `folder`, which holds `urf`, `corevad` and `vera`.
 
     Raises:
@@ -44,7 +44,7 @@ def recorded(folder: Path) -> Recorded:
             lacking.append(f"\n  {pattern}: in none of {_listed(folder, places)}: {_fetch(release, folder)}")
     if lacking:
         raise VaaError(f"{folder} does not hold all that the authors released.{''.join(lacking)}")
-    return Recorded(**found)
+    return ReleasedFiles(**found)
 
 
 def _listed(folder: Path, places: Sequence[str]) -> str:

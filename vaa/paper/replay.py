@@ -10,18 +10,19 @@ import sys
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from vaa.paper.recorded import Recorded
-from vaa.paper.rows import Batch
+from vaa.errors import VaaError
+from vaa.paper.recorded import ReleasedFiles
+from vaa.paper.rows import ReplayBatch
+from vaa.process import PROJECT_ROOT
 from vaa.report.runs import Run, find
-from vaa.types import VaaError
 
 log = logging.getLogger("vaa")
-RUN = Path(__file__).parents[2] / "run.py"
-_QUIET = ("memo=null", "plots=false", "page=null", "wandb.mode=disabled")
+RUN = PROJECT_ROOT / "run.py"
+_QUIET = ("cache=null", "plots=false", "page=null", "wandb.mode=disabled")
 _LAST = 1500  # characters of what a failed batch said
 
 
-def replay(batch: Batch, files: Recorded, folder: Path, keep: bool) -> dict[tuple[str, ...], Run]:
+def replay(batch: ReplayBatch, files: ReleasedFiles, folder: Path, keep: bool) -> dict[tuple[str, ...], Run]:
     """Swept overrides -> run of each job; a finished batch in `folder` is taken as it is only where asked to `keep` it.
 
     Raises:
@@ -45,7 +46,7 @@ def job(run: Run, keys: Sequence[str]) -> tuple[str, ...]:
     return tuple(said[key] for key in keys if key in said)
 
 
-def command(batch: Batch, words: Collection[str]) -> str:
+def command(batch: ReplayBatch, words: Collection[str]) -> str:
     """The job of a batch as one would type it; roots in capitals."""
     return " ".join(["python run.py", *_named(batch.fixed), *words])
 
@@ -55,7 +56,7 @@ def _named(overrides: Collection[str]) -> list[str]:
     return [override.format(**names) for override in overrides]
 
 
-def _run(batch: Batch, files: Recorded, where: Path) -> None:
+def _run(batch: ReplayBatch, files: ReleasedFiles, where: Path) -> None:
     where.mkdir(parents=True, exist_ok=True)
     fixed = [files.filled(override) for override in batch.fixed]
     words = [sys.executable, str(RUN), "-m", *fixed, *batch.swept, *_QUIET, f"hydra.sweep.dir={where.resolve()}"]
@@ -71,5 +72,5 @@ def _jobs(where: Path) -> list[Run]:
     return find([where]) if any(where.rglob("metrics.json")) else []
 
 
-def _count(batch: Batch) -> int:
+def _count(batch: ReplayBatch) -> int:
     return math.prod(len(word.partition("=")[2].split(",")) for word in batch.swept)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Batch:
+class ReplayBatch:
     """A multirun: `fixed` overrides with `{folder}` names, and what is swept, `key=value,value`."""
 
     name: str
@@ -15,7 +15,7 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class Row:
+class ReplayRow:
     """One job of a batch, by what tells it from the others; `published` is its row in PUBLISHED."""
 
     title: str
@@ -27,7 +27,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Counted:
+class CountedRow:
     """The same scores under every protocol: of a batch under LAVAD's, and of one under the others."""
 
     title: str
@@ -48,17 +48,20 @@ _WITHOUT = ("vlm.root={corevad}", "smoothing=none,gaussian9", _POSITION)
 _SHOWN = ("boxes_none", "boxes_tags", "boxes_class", "texts_urf", "texts_holmesvau", "texts_hawk")
 
 BATCHES = (
-    Batch("urf_ucf", ("experiment=urf_ucf", _UCF), (_SMOOTHING, _POSITION)),
-    Batch("urf_ucf_others", ("experiment=urf_ucf", _UCF, _LABELS_UCF), (_OTHERS, _POSITION)),
-    Batch("ratings", ("experiment=urf_ucf", _UCF, _RAW), (_POSITION,)),
-    Batch("ratings_others", ("experiment=urf_ucf", _UCF, _RAW, _LABELS_UCF), (_OTHERS, _POSITION)),
-    Batch("urf_xd", ("experiment=urf_xd", _XD), ("smoothing=filter10,relative", _POSITION)),
-    Batch("urf_xd_others", ("experiment=urf_xd", _XD, _LABELS_XD), (_OTHERS, _POSITION)),
-    Batch("corevad_ucf_lavad", ("experiment=corevad_ucf_lavad", _UCF, _WITHOUT[0]), _WITHOUT[1:]),
-    Batch("corevad_ucf", ("experiment=corevad_ucf", _UCF, _LABELS_UCF, _WITHOUT[0]), (_OTHERS, *_WITHOUT[1:])),
-    *(Batch(name, (f"experiment={name}", _UCF, *_PICKED, *_AGAIN), ()) for name in ("urf_ucf_replay", "urf_ucf_first")),
-    Batch("urf_ucf_causal", ("experiment=urf_ucf_causal", _UCF, *_PICKED, *_AGAIN), ("online.delay=0.0,5.0",)),
-    *(Batch(f"urf_ucf_{what}", (f"experiment=urf_ucf_{what}", _UCF, _PICKED[1]), ()) for what in _SHOWN),
+    ReplayBatch("urf_ucf", ("experiment=urf_ucf", _UCF), (_SMOOTHING, _POSITION)),
+    ReplayBatch("urf_ucf_others", ("experiment=urf_ucf", _UCF, _LABELS_UCF), (_OTHERS, _POSITION)),
+    ReplayBatch("ratings", ("experiment=urf_ucf", _UCF, _RAW), (_POSITION,)),
+    ReplayBatch("ratings_others", ("experiment=urf_ucf", _UCF, _RAW, _LABELS_UCF), (_OTHERS, _POSITION)),
+    ReplayBatch("urf_xd", ("experiment=urf_xd", _XD), ("smoothing=filter10,relative", _POSITION)),
+    ReplayBatch("urf_xd_others", ("experiment=urf_xd", _XD, _LABELS_XD), (_OTHERS, _POSITION)),
+    ReplayBatch("corevad_ucf_lavad", ("experiment=corevad_ucf_lavad", _UCF, _WITHOUT[0]), _WITHOUT[1:]),
+    ReplayBatch("corevad_ucf", ("experiment=corevad_ucf", _UCF, _LABELS_UCF, _WITHOUT[0]), (_OTHERS, *_WITHOUT[1:])),
+    *(
+        ReplayBatch(name, (f"experiment={name}", _UCF, *_PICKED, *_AGAIN), ())
+        for name in ("urf_ucf_replay", "urf_ucf_first")
+    ),
+    ReplayBatch("urf_ucf_causal", ("experiment=urf_ucf_causal", _UCF, *_PICKED, *_AGAIN), ("online.delay=0.0,5.0",)),
+    *(ReplayBatch(f"urf_ucf_{what}", (f"experiment=urf_ucf_{what}", _UCF, _PICKED[1]), ()) for what in _SHOWN),
 )
 
 
@@ -68,16 +71,16 @@ _TEXTS = ("bleu_1", "bleu_2", "bleu_3", "bleu_4", "bleu_sum", "cider", "meteor",
 _NO_REFINEMENT = "without its softmax refinement: the CLIP features are not released"
 
 ROWS = (
-    Row("URF, UCF-Crime, first ratings", "urf_ucf_first", (), "", _FLAT),
-    Row("URF, UCF-Crime, first ratings, looking backwards", "urf_ucf_causal", ("online.delay=0.0",), "", _FLAT),
-    Row("the same, five seconds late allowed", "urf_ucf_causal", ("online.delay=5.0",), "", _FLAT),
-    Row("URF, UCF-Crime, the whole chain", "urf_ucf_replay", (), "urf_ucf", _FLAT),
-    Row("URF, UCF-Crime, refined scores", "urf_ucf", _PLAIN, "urf_ucf", _FLAT),
-    Row("URF, UCF-Crime, unsmoothed", "urf_ucf", ("smoothing=none", "position=none"), "", _FLAT),
-    Row("URF, XD-Violence, refined scores", "urf_xd", _PLAIN, "urf_xd", _FLAT),
-    Row("URF + position weighting, UCF-Crime", "urf_ucf", _CENTRED, "urf_ucf_centred", _FLAT),
-    Row("URF + position weighting, XD-Violence", "urf_xd", _CENTRED, "urf_xd_centred", _FLAT),
-    Row(
+    ReplayRow("URF, UCF-Crime, first ratings", "urf_ucf_first", (), "", _FLAT),
+    ReplayRow("URF, UCF-Crime, first ratings, looking backwards", "urf_ucf_causal", ("online.delay=0.0",), "", _FLAT),
+    ReplayRow("the same, five seconds late allowed", "urf_ucf_causal", ("online.delay=5.0",), "", _FLAT),
+    ReplayRow("URF, UCF-Crime, the whole chain", "urf_ucf_replay", (), "urf_ucf", _FLAT),
+    ReplayRow("URF, UCF-Crime, refined scores", "urf_ucf", _PLAIN, "urf_ucf", _FLAT),
+    ReplayRow("URF, UCF-Crime, unsmoothed", "urf_ucf", ("smoothing=none", "position=none"), "", _FLAT),
+    ReplayRow("URF, XD-Violence, refined scores", "urf_xd", _PLAIN, "urf_xd", _FLAT),
+    ReplayRow("URF + position weighting, UCF-Crime", "urf_ucf", _CENTRED, "urf_ucf_centred", _FLAT),
+    ReplayRow("URF + position weighting, XD-Violence", "urf_xd", _CENTRED, "urf_xd_centred", _FLAT),
+    ReplayRow(
         "CoReVAD, UCF-Crime",
         "corevad_ucf",
         ("protocol=vera", "smoothing=gaussian9", "position=centre"),
@@ -85,22 +88,22 @@ ROWS = (
         ("roc_auc",),
         _NO_REFINEMENT,
     ),
-    Row("URF boxes, no tags", "urf_ucf_boxes_none", (), "urf_boxes_none", _BOXES),
-    Row("URF boxes, predicted tags", "urf_ucf_boxes_tags", (), "urf_boxes_tags", _BOXES),
-    Row("URF boxes, true class", "urf_ucf_boxes_class", (), "urf_boxes_class", _BOXES),
-    Row("URF texts", "urf_ucf_texts_urf", (), "", _TEXTS),
-    Row("HolmesVAU texts", "urf_ucf_texts_holmesvau", (), "", _TEXTS),
-    Row("Hawk texts", "urf_ucf_texts_hawk", (), "", _TEXTS),
+    ReplayRow("URF boxes, no tags", "urf_ucf_boxes_none", (), "urf_boxes_none", _BOXES),
+    ReplayRow("URF boxes, predicted tags", "urf_ucf_boxes_tags", (), "urf_boxes_tags", _BOXES),
+    ReplayRow("URF boxes, true class", "urf_ucf_boxes_class", (), "urf_boxes_class", _BOXES),
+    ReplayRow("URF texts", "urf_ucf_texts_urf", (), "", _TEXTS),
+    ReplayRow("HolmesVAU texts", "urf_ucf_texts_holmesvau", (), "", _TEXTS),
+    ReplayRow("Hawk texts", "urf_ucf_texts_hawk", (), "", _TEXTS),
 )
 
 COUNTED = (
-    Counted("URF first ratings, UCF-Crime", "ratings", "ratings_others", _PLAIN),
-    Counted("URF refined, UCF-Crime", "urf_ucf", "urf_ucf_others", _PLAIN),
-    Counted("URF refined + position, UCF-Crime", "urf_ucf", "urf_ucf_others", _CENTRED),
-    Counted("URF refined, XD-Violence", "urf_xd", "urf_xd_others", _PLAIN),
-    Counted("URF refined + position, XD-Violence", "urf_xd", "urf_xd_others", _CENTRED),
+    CountedRow("URF first ratings, UCF-Crime", "ratings", "ratings_others", _PLAIN),
+    CountedRow("URF refined, UCF-Crime", "urf_ucf", "urf_ucf_others", _PLAIN),
+    CountedRow("URF refined + position, UCF-Crime", "urf_ucf", "urf_ucf_others", _CENTRED),
+    CountedRow("URF refined, XD-Violence", "urf_xd", "urf_xd_others", _PLAIN),
+    CountedRow("URF refined + position, XD-Violence", "urf_xd", "urf_xd_others", _CENTRED),
     *(
-        Counted(f"CoReVAD {name}, UCF-Crime", "corevad_ucf_lavad", "corevad_ucf", (smoothing, position))
+        CountedRow(f"CoReVAD {name}, UCF-Crime", "corevad_ucf_lavad", "corevad_ucf", (smoothing, position))
         for name, smoothing, position in (
             ("verdicts", "smoothing=none", "position=none"),
             ("+ position", "smoothing=none", "position=centre"),

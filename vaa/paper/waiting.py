@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Waiting:
+class GpuRow:
     """A row of PUBLISHED (empty where the papers print none that we know), and the overrides that would make it."""
 
     title: str
@@ -26,26 +26,26 @@ _OTHERS = "other captioner, LLM and encoder than the paper's"
 _XD_VERA = "prompt=vera_xd refinement.share=0.15 smoothing.size=30 smoothing.sigma=30.0"
 
 WAITING = (
-    Waiting("CoReVAD with its refinement, UCF-Crime", "corevad_ucf", f"{_COREVAD} {_UCF} {_VERA_UCF}"),
-    Waiting(
+    GpuRow("CoReVAD with its refinement, UCF-Crime", "corevad_ucf", f"{_COREVAD} {_UCF} {_VERA_UCF}"),
+    GpuRow(
         "CoReVAD with its refinement, XD-Violence",
         "corevad_xd",
         f"{_COREVAD} {_XD} protocol=corevad protocol.labels=xd_test_800.json",
     ),
-    Waiting("URF from the videos, UCF-Crime", "urf_ucf", f"{_URF} {_UCF}"),
-    Waiting("URF from the videos, XD-Violence", "urf_xd", f"{_URF} {_XD}", _PRIOR),
-    Waiting("URF from the videos, UBnormal", "urf_ubnormal", f"{_URF} data=ubnormal data.root=DIR", _PRIOR),
-    Waiting("URF from the videos, MSAD", "urf_msad", f"{_URF} data=msad data.root=DIR", _PRIOR),
-    Waiting(
+    GpuRow("URF from the videos, UCF-Crime", "urf_ucf", f"{_URF} {_UCF}"),
+    GpuRow("URF from the videos, XD-Violence", "urf_xd", f"{_URF} {_XD}", _PRIOR),
+    GpuRow("URF from the videos, UBnormal", "urf_ubnormal", f"{_URF} data=ubnormal data.root=DIR", _PRIOR),
+    GpuRow("URF from the videos, MSAD", "urf_msad", f"{_URF} data=msad data.root=DIR", _PRIOR),
+    GpuRow(
         "URF's boxes from the videos, predicted tags",
         "urf_boxes_tags",
         f"method=urf_localise vlm=qwen2_5_vl scores.root=SCORES {_UCF}",
         "SCORES: the folder scores/ of a run of URF; its tags come from this vlm",
     ),
-    Waiting("LAVAD, UCF-Crime", "lavad_ucf", f"{_LAVAD} {_UCF}", _OTHERS),
-    Waiting("LAVAD, XD-Violence", "lavad_xd", f"{_LAVAD} {_XD}", _OTHERS),
-    Waiting("VERA, UCF-Crime", "vera_ucf", f"{_VERA} {_UCF} {_VERA_UCF}", "guiding questions in our words"),
-    Waiting("VERA, XD-Violence", "vera_xd", f"{_VERA} {_XD_VERA} {_XD} {_VERA_XD}", "guiding questions in our words"),
-    Waiting("Probe-VAD, UCF-Crime", "probe_ucf", f"method=probe vlm=videollama3 {_UCF}"),
-    Waiting("Probe-VAD, XD-Violence", "probe_xd", f"method=probe vlm=videollama3 {_XD}"),
+    GpuRow("LAVAD, UCF-Crime", "lavad_ucf", f"{_LAVAD} {_UCF}", _OTHERS),
+    GpuRow("LAVAD, XD-Violence", "lavad_xd", f"{_LAVAD} {_XD}", _OTHERS),
+    GpuRow("VERA, UCF-Crime", "vera_ucf", f"{_VERA} {_UCF} {_VERA_UCF}", "guiding questions in our words"),
+    GpuRow("VERA, XD-Violence", "vera_xd", f"{_VERA} {_XD_VERA} {_XD} {_VERA_XD}", "guiding questions in our words"),
+    GpuRow("Probe-VAD, UCF-Crime", "probe_ucf", f"method=probe vlm=videollama3 {_UCF}"),
+    GpuRow("Probe-VAD, XD-Violence", "probe_xd", f"method=probe vlm=videollama3 {_XD}"),
 )

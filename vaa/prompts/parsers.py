@@ -20,10 +20,10 @@ _NUMBER = re.compile(r"\d+(?:\.\d+)?|\.\d+")
 
 
 @dataclass(frozen=True)
-class Verdict:
+class VerdictParser:
     """CoReVAD's contract: a verdict ("Anomalous scenes." or "Normal scenes."), then a sentence of description."""
 
-    until: ClassVar[str] = r"```[^`]*```"
+    stop_pattern: ClassVar[str] = r"```[^`]*```"
 
     def __call__(self, text: str) -> Response:
         """Score 1 for anomalous, 0 for normal; the description is all that follows the first sentence."""
@@ -41,7 +41,7 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class Caption:
+class CaptionParser:
     """Free text: all of it is the description, on one line; the empty string if nothing was said."""
 
     def __call__(self, text: str) -> Response:
@@ -51,10 +51,10 @@ class Caption:
 
 
 @dataclass(frozen=True)
-class Rating:
+class RatingParser:
     """URF's contract: a list holding one number in [0, 1]; the first `[number]` counts."""
 
-    until: ClassVar[str] = r"\[\s*(?:\d+(?:\.\d+)?|\.\d+)\s*\]"
+    stop_pattern: ClassVar[str] = r"\[\s*(?:\d+(?:\.\d+)?|\.\d+)\s*\]"
 
     def __call__(self, text: str) -> Response:
         """The number as score, no description."""
@@ -68,10 +68,10 @@ class Rating:
 
 
 @dataclass(frozen=True)
-class Score:
+class JudgeScoreParser:
     """URF's judge's contract: `{'score': x}` with x in [0, 1]; the first that says a number counts."""
 
-    until: ClassVar[str] = r"\{[^{}]*\}"
+    stop_pattern: ClassVar[str] = r"\{[^{}]*\}"
 
     def __call__(self, text: str) -> Response:
         """The number as score, no description."""
@@ -81,7 +81,7 @@ class Score:
 
 
 @dataclass(frozen=True)
-class YesNo:
+class YesNoParser:
     """Probe-VAD's contract: YES (1) or NO (0), nothing before it."""
 
     def __call__(self, text: str) -> Response:
@@ -92,10 +92,10 @@ class YesNo:
 
 
 @dataclass(frozen=True)
-class Tags:
+class TagsParser:
     """A Python-style list of phrases; the description is the phrases with commas between them, without brackets."""
 
-    until: ClassVar[str] = r"\[[^\[\]]*\]"
+    stop_pattern: ClassVar[str] = r"\[[^\[\]]*\]"
 
     def __call__(self, text: str) -> Response:
         """No score; the phrases."""
@@ -110,19 +110,19 @@ class Tags:
 
 
 @dataclass(frozen=True)
-class Boxes:
+class BoxesParser:
     """URF's box contract: the score is the confidence of the surest box, 0 if there is none, NaN if unreadable."""
 
-    until: ClassVar[str] = r"\A[^\[]*\[(?:[^\[\]]|\[[^\[\]]*\])*\]"
+    stop_pattern: ClassVar[str] = r"\A[^\[]*\[(?:[^\[\]]|\[[^\[\]]*\])*\]"
 
     def __call__(self, text: str) -> Response:
         """The score alone; `boxes` reads where they are."""
-        found = boxes(text)
+        found = parse_boxes(text)
         score = math.nan if found is None else max((confidence for *_, confidence in found), default=0.0)
         return Response(text=" ".join(text.split()), score=score, description="")
 
 
-def boxes(text: str) -> tuple[tuple[float, float, float, float, float], ...] | None:
+def parse_boxes(text: str) -> tuple[tuple[float, float, float, float, float], ...] | None:
     """Boxes (x1, y1, x2, y2, confidence) in pixels of the image as the model saw it; None if nothing can be read.
 
     What is no valid JSON is read as URF reads it: the first four integers, and the last decimal as the confidence.

@@ -10,7 +10,8 @@ from functools import cache, lru_cache
 from pathlib import Path
 from string import Template
 
-from vaa.types import Question, Response, Segment, VaaError, Video
+from vaa.errors import VaaError
+from vaa.types import Query, Response, Segment, Video
 
 log = logging.getLogger("vaa")
 IMAGE = "<image>"
@@ -29,9 +30,9 @@ class Prompt:
     text: str
     file: str | None
     max_new_tokens: int
-    reader: Callable[[str], Response]
+    parser: Callable[[str], Response]
 
-    def question(self, video: Video, segment: Segment, **fields: str) -> Question:
+    def query(self, video: Video, segment: Segment, **fields: str) -> Query:
         """Ask about a segment; `$frames` lists its frames one a line where the text says they go.
 
         Raises:
@@ -42,7 +43,7 @@ class Prompt:
         if unused:
             _say_unused(self.purpose, ", ".join(f"${name}" for name in sorted(unused)))
         listing = "\n".join(f"Frame{k}: {IMAGE}" for k in range(1, len(segment.frames) + 1))
-        return Question(
+        return Query(
             purpose=self.purpose,
             video=video,
             at=segment.at,
@@ -50,12 +51,12 @@ class Prompt:
             text=self._fill(wording, {"frames": listing, **fields}),
             system=self._fill(self.system, fields),
             max_new_tokens=self.max_new_tokens,
-            until=getattr(self.reader, "until", ""),
+            stop_pattern=getattr(self.parser, "until", ""),
         )
 
     def read(self, answer: str) -> Response:
         """What the answer says."""
-        return self.reader(answer)
+        return self.parser(answer)
 
     def _wording(self) -> str:
         if self.file is None:
@@ -86,7 +87,7 @@ def _say_unused(purpose: str, names: str) -> None:
     log.warning("The %s prompt nowhere says %s: the model is not told.", purpose, names)
 
 
-def complete(question: Question, text: str) -> str:
+def truncate_answer(query: Query, text: str) -> str:
     """An answer up to where its contract is complete; all of it where it never is."""
-    found = re.search(question.until, text) if question.until else None
+    found = re.search(query.stop_pattern, text) if query.stop_pattern else None
     return text[: found.end()] if found else text

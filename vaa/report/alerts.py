@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from vaa.protocol import Protocol
+from vaa.errors import VaaError
+from vaa.evaluation.protocol import Protocol
 from vaa.report import files
-from vaa.types import Floats, Report, VaaError
+from vaa.types import Floats, Report
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ def show(
     log.info("%d videos, %d frames, %d failed", metrics["videos"], metrics["frames"], metrics["failed"])
     log.info(
         "%d questions asked, %d remembered, %d answers unread",
-        *(int(metrics[k]) for k in ("questions_asked", "questions_remembered", "unread")),
+        *(int(metrics[k]) for k in ("model_queries", "cache_hits", "unparsed")),
     )
     if alerts is not None:
         _suspicious(alerts, found, len(found) if "anomalous_share" not in metrics else 0)

@@ -13,41 +13,42 @@ from typing import Any
 import numpy as np
 import orjson
 
-from vaa.pipeline import Outcome
-from vaa.protocol import Protocol
-from vaa.types import Catalogue, Report, ScoreTrack, VaaError, file_name
+from vaa.errors import VaaError
+from vaa.evaluation.protocol import Protocol
+from vaa.pipeline import RunResult
+from vaa.types import Dataset, Report, ScoreTrack, file_name
 
 _TOLD = tuple(field.name for field in fields(Report) if field.name not in ("video", "truth"))
 
 
-def write(folder: Path, outcome: Outcome, notices: Sequence[str], details: bool = True) -> None:
+def write(folder: Path, result: RunResult, notices: Sequence[str], details: bool = True) -> None:
     """Write notices and failures into a run's folder, with `details` for each video its scores and its report too."""
     dump(folder / "notices.json", list(notices), indent=True)
-    dump(folder / "failures.json", outcome.failures, indent=True)
+    dump(folder / "failures.json", result.failures, indent=True)
     if not details:
         return
-    tracks = {id_: r.track.per_frame(r.video.n_frames) for id_, r in outcome.reports.items() if r.track is not None}
+    tracks = {id_: r.track.per_frame(r.video.n_frames) for id_, r in result.reports.items() if r.track is not None}
     every = stride(tracks)
     for video, track in tracks.items():
         dump(folder / "scores" / file_name(video), scores(track, every))
-    for video, report in outcome.reports.items():
-        dump(folder / "reports" / file_name(video), _story(report, outcome.history[video]))
+    for video, report in result.reports.items():
+        dump(folder / "reports" / file_name(video), _story(report, result.history[video]))
 
 
-def write_truth(folder: Path, outcome: Outcome, catalogue: Catalogue, protocol: Protocol) -> None:
+def write_truth(folder: Path, result: RunResult, dataset: Dataset, protocol: Protocol) -> None:
     """Write `truth.json`: how the run was counted, and of each video that has labels which frames are anomalous.
 
     The intervals are those the protocol counts: cut at the video's end, their stop excluded.
     """
-    spans, videos = protocol.spans(catalogue), {}
-    for id_, report in outcome.reports.items():
+    spans, videos = protocol.spans(dataset), {}
+    for id_, report in result.reports.items():
         if id_ not in spans:
             continue
-        truth, labels = catalogue.truths[id_], protocol.frame_labels(report.video, spans[id_])
+        truth, labels = dataset.truths[id_], protocol.frame_labels(report.video, spans[id_])
         edges = np.flatnonzero(np.diff(labels, prepend=False, append=False)).reshape(-1, 2)
         boxes = [[box.frame, *box.xyxy] for box in truth.boxes]
         videos[id_] = {"class": truth.label, "anomalous": edges.tolist(), "boxes": boxes, "text": truth.text}
-    dump(folder / "truth.json", {"data": catalogue.name, "protocol": asdict(protocol), "videos": videos})
+    dump(folder / "truth.json", {"data": dataset.name, "protocol": asdict(protocol), "videos": videos})
 
 
 def write_metrics(folder: Path, metrics: Mapping[str, float]) -> None:

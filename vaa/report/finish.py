@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from vaa.pipeline import Outcome
-from vaa.protocol import Protocol
-from vaa.report import screen
+from vaa.evaluation.protocol import Protocol
+from vaa.pipeline import RunResult
+from vaa.report import console
 from vaa.report.alerts import Alerts
 from vaa.report.page.build import Page
 from vaa.report.runs import Run
@@ -15,7 +15,7 @@ from vaa.report.runs import Run
 
 def finish(
     folder: Path,
-    outcome: Outcome,
+    result: RunResult,
     protocol: Protocol,
     metrics: Mapping[str, float],
     alerts: Alerts | None,
@@ -23,7 +23,7 @@ def finish(
 ) -> None:
     """Write the alerts and the page, unless there are to be none, of a run whose files are written; then say it all."""
     run = Run(folder)
-    found = alerts.write(folder, outcome.reports.values(), protocol) if alerts is not None else []
+    found = alerts.write(folder, result.reports.values(), protocol) if alerts is not None else []
     if isinstance(page, Page):
         page.write(run)
-    screen.show(metrics, folder, run.notices, alerts, found)
+    console.show(metrics, folder, run.notices, alerts, found)

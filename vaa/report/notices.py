@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from vaa.stages import Asking, Stage
+from vaa.stages.base import ModelStage, Stage
 
 _HOME = "vaa/tiny/checkpoints"
 
 
 def notices(stages: Iterable[Stage], data: str) -> list[str]:
     """Sentences for the log, W&B and the report; empty where the numbers can stand alone."""
-    asked = {getattr(stage.model, "checkpoint", "") for stage in stages if isinstance(stage, Asking)}
+    asked = {getattr(stage.model, "checkpoint", "") for stage in stages if isinstance(stage, ModelStage)}
     tiny = sorted(name for name in asked if _HOME in name)
     if not tiny or data == "synthetic":
         return []

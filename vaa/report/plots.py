@@ -10,22 +10,22 @@ from typing import Any
 
 import numpy as np
 
-from vaa.metrics.detection import Labels
-from vaa.pipeline import Outcome
-from vaa.protocol import Protocol
+from vaa.evaluation.curves import curves
+from vaa.evaluation.detection import Labels
+from vaa.evaluation.protocol import Protocol
+from vaa.pipeline import RunResult
 from vaa.report import files
-from vaa.report.curves import curves
-from vaa.types import Catalogue, Floats
+from vaa.types import Dataset, Floats
 
 _SHOWN = 8
 
 
-def overview(file: Path, outcome: Outcome, catalogue: Catalogue, protocol: Protocol, notices: Sequence[str]) -> None:
+def overview(file: Path, result: RunResult, dataset: Dataset, protocol: Protocol, notices: Sequence[str]) -> None:
     """Write the picture, headed by the notices; anomalous frames are shaded, without labels there are only tracks."""
     from matplotlib.figure import Figure
 
-    spans = protocol.spans(catalogue)
-    scored = [report for report in outcome.reports.values() if report.track is not None]
+    spans = protocol.spans(dataset)
+    scored = [report for report in result.reports.values() if report.track is not None]
     scores = {report.video.id: protocol.frame_scores(report) for report in scored}
     labels = {r.video.id: protocol.frame_labels(r.video, spans[r.video.id]) for r in scored if r.video.id in spans}
     if not scores:

@@ -11,9 +11,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from vaa.process import PROJECT_ROOT
 from vaa.report import files
 
-_HOUSE = Path(__file__).parents[2]
 _LIBRARIES = (
     *("accelerate", "av", "decord", "hydra-core", "numpy", "omegaconf", "openai", "pillow", "ray", "scikit-learn"),
     *("scipy", "tokenizers", "torch", "torchvision", "transformers", "vaa", "wandb"),
@@ -26,7 +26,7 @@ def write(folder: Path, overrides: Sequence[str]) -> None:
     What is given to `rerun.sh` comes behind the command's own words and counts before them.
     Nothing of the process's environment is told: keys are there.
     """
-    command = shlex.join(["python", str(_HOUSE / "run.py"), *overrides])
+    command = shlex.join(["python", str(PROJECT_ROOT / "run.py"), *overrides])
     script = f'#!/bin/sh\ncd {shlex.quote(str(Path.cwd()))} && {command} "$@"\n'
     files.put(folder / "rerun.sh", script.encode())
     changes = _git("diff", "HEAD")
@@ -59,6 +59,6 @@ def _version(name: str) -> str | None:
 def _git(*words: str) -> bytes:
     """What git says of this tree; nothing where there is no git or no commit."""
     try:
-        return subprocess.run(["git", *words], cwd=_HOUSE, capture_output=True, check=True).stdout
+        return subprocess.run(["git", *words], cwd=PROJECT_ROOT, capture_output=True, check=True).stdout
     except (OSError, subprocess.CalledProcessError):
         return b""

@@ -13,8 +13,9 @@ import numpy as np
 import orjson
 import yaml
 
-from vaa.metrics.detection import Labels
-from vaa.types import Floats, VaaError, file_name
+from vaa.errors import VaaError
+from vaa.evaluation.detection import Labels
+from vaa.types import Floats, file_name
 
 
 @dataclass(frozen=True)

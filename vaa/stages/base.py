@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
-from vaa.models import Model
-from vaa.types import Question, Report
+from vaa.models.base import Model
+from vaa.types import Query, Report
 
 
 @runtime_checkable
-class Shaping(Protocol):
+class Transform(Protocol):
     """A stage that asks nothing: Report -> Report."""
 
     def __call__(self, report: Report) -> Report:
@@ -18,18 +18,18 @@ class Shaping(Protocol):
 
 
 @runtime_checkable
-class Asking(Protocol):
+class ModelStage(Protocol):
     """A stage that needs a model: it says what it asks and what it makes of the answers; the pipeline asks."""
 
     @property
     def model(self) -> Model:
         """Who is asked."""
 
-    def questions(self, report: Report) -> tuple[Question, ...]:
+    def queries(self, report: Report) -> tuple[Query, ...]:
         """What is asked about this video; nothing where the stage has nothing to do."""
 
     def absorb(self, report: Report, answers: Sequence[Any]) -> Report:
         """The report with what the answers, in the order of the questions, add."""
 
 
-Stage = Shaping | Asking
+Stage = Transform | ModelStage

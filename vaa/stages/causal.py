@@ -9,26 +9,54 @@ from typing import Any
 
 import numpy as np
 
-from vaa.models import Model
-from vaa.stages import Asking, Shaping, Stage
-from vaa.stages.ask import Ask, Describe, Interpolate, Rate, ReadOut, Score
+from vaa.errors import VaaError, VideoError
+from vaa.models.base import Model
+from vaa.stages.base import ModelStage, Stage, Transform
 from vaa.stages.corevad import LocalClean, SoftmaxRefine
 from vaa.stages.lavad import NearestSummaries
-from vaa.stages.probe import Thresholds
-from vaa.stages.track import GaussianFilter, GaussianKernel, Keep, PerFrame, RelativeFilter, SavitzkyGolay, scores
-from vaa.stages.vera import Retrieve, Round
-from vaa.stages.window import Centred, Consecutive
-from vaa.types import Question, Report, ScoreTrack, VaaError, VideoError
+from vaa.stages.probe import ThresholdProbe
+from vaa.stages.responses import (
+    CaptionSegments,
+    ChoiceScores,
+    InterpolateScores,
+    QuerySegments,
+    RateCaptions,
+    ResponseScores,
+)
+from vaa.stages.scores import (
+    ExpandToFrames,
+    GaussianFilter,
+    GaussianKernel,
+    Identity,
+    RelativeFilter,
+    SavitzkyGolay,
+    score_track,
+)
+from vaa.stages.vera import RetrievalRefine, RoundScores
+from vaa.stages.window import CentredWindow, ConsecutiveWindow
+from vaa.types import Query, Report, ScoreTrack
 
-ALONE = (Centred, Consecutive, Ask, Describe, Rate, ReadOut, Thresholds, Score, Keep, Round, PerFrame)
+ALONE = (
+    CentredWindow,
+    ConsecutiveWindow,
+    QuerySegments,
+    CaptionSegments,
+    RateCaptions,
+    ChoiceScores,
+    ThresholdProbe,
+    ResponseScores,
+    Identity,
+    RoundScores,
+    ExpandToFrames,
+)
 """Stages that look at one segment at a time."""
-AROUND = (LocalClean, SoftmaxRefine, Retrieve, NearestSummaries, GaussianKernel, GaussianFilter, RelativeFilter,
+AROUND = (LocalClean, SoftmaxRefine, RetrievalRefine, NearestSummaries, GaussianKernel, GaussianFilter, RelativeFilter,
           SavitzkyGolay)  # fmt: skip
 """Stages that look at a segment's neighbours, and can do without those that come after it."""
 
 
 @dataclass(frozen=True)
-class Backwards:
+class CausalMethod:
     """Makes a method causal: refinement and smoothing see the segment and those before it, `look_back` in all.
 
     A score holds from the last frame that its segment looks at, or up to `delay` seconds before that.
@@ -47,7 +75,7 @@ class Backwards:
         Raises:
             VaaError: a stage needs the whole video.
         """
-        whole = [name for name, stage in stages.items() if not isinstance(stage, (*ALONE, *AROUND, Interpolate))]
+        whole = [name for name, stage in stages.items() if not isinstance(stage, (*ALONE, *AROUND, InterpolateScores))]
         if whole:
             without = " ".join("position=none" if name == "position" else f"stages.{name}=null" for name in whole)
             raise VaaError(
@@ -55,27 +83,27 @@ class Backwards:
             )
         found: dict[str, Stage] = {}
         for name, stage in stages.items():
-            if isinstance(stage, PerFrame):
-                found["arrive"] = Arrive(self.delay)
+            if isinstance(stage, ExpandToFrames):
+                found["arrive"] = DelayScores(self.delay)
             found[name] = self._looking_back(stage)
         return found
 
     def _looking_back(self, stage: Stage) -> Stage:
         if isinstance(stage, ALONE):
             return stage
-        if isinstance(stage, Asking):
-            return PastAsking(stage, self.look_back, 0)
-        return Past(Held() if isinstance(stage, Interpolate) else stage, self.look_back, 0)
+        if isinstance(stage, ModelStage):
+            return CausalModelStage(stage, self.look_back, 0)
+        return CausalTransform(HoldLastScore() if isinstance(stage, InterpolateScores) else stage, self.look_back, 0)
 
 
 @dataclass(frozen=True)
-class Past:
+class CausalTransform:
     """A stage run once a segment, on what came before it: `look_back` segments in all, itself the last.
 
     The first `settled` segments are only looked back at; what was said of them stays (a stream's).
     """
 
-    stage: Shaping
+    stage: Transform
     look_back: int
     settled: int
 
@@ -85,10 +113,10 @@ class Past:
 
 
 @dataclass(frozen=True)
-class PastAsking:
+class CausalModelStage:
     """The same for a stage that asks: each of its questions is about one segment, so no other is asked."""
 
-    stage: Asking
+    stage: ModelStage
     look_back: int
     settled: int
 
@@ -97,9 +125,9 @@ class PastAsking:
         """Who is asked."""
         return self.stage.model
 
-    def questions(self, report: Report) -> tuple[Question, ...]:
+    def queries(self, report: Report) -> tuple[Query, ...]:
         """What the stage asks about all segments that are looked at."""
-        return self.stage.questions(_slice(report, max(0, self.settled + 1 - self.look_back), len(report.segments)))
+        return self.stage.queries(_slice(report, max(0, self.settled + 1 - self.look_back), len(report.segments)))
 
     def absorb(self, report: Report, answers: Sequence[Any]) -> Report:
         """The report with what the stage says of each last segment; one it can say nothing of stays as it was.
@@ -107,12 +135,12 @@ class PastAsking:
         Raises:
             VideoError: it can say nothing of any of them.
         """
-        known = {(q.frames, q.text): a for q, a in zip(self.questions(report), answers, strict=True)}
+        known = {(q.frames, q.text): a for q, a in zip(self.queries(report), answers, strict=True)}
         found: list[Report] = []
         failed: list[VideoError] = []
         for part in _pasts(report, self.look_back, self.settled):
             try:
-                found.append(self.stage.absorb(part, [known[q.frames, q.text] for q in self.stage.questions(part)]))
+                found.append(self.stage.absorb(part, [known[q.frames, q.text] for q in self.stage.queries(part)]))
             except VideoError as error:
                 failed.append(error)
                 found.append(part)
@@ -122,7 +150,7 @@ class PastAsking:
 
 
 @dataclass(frozen=True)
-class Held:
+class HoldLastScore:
     """The responses' scores as a track; an unread one is the last that was read, 0 before the first."""
 
     def __call__(self, report: Report) -> Report:
@@ -134,7 +162,7 @@ class Held:
 
 
 @dataclass(frozen=True)
-class Arrive:
+class DelayScores:
     """Each score holds from when it can be known: the last frame its segment looks at, less `delay` seconds.
 
     Never before the frame it is for; of several that come at once, at the video's end, the first counts.
@@ -144,7 +172,7 @@ class Arrive:
 
     def __call__(self, report: Report) -> Report:
         """The report with its track, later."""
-        track, early = scores(report), round(self.delay * report.video.fps)
+        track, early = score_track(report), round(self.delay * report.video.fps)
         known = [max(segment.at, segment.stop - 1 - early) for segment in report.segments]
         starts, first = np.unique(np.array(known, dtype=np.int64), return_index=True)
         return replace(report, track=ScoreTrack(track.values[first], starts))
@@ -171,6 +199,6 @@ def _lasts(report: Report, parts: Sequence[Report]) -> Report:
     if parts[0].track is None:
         return replace(report, responses=responses)
     old = report.track.values[:settled] if report.track else np.full(settled, math.nan)
-    values = np.concatenate([old, [scores(part).values[-1] for part in parts]])
+    values = np.concatenate([old, [score_track(part).values[-1] for part in parts]])
     starts = np.array([segment.at for segment in report.segments], dtype=np.int64)
     return replace(report, responses=responses, track=ScoreTrack(values, starts))

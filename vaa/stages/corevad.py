@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import softmax
 
-from vaa.models import Encoder
-from vaa.stages import embed
-from vaa.stages.track import scores
-from vaa.types import Floats, Question, Report, ScoreTrack, VaaError
+from vaa.errors import VaaError
+from vaa.models.base import Encoder
+from vaa.stages import embeddings
+from vaa.stages.scores import score_track
+from vaa.types import Floats, Query, Report, ScoreTrack
 
 
 @dataclass(frozen=True)
@@ -30,13 +31,13 @@ class LocalClean:
         """The encoder."""
         return self.encoder
 
-    def questions(self, report: Report) -> tuple[Question, ...]:
+    def queries(self, report: Report) -> tuple[Query, ...]:
         """The segments' frames, then the responses' whole texts."""
-        return embed.segments(report) + embed.texts(report, [response.text for response in report.responses])
+        return embeddings.segments(report) + embeddings.texts(report, [response.text for response in report.responses])
 
     def absorb(self, report: Report, answers: Sequence[Floats]) -> Report:
         """The report with its responses exchanged among neighbours."""
-        vision, text = embed.split(answers)
+        vision, text = embeddings.split(answers)
         similarity = vision @ text.T
         best = []
         for i, row in enumerate(similarity):
@@ -61,13 +62,13 @@ class SoftmaxRefine:
         """The encoder."""
         return self.encoder
 
-    def questions(self, report: Report) -> tuple[Question, ...]:
+    def queries(self, report: Report) -> tuple[Query, ...]:
         """The segments' frames, then the responses' descriptions."""
-        return embed.segments(report) + embed.texts(report, embed.descriptions(report))
+        return embeddings.segments(report) + embeddings.texts(report, embeddings.descriptions(report))
 
     def absorb(self, report: Report, answers: Sequence[Floats]) -> Report:
         """The report with its track refined: values (n,) = softmax(similarity / temperature) (n, n) @ values (n,)."""
-        vision, text = embed.split(answers)
-        track = scores(report)
+        vision, text = embeddings.split(answers)
+        track = score_track(report)
         weights = softmax(vision @ text.T / self.temperature, axis=1)
         return replace(report, track=ScoreTrack(weights @ track.values, track.starts))

@@ -8,21 +8,22 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from vaa.types import EMBEDDING, Floats, Question, Report, VideoError
+from vaa.errors import VideoError
+from vaa.types import EMBEDDING, Floats, Query, Report
 
 
-def segments(report: Report) -> tuple[Question, ...]:
+def segments(report: Report) -> tuple[Query, ...]:
     """One question a segment, about ALL its frames: the answer is the mean of their features."""
     return tuple(
-        Question(EMBEDDING, report.video, segment.at, tuple(range(segment.start, segment.stop)), "")
+        Query(EMBEDDING, report.video, segment.at, tuple(range(segment.start, segment.stop)), "")
         for segment in report.segments
     )
 
 
-def texts(report: Report, wording: Sequence[str]) -> tuple[Question, ...]:
+def texts(report: Report, wording: Sequence[str]) -> tuple[Query, ...]:
     """One question a segment, about its text."""
     return tuple(
-        Question(EMBEDDING, report.video, segment.at, (), text)
+        Query(EMBEDDING, report.video, segment.at, (), text)
         for segment, text in zip(report.segments, wording, strict=True)
     )
 
@@ -34,9 +35,9 @@ def split(answers: Sequence[Floats]) -> tuple[Floats, Floats]:
     return stacked[:half], stacked[half:]
 
 
-def shown(report: Report) -> tuple[Question, ...]:
+def shown(report: Report) -> tuple[Query, ...]:
     """One question a frame that a model is shown, each once, so that windows that overlap share them."""
-    return tuple(Question(EMBEDDING, report.video, frame, (frame,), "") for frame in _shown(report))
+    return tuple(Query(EMBEDDING, report.video, frame, (frame,), "") for frame in _shown(report))
 
 
 def of_shown(report: Report, answers: Sequence[Floats]) -> Floats:

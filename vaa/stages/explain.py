@@ -6,30 +6,30 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from vaa.drawing import draw
-from vaa.models import VLM
-from vaa.prompt import Prompt
-from vaa.stages.window import sampled
-from vaa.types import Question, Report, Segment
+from vaa.models.base import VLM
+from vaa.prompts.template import Prompt
+from vaa.stages.window import sample_frames
+from vaa.types import Query, Report, Segment
+from vaa.video.drawing import draw
 
 
 @dataclass(frozen=True)
-class Draw:
+class DrawBoxes:
     """Draw the boxes found so far into a copy of the video, in `folder`; `hold` keeps each up to the next."""
 
     folder: str
     hold: bool
-    reader: str
+    decoder: str
 
     def __call__(self, report: Report) -> Report:
         """The report with its drawn copy, if there is a box to draw."""
         if not report.boxes:
             return report
-        return replace(report, drawn=draw(report.video, report.boxes, Path(self.folder), self.hold, self.reader))
+        return replace(report, drawn=draw(report.video, report.boxes, Path(self.folder), self.hold, self.decoder))
 
 
 @dataclass(frozen=True)
-class Explain:
+class DescribeVideo:
     """Ask what `shown` frames of the whole video, or of its drawn copy, say of any anomaly, handing over the tags."""
 
     vlm: VLM
@@ -42,11 +42,11 @@ class Explain:
         """The VLM."""
         return self.vlm
 
-    def questions(self, report: Report) -> tuple[Question, ...]:
+    def queries(self, report: Report) -> tuple[Query, ...]:
         """One, of the drawn copy where there is one; `nothing` stands where there are no tags."""
         n = report.video.n_frames
-        whole = Segment(0, n, sampled(0, n, 1.0, self.shown), 0)
-        return (self.prompt.question(report.drawn or report.video, whole, tags=report.tags or self.nothing),)
+        whole = Segment(0, n, sample_frames(0, n, 1.0, self.shown), 0)
+        return (self.prompt.query(report.drawn or report.video, whole, tags=report.tags or self.nothing),)
 
     def absorb(self, report: Report, answers: Sequence[str]) -> Report:
         """The report with its summary."""

@@ -7,15 +7,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from vaa.models import LLM
-from vaa.prompt import Prompt
-from vaa.types import Judgement, Question, Report, Segment
+from vaa.models.base import LLM
+from vaa.prompts.template import Prompt
+from vaa.types import Judgement, Query, Report, Segment
 
 log = logging.getLogger("vaa")
 
 
 @dataclass(frozen=True)
-class Judge:
+class JudgeSummary:
     """Ask an LLM three questions about every summary that has a reference; a mark that cannot be read is NaN."""
 
     llm: LLM
@@ -28,14 +28,14 @@ class Judge:
         """The LLM."""
         return self.llm
 
-    def questions(self, report: Report) -> tuple[Question, ...]:
+    def queries(self, report: Report) -> tuple[Query, ...]:
         """Three, or none where there is no reference or no summary."""
         reference = report.truth.text.strip() if report.truth else ""
         if not (reference and report.summary.strip()):
             return ()
         whole = Segment(0, report.video.n_frames, (), 0)
         return tuple(
-            prompt.question(report.video, whole, reference=reference, description=report.summary)
+            prompt.query(report.video, whole, reference=reference, description=report.summary)
             for prompt in self._prompts()
         )
 
@@ -44,11 +44,13 @@ class Judge:
         if not answers:
             return report
         marks = [prompt.read(answer).score for prompt, answer in zip(self._prompts(), answers, strict=True)]
-        unread = sum(map(math.isnan, marks))
-        if unread:
-            log.warning("%s: %d of the judge's %d marks cannot be read", report.video.id, unread, len(marks))
+        unparsed = sum(map(math.isnan, marks))
+        if unparsed:
+            log.warning("%s: %d of the judge's %d marks cannot be read", report.video.id, unparsed, len(marks))
         judgement = Judgement(*marks)
-        return replace(report, judgement=judgement, answers=report.answers + len(marks), unread=report.unread + unread)
+        return replace(
+            report, judgement=judgement, answers=report.answers + len(marks), unparsed=report.unparsed + unparsed
+        )
 
     def _prompts(self) -> tuple[Prompt, Prompt, Prompt]:
         return self.reasonability, self.detail, self.consistency

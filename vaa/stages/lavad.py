@@ -9,17 +9,19 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from vaa.models import LLM, Encoder
-from vaa.prompt import Prompt
-from vaa.stages import Shaping, embed
-from vaa.stages.track import scores
-from vaa.types import EMBEDDING, Floats, Question, Report, Response, ScoreTrack, Segment, VaaError
+from vaa.errors import VaaError
+from vaa.models.base import LLM, Encoder
+from vaa.prompts.template import Prompt
+from vaa.stages import embeddings
+from vaa.stages.base import Transform
+from vaa.stages.scores import score_track
+from vaa.types import EMBEDDING, Floats, Query, Report, Response, ScoreTrack, Segment
 
 _ROWS = 1024  # frames compared with all captions at once
 
 
 @dataclass(frozen=True)
-class Frames:
+class SingleFrames:
     """Single frames as segments: every `stride`-th of the video."""
 
     stride: int
@@ -35,7 +37,7 @@ class Frames:
 
 
 @dataclass(frozen=True)
-class Clean:
+class CleanCaptions:
     """Give each frame the caption, of all those of its video, that fits it best; the first wins ties."""
 
     encoder: Encoder
@@ -45,11 +47,11 @@ class Clean:
         """The encoder."""
         return self.encoder
 
-    def questions(self, report: Report) -> tuple[Question, ...]:
+    def queries(self, report: Report) -> tuple[Query, ...]:
         """The frames, then the captions, each once."""
         video = report.video
-        seen = (Question(EMBEDDING, video, segment.at, segment.frames, "") for segment in report.segments)
-        return (*seen, *(Question(EMBEDDING, video, 0, (), caption) for caption in _captions(report)))
+        seen = (Query(EMBEDDING, video, segment.at, segment.frames, "") for segment in report.segments)
+        return (*seen, *(Query(EMBEDDING, video, 0, (), caption) for caption in _captions(report)))
 
     def absorb(self, report: Report, answers: Sequence[Floats]) -> Report:
         """The report with the captions exchanged among its frames; a block of rows at a time, as videos are long."""
@@ -61,13 +63,13 @@ class Clean:
 
 
 @dataclass(frozen=True)
-class Gather:
+class GatherCaptions:
     """Windows over captioned frames: each has the captions of the frames it shows as its description, one a line.
 
     A frame without a caption has that of the captioned frame next to it in time, the earlier of two.
     """
 
-    window: Shaping
+    window: Transform
 
     def __call__(self, report: Report) -> Report:
         """The report with windows for segments and their captions for responses."""
@@ -82,7 +84,7 @@ class Gather:
 
 
 @dataclass(frozen=True)
-class Summarise:
+class SummariseCaptions:
     """Have an LLM sum up every window's captions; `empty` stands for an answer that says nothing."""
 
     llm: LLM
@@ -94,10 +96,10 @@ class Summarise:
         """The LLM."""
         return self.llm
 
-    def questions(self, report: Report) -> tuple[Question, ...]:
+    def queries(self, report: Report) -> tuple[Query, ...]:
         """One a window, without frames."""
         return tuple(
-            self.prompt.question(report.video, replace(segment, frames=()), captions=response.description)
+            self.prompt.query(report.video, replace(segment, frames=()), captions=response.description)
             for segment, response in zip(report.segments, report.responses, strict=True)
         )
 
@@ -128,16 +130,16 @@ class NearestSummaries:
         """The encoder."""
         return self.encoder
 
-    def questions(self, report: Report) -> tuple[Question, ...]:
+    def queries(self, report: Report) -> tuple[Query, ...]:
         """The frames that are shown, each once, then the descriptions."""
-        return embed.shown(report) + embed.texts(report, embed.descriptions(report))
+        return embeddings.shown(report) + embeddings.texts(report, embeddings.descriptions(report))
 
     def absorb(self, report: Report, answers: Sequence[Floats]) -> Report:
         """The report with its track refined."""
-        track, n = scores(report), len(report.segments)
-        vision = embed.of_shown(report, answers[:-n])
-        text = embed.unit(np.asarray(answers[-n:], dtype=np.float64))
-        values = embed.weighted(vision @ text.T, track.values, self.nearest, self.temperature)
+        track, n = score_track(report), len(report.segments)
+        vision = embeddings.of_shown(report, answers[:-n])
+        text = embeddings.unit(np.asarray(answers[-n:], dtype=np.float64))
+        values = embeddings.weighted(vision @ text.T, track.values, self.nearest, self.temperature)
         return replace(report, track=ScoreTrack(values, track.starts))
 
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from vaa.models import VLM, Locator
-from vaa.parse import boxes
-from vaa.prompt import Prompt
-from vaa.stages.urf import suspicion
-from vaa.types import Box, Question, Report, Segment, VaaError
+from vaa.errors import VaaError
+from vaa.models.base import VLM, Locator
+from vaa.prompts.parsers import parse_boxes
+from vaa.prompts.template import Prompt
+from vaa.stages.urf import suspicious_window
+from vaa.types import Box, Query, Report, Segment
 
 
 @dataclass(frozen=True)
-class Locate:
+class LocateBoxes:
     """Ask for boxes, one question a frame.
 
     `frames`: `annotated` (those the truth has boxes on: for evaluation) or `window` (every `stride`-th of the
@@ -46,31 +47,31 @@ class Locate:
         """The VLM."""
         return self.vlm
 
-    def questions(self, report: Report) -> tuple[Question, ...]:
+    def queries(self, report: Report) -> tuple[Query, ...]:
         """One a frame."""
         tags = self._tags(report)
         prompt, fields = (self.named, {"tags": tags}) if tags else (self.unnamed, {})
         return tuple(
-            prompt.question(report.video, Segment(frame, frame + 1, (frame,), frame), **fields)
+            prompt.query(report.video, Segment(frame, frame + 1, (frame,), frame), **fields)
             for frame in self._frames(report)
         )
 
     def absorb(self, report: Report, answers: Sequence[str]) -> Report:
         """The report with the boxes in the frames' own pixels; what cannot be read as boxes is counted."""
-        found, unread, frames = [], 0, self._frames(report)
+        found, unparsed, frames = [], 0, self._frames(report)
         for frame, answer in zip(frames, answers, strict=True):
-            read = boxes(answer)
-            unread += read is None
+            read = parse_boxes(answer)
+            unparsed += read is None
             for x1, y1, x2, y2, confidence in read or ():
                 found.append(Box(frame, self._locator.to_frame(report.video, (x1, y1, x2, y2)), confidence))
-        read_now, missed = report.answers + len(answers), report.unread + unread
+        read_now, missed = report.answers + len(answers), report.unparsed + unparsed
         seen = replace(report, boxes=report.boxes + tuple(found), looked=report.looked + frames)
-        return replace(seen, answers=read_now, unread=missed)
+        return replace(seen, answers=read_now, unparsed=missed)
 
     def _frames(self, report: Report) -> tuple[int, ...]:
         if self.frames == "annotated":
             return tuple(dict.fromkeys(box.frame for box in report.truth.boxes)) if report.truth else ()
-        found = suspicion(report)
+        found = suspicious_window(report)
         if found.highest_mean <= 0.5 or not report.tags:
             return ()
         return tuple(range(found.highest[0], min(found.highest[1], report.video.n_frames), self.stride))

@@ -8,14 +8,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from vaa.models import VLM
-from vaa.prompt import Prompt
-from vaa.stages.ask import meanings
-from vaa.types import Floats, Question, Report, Response, VaaError
+from vaa.errors import VaaError
+from vaa.models.base import VLM
+from vaa.prompts.template import Prompt
+from vaa.stages.responses import choice_scores
+from vaa.types import Floats, Query, Report, Response
 
 
 @dataclass(frozen=True)
-class Thresholds:
+class ThresholdProbe:
     """Ask of every segment whether it reaches each of the `thresholds`; the score is the mean of the probabilities.
 
     A higher threshold cannot be likelier reached than a lower one: the probabilities are projected onto that. It leaves
@@ -31,31 +32,29 @@ class Thresholds:
     def __post_init__(self) -> None:
         if not self.thresholds or any(b <= a for a, b in zip(self.thresholds, self.thresholds[1:], strict=False)):
             raise VaaError(f"stages.ask.thresholds={list(self.thresholds)}: must rise, and be at least one.")
-        meanings(self.prompt, self.choices)
+        choice_scores(self.prompt, self.choices)
 
     @property
     def model(self) -> VLM:
         """The VLM."""
         return self.vlm
 
-    def questions(self, report: Report) -> tuple[Question, ...]:
+    def queries(self, report: Report) -> tuple[Query, ...]:
         """One a threshold of each segment, those of a segment together: they share its frames."""
         return tuple(
-            replace(
-                self.prompt.question(report.video, segment, threshold=f"{threshold:.1f}"), choices=tuple(self.choices)
-            )
+            replace(self.prompt.query(report.video, segment, threshold=f"{threshold:.1f}"), choices=tuple(self.choices))
             for segment in report.segments
             for threshold in self.thresholds
         )
 
     def absorb(self, report: Report, answers: Sequence[Floats]) -> Report:
         """The report with a response a segment, whose text is the projected probabilities."""
-        worth = meanings(self.prompt, self.choices)
+        worth = choice_scores(self.prompt, self.choices)
         reached = (np.asarray(answers, dtype=np.float64) @ worth).reshape(-1, len(self.thresholds))
         responses = tuple(_response(row) for row in reached)
-        unread = sum(math.isnan(response.score) for response in responses)
-        read, missed = report.answers + len(responses), report.unread + unread
-        return replace(report, responses=responses, answers=read, unread=missed)
+        unparsed = sum(math.isnan(response.score) for response in responses)
+        read, missed = report.answers + len(responses), report.unparsed + unparsed
+        return replace(report, responses=responses, answers=read, unparsed=missed)
 
 
 def decreasing(probabilities: Floats) -> Floats:

@@ -11,7 +11,8 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from vaa.types import Report, ScoreTrack, VaaError, VideoError, file_name
+from vaa.errors import VaaError, VideoError
+from vaa.types import Report, ScoreTrack, file_name
 
 Starts = NDArray[np.int64]
 Values = NDArray[np.float64]
@@ -39,8 +40,8 @@ class ReadScores:
         usable = (values >= 0) & (values <= 1)
         if not usable.all():
             values = _between(file, starts, values, usable)
-        read, missed = report.answers + len(values), report.unread + len(values) - int(usable.sum())
-        return replace(report, track=ScoreTrack(values, starts), answers=read, unread=missed)
+        read, missed = report.answers + len(values), report.unparsed + len(values) - int(usable.sum())
+        return replace(report, track=ScoreTrack(values, starts), answers=read, unparsed=missed)
 
     def _file(self, video: str) -> Path:
         for name in (file_name(video), file_name(f"{video}.mp4")):

@@ -9,22 +9,23 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from vaa.models import LLM, VLM
-from vaa.prompt import Prompt
-from vaa.types import Floats, Question, Report, Response, ScoreTrack, VaaError, VideoError
+from vaa.errors import VaaError, VideoError
+from vaa.models.base import LLM, VLM
+from vaa.prompts.template import Prompt
+from vaa.types import Floats, Query, Report, Response, ScoreTrack
 
 log = logging.getLogger("vaa")
 
 
-def of_segments(prompt: Prompt, report: Report) -> tuple[Question, ...]:
+def of_segments(prompt: Prompt, report: Report) -> tuple[Query, ...]:
     """The prompt put to every segment, with its frames."""
-    return tuple(prompt.question(report.video, segment) for segment in report.segments)
+    return tuple(prompt.query(report.video, segment) for segment in report.segments)
 
 
-def of_captions(prompt: Prompt, report: Report, **fields: str) -> tuple[Question, ...]:
+def of_captions(prompt: Prompt, report: Report, **fields: str) -> tuple[Query, ...]:
     """The prompt put to every segment's description, as a sentence, without frames."""
     return tuple(
-        prompt.question(report.video, replace(segment, frames=()), caption=f"{response.description}.", **fields)
+        prompt.query(report.video, replace(segment, frames=()), caption=f"{response.description}.", **fields)
         for segment, response in zip(report.segments, report.responses, strict=True)
     )
 
@@ -32,12 +33,12 @@ def of_captions(prompt: Prompt, report: Report, **fields: str) -> tuple[Question
 def rated(report: Report, ratings: Sequence[float]) -> Report:
     """The report with new scores for its responses; those that are NaN are counted."""
     responses = zip(report.responses, ratings, strict=True)
-    read, missed = report.answers + len(ratings), report.unread + sum(map(math.isnan, ratings))
+    read, missed = report.answers + len(ratings), report.unparsed + sum(map(math.isnan, ratings))
     scored = tuple(replace(response, score=rating) for response, rating in responses)
-    return replace(report, responses=scored, answers=read, unread=missed)
+    return replace(report, responses=scored, answers=read, unparsed=missed)
 
 
-def meanings(prompt: Prompt, choices: Sequence[str]) -> Floats:
+def choice_scores(prompt: Prompt, choices: Sequence[str]) -> Floats:
     """The score that the prompt reads in each of the answers to choose from, shape (choices,).
 
     Raises:
@@ -53,7 +54,7 @@ def meanings(prompt: Prompt, choices: Sequence[str]) -> Floats:
 
 
 @dataclass(frozen=True)
-class Ask:
+class QuerySegments:
     """Put the prompt to every segment; each answer is read into a Response, and those that say no score are counted."""
 
     vlm: VLM
@@ -64,25 +65,25 @@ class Ask:
         """The VLM."""
         return self.vlm
 
-    def questions(self, report: Report) -> tuple[Question, ...]:
+    def queries(self, report: Report) -> tuple[Query, ...]:
         """One a segment."""
         return of_segments(self.prompt, report)
 
     def absorb(self, report: Report, answers: Sequence[str]) -> Report:
         """The report with a response a segment."""
         responses = tuple(self.prompt.read(answer) for answer in answers)
-        unread = [k for k, response in enumerate(responses) if math.isnan(response.score)]
-        for k in unread[:1]:
+        unparsed = [k for k, response in enumerate(responses) if math.isnan(response.score)]
+        for k in unparsed[:1]:
             where = f"{report.video.id}, frame {report.segments[k].at}"
             log.warning(
-                "%s: %d of %d answers cannot be read, first: %r", where, len(unread), len(answers), answers[k][:80]
+                "%s: %d of %d answers cannot be read, first: %r", where, len(unparsed), len(answers), answers[k][:80]
             )
-        read, missed = report.answers + len(answers), report.unread + len(unread)
-        return replace(report, responses=responses, answers=read, unread=missed)
+        read, missed = report.answers + len(answers), report.unparsed + len(unparsed)
+        return replace(report, responses=responses, answers=read, unparsed=missed)
 
 
 @dataclass(frozen=True)
-class Describe:
+class CaptionSegments:
     """Ask what every segment shows; no score is expected. `empty` stands for an answer that says nothing."""
 
     vlm: VLM
@@ -94,7 +95,7 @@ class Describe:
         """The VLM."""
         return self.vlm
 
-    def questions(self, report: Report) -> tuple[Question, ...]:
+    def queries(self, report: Report) -> tuple[Query, ...]:
         """One a segment."""
         return of_segments(self.prompt, report)
 
@@ -106,7 +107,7 @@ class Describe:
 
 
 @dataclass(frozen=True)
-class ReadOut:
+class ChoiceScores:
     """Score every segment by the probabilities of the answers it could be given, not by the one that was written.
 
     The score is the mean of what the prompt reads in each of the `choices`, weighted by their probabilities: of two,
@@ -119,27 +120,27 @@ class ReadOut:
     choices: Sequence[str]
 
     def __post_init__(self) -> None:
-        meanings(self.prompt, self.choices)
+        choice_scores(self.prompt, self.choices)
 
     @property
     def model(self) -> VLM:
         """The VLM."""
         return self.vlm
 
-    def questions(self, report: Report) -> tuple[Question, ...]:
+    def queries(self, report: Report) -> tuple[Query, ...]:
         """One a segment, to be answered by a probability for each choice."""
-        return tuple(replace(question, choices=tuple(self.choices)) for question in of_segments(self.prompt, report))
+        return tuple(replace(query, choices=tuple(self.choices)) for query in of_segments(self.prompt, report))
 
     def absorb(self, report: Report, answers: Sequence[Floats]) -> Report:
         """The report with the expected scores as its responses' scores."""
         said = report.responses or (Response("", math.nan, ""),) * len(answers)
-        worth = meanings(self.prompt, self.choices)
+        worth = choice_scores(self.prompt, self.choices)
         scored = (replace(old, score=float(p @ worth)) for old, p in zip(said, answers, strict=True))
         return replace(report, responses=tuple(scored))
 
 
 @dataclass(frozen=True)
-class Rate:
+class RateCaptions:
     """Have an LLM rate every segment's description."""
 
     llm: LLM
@@ -150,7 +151,7 @@ class Rate:
         """The LLM."""
         return self.llm
 
-    def questions(self, report: Report) -> tuple[Question, ...]:
+    def queries(self, report: Report) -> tuple[Query, ...]:
         """One a segment, without frames; the caption is given as a sentence."""
         return of_captions(self.prompt, report)
 
@@ -160,7 +161,7 @@ class Rate:
 
 
 @dataclass(frozen=True)
-class Score:
+class ResponseScores:
     """The responses' scores as a track; `missing` stands in for a score that could not be read."""
 
     missing: float
@@ -173,7 +174,7 @@ class Score:
 
 
 @dataclass(frozen=True)
-class Interpolate:
+class InterpolateScores:
     """The responses' scores as a track; an unread one is interpolated to `digits` digits (URF)."""
 
     digits: int

@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from vaa.types import Report, ScoreTrack, VaaError
+from vaa.errors import VaaError
+from vaa.types import Report, ScoreTrack
 
 
-def scores(report: Report) -> ScoreTrack:
+def score_track(report: Report) -> ScoreTrack:
     """The track of a report.
 
     Raises:
@@ -24,7 +25,7 @@ def scores(report: Report) -> ScoreTrack:
 
 
 @dataclass(frozen=True)
-class Keep:
+class Identity:
     """No smoothing, no weighting: the track as it is."""
 
     def __call__(self, report: Report) -> Report:
@@ -48,7 +49,7 @@ class GaussianKernel:
 
     def __call__(self, report: Report) -> Report:
         """The report with as many values as before; of the `size` values numpy makes of fewer, the first count."""
-        track = scores(report)
+        track = score_track(report)
         axis = np.linspace(-self.size // 2, self.size // 2, self.size)
         kernel = np.exp(-(axis**2) / (2 * self.sigma**2))
         values = np.convolve(track.values, kernel / kernel.sum(), mode="same")[: len(track.values)]
@@ -67,7 +68,7 @@ class GaussianFilter:
 
     def __call__(self, report: Report) -> Report:
         """The report with its track smoothed."""
-        track = scores(report)
+        track = score_track(report)
         return replace(report, track=ScoreTrack(gaussian_filter1d(track.values, self.sigma), track.starts))
 
 
@@ -83,7 +84,7 @@ class RelativeFilter:
 
     def __call__(self, report: Report) -> Report:
         """The report with its track smoothed."""
-        track = scores(report)
+        track = score_track(report)
         smoothed = gaussian_filter1d(track.values, self.share * len(track.values))
         return replace(report, track=ScoreTrack(smoothed, track.starts))
 
@@ -106,7 +107,7 @@ class SavitzkyGolay:
         """The report with its track smoothed."""
         from scipy.signal import savgol_filter  # half a second, which no other stage needs
 
-        track = scores(report)
+        track = score_track(report)
         n = len(track.values)
         size = min(self.size, n - (n % 2 == 0))
         if size <= self.order:
@@ -116,12 +117,12 @@ class SavitzkyGolay:
 
 
 @dataclass(frozen=True)
-class PerFrame:
+class ExpandToFrames:
     """Repeat each value up to the next one's start; the last as long as the one before it, all cut to the video."""
 
     def __call__(self, report: Report) -> Report:
         """The report with one value a frame, fewer where the values end before the video does."""
-        return replace(report, track=scores(report).per_frame(report.video.n_frames))
+        return replace(report, track=score_track(report).per_frame(report.video.n_frames))
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,7 @@ class CentreWeight:
 
     def __call__(self, report: Report) -> Report:
         """The report with its track weighted; sigma is cut to whole frames, as the authors do."""
-        track, n = scores(report), report.video.n_frames
+        track, n = score_track(report), report.video.n_frames
         sigma = max(1, int(n * self.width))
         weights = np.exp(-0.5 * ((track.starts - n // 2) / sigma) ** 2)
         return replace(report, track=ScoreTrack(track.values * weights, track.starts))

@@ -9,16 +9,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from vaa.models import LLM, VLM
-from vaa.prompt import Prompt
-from vaa.stages.ask import Interpolate, of_captions, rated
-from vaa.stages.track import scores
-from vaa.stages.window import sampled
-from vaa.types import Question, Report, Segment, Suspicion, VaaError
+from vaa.errors import VaaError
+from vaa.models.base import LLM, VLM
+from vaa.prompts.template import Prompt
+from vaa.stages.responses import InterpolateScores, of_captions, rated
+from vaa.stages.scores import score_track
+from vaa.stages.window import sample_frames
+from vaa.types import Query, Report, Segment, SuspiciousWindow
 
 
 @dataclass(frozen=True)
-class Suspect:
+class FindSuspiciousWindow:
     """Find the windows of highest and lowest mean score: a `share` of the video long, but at least `least` frames."""
 
     share: int
@@ -30,13 +31,13 @@ class Suspect:
 
     def __call__(self, report: Report) -> Report:
         """The report with its suspicion; the first window wins ties."""
-        track = scores(report)
+        track = score_track(report)
         length = max(int(track.starts[-1]) // self.share, self.least)
         means = [_mean(track.values[within]) for within in _windows(track.starts, length)]
         best, worst = int(np.argmax(means)), int(np.argmin(means))
         high, low = _groups(track.values, means[best], means[worst])
         first, last = int(track.starts[best]), int(track.starts[worst])
-        found = Suspicion(
+        found = SuspiciousWindow(
             highest=(first, first + length),
             highest_mean=means[best],
             lowest=(last, last + length),
@@ -49,7 +50,7 @@ class Suspect:
 
 
 @dataclass(frozen=True)
-class Tag:
+class TagWindow:
     """Have the VLM name what is suspicious in the suspicious window: `rate` frames a second, `most` at the most."""
 
     vlm: VLM
@@ -62,12 +63,12 @@ class Tag:
         """The VLM."""
         return self.vlm
 
-    def questions(self, report: Report) -> tuple[Question, ...]:
+    def queries(self, report: Report) -> tuple[Query, ...]:
         """One, about the window."""
-        start, stop = suspicion(report).highest
+        start, stop = suspicious_window(report).highest
         stop = max(start + 1, min(stop, report.video.n_frames))
-        frames = sampled(start, stop, report.video.fps / self.rate, self.most)
-        return (self.prompt.question(report.video, Segment(start, stop, frames, start)),)
+        frames = sample_frames(start, stop, report.video.fps / self.rate, self.most)
+        return (self.prompt.query(report.video, Segment(start, stop, frames, start)),)
 
     def absorb(self, report: Report, answers: Sequence[str]) -> Report:
         """The report with its tags."""
@@ -75,7 +76,7 @@ class Tag:
 
 
 @dataclass(frozen=True)
-class Usable:
+class DropUnusableTags:
     """Forget tags that name nothing: empty, one of `nothing`, or with one of `denials` in them, in any case."""
 
     nothing: Sequence[str]
@@ -89,7 +90,7 @@ class Usable:
 
 
 @dataclass(frozen=True)
-class Gate:
+class UncertaintyGate:
     """Doubt a video whose highest mean lies within `margin` of the middle; margin None: within its scores' variance.
 
     As the authors store them, the mean is rounded to 3 digits and the standard deviation to 5.
@@ -99,13 +100,13 @@ class Gate:
 
     def __call__(self, report: Report) -> Report:
         """The report, gated or not."""
-        found = suspicion(report)
+        found = suspicious_window(report)
         margin = round(found.std, 5) ** 2 if self.margin is None else self.margin
         return replace(report, gated=0.5 - margin <= round(found.highest_mean, 3) <= 0.5 + margin)
 
 
 @dataclass(frozen=True)
-class Reconsider:
+class RerateCaptions:
     """Have the LLM rate a doubtful video again, told of the tags, if there are any.
 
     `prior` words what the data set's anomalies are (URF: "or criminal"); of the tags `most_words` are given.
@@ -123,7 +124,7 @@ class Reconsider:
         """The LLM."""
         return self.llm
 
-    def questions(self, report: Report) -> tuple[Question, ...]:
+    def queries(self, report: Report) -> tuple[Query, ...]:
         """One a segment of a doubtful video with tags, none of the others."""
         if not (report.gated and report.tags):
             return ()
@@ -137,11 +138,11 @@ class Reconsider:
             return report
         again = rated(report, ratings)
         if all(map(math.isnan, ratings)):
-            return replace(report, answers=again.answers, unread=again.unread)
-        return Interpolate(self.digits)(again)
+            return replace(report, answers=again.answers, unparsed=again.unparsed)
+        return InterpolateScores(self.digits)(again)
 
 
-def suspicion(report: Report) -> Suspicion:
+def suspicious_window(report: Report) -> SuspiciousWindow:
     """The suspicion of a report.
 
     Raises:

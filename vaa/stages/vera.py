@@ -7,14 +7,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from vaa.models import Encoder
-from vaa.stages import embed
-from vaa.stages.track import scores
-from vaa.types import Floats, Question, Report, ScoreTrack, VaaError
+from vaa.errors import VaaError
+from vaa.models.base import Encoder
+from vaa.stages import embeddings
+from vaa.stages.scores import score_track
+from vaa.types import Floats, Query, Report, ScoreTrack
 
 
 @dataclass(frozen=True)
-class Retrieve:
+class RetrievalRefine:
     """Average the scores of the segments that look most alike, weighted by softmax(similarity / temperature).
 
     A `share` of the video's segments is taken, at least one. A segment is one of them itself: nothing is more like it.
@@ -36,25 +37,25 @@ class Retrieve:
         """The encoder."""
         return self.encoder
 
-    def questions(self, report: Report) -> tuple[Question, ...]:
+    def queries(self, report: Report) -> tuple[Query, ...]:
         """The frames that are shown, each once."""
-        return embed.shown(report)
+        return embeddings.shown(report)
 
     def absorb(self, report: Report, answers: Sequence[Floats]) -> Report:
         """The report with its track refined."""
-        track, vision = scores(report), embed.of_shown(report, answers)
+        track, vision = score_track(report), embeddings.of_shown(report, answers)
         count = max(1, int(self.share * len(vision) + 1e-9))
-        values = embed.weighted(vision @ vision.T, track.values, count, self.temperature)
+        values = embeddings.weighted(vision @ vision.T, track.values, count, self.temperature)
         return replace(report, track=ScoreTrack(values, track.starts))
 
 
 @dataclass(frozen=True)
-class Round:
+class RoundScores:
     """The scores to this many digits."""
 
     digits: int
 
     def __call__(self, report: Report) -> Report:
         """The report with its track rounded."""
-        track = scores(report)
+        track = score_track(report)
         return replace(report, track=ScoreTrack(np.round(track.values, self.digits), track.starts))

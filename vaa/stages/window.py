@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from vaa.types import Ints, Report, Segment, VaaError, VideoError
+from vaa.errors import VaaError, VideoError
+from vaa.types import Ints, Report, Segment
 
 
 @dataclass(frozen=True)
-class Centred:
+class CentredWindow:
     """A segment round every `stride`-th frame, `seconds` long, cut at the video's ends (LAVAD, URF, Probe-VAD).
 
     Shown are frames `rate` a second, `most` of them at the most, evenly thinned.
@@ -46,7 +47,7 @@ class Centred:
 
 
 @dataclass(frozen=True)
-class Consecutive:
+class ConsecutiveWindow:
     """Back-to-back segments of `length` frames, `shown` of each spread evenly from first to last (CoReVAD).
 
     A segment of `shown` frames or fewer is shown whole.
@@ -66,7 +67,7 @@ class Consecutive:
         return replace(report, segments=_segments(starts, stops, np.minimum(self.shown, stops - starts), starts))
 
 
-def sampled(start: int, stop: int, step: float, most: int) -> tuple[int, ...]:
+def sample_frames(start: int, stop: int, step: float, most: int) -> tuple[int, ...]:
     """Every `step`-th frame of [start, stop), thinned evenly to `most` where there are more."""
     count = min(most, max(1, int((stop - start) / step)))
     return tuple(int(frame) for frame in np.linspace(start, stop - 1, count))

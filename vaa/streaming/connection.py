@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 from threading import Condition
 
-from vaa import spool
 from vaa.types import Pixels
+from vaa.video import spool
 
 _MOMENT = 0.2  # seconds
 _MEMORY = Path("/dev/shm")  # noqa: S108

@@ -9,17 +9,17 @@ from collections import deque
 from collections.abc import Iterator
 from types import TracebackType
 
-from vaa import interrupt
-from vaa.online.connection import Connection
-from vaa.online.stream import Source, Stream
-from vaa.types import VaaError
+from vaa import process
+from vaa.errors import VaaError
+from vaa.streaming.connection import Connection
+from vaa.streaming.stream import LiveSource, Stream
 
 log = logging.getLogger("vaa")
 _FIRST_PAUSE, _LONGEST_PAUSE, _TICK = 0.5, 30.0, 0.2  # seconds
 _GOODBYE = 15.0  # seconds for a read under way
 
 
-class Intake:
+class StreamReader:
     """The connections of a stream in order, each a Connection that fills while it is read.
 
     Of a live source no more than `late` seconds wait: then the connection is cut, and a new one begins with what comes.
@@ -33,7 +33,7 @@ class Intake:
         self._thread = threading.Thread(target=self._read, name="intake", daemon=True)
         self.lost = 0
 
-    def __enter__(self) -> Intake:
+    def __enter__(self) -> StreamReader:
         self._thread.start()
         return self
 
@@ -49,7 +49,7 @@ class Intake:
         Raises:
             VaaError: the source failed, and is not one that could come back.
         """
-        while not interrupt.asked():
+        while not process.interrupt_requested():
             with self._changed:
                 if self._waiting:
                     connection = self._waiting.popleft()
@@ -62,7 +62,7 @@ class Intake:
                 yield connection
             finally:
                 connection.close()
-        if self._error and not interrupt.asked():
+        if self._error and not process.interrupt_requested():
             raise self._error
 
     def _read(self) -> None:
@@ -95,7 +95,7 @@ class Intake:
             self._stopped.wait(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
 
-    def _take(self, source: Source) -> Iterator[None]:
+    def _take(self, source: LiveSource) -> Iterator[None]:
         """Every frame of one connection, into its connection."""
         connection = None
         try:
@@ -109,7 +109,7 @@ class Intake:
             if connection:
                 self._end(connection)
 
-    def _room(self, connection: Connection, source: Source) -> Connection:
+    def _room(self, connection: Connection, source: LiveSource) -> Connection:
         """Where the next frame goes: what does not wait is cut, what can waits for the model."""
         most = self._stream.late * source.fps
         with self._changed:
@@ -129,7 +129,7 @@ class Intake:
         self._end(connection)
         return self._begin(source)
 
-    def _begin(self, source: Source) -> Connection:
+    def _begin(self, source: LiveSource) -> Connection:
         connection = Connection(source.fps, self._changed)
         with self._changed:
             self._waiting.append(connection)

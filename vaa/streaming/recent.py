@@ -5,29 +5,29 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
-from vaa.types import Answer, Question
+from vaa.types import Answer, Query
 
 
-class Recent:
+class RecentAnswers:
     """A memo of one connection, in memory: what a whole turn did not use is forgotten at its end."""
 
     def __init__(self) -> None:
         self._old: dict[bytes, Answer] = {}
         self._new: dict[bytes, Answer] = {}
 
-    def key(self, identity: str, question: Question) -> bytes:
+    def key(self, identity: str, query: Query) -> bytes:
         """What the answer hangs on, as 16 bytes, within one connection."""
-        asked = (question.frames, question.system, question.text, question.max_new_tokens, question.choices)
-        return hashlib.blake2b(repr((identity, *asked, question.until)).encode(), digest_size=16).digest()
+        asked = (query.frames, query.system, query.text, query.max_new_tokens, query.choices)
+        return hashlib.blake2b(repr((identity, *asked, query.stop_pattern)).encode(), digest_size=16).digest()
 
-    def recall(self, keys: Sequence[bytes]) -> dict[bytes, Answer]:
+    def load(self, keys: Sequence[bytes]) -> dict[bytes, Answer]:
         """Those of the answers that are known; they are kept for the next turn."""
         known = self._old | self._new
         found = {key: known[key] for key in keys if key in known}
         self._new |= found
         return found
 
-    def remember(self, key: bytes, answer: Answer) -> None:
+    def store(self, key: bytes, answer: Answer) -> None:
         """Keep an answer for this turn and the next."""
         self._new[key] = answer
 

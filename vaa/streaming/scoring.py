@@ -7,18 +7,19 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from vaa.engines import Engine
-from vaa.online.recent import Recent
-from vaa.pipeline import Outcome, advance
-from vaa.stages import Stage
-from vaa.stages.causal import Past, PastAsking
-from vaa.types import Report, ScoreTrack, Segment, Video, VideoError
+from vaa.engines.base import Engine
+from vaa.errors import VideoError
+from vaa.pipeline import RunResult, advance
+from vaa.stages.base import Stage
+from vaa.stages.causal import CausalModelStage, CausalTransform
+from vaa.streaming.recent import RecentAnswers
+from vaa.types import Report, ScoreTrack, Segment, Video
 
 MOST = 64  # segments at a time, so that scores come while a file is caught up with
 
 
 @dataclass
-class Look:
+class StreamScorer:
     """What has been said of a connection, as far as later segments hang on it: the last segments before each stage.
 
     `stages` are those of a causal run, the window first, without what spreads scores over frames.
@@ -30,15 +31,15 @@ class Look:
     since: int = 0
     _done: int = -1
     _before: dict[str, Report] = field(default_factory=dict)
-    _recent: Recent = field(default_factory=Recent)
+    _recent: RecentAnswers = field(default_factory=RecentAnswers)
 
     def ready(self, video: Video, whole: bool) -> tuple[Segment, ...]:
         """Segments that nobody has scored and that what comes cannot change; all that are left where it is `whole`."""
-        outcome = Outcome({video.id: Report(video, since=self.since)})
-        advance(outcome, "window", self.window, self.engine, self._recent)
-        if outcome.failures:
-            raise VideoError(outcome.failures[0].reason)
-        segments = outcome.reports[video.id].segments
+        result = RunResult({video.id: Report(video, since=self.since)})
+        advance(result, "window", self.window, self.engine, self._recent)
+        if result.failures:
+            raise VideoError(result.failures[0].reason)
+        segments = result.reports[video.id].segments
         new = (s for s in segments if s.at > self._done and (whole or s.stop < video.n_frames))
         return tuple(new)[:MOST]
 
@@ -52,7 +53,7 @@ class Look:
         now, seen = Report(video, segments), {}
         for name, stage in self.stages.items():
             before = self._before.get(name, Report(video))
-            if isinstance(stage, Past | PastAsking):
+            if isinstance(stage, CausalTransform | CausalModelStage):
                 whole = _joined(before, now)
                 stage, seen[name] = replace(stage, settled=len(before.segments)), _last(whole, stage.look_back - 1)
                 now = _last(self._advance(name, stage, whole), len(segments))
@@ -63,11 +64,11 @@ class Look:
         return now
 
     def _advance(self, name: str, stage: Stage, report: Report) -> Report:
-        outcome = Outcome({report.video.id: report})
-        advance(outcome, name, stage, self.engine, self._recent)
-        if outcome.failures:
-            raise VideoError(outcome.failures[0].reason)
-        return outcome.reports[report.video.id]
+        result = RunResult({report.video.id: report})
+        advance(result, name, stage, self.engine, self._recent)
+        if result.failures:
+            raise VideoError(result.failures[0].reason)
+        return result.reports[report.video.id]
 
 
 def _joined(before: Report, now: Report) -> Report:

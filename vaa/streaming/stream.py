@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from vaa.types import Pixels, VaaError
+from vaa.errors import VaaError
+from vaa.types import Pixels
 
 _ADDRESS = re.compile(r"^\w+://")
 _WAIT = 10.0  # seconds for the source to answer
@@ -73,7 +74,7 @@ class Stream:
         raise VaaError(f"data.url_from={self.url_from}: there is no such environment variable.")
 
     @contextmanager
-    def open(self, ended: Callable[[], bool]) -> Iterator[Source]:
+    def open(self, ended: Callable[[], bool]) -> Iterator[LiveSource]:
         """The source, once; `ended` says that nobody waits for it any more.
 
         Raises:
@@ -84,7 +85,7 @@ class Stream:
         address = self._address()
         if not self.remote and not Path(address).is_file():
             raise VaaError(f"data.url={address}: no such file.")
-        growing = closing(Growing(Path(address), self.patience, ended)) if self.follow and not self.remote else None
+        growing = closing(GrowingFile(Path(address), self.patience, ended)) if self.follow and not self.remote else None
         try:
             with (
                 growing or nullcontext(address) as file,
@@ -97,13 +98,13 @@ class Stream:
                 fps = self.fps or float(stream.average_rate or stream.guessed_rate or 0)
                 if not fps > 0:
                     raise VaaError(f"{self.name}: says no frame rate; give data.fps.")
-                yield Source(container, fps, self.height, self.remote and container.duration is None)
+                yield LiveSource(container, fps, self.height, self.remote and container.duration is None)
         except (av.FFmpegError, OSError) as error:  # its text would hold the address
             raise VaaError(f"{self.name}: {type(error).__name__} (errno {error.errno})") from None
 
 
 @dataclass(frozen=True, eq=False)
-class Source:
+class LiveSource:
     """An open source; one that is `live` does not wait."""
 
     container: Any
@@ -128,7 +129,7 @@ class Source:
         return np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90)))
 
 
-class Growing:
+class GrowingFile:
     """A file that is still being written: its end is where nothing has come for `patience` seconds."""
 
     def __init__(self, path: Path, patience: float, ended: Callable[[], bool]) -> None:

@@ -12,24 +12,25 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
 
-from vaa import interrupt
-from vaa.engines import Engine
-from vaa.online.connection import Connection
-from vaa.online.intake import Intake
-from vaa.online.look import Look
-from vaa.online.stream import Stream
-from vaa.stages import Stage
-from vaa.stages.causal import Arrive
-from vaa.stages.track import scores
-from vaa.stages.window import Centred, Consecutive
-from vaa.types import Report, Segment, VaaError, Video, VideoError
+from vaa import process
+from vaa.engines.base import Engine
+from vaa.errors import VaaError, VideoError
+from vaa.stages.base import Stage
+from vaa.stages.causal import DelayScores
+from vaa.stages.scores import score_track
+from vaa.stages.window import CentredWindow, ConsecutiveWindow
+from vaa.streaming.connection import Connection
+from vaa.streaming.intake import StreamReader
+from vaa.streaming.scoring import StreamScorer
+from vaa.streaming.stream import Stream
+from vaa.types import Report, Segment, Video
 
 log = logging.getLogger("vaa")
 _BAR, _TEXT = 20, 80  # signs
 
 
 @dataclass
-class Watched:
+class StreamStats:
     """What a stream came to: segments scored and passed over, connections, frames lost, and the delays in seconds."""
 
     segments: int = 0
@@ -54,7 +55,7 @@ class Watched:
         )
 
 
-def watch(stream: Stream, stages: Mapping[str, Stage], engine: Engine, folder: Path, threshold: float) -> Watched:
+def watch(stream: Stream, stages: Mapping[str, Stage], engine: Engine, folder: Path, threshold: float) -> StreamStats:
     """Score what comes until the source ends for good or Control-C is pressed; what is printed is on disk too.
 
     Raises:
@@ -62,18 +63,18 @@ def watch(stream: Stream, stages: Mapping[str, Stage], engine: Engine, folder: P
     """
     (_, window), *rest = stages.items()
     names = [name for name, _ in rest]
-    arrive = next((k for k, (_, stage) in enumerate(rest) if isinstance(stage, Arrive)), None)
-    if not isinstance(window, Centred | Consecutive) or arrive is None:
+    arrive = next((k for k, (_, stage) in enumerate(rest) if isinstance(stage, DelayScores)), None)
+    if not isinstance(window, CentredWindow | ConsecutiveWindow) or arrive is None:
         raise VaaError(f"data=stream needs a method that begins with a window, and causal=true; this has {names}.")
-    watched = Watched()
-    with (folder / "scores.jsonl").open("a", encoding="utf-8") as file, Intake(stream) as intake:
+    watched = StreamStats()
+    with (folder / "scores.jsonl").open("a", encoding="utf-8") as file, StreamReader(stream) as intake:
         log.info("Watching %s; Control-C ends it. Scores: %s", stream.name, file.name)
         try:
             with _quietly():
                 for connection in intake:
                     watched.connections += 1
-                    look = Look(window, dict(rest[:arrive]), engine)
-                    _follow(connection, look, watched, Paper(file, stream, threshold))
+                    look = StreamScorer(window, dict(rest[:arrive]), engine)
+                    _follow(connection, look, watched, ScoreWriter(file, stream, threshold))
         except KeyboardInterrupt:  # the way a stream ends
             pass
         finally:
@@ -97,7 +98,7 @@ def _quietly() -> Iterator[None]:
 
 
 @dataclass(frozen=True)
-class Paper:
+class ScoreWriter:
     """Where scores are written."""
 
     file: TextIO
@@ -106,7 +107,7 @@ class Paper:
 
     def write(self, connection: int, segment: Segment, report: Report, k: int, fps: float, delay: float) -> None:
         """One score, on the screen and in the file."""
-        score, frame = float(scores(report).values[k]), segment.stop - 1
+        score, frame = float(score_track(report).values[k]), segment.stop - 1
         text = " ".join((report.responses[k].description or report.responses[k].text).split())[:_TEXT]
         now, bar = datetime.now(UTC), "#" * round(_BAR * min(1.0, max(0.0, score)))
         mark = "!" if score >= self.threshold else " "
@@ -125,9 +126,9 @@ class Paper:
         self.file.flush()
 
 
-def _follow(connection: Connection, look: Look, watched: Watched, paper: Paper) -> None:
+def _follow(connection: Connection, look: StreamScorer, watched: StreamStats, paper: ScoreWriter) -> None:
     """Score one connection to its end, or to where it is cut because the model is too late."""
-    while not interrupt.asked() and not connection.cut:
+    while not process.interrupt_requested() and not connection.cut:
         n, ended = connection.wait()
         video = Video(f"{paper.stream.name}#{watched.connections}", connection.folder, n, connection.fps)
         ready = look.ready(video, ended) if n else ()

@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from vaa.prompt import Prompt
+from vaa.prompts.template import Prompt
 from vaa.synthetic.canvas import SIDE, Label
 from vaa.synthetic.kinds import ANOMALOUS, KINDS
 from vaa.synthetic.words import Account, account
 from vaa.synthetic.world import Picture, Script, picture, script
 from vaa.tiny import paraphrases
-from vaa.types import Question, Segment, Video
+from vaa.types import Query, Segment, Video
 
 _NOWHERE = Video("synthetic", Path("synthetic"), 1, 1.0)
 _SHAPES = ((8, 2.9, 0.54), (10, 9.0, 0.2), (8, 9.0, 0.1), (16, 45.0, 0.1), (6, 5.0, 0.06))
@@ -88,13 +88,13 @@ def patches(labels: NDArray[np.uint8], side: int = 8) -> NDArray[np.int64]:
     return np.asarray(counts.argmax(axis=1), np.int64)
 
 
-def question(prompts: dict[str, Prompt], name: str, frames: int, draw: random.Random, **fields: str) -> Question:
+def query(prompts: dict[str, Prompt], name: str, frames: int, draw: random.Random, **fields: str) -> Query:
     """Ask the prompt `name` about `frames` frames: in the project's words four times in five, else in others."""
     prompt = prompts[name]
     if draw.random() < 0.2:
         other = paraphrases.reword(name, draw)
         prompt = replace(prompt, text=f"$frames\n{other}") if frames else replace(prompt, system=other)
-    return prompt.question(_NOWHERE, Segment(0, frames, tuple(range(frames)), 0), **fields)
+    return prompt.query(_NOWHERE, Segment(0, frames, tuple(range(frames)), 0), **fields)
 
 
 def answer(name: str, seen: Account, fields: dict[str, str]) -> str:

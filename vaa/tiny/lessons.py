@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from vaa.prompt import Prompt
+from vaa.prompts.template import Prompt
 from vaa.synthetic.world import Picture
 from vaa.tiny import corpus
-from vaa.tiny.rows import Batch, encode, pack
+from vaa.tiny.rows import TokenBatch, encode, pack
 from vaa.tiny.vlm import TOKENS
 
 _SHARES = {
@@ -32,7 +32,7 @@ class Lesson:
 
     pictures: tuple[Picture, ...]
     events: tuple[int, ...]
-    batch: Batch
+    batch: TokenBatch
 
 
 @dataclass(frozen=True)
@@ -68,17 +68,17 @@ class Teacher:
         branches = []
         for name in names:
             fields = corpus.fields(name, moment.account, draw)
-            asked = corpus.question(self.prompts, name, len(moment.pictures), draw, **fields)
+            asked = corpus.query(self.prompts, name, len(moment.pictures), draw, **fields)
             branches.append(encode(self.tokenizer, asked, corpus.answer(name, moment.account, fields), TOKENS))
         return branches
 
     def _boxed(self, moment: corpus.Moment, name: str, draw: random.Random) -> tuple[list[int], list[int]]:
-        asked = corpus.question(self.prompts, name, 1, draw, **corpus.fields(name, moment.account, draw))
+        asked = corpus.query(self.prompts, name, 1, draw, **corpus.fields(name, moment.account, draw))
         return encode(self.tokenizer, asked, corpus.box_answer(moment.pictures[0], draw), TOKENS)
 
     def _summed(self, rng: np.random.Generator, draw: random.Random) -> tuple[list[int], list[int]]:
         captions, told = corpus.summary(rng, draw)
-        asked = corpus.question(self.prompts, "summarise", 0, draw, captions=captions)
+        asked = corpus.query(self.prompts, "summarise", 0, draw, captions=captions)
         return encode(self.tokenizer, asked, told.sentence, TOKENS)
 
     def _rated(self, draw: random.Random) -> tuple[list[int], list[int]]:
@@ -86,9 +86,9 @@ class Teacher:
         name = draw.choice(("rate", "rerate"))
         caption = draw.choice(corpus.captions(told, draw))
         fields = corpus.fields(name, told, draw) | {"caption": caption}
-        asked = corpus.question(self.prompts, name, 0, draw, **fields)
+        asked = corpus.query(self.prompts, name, 0, draw, **fields)
         return encode(self.tokenizer, asked, f"[{told.severity:.1f}]", TOKENS)
 
 
-def _lesson(seen: Sequence[corpus.Moment], batch: Batch) -> Lesson:
+def _lesson(seen: Sequence[corpus.Moment], batch: TokenBatch) -> Lesson:
     return Lesson(tuple(p for m in seen for p in m.pictures), tuple(e for m in seen for e in m.events), batch)

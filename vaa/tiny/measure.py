@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from vaa import parse
-from vaa.data.synthetic import Synthetic
-from vaa.models.transformers_vlm import TransformersVLM
+from vaa.data.synthetic import SyntheticDataset
+from vaa.models.transformers.vlm import TransformersVLM
+from vaa.prompts import parsers
 from vaa.synthetic.kinds import KINDS
 from vaa.tiny import clip, prompts
-from vaa.types import Catalogue, Segment, Span, Video
+from vaa.types import Dataset, Segment, Span, Video
 
 log = logging.getLogger("vaa.tiny")
 
@@ -30,11 +30,11 @@ def main() -> None:
     parser.add_argument("--videos", type=int, default=40)
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    catalogue = Synthetic(given.root, given.split, given.videos, 60.0, 10.0, 128).load()
+    dataset = SyntheticDataset(given.root, given.split, given.videos, 60.0, 10.0, 128).load()
     model = TransformersVLM(
         given.checkpoint, None, "float32", "none", "cpu", "sdpa", None, False, 0.0, 1.0, 0, 16, "decord", None, "pil"
     )
-    for name, numbers in Exam(model, catalogue).numbers().items():
+    for name, numbers in Exam(model, dataset).numbers().items():
         log.info("%s %s", name, json.dumps(numbers))
     log.info("clip %s", json.dumps({k: round(v, 3) for k, v in clip.exam(prompts.CHECKPOINTS / "clip", 2000).items()}))
 
@@ -44,7 +44,7 @@ class Exam:
     """Questions about every segment of 30 frames and about every tenth frame."""
 
     model: TransformersVLM
-    catalogue: Catalogue
+    dataset: Dataset
 
     def numbers(self) -> dict[str, dict[str, float]]:
         """Shares of right answers."""
@@ -52,22 +52,22 @@ class Exam:
 
     def _ask(self, name: str, shown: Iterable[tuple[Video, Segment]], **fields: str) -> list[str]:
         prompt = prompts.prompts()[name]
-        asked = [replace(prompt.question(v, s, **fields), max_new_tokens=48) for v, s in shown]
+        asked = [replace(prompt.query(v, s, **fields), max_new_tokens=48) for v, s in shown]
         return [str(answer) for answer in self.model.answer(asked)]
 
     def _segments(self) -> list[tuple[Video, Segment, str]]:
         found = []
-        for video in self.catalogue.videos:
+        for video in self.dataset.videos:
             for start in range(0, video.n_frames, 30):
                 segment = Segment(start, start + 30, tuple(int(f) for f in np.linspace(start, start + 29, 8)), start)
-                label = _label(self.catalogue.truths[video.id].spans, segment.frames)
+                label = _label(self.dataset.truths[video.id].spans, segment.frames)
                 if label is not None:
                     found.append((video, segment, label))
         return found
 
     def _verdicts(self) -> dict[str, float]:
         shown = self._segments()
-        answers = [parse.Verdict()(text) for text in self._ask("verdict", ((v, s) for v, s, _ in shown))]
+        answers = [parsers.VerdictParser()(text) for text in self._ask("verdict", ((v, s) for v, s, _ in shown))]
         right: dict[str, list[float]] = defaultdict(list)
         for (_, _, label), answer in zip(shown, answers, strict=True):
             right[label].append(answer.score == (label != ""))
@@ -80,32 +80,32 @@ class Exam:
         shown = self._segments()
         right: dict[str, list[float]] = defaultdict(list)
         for (_, _, label), text in zip(shown, self._ask("tags", ((v, s) for v, s, _ in shown)), strict=True):
-            named = parse.Tags()(text).description
+            named = parsers.TagsParser()(text).description
             right[label].append(KINDS[label].tag in named if label else not named)
             right["anomalous" if label else "normal"].append(right[label][-1])
         return _means(right)
 
     def _boxes(self) -> dict[str, float]:
         shown, wanted = [], []
-        for video in self.catalogue.videos:
-            truth = {box.frame: box.xyxy for box in self.catalogue.truths[video.id].boxes}
+        for video in self.dataset.videos:
+            truth = {box.frame: box.xyxy for box in self.dataset.truths[video.id].boxes}
             for frame in range(0, video.n_frames, 10):
                 shown.append((video, Segment(frame, frame + 1, (frame,), frame)))
                 wanted.append(truth.get(frame))
         right: dict[str, list[float]] = defaultdict(list)
         for (video, segment), box, text in zip(shown, wanted, self._ask("box_any", shown), strict=True):
-            found = parse.boxes(text)
+            found = parsers.parse_boxes(text)
             right["readable"].append(found is not None)
             if box is None:
                 right["none where none"].append(found == ())
                 continue
             overlap = _iou(np.array(box), np.array(found[0][:4]) * 0.128) if found else 0.0
             right["iou"].append(overlap)
-            right[f"iou {_label(self.catalogue.truths[video.id].spans, segment.frames)}"].append(overlap)
+            right[f"iou {_label(self.dataset.truths[video.id].spans, segment.frames)}"].append(overlap)
         return _means(right)
 
     def _ratings(self) -> dict[str, float]:
-        nowhere = self.catalogue.videos[0]
+        nowhere = self.dataset.videos[0]
         right: dict[str, list[float]] = defaultdict(list)
         for kind in KINDS.values():
             for form in ("{} in the car park at night.", "{}.", "The camera shows that {}."):
@@ -113,7 +113,7 @@ class Exam:
                 for text in self._ask(
                     "rate", [(nowhere, Segment(0, 1, (), 0))], caption=caption[0].upper() + caption[1:]
                 ):
-                    score = parse.Rating()(text).score
+                    score = parsers.RatingParser()(text).score
                     right["within 0.1"].append(abs(score - kind.severity) <= 0.1001)
                     right["right side of 0.5"].append((score > 0.5) == kind.anomalous)
         return _means(right)

@@ -9,10 +9,11 @@ from typing import Any
 
 import yaml
 
-from vaa.prompt import Prompt
+from vaa.process import PROJECT_ROOT
+from vaa.prompts.template import Prompt
 from vaa.types import Response
 
-CONF = Path(__file__).parents[2] / "conf" / "prompt"
+CONF = PROJECT_ROOT / "conf" / "prompt"
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
 _SINGLE = {"verdict": "corevad", "threshold": "probe", "score": "plain", "guided": "vera_ucf", "guided_xd": "vera_xd"}
 _CHAIN = ("describe", "rate", "rerate", "tags", "box", "box_any", "understand")
@@ -23,7 +24,7 @@ def _unread(text: str) -> Response:
 
 
 def _prompt(fields: dict[str, Any]) -> Prompt:
-    return Prompt(**{k: v for k, v in fields.items() if k not in ("_target_", "reader")}, reader=_unread)
+    return Prompt(**{k: v for k, v in fields.items() if k not in ("_target_", "parser")}, parser=_unread)
 
 
 def prompts() -> dict[str, Prompt]:

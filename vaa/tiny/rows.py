@@ -8,15 +8,15 @@ from typing import Any
 
 import torch
 
-from vaa.models.families import mark_internvl
-from vaa.models.local import write
-from vaa.types import Question
+from vaa.models.transformers.families import mark_internvl
+from vaa.models.transformers.loaded import write
+from vaa.types import Query
 
 IGNORED = -100
 
 
 @dataclass(frozen=True, eq=False)
-class Batch:
+class TokenBatch:
     """Rows of token ids (n, length), their positions, the next token to say or IGNORED, and who sees whom.
 
     `mask` (n, 1, length, length) is True where a token sees another.
@@ -28,15 +28,15 @@ class Batch:
     mask: torch.Tensor
 
 
-def encode(tokenizer: Any, question: Question, answer: str, image_tokens: int) -> tuple[list[int], list[int]]:
+def encode(tokenizer: Any, query: Query, answer: str, image_tokens: int) -> tuple[list[int], list[int]]:
     """The ids of the chat as the model is asked it, and of the answer with its end."""
-    text = write(tokenizer, question, [mark_internvl(tokenizer, None, image_tokens)] * len(question.frames))
+    text = write(tokenizer, query, [mark_internvl(tokenizer, None, image_tokens)] * len(query.frames))
     asked = tokenizer(text, add_special_tokens=False).input_ids
     said = tokenizer(answer, add_special_tokens=False).input_ids
     return asked, [*said, tokenizer.eos_token_id]
 
 
-def pack(rows: Sequence[Sequence[tuple[list[int], list[int]]]]) -> Batch:
+def pack(rows: Sequence[Sequence[tuple[list[int], list[int]]]]) -> TokenBatch:
     """Rows of branches (asked, said): what all of a row's questions begin with is written once."""
     packed = [_row(row) for row in rows]
     length = max(len(ids) for ids, _, _, _ in packed)
@@ -49,7 +49,7 @@ def pack(rows: Sequence[Sequence[tuple[list[int], list[int]]]]) -> Batch:
             store[index, : len(values)] = torch.tensor(values)
     mine, theirs = branch[:, :, None], branch[:, None, :]
     sees = ((theirs == 0) | (theirs == mine)) & torch.ones(length, length, dtype=torch.bool).tril()
-    return Batch(ids, positions, targets, sees[:, None])
+    return TokenBatch(ids, positions, targets, sees[:, None])
 
 
 def _row(branches: Sequence[tuple[list[int], list[int]]]) -> tuple[list[int], list[int], list[int], list[int]]:

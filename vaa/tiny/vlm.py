@@ -14,7 +14,7 @@ from vaa.synthetic.canvas import SIDE, Label
 from vaa.synthetic.kinds import KINDS
 from vaa.synthetic.world import Picture
 from vaa.tiny.corpus import patches
-from vaa.tiny.rows import IGNORED, Batch
+from vaa.tiny.rows import IGNORED, TokenBatch
 
 TOKENS = 16
 """Visual tokens of a frame: 8x8 patches of 8 pixels, four merged into one."""
@@ -108,7 +108,7 @@ def _cells(pictures: Sequence[Picture]) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def losses(
-    model: Any, heads: Heads, batch: Batch, tokens: torch.Tensor | None, events: Sequence[int]
+    model: Any, heads: Heads, batch: TokenBatch, tokens: torch.Tensor | None, events: Sequence[int]
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """How badly the answers are told, and how badly the model knows, when it has read a frame, what happens there.
 

@@ -9,19 +9,19 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from vaa.report.wandb_found import Found
+from vaa.evaluation.evaluation import Evaluation
 from vaa.types import Report
 
 _SAID = ("responses", "tags", "boxes", "summary", "judgement")
 
 
-def log_lineage(run: Any, found: Found, method: str, metrics: Mapping[str, Any], folder: Path) -> None:
+def log_lineage(run: Any, found: Evaluation, method: str, metrics: Mapping[str, Any], folder: Path) -> None:
     """Data set -> run -> answers and scores. Equal content is one version, whichever run logs it.
 
     The data set is an input of the run, so that W&B's graph joins all runs on it.
     """
-    name = found.catalogue.name
-    data = _artifact(run, "data", "dataset", name, {"data": name, "videos": len(found.outcome.history)})
+    name = found.dataset.name
+    data = _artifact(run, "data", "dataset", name, {"data": name, "videos": len(found.result.history)})
     _write(data, "videos.jsonl", _videos(found))
     _use(run, data)
     came_from = {"data": data.name, "data_digest": data.digest}
@@ -57,22 +57,22 @@ def _write(artifact: Any, file: str, lines: list[dict[str, Any]]) -> None:
         opened.writelines(json.dumps(_finite(line), ensure_ascii=False, sort_keys=True) + "\n" for line in lines)
 
 
-def _videos(found: Found) -> list[dict[str, Any]]:
+def _videos(found: Evaluation) -> list[dict[str, Any]]:
     """The videos of the run and what is true of them; no paths, so that it is the same on every machine."""
     lines = []
-    for video in found.catalogue.videos:
-        if video.id in found.outcome.history:
-            truth = found.catalogue.truths.get(video.id)
+    for video in found.dataset.videos:
+        if video.id in found.result.history:
+            truth = found.dataset.truths.get(video.id)
             spans = [[span.start, span.end, span.label] for span in truth.spans] if truth else None
             about = {"id": video.id, "frames": video.n_frames, "fps": video.fps}
             lines.append({**about, "class": found.label(video.id), "spans": spans})
     return lines
 
 
-def _answers(found: Found) -> Iterator[dict[str, Any]]:
+def _answers(found: Evaluation) -> Iterator[dict[str, Any]]:
     """What the models said, a line a video and stage; encoders say nothing."""
-    asking = {step.stage for step in found.outcome.steps if step.asked + step.remembered and not step.embedding}
-    for video, history in found.outcome.history.items():
+    asking = {step.stage for step in found.result.steps if step.asked + step.remembered and not step.embedding}
+    for video, history in found.result.history.items():
         before: Report | None = None
         for stage, after in history.items():
             if stage in asking:

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from vaa.metrics.detection import class_auc, class_names, within_video_auc
-from vaa.report.wandb_found import Found
+from vaa.evaluation.detection import class_auc, class_names, within_video_auc
+from vaa.evaluation.evaluation import Evaluation
 
 
-def rows(found: Found) -> list[dict[str, Any]]:
+def rows(found: Evaluation) -> list[dict[str, Any]]:
     """A row a class: its anomalous videos, their frames, the share of these that is anomalous, both AUCs."""
     videos = list(found.labels)
     labels, scores = [found.labels[video] for video in videos], [found.scores[video] for video in videos]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from vaa.report.curves import curves, thin
-from vaa.report.wandb_found import Found
+from vaa.evaluation.curves import curves, thin
+from vaa.evaluation.evaluation import Evaluation
 from vaa.types import Floats
 
 _POINTS = 500
 
 
-def charts(found: Found, name: str) -> dict[str, Any]:
+def charts(found: Evaluation, name: str) -> dict[str, Any]:
     """`curves/roc` and `curves/pr`, the line called `name`; nothing where the frames are of one class only."""
     drawn = curves(list(found.labels.values()), [found.scores[video] for video in found.labels])
     if drawn is None:

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from vaa.metrics.detection import Labels
-from vaa.types import Box, Floats, Pixels, Video, VideoError
-from vaa.video import frames
+from vaa.errors import VideoError
+from vaa.evaluation.detection import Labels
+from vaa.types import Box, Floats, Pixels, Video
+from vaa.video.sources import frames
 
 log = logging.getLogger("vaa")
 _WIDTH = 640
@@ -39,14 +40,14 @@ def score_plot(scores: Floats, labels: Labels | None) -> Pixels:
 
 
 def frame_with_boxes(
-    video: Video, number: int, found: Iterable[Box], true: Iterable[Box], said: str, reader: str
+    video: Video, number: int, found: Iterable[Box], true: Iterable[Box], said: str, decoder: str
 ) -> Any:
     """A W&B image of a frame with the boxes on it, found ones called `said`; None where it cannot be decoded."""
     import wandb
     from PIL import Image
 
     try:
-        pixels = frames(video, [number], reader)[0]
+        pixels = frames(video, [number], decoder)[0]
     except VideoError as error:
         log.debug("no picture of %s: %s", video.id, error)
         return None

@@ -13,12 +13,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from vaa.report import wandb_artifacts, wandb_classes, wandb_curves, wandb_segments, wandb_videos
-from vaa.report.numbers import seconds
-from vaa.report.wandb_found import Found
-from vaa.report.wandb_mode import default_mode, time_to_start
-from vaa.report.wandb_service import Service, wanted
-from vaa.types import VaaError
+from vaa.errors import VaaError
+from vaa.evaluation.evaluation import Evaluation
+from vaa.evaluation.metrics import seconds
+from vaa.tracking import artifacts as wandb_artifacts
+from vaa.tracking import classes, videos
+from vaa.tracking import curves as wandb_curves
+from vaa.tracking import segments as wandb_segments
+from vaa.tracking.mode import default_mode, time_to_start
+from vaa.tracking.service import Service, wanted
 
 log = logging.getLogger("vaa")
 _ROOM = 2**16  # bytes free where W&B writes, below which it may have lost something: it does not say so itself
@@ -108,20 +111,20 @@ class Tracked:
             if self.run is not None:
                 return
 
-    def log(self, metrics: Mapping[str, Any], notices: Sequence[str], found: Found) -> None:
+    def log(self, metrics: Mapping[str, Any], notices: Sequence[str], found: Evaluation) -> None:
         """Every number as a column, the tables, the curves, the artifacts; what fails of them is named in the log."""
         if self.run is None:
             return
         self._said = metrics, notices, found
         method = str(self.run.config.get("method", "run"))
-        failed = [f"{failure.video} ({failure.stage}): {failure.reason}" for failure in found.outcome.failures]
-        told = {**metrics, **seconds(found.outcome), "notices": list(notices), "failures": failed}
+        failed = [f"{failure.video} ({failure.stage}): {failure.reason}" for failure in found.result.failures]
+        told = {**metrics, **seconds(found.result), "notices": list(notices), "failures": failed}
         self.service.told("the numbers", lambda: self.run.summary.update(told))
         with wanted("the curves"):
             curves = wandb_curves.charts(found, self.limits.name or method)
             self.service.told("the curves", lambda: self.run.log(curves, step=0))
         self._table("classes", lambda: self._classes(found))
-        self._table("videos", lambda: wandb_videos.rows(found, self.limits.pictures))
+        self._table("videos", lambda: videos.rows(found, self.limits.pictures))
         self._table("segments", lambda: self._segments(found))
         if self.limits.artifacts:
             log_all = partial(wandb_artifacts.log_lineage, self.run, found, method, metrics, self.folder)
@@ -144,7 +147,7 @@ class Tracked:
     def _end(self, error: BaseException | None) -> None:
         if error is not None:
             self.run.summary["error"] = str(error)
-        self.run.finish(exit_code=0 if error is None else getattr(error, "status", 1))
+        self.run.finish(exit_code=0 if error is None else getattr(error, "exit_status", 1))
 
     def _say_where(self) -> None:
         kept = Path(self.run.dir).parent
@@ -153,12 +156,12 @@ class Tracked:
         else:
             log.info("W&B run kept here; send it with: wandb sync %s", kept)
 
-    def _classes(self, found: Found) -> list[dict[str, Any]]:
-        rows = wandb_classes.rows(found)
-        self.service.told("the numbers of classes", lambda: self.run.summary.update(wandb_classes.summary(rows)))
+    def _classes(self, found: Evaluation) -> list[dict[str, Any]]:
+        rows = classes.rows(found)
+        self.service.told("the numbers of classes", lambda: self.run.summary.update(classes.summary(rows)))
         return rows
 
-    def _segments(self, found: Found) -> list[dict[str, Any]]:
+    def _segments(self, found: Evaluation) -> list[dict[str, Any]]:
         rows, total = wandb_segments.rows(found, self.limits.segments)
         if len(rows) < total:
             log.info("W&B: %d of %d segments are in the table (wandb.segments)", len(rows), total)

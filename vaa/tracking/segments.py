@@ -7,16 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from vaa.report.wandb_found import Found
+from vaa.evaluation.evaluation import Evaluation
 from vaa.types import Report
 
 
-def rows(found: Found, most: int) -> tuple[list[dict[str, Any]], int]:
+def rows(found: Evaluation, most: int) -> tuple[list[dict[str, Any]], int]:
     """At most `most` rows, of the videos most worth a look; and how many segments there are.
 
     `STAGE text` and `STAGE score` are there for each stage that changed some, empty where it left a segment as it was.
     """
-    reports = found.outcome.reports
+    reports = found.result.reports
     told: list[dict[str, Any]] = []
     for video in found.ranking:
         if video in reports and len(told) < most:
@@ -30,13 +30,13 @@ def rows(found: Found, most: int) -> tuple[list[dict[str, Any]], int]:
     )
 
 
-def _stages(found: Found) -> list[str]:
-    return list(dict.fromkeys(name for history in found.outcome.history.values() for name in history))
+def _stages(found: Evaluation) -> list[str]:
+    return list(dict.fromkeys(name for history in found.result.history.values() for name in history))
 
 
-def _of(found: Found, video: str) -> list[dict[str, Any]]:
+def _of(found: Evaluation, video: str) -> list[dict[str, Any]]:
     """The rows of a video's segments."""
-    report, labels = found.outcome.reports[video], found.labels.get(video)
+    report, labels = found.result.reports[video], found.labels.get(video)
     texts, scores = _texts(report), _scores(report)
     told: list[dict[str, Any]] = [
         {
@@ -54,7 +54,7 @@ def _of(found: Found, video: str) -> list[dict[str, Any]]:
     ]
     said: list[str | None] = [None] * len(told)
     held: list[float | None] = [None] * len(told)
-    for name, after in found.outcome.history[video].items():
+    for name, after in found.result.history[video].items():
         if not after.segments:
             continue
         texts, scores = _texts(after), _scores(after)

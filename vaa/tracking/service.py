@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from vaa.patience import within
+from vaa.process import run_with_timeout
 
 log = logging.getLogger("vaa")
 _DYING = 0.5  # seconds between what a dying service closes and its end
@@ -34,7 +34,7 @@ class Service:
             return None
         with wanted(what):
             try:
-                return within(self.patience, action)
+                return run_with_timeout(self.patience, action)
             except TimeoutError:
                 self._give_up(f"{what} took longer than {self.patience:.0f} s (wandb.patience)")
             except Exception as error:
@@ -49,7 +49,7 @@ class Service:
         log.debug("W&B", exc_info=True)
         log.warning("W&B: %s. The service is given up; the results here are whole.", why)
         with suppress(Exception):
-            within(_LAST, _end)
+            run_with_timeout(_LAST, _end)
 
 
 @contextmanager

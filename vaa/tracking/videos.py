@@ -9,15 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from vaa.metrics.detection import within_video_auc
-from vaa.report.wandb_found import Found
-from vaa.report.wandb_pictures import frame_with_boxes, score_plot
+from vaa.evaluation.detection import within_video_auc
+from vaa.evaluation.evaluation import Evaluation
+from vaa.tracking.pictures import frame_with_boxes, score_plot
 from vaa.types import Failure, Floats, Report, Video
 
 log = logging.getLogger("vaa")
 
 
-def rows(found: Found, pictures: int) -> list[dict[str, Any]]:
+def rows(found: Evaluation, pictures: int) -> list[dict[str, Any]]:
     """A row a video, those most worth a look first, failed ones last; the first `pictures` scored ones get pictures."""
     scored = [video for video in found.ranking if video in found.scores]
     told = [_row(found, video) for video in found.ranking]
@@ -29,7 +29,7 @@ def rows(found: Found, pictures: int) -> list[dict[str, Any]]:
     lacking = [row["video"] for row in shown if row["moment"] is None]
     if lacking:
         log.info("W&B: no frame of %d of %d videos can be read, first %s", len(lacking), len(shown), lacking[0])
-    return told + [_failed(found, failure) for failure in found.outcome.failures]
+    return told + [_failed(found, failure) for failure in found.result.failures]
 
 
 def peak(scores: Floats) -> int:
@@ -49,8 +49,8 @@ def shown_frame(report: Report, moment: int) -> int:
     return min(within, key=lambda frame: abs(frame - moment), default=moment)
 
 
-def _row(found: Found, video: str) -> dict[str, Any]:
-    report, scores, labels = found.outcome.reports[video], found.scores.get(video), found.labels.get(video)
+def _row(found: Evaluation, video: str) -> dict[str, Any]:
+    report, scores, labels = found.result.reports[video], found.scores.get(video), found.labels.get(video)
     moment = peak(scores) if scores is not None and len(scores) else None
     auc = math.nan if labels is None else within_video_auc([labels], [found.scores[video]])
     return {
@@ -71,9 +71,9 @@ def _row(found: Found, video: str) -> dict[str, Any]:
     }
 
 
-def _failed(found: Found, failure: Failure) -> dict[str, Any]:
+def _failed(found: Evaluation, failure: Failure) -> dict[str, Any]:
     """A video without numbers, and why."""
-    known = next((v for v in found.catalogue.videos if v.id == failure.video), None)
+    known = next((v for v in found.dataset.videos if v.id == failure.video), None)
     about = {"video": failure.video, "class": found.label(failure.video), "frames": None, "seconds": None}
     none = dict.fromkeys(("anomalous_share", "auc", "max_score", "error", "moment_frame", "moment_second"))
     empty = dict.fromkeys(("scores", "moment", "text", "tags", "summary", "gated"))
@@ -81,23 +81,23 @@ def _failed(found: Found, failure: Failure) -> dict[str, Any]:
     return {**told, **none, **empty, "failed": f"{failure.stage}: {failure.reason}"}
 
 
-def _known(found: Found, video: Video) -> dict[str, Any]:
+def _known(found: Evaluation, video: Video) -> dict[str, Any]:
     seconds = _second(video.n_frames, video.fps)
     return {"video": video.id, "class": found.label(video.id), "frames": video.n_frames, "seconds": seconds}
 
 
-def _pictures(found: Found, row: dict[str, Any]) -> dict[str, Any]:
+def _pictures(found: Evaluation, row: dict[str, Any]) -> dict[str, Any]:
     """The cells that hold pictures; a picture that cannot be drawn costs only itself."""
     import wandb
 
     video, moment = row["video"], row["moment_frame"]
-    report, cells = found.outcome.reports[video], {}
+    report, cells = found.result.reports[video], {}
     try:
         cells["scores"] = wandb.Image(score_plot(found.scores[video], found.labels.get(video)))
         if moment is not None:
             true: Sequence[Any] = report.truth.boxes if report.truth else ()
             frame = shown_frame(report, moment)
-            cells["moment"] = frame_with_boxes(report.video, frame, report.boxes, true, report.tags, found.reader)
+            cells["moment"] = frame_with_boxes(report.video, frame, report.boxes, true, report.tags, found.decoder)
     except Exception as error:
         log.warning("W&B: no picture of %s: %s: %s", video, type(error).__name__, error)
     return cells

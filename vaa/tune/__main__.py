@@ -10,13 +10,13 @@ from pathlib import Path
 from vaa.compare import command
 from vaa.compare.formats import Sheet
 from vaa.compare.measures import RESAMPLED
+from vaa.errors import VaaError
 from vaa.report.runs import Run, find
 from vaa.tune import answer, choosing, grid
-from vaa.tune.answer import Row, Sampling
-from vaa.tune.choosing import Rule
+from vaa.tune.answer import Resampling, TunedRow
+from vaa.tune.choosing import SelectionRule
 from vaa.tune.sheet import sheet
 from vaa.tune.source import source
-from vaa.types import VaaError
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -47,7 +47,7 @@ def _sheet(asked: argparse.Namespace) -> Sheet:
         raise VaaError(f"--by {unknown[0]}: no such metric of scores. Known: {known}.")
     if asked.every < 1 or asked.resamples < 0 or asked.digits < 0:
         raise VaaError("--every is at least 1; --resamples and --digits are not negative.")
-    settings, rule = grid.settings(asked.grid), Rule(tuple(asked.by), asked.every)
+    settings, rule = grid.settings(asked.grid), SelectionRule(tuple(asked.by), asked.every)
     rows = _rows(asked, settings, rule)
     by = f"{'mean of ' if len(asked.by) > 1 else ''}{', '.join(asked.by)}"
     by += f", on one in {asked.every} frames," if asked.every > 1 else ""
@@ -55,8 +55,8 @@ def _sheet(asked: argparse.Namespace) -> Sheet:
     return sheet(rows, len(settings), by, said, asked.digits)
 
 
-def _rows(asked: argparse.Namespace, settings: Sequence[grid.Setting], rule: Rule) -> list[Row]:
-    sampling = Sampling(asked.resamples, asked.seed)
+def _rows(asked: argparse.Namespace, settings: Sequence[grid.Setting], rule: SelectionRule) -> list[TunedRow]:
+    sampling = Resampling(asked.resamples, asked.seed)
     first = source(_one(asked.run), settings)
     if asked.report is not None:
         other = source(_one(asked.report), settings)

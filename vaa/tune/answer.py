@@ -9,17 +9,17 @@ import numpy as np
 
 from vaa.compare.comparison import STANDARD, Delta
 from vaa.compare.measures import Measure
-from vaa.metrics import bootstrap
+from vaa.evaluation import bootstrap
 from vaa.tune import choosing
-from vaa.tune.choosing import Rule, Tried
+from vaa.tune.choosing import SelectionRule, Trials
 from vaa.tune.grid import AS_IT_IS, Setting
-from vaa.tune.source import Source
+from vaa.tune.source import TuningSource
 
 HERE = "chosen on these labels"
 
 
 @dataclass(frozen=True)
-class Row:
+class TunedRow:
     """`fair`: no label that is counted here had a part in the choice. Deltas are to the run as it is."""
 
     data: str
@@ -31,14 +31,16 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Sampling:
+class Resampling:
     """How intervals are made: paired resamples of the videos."""
 
     times: int
     seed: int
 
 
-def nested(source: Source, settings: Sequence[Setting], count: int, rule: Rule, sampling: Sampling) -> list[Row]:
+def nested(
+    source: TuningSource, settings: Sequence[Setting], count: int, rule: SelectionRule, sampling: Resampling
+) -> list[TunedRow]:
     """Rows of one data set: as it is; each fold under what the others chose; what all its labels would choose."""
     held = choosing.folds(source, count, sampling.seed)
     done = choosing.tried(source, settings, held, rule)
@@ -50,14 +52,14 @@ def nested(source: Source, settings: Sequence[Setting], count: int, rule: Rule, 
     return _rows(source, source.videos, made, sampling)
 
 
-def elsewhere(done: Tried, on: str, target: Source, sampling: Sampling) -> list[Row]:
+def elsewhere(done: Trials, on: str, target: TuningSource, sampling: Resampling) -> list[TunedRow]:
     """Rows of another data set: as it is, and under what was chosen `on` another."""
     made = [("as it is", "-", True, dict.fromkeys(target.videos, AS_IT_IS))]
     made += [(done.best(0).name, f"on {on}", True, dict.fromkeys(target.videos, done.best(0)))]
     return _rows(target, target.videos, made, sampling)
 
 
-def parted(source: Source, done: Tried, held: bootstrap.Numbers, sampling: Sampling) -> list[Row]:
+def parted(source: TuningSource, done: Trials, held: bootstrap.Numbers, sampling: Resampling) -> list[TunedRow]:
     """Rows of the videos that a split leaves to report on: as they are, and under what the others chose."""
     rest = [video for video, out in zip(source.videos, held[0], strict=True) if out]
     made = [("as it is", "-", True, dict.fromkeys(rest, AS_IT_IS))]
@@ -68,16 +70,16 @@ def parted(source: Source, done: Tried, held: bootstrap.Numbers, sampling: Sampl
 
 
 def _rows(
-    source: Source,
+    source: TuningSource,
     videos: Sequence[str],
     made: Sequence[tuple[str, str, bool, Mapping[str, Setting]]],
-    sampling: Sampling,
-) -> list[Row]:
+    sampling: Resampling,
+) -> list[TunedRow]:
     weights = bootstrap.resamples(len(videos), sampling.times, sampling.seed)
     found = [source.measured(taken, weights, STANDARD) for *_, taken in made]
     where = source.name if len(videos) == len(source.videos) else f"{source.name}, {len(videos)} videos"
     return [
-        Row(where, said, chosen, fair, {n: m.value for n, m in each.items()}, _deltas(each, found[0]) if k else {})
+        TunedRow(where, said, chosen, fair, {n: m.value for n, m in each.items()}, _deltas(each, found[0]) if k else {})
         for k, ((said, chosen, fair, _), each) in enumerate(zip(made, found, strict=True))
     ]
 

@@ -12,11 +12,12 @@ from typing import Any
 
 import yaml
 
-from vaa.stages import Asking, Shaping
+from vaa.errors import VaaError
+from vaa.process import PROJECT_ROOT
+from vaa.stages.base import ModelStage, Transform
 from vaa.tune.grid import Setting
-from vaa.types import VaaError
 
-CONF = Path(__file__).parents[2] / "conf"
+CONF = PROJECT_ROOT / "conf"
 _WHOLE = re.compile(r"\$\{([\w.]+)\}")
 
 
@@ -41,7 +42,7 @@ def changed(config: Mapping[str, Any], setting: Setting) -> dict[str, Any]:
     return new
 
 
-def stages(config: Mapping[str, Any], where: Path) -> dict[str, Shaping]:
+def stages(config: Mapping[str, Any], where: Path) -> dict[str, Transform]:
     """Name -> stage, in order; relative folders start at `where`.
 
     Raises:
@@ -90,14 +91,14 @@ def _referred(path: str, config: Mapping[str, Any]) -> Any:
     return value
 
 
-def _built(name: str, part: Any, where: Path) -> Shaping | None:
+def _built(name: str, part: Any, where: Path) -> Transform | None:
     if part is None:
         return None
     target = str(part["_target_"])
     if not target.startswith("vaa.stages."):
         raise VaaError(f"stages.{name} is {target}: only the stages of vaa.stages can be tuned.")
     kind = pkgutil.resolve_name(target)
-    if isinstance(kind, Asking) or any(field.name in ("vlm", "llm", "encoder") for field in fields(kind)):
+    if isinstance(kind, ModelStage) or any(field.name in ("vlm", "llm", "encoder") for field in fields(kind)):
         raise VaaError(
             f"stages.{name} asks a model. Run the method with smoothing=none position=none, read its scores back with "
             "method=scored scores.root=RUN/scores, and tune that run."
@@ -107,6 +108,6 @@ def _built(name: str, part: Any, where: Path) -> Shaping | None:
         stage = kind(**{key: value for key, value in values.items() if key != "_target_"})
     except TypeError as error:
         raise VaaError(f"stages.{name}: {error}") from error
-    if not isinstance(stage, Shaping):
+    if not isinstance(stage, Transform):
         raise VaaError(f"stages.{name} is {target}, which shapes nothing.")
     return stage

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vaa.metrics.bootstrap import Numbers
+from vaa.errors import VaaError
+from vaa.evaluation.bootstrap import Numbers
 from vaa.tune.grid import Setting
-from vaa.tune.source import Source
-from vaa.types import VaaError
+from vaa.tune.source import TuningSource
 
 
 @dataclass(frozen=True)
-class Rule:
+class SelectionRule:
     """The best mean of the metrics `by` wins, the first of equals; counted on one in `every` frames."""
 
     by: tuple[str, ...]
@@ -22,7 +22,7 @@ class Rule:
 
 
 @dataclass(frozen=True, eq=False)
-class Tried:
+class Trials:
     """How every setting did: `values` of shape (settings, 1 + folds), over all videos, then over all but each fold."""
 
     settings: tuple[Setting, ...]
@@ -34,7 +34,7 @@ class Tried:
         return self.settings[int(np.argmax(column))]
 
 
-def folds(source: Source, count: int, seed: int) -> Numbers:
+def folds(source: TuningSource, count: int, seed: int) -> Numbers:
     """Shape (count, videos): 1 where a fold holds the video; anomalous and normal videos are dealt out evenly.
 
     Raises:
@@ -55,27 +55,27 @@ def folds(source: Source, count: int, seed: int) -> Numbers:
     return held
 
 
-def whole(source: Source) -> Numbers:
+def whole(source: TuningSource) -> Numbers:
     """Shape (0, videos): nothing is held out."""
     return np.zeros((0, len(source.videos)))
 
 
-def tried(source: Source, settings: Sequence[Setting], held: Numbers, rule: Rule) -> Tried:
+def tried(source: TuningSource, settings: Sequence[Setting], held: Numbers, rule: SelectionRule) -> Trials:
     """Count every setting over all videos and over the videos outside each fold; `held` has shape (folds, videos)."""
     values = []
     for setting in settings:
         found = source.measured(dict.fromkeys(source.videos, setting), 1 - held, rule.by, rule.every)
         values.append(np.mean([[found[name].value, *found[name].resampled] for name in rule.by], axis=0))
-    return Tried(tuple(settings), np.array(values))
+    return Trials(tuple(settings), np.array(values))
 
 
-def nested(source: Source, done: Tried, held: Numbers) -> dict[str, Setting]:
+def nested(source: TuningSource, done: Trials, held: Numbers) -> dict[str, Setting]:
     """Video -> the setting that was chosen without its fold."""
     place = {video: 1 + int(np.argmax(held[:, k])) for k, video in enumerate(source.videos)}
     return {video: done.best(fold) for video, fold in place.items()}
 
 
-def split(source: Source, names: Collection[str]) -> Numbers:
+def split(source: TuningSource, names: Collection[str]) -> Numbers:
     """Shape (1, videos): the one fold that holds what is NOT named, so that the choice falls on the named.
 
     Raises:

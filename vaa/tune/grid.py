@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 
-from vaa.types import VaaError
+from vaa.errors import VaaError
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 
 from vaa.compare.comparison import STANDARD, Delta
 from vaa.compare.formats import Cell, Sheet
-from vaa.tune.answer import HERE, Row
+from vaa.tune.answer import HERE, TunedRow
 
 MARK = "‡"
 
 
-def sheet(rows: Sequence[Row], tried: int, rule: str, intervals: str, digits: int) -> Sheet:
+def sheet(rows: Sequence[TunedRow], tried: int, rule: str, intervals: str, digits: int) -> Sheet:
     """The table of these rows; `tried` settings were compared by `rule`."""
     header = ("data", "setting", "chosen", *(title for name in STANDARD for title in (name, "Δ [95 %]")))
     numeric = (False, False, False, *(True for _ in header[3:]))
@@ -23,7 +23,7 @@ def sheet(rows: Sequence[Row], tried: int, rule: str, intervals: str, digits: in
     return Sheet("Settings chosen", header, numeric, tuple(_cells(row, digits) for row in rows), tuple(notes), plain)
 
 
-def _cells(row: Row, digits: int) -> tuple[Cell, ...]:
+def _cells(row: TunedRow, digits: int) -> tuple[Cell, ...]:
     cells = [Cell(row.data), Cell(row.setting), Cell(row.chosen if row.fair else f"{row.chosen} {MARK}")]
     for name in STANDARD:
         cells += [Cell(f"{row.values[name]:.{digits}f}"), Cell(_said(row.deltas.get(name), digits))]
@@ -47,7 +47,7 @@ def _head() -> tuple[str, ...]:
     )
 
 
-def _plain(row: Row) -> tuple[str | float | None, ...]:
+def _plain(row: TunedRow) -> tuple[str | float | None, ...]:
     found: list[str | float | None] = [row.data, row.setting, row.chosen, "yes" if row.fair else "no"]
     for name in STANDARD:
         found += _known(row.values, name, row.deltas.get(name))

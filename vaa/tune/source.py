@@ -6,25 +6,26 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vaa.compare.measures import Counted, Measure, measure
-from vaa.metrics.bootstrap import Numbers
-from vaa.metrics.detection import Labels
-from vaa.protocol import Protocol
+from vaa.compare.measures import Measure, RunScores, measure
+from vaa.errors import VaaError
+from vaa.evaluation.bootstrap import Numbers
+from vaa.evaluation.detection import Labels
+from vaa.evaluation.protocol import Protocol
 from vaa.report.runs import Run
-from vaa.stages import Shaping
+from vaa.stages.base import Transform
 from vaa.tune import chain
 from vaa.tune.grid import Setting
-from vaa.types import Floats, Report, VaaError, Video
+from vaa.types import Floats, Report, Video
 
 
 @dataclass(frozen=True, eq=False)
-class Source:
+class TuningSource:
     """`reports` have been through the stages that all settings share; `left` are each setting's others."""
 
     run: Run
     labels: Mapping[str, Labels]
     reports: Mapping[str, Report]
-    left: Mapping[Setting, Sequence[Shaping]]
+    left: Mapping[Setting, Sequence[Transform]]
     protocol: Protocol
 
     @property
@@ -53,10 +54,10 @@ class Source:
         """
         scores = {video: self.scores(setting, video)[::every] for video, setting in chosen.items()}
         labels = {video: self.labels[video][::every] for video in chosen}
-        return measure(Counted(self.run, labels, scores), list(chosen), weights, names)
+        return measure(RunScores(self.run, labels, scores), list(chosen), weights, names)
 
 
-def source(run: Run, settings: Sequence[Setting]) -> Source:
+def source(run: Run, settings: Sequence[Setting]) -> TuningSource:
     """Read the run's scores anew and take them as far as all settings agree.
 
     Raises:
@@ -80,10 +81,10 @@ def source(run: Run, settings: Sequence[Setting]) -> Source:
             report = stage(report)
         reports[video] = report
     left = {setting: tuple(each.values())[shared:] for setting, each in chains.items()}
-    return Source(run, labels, reports, left, _protocol(run))
+    return TuningSource(run, labels, reports, left, _protocol(run))
 
 
-def _stages(run: Run, setting: Setting) -> dict[str, Shaping]:
+def _stages(run: Run, setting: Setting) -> dict[str, Transform]:
     try:
         return chain.stages(chain.changed(run.config, setting), run.cwd)
     except VaaError as error:

@@ -8,8 +8,9 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from vaa.seeking import AstrayError, Packet, seeking
-from vaa.types import Pixels, VideoError
+from vaa.errors import VideoError
+from vaa.types import Pixels
+from vaa.video.seeking import Packet, SeekError, seeking
 
 ANEW = "Write it anew: ffmpeg -i OLD -vf setpts=N/25/TB -r 25 NEW.mp4 (with its own rate for 25)."
 """What to do with a file whose times are of no use."""
@@ -18,7 +19,7 @@ _AT_ONCE = 8
 
 
 @runtime_checkable
-class Reader(Protocol):
+class Decoder(Protocol):
     """An open video file."""
 
     n_frames: int
@@ -28,7 +29,7 @@ class Reader(Protocol):
         """The frames of these numbers, ascending, as RGB of shape (n, height, width, 3)."""
 
 
-class Decord:
+class DecordDecoder:
     """The default: fast random access. It has no AV1 decoder."""
 
     def __init__(self, path: Path) -> None:
@@ -45,7 +46,7 @@ class Decord:
         if self.n_frames and (times[0, 0] < 0 or (np.diff(times[:, 0]) <= 0).any()):
             raise VideoError(
                 f"{self._path}: decord would number its frames wrongly (an edit list hides some, or several have one "
-                f"time). Use reader=pyav. Or: {ANEW}"
+                f"time). Use decoder=pyav. Or: {ANEW}"
             )
 
     def get(self, numbers: Sequence[int]) -> Pixels:
@@ -68,11 +69,11 @@ class Decord:
         except self._errors as error:
             raise VideoError(
                 f"{self._path}: decord cannot decode it (damaged, not a video, or a codec it lacks, such as AV1). "
-                f"Does it play? Try reader=pyav. [{str(error).strip().splitlines()[-1][:120] if str(error) else ''}]"
+                f"Does it play? Try decoder=pyav. [{str(error).strip().splitlines()[-1][:120] if str(error) else ''}]"
             ) from error
 
 
-class PyAV:
+class PyAVDecoder:
     """The second, for every codec FFmpeg knows: frames are found by their times.
 
     Where these do not tell them apart, or do not lead to them, they are counted in one forward pass; going back starts
@@ -112,7 +113,7 @@ class PyAV:
         try:
             pairs = self._seeking.frames(numbers) if self._seeking else ()
             return {number: self._upright(frame) for number, frame in pairs}
-        except (AstrayError, self._av.FFmpegError):
+        except (SeekError, self._av.FFmpegError):
             self._seeking = None
             return {}
 
@@ -153,5 +154,5 @@ class PyAV:
         return np.rot90(self._painter.reformat(frame, format="rgb24").to_ndarray(), round(frame.rotation / 90))
 
 
-READERS: dict[str, Any] = {"decord": Decord, "pyav": PyAV}
+DECODERS: dict[str, Any] = {"decord": DecordDecoder, "pyav": PyAVDecoder}
 """By the name that `reader` has in the configuration."""

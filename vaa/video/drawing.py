@@ -9,14 +9,15 @@ from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
-from vaa import video as videos
-from vaa.types import Box, Pixels, Video, VideoError, file_name
+from vaa.errors import VideoError
+from vaa.types import Box, Pixels, Video, file_name
+from vaa.video import sources as videos
 
 _AT_ONCE = 32
 _OUTSIDE = 9.0  # pixels: more than a line is wide
 
 
-def draw(video: Video, boxes: Sequence[Box], folder: Path, hold: bool, reader: str) -> Video:
+def draw(video: Video, boxes: Sequence[Box], folder: Path, hold: bool, decoder: str) -> Video:
     """A copy of the video with each box and its confidence on its frame, and with `hold` up to the next one's frame.
 
     The copy lies in `folder` under the video's name and a hash of what is drawn; one that is there is not made again.
@@ -31,7 +32,7 @@ def draw(video: Video, boxes: Sequence[Box], folder: Path, hold: bool, reader: s
         folder.mkdir(parents=True, exist_ok=True)
         building = target.with_suffix(f".{os.getpid()}.tmp.mp4")
         try:
-            _copy(video, _shown(boxes, video.n_frames, hold), building, reader)
+            _copy(video, _shown(boxes, video.n_frames, hold), building, decoder)
             building.replace(target)
         except (OSError, ValueError) as error:
             raise VideoError(f"{target}: the copy with boxes cannot be written: {error}") from error
@@ -51,7 +52,7 @@ def _shown(boxes: Sequence[Box], n_frames: int, hold: bool) -> dict[int, list[Bo
     return at
 
 
-def _copy(video: Video, shown: dict[int, list[Box]], target: Path, reader: str) -> None:
+def _copy(video: Video, shown: dict[int, list[Box]], target: Path, decoder: str) -> None:
     import av
 
     numbers = range(video.n_frames)
@@ -60,7 +61,7 @@ def _copy(video: Video, shown: dict[int, list[Box]], target: Path, reader: str) 
         stream.pix_fmt, stream.options = "yuv420p", {"crf": "18", "preset": "veryfast"}
         for first in range(0, video.n_frames, _AT_ONCE):
             chunk = numbers[first : first + _AT_ONCE]
-            for number, pixels in zip(chunk, videos.frames(video, chunk, reader), strict=True):
+            for number, pixels in zip(chunk, videos.frames(video, chunk, decoder), strict=True):
                 even = pixels[: pixels.shape[0] // 2 * 2, : pixels.shape[1] // 2 * 2]  # yuv420p has no odd sides
                 if number == 0:
                     stream.height, stream.width = even.shape[:2]

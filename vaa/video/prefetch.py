@@ -16,12 +16,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from vaa.models import Waited, sharing
-from vaa.models.sharing import Arrays, Places
-from vaa.types import VaaError
+from vaa import process
+from vaa.errors import VaaError
+from vaa.models.base import WaitStats
+from vaa.video import shared_memory
+from vaa.video.shared_memory import Arrays, Places
 
 _SHARED = Path("/dev/shm")  # noqa: S108, a folder of our own is made in it
-PATIENCE = 300.0
+DECODE_TIMEOUT = 300.0
 """Seconds for one piece of work in another process; a decoder that hangs is stopped after them."""
 _BEAT = 0.02
 """Seconds between two looks at the processes; their end takes one or two of them."""
@@ -32,14 +34,14 @@ Made = tuple[Arrays, Any]
 
 
 @dataclass(frozen=True)
-class Lost:
+class WorkerLost:
     """In the place of what was to be made: why the process that was to make it ended."""
 
     reason: str
 
 
 @dataclass
-class Watch:
+class WaitTimer:
     """Seconds since the start, and how many of them were spent waiting for what others make."""
 
     began: float = field(default_factory=time.perf_counter)
@@ -52,13 +54,13 @@ class Watch:
         yield
         self.waited += time.perf_counter() - since
 
-    def told(self, count: int, what: str) -> Waited:
+    def told(self, count: int, what: str) -> WaitStats:
         """So far."""
-        return Waited(count, what, time.perf_counter() - self.began, self.waited)
+        return WaitStats(count, what, time.perf_counter() - self.began, self.waited)
 
 
 @dataclass(eq=False)
-class Feeder(Generic[Job]):
+class DecodePool(Generic[Job]):
     """Does `work` on jobs in `workers` processes, in the order they are taken; with 0 workers here, when it is taken.
 
     Processes are forked with the work in hand and end with the `with` block. `patience` is in seconds.
@@ -71,7 +73,7 @@ class Feeder(Generic[Job]):
     _folders: list[str] = field(init=False, default_factory=list)
     _jobs: dict[Future[Any], Job] = field(init=False, default_factory=dict)
 
-    def __enter__(self) -> Feeder[Job]:
+    def __enter__(self) -> DecodePool[Job]:
         if self.workers:
             roots = [str(_SHARED)] * os.access(_SHARED, os.W_OK) + [tempfile.gettempdir()]
             for root in roots:
@@ -93,7 +95,7 @@ class Feeder(Generic[Job]):
         self._jobs[future] = job
         return future
 
-    def take(self, put: Job | Future[Any]) -> Made | Lost:
+    def take(self, put: Job | Future[Any]) -> Made | WorkerLost:
         """What was made of a job; one whose process died is done once more: that may have had reasons of its own."""
         if not isinstance(put, Future):
             return self.work(put)
@@ -104,11 +106,11 @@ class Feeder(Generic[Job]):
             try:
                 places, extra = (future or self._schedule(job)).result()
             except TimeoutError:
-                return Lost(f"took longer than {self.patience:.0f} s and was stopped")
+                return WorkerLost(f"took longer than {self.patience:.0f} s and was stopped")
             except (ProcessExpired, BrokenExecutor) as error:
-                lost = Lost(f"ended the process that did it, twice ({error})")
+                lost = WorkerLost(f"ended the process that did it, twice ({error})")
             else:
-                return sharing.mapped(places), extra
+                return shared_memory.mapped(places), extra
         return lost
 
     def close(self) -> None:
@@ -124,6 +126,7 @@ class Feeder(Generic[Job]):
         from pebble import CONSTS, ProcessPool
 
         CONSTS.sleep_unit = _BEAT
+        process.protect_forks()
         context, given = multiprocessing.get_context("fork"), (self.work, self._folders)
         self._pool = ProcessPool(self.workers, context=context, initializer=_begin, initargs=given)
 
@@ -161,7 +164,7 @@ def _begin(work: Callable[[Any], Made], folders: list[str]) -> None:
     """In a new process: threads of the process it was forked from do not live here, so torch may use none."""
     global _work
     _work = work
-    sharing.begin(folders)
+    shared_memory.begin(folders)
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
 
@@ -170,7 +173,7 @@ def _do(job: Any) -> tuple[Places, Any]:
     """In another process."""
     assert _work is not None  # noqa: S101, set when the process began
     arrays, extra = _work(job)
-    return sharing.stored(arrays), extra
+    return shared_memory.stored(arrays), extra
 
 
 @cache

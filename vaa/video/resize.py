@@ -7,13 +7,14 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from vaa.models import sharing
-from vaa.types import Pixels, VaaError
+from vaa.errors import VaaError
+from vaa.types import Pixels
+from vaa.video import shared_memory
 
 Size = tuple[int, int]
 
 
-def squashed(
+def resize_frames(
     frames: Sequence[Pixels] | Pixels, size: Size, resample: str, resize: str, shades: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     """Frames (h, w, 3) as (n, 3, height, width) for a `size` of (width, height); aspect not kept.
@@ -24,16 +25,16 @@ def squashed(
     Raises:
         VaaError: an unknown way to resample or to resize.
     """
-    for key, given, known in (("resample", resample, _FILTERS), ("resize", resize, tuple(RESIZE))):
+    for key, given, known in (("resample", resample, _FILTERS), ("resize", resize, tuple(RESIZERS))):
         if given not in known:
             raise VaaError(f"{key}={given}: choose one of {', '.join(known)}.")
 
     def fill(k: int, seen: NDArray[np.float32]) -> None:
-        small = RESIZE[resize](frames[k], size, resample)
+        small = RESIZERS[resize](frames[k], size, resample)
         for channel in range(3):
             shades[channel].take(small[..., channel], out=seen[channel], mode="clip")  # in bounds: not to be checked
 
-    return sharing.filled((len(frames), 3, size[1], size[0]), np.float32, fill)
+    return shared_memory.filled((len(frames), 3, size[1], size[0]), np.float32, fill)
 
 
 def resized_by(resize: str) -> str:
@@ -59,5 +60,5 @@ def _by_torch(frame: Pixels, size: Size, resample: str) -> Pixels:
 
 
 _FILTERS = ("bicubic", "bilinear")
-RESIZE: dict[str, Callable[[Pixels, Size, str], Pixels]] = {"pil": _by_pil, "torch": _by_torch}
+RESIZERS: dict[str, Callable[[Pixels, Size, str], Pixels]] = {"pil": _by_pil, "torch": _by_torch}
 """Who makes a frame smaller: (h, w, 3), (width, height), the filter's name -> (height, width, 3)."""

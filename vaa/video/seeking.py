@@ -25,12 +25,12 @@ class Packet(NamedTuple):
     """By an edit list: it is decoded, but is no frame of the video."""
 
 
-class AstrayError(Exception):
+class SeekError(Exception):
     """The times do not lead to the frames that were asked for."""
 
 
 @dataclass(eq=False)
-class Seeking:
+class PacketIndex:
     """An open `file` and its video `stream` (PyAV's), whose frames are shown at `times`, ascending.
 
     `keys` are the times of key frames, ascending, `seeks` what to seek to for each. Decoding begins at the last key
@@ -68,13 +68,13 @@ class Seeking:
             if not left:
                 self._next = max(numbers) + 1
                 return
-        raise AstrayError
+        raise SeekError
 
     def _begin(self, first: int) -> None:
         """Go to the key frame before frame `first`, unless the next to come lies between them."""
         key = int(np.searchsorted(self.keys, self.times[first], side="right")) - 1
         if key < 0:
-            raise AstrayError
+            raise SeekError
         there = int(np.searchsorted(self.times, self.keys[key]))
         if not 0 <= self._next <= first or there > self._next:
             self._coming = self._from(key)
@@ -96,7 +96,7 @@ class Seeking:
                 return
 
 
-def seeking(file: Any, stream: Any, packets: Sequence[Packet]) -> Seeking | None:
+def seeking(file: Any, stream: Any, packets: Sequence[Packet]) -> PacketIndex | None:
     """The frames of a file whose `packets` these are, None where times do not tell the frames apart.
 
     In an AVI with B-frames times are those of decoding: they ascend though frames do not.
@@ -107,4 +107,4 @@ def seeking(file: Any, stream: Any, packets: Sequence[Packet]) -> Seeking | None
     if len(times) < sum(not packet.hidden for packet in packets) or (in_order and stream.codec_context.has_b_frames):
         return None
     keys = np.array(sorted((shown, min(shown, decoded)) for shown, decoded, packet in timed if packet.key))
-    return Seeking(file, stream, times, *keys.reshape(-1, 2).astype(np.int64).T)
+    return PacketIndex(file, stream, times, *keys.reshape(-1, 2).astype(np.int64).T)

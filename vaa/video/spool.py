@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from vaa.types import Pixels, VaaError, Video, VideoError
+from vaa.errors import VaaError, VideoError
+from vaa.types import Pixels, Video
 
 
 def keep(folder: Path, number: int, pixels: Pixels) -> None:

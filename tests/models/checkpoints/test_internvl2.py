@@ -13,9 +13,11 @@ from test_conf import composed
 from test_run import metrics, run
 from tiny_checkpoints import check_refused
 
-from vaa.models import checkpoint, converting, internvl2, internvl2_names, original
-from vaa.models.transformers_vlm import TransformersVLM
-from vaa.types import Question, VaaError, Video
+from vaa.errors import VaaError
+from vaa.models.checkpoints import convert, internvl2, internvl2_names, layout
+from vaa.models.transformers import loading
+from vaa.models.transformers.vlm import TransformersVLM
+from vaa.types import Query, Video
 
 Maker = Callable[..., tuple[Path, Any]]
 SHARED = ["internvl2-original-tiny", "internvl2-original-tiny-dynamic-rope"]
@@ -24,8 +26,8 @@ SHARED = ["internvl2-original-tiny", "internvl2-original-tiny-dynamic-rope"]
 def read(folder: Path, attention: str = "eager", **options: Any) -> Any:
     from transformers import AutoModelForImageTextToText
 
-    given = {**checkpoint.placement("cpu", "float32", "none"), "attn_implementation": attention, **options}
-    return checkpoint.load(AutoModelForImageTextToText, str(folder), None, **given)
+    given = {**loading.placement("cpu", "float32", "none"), "attn_implementation": attention, **options}
+    return loading.load(AutoModelForImageTextToText, str(folder), None, **given)
 
 
 def outputs(model: Any, pixels: Any, ids: Any, mask: Any) -> tuple[Any, Any]:
@@ -67,8 +69,8 @@ def test_the_shared_checkpoints_say_what_the_original_code_said(
     folder = shared / "checkpoints" / name
     expected = load_file(folder / "reference.safetensors")
     pixels, ids, mask = (expected[key] for key in ("pixel_values", "input_ids", "attention_mask"))
-    native = internvl2_names.native(original.config(internvl2.LAYOUT, folder), 7)
-    model = original.load_model(internvl2.LAYOUT, folder, native, attn_implementation=attention, dtype=torch.float32)
+    native = internvl2_names.native(layout.config(internvl2.LAYOUT, folder), 7)
+    model = layout.load_model(internvl2.LAYOUT, folder, native, attn_implementation=attention, dtype=torch.float32)
     for _ in range(2):  # a rope that is dynamic says the same again
         features, logits = outputs(model, pixels, ids, mask)
         assert float((features - expected["expected_image_features"]).abs().max()) <= within
@@ -164,13 +166,13 @@ def test_a_text_is_read_as_sentencepiece_reads_it(make: Maker) -> None:
     special = {token["content"]: int(number) for number, token in settings["added_tokens_decoder"].items()}
     pieces = sentencepiece.SentencePieceProcessor(model_file=str(folder / "tokenizer.model"))
 
-    def original(text: str) -> list[int]:
+    def layout(text: str) -> list[int]:
         ids: list[int] = []
         for part in filter(None, re.split("(" + "|".join(map(re.escape, special)) + ")", text)):
             ids += [special[part]] if part in special else pieces.encode(part)
         return ids
 
-    tokenizer = checkpoint.load(AutoTokenizer, str(folder), None)
+    tokenizer = loading.load(AutoTokenizer, str(folder), None)
     for text in (
         "a person walks",
         "  two spaces lead, \n a line, 123 digits",
@@ -178,7 +180,7 @@ def test_a_text_is_read_as_sentencepiece_reads_it(make: Maker) -> None:
         "你好 é ☃",
     ):
         ids = tokenizer(text, add_special_tokens=False)["input_ids"]
-        assert ids == original(text)
+        assert ids == layout(text)
         assert tokenizer.decode(ids) == text
     assert [tokenizer.start_image_token, tokenizer.end_image_token] == ["<img>", "</img>"]
     assert tokenizer.context_image_token_id == special["<IMG_CONTEXT>"]
@@ -202,7 +204,7 @@ def test_the_chat_is_the_original_codes(make: Maker, architecture: str, turns: s
     from transformers import AutoTokenizer
 
     folder, _ = make(architecture=architecture)
-    tokenizer = checkpoint.load(AutoTokenizer, str(folder), None)
+    tokenizer = loading.load(AutoTokenizer, str(folder), None)
     chat = [{"role": "user", "content": "hi"}]
     options = {"tokenize": False, "add_generation_prompt": True}
     assert tokenizer.apply_chat_template(chat, **options) == turns.format(SYSTEM)
@@ -219,7 +221,7 @@ def vlm(folder: Path, **fields: Any) -> TransformersVLM:
         "quantization": "none",
         "device_map": "cpu",
         "attention": "sdpa",
-        "reader": "decord",
+        "decoder": "decord",
         "workers": 0,
         "resize": "pil",
     }
@@ -227,8 +229,8 @@ def vlm(folder: Path, **fields: Any) -> TransformersVLM:
     return TransformersVLM(**{**given, "checkpoint": str(folder), "batch_size": 2, **fields})
 
 
-def ask(clip: Path, *frames: int, text: str = "what happens here") -> Question:
-    return Question("verdict", Video("clip", clip, 25, 10.0), 0, frames, text, max_new_tokens=8)
+def ask(clip: Path, *frames: int, text: str = "what happens here") -> Query:
+    return Query("verdict", Video("clip", clip, 25, 10.0), 0, frames, text, max_new_tokens=8)
 
 
 def test_what_is_converted_answers_as_the_original_does(make: Maker, clip: Path, tmp_path: Path) -> None:
@@ -241,15 +243,15 @@ def test_what_is_converted_answers_as_the_original_does(make: Maker, clip: Path,
     model = AutoModelForImageTextToText.from_pretrained(target)
     assert all(torch.equal(model.state_dict()[name], tensor) for name, tensor in native.state_dict().items())
     assert model.config.image_token_id == native.config.image_token_id
-    questions = [
+    queries = [
         ask(clip, 0, 5),
         ask(clip, 20),
         ask(clip),
         ask(clip, 3, 4, text="Frame1: <image>\nFrame2: <image>\nwhat?"),
     ]
-    answers = list(vlm(folder).answer(questions))
+    answers = list(vlm(folder).answer(queries))
     assert len(set(answers)) > 1
-    assert list(vlm(target).answer(questions)) == answers
+    assert list(vlm(target).answer(queries)) == answers
     assert sorted(path.name for path in target.parent.iterdir()) == ["native"]
 
 
@@ -258,8 +260,8 @@ def test_a_conversion_is_cut_into_shards(make: Maker, tmp_path: Path, monkeypatc
     from transformers import AutoModelForImageTextToText
 
     folder, native = make()
-    monkeypatch.setattr(converting, "_SHARD", 100_000)
-    converting.convert(internvl2.LAYOUT, str(folder), tmp_path / "native")
+    monkeypatch.setattr(convert, "_SHARD", 100_000)
+    convert.convert(internvl2.LAYOUT, str(folder), tmp_path / "native")
     sizes = [file.stat().st_size for file in (tmp_path / "native").glob("*.safetensors")]
     assert len(sizes) > 2
     assert max(sizes) < 120_000
@@ -299,7 +301,7 @@ def test_a_frame_is_one_squashed_tile_with_imagenets_statistics(make: Maker) -> 
     from transformers import AutoImageProcessor
 
     folder, _ = make()
-    processor = checkpoint.load(AutoImageProcessor, str(folder), None)
+    processor = loading.load(AutoImageProcessor, str(folder), None)
     frame = np.random.default_rng(0).integers(0, 256, (48, 90, 3), dtype=np.uint8)
     small = np.asarray(Image.fromarray(frame).resize((32, 32), Image.Resampling.BICUBIC), dtype=np.float64) / 255
     expected = (small - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
@@ -431,7 +433,7 @@ def test_run_py_takes_an_original_checkpoint(make: Maker, clip: Path, clip_check
     clip.rename(tmp_path / "clips/clip.mp4")
     given = [f"vlm.{field}" for field in (*HERE, f"checkpoint={folder}")]
     given += ["encoder=clip_vit_b16", f"encoder.checkpoint={clip_checkpoint}", "encoder.device_map=cpu"]
-    given += ["prompt.max_new_tokens=4", "max_unread=1", "plots=false", "memo=null"]
+    given += ["prompt.max_new_tokens=4", "max_unparsed=1", "plots=false", "cache=null"]
     run(tmp_path, "data=folder", "data.root=clips", "vlm=internvl2_2b", *given)
     (found,) = metrics(tmp_path)
-    assert (found["videos"], found["failed"], found["questions_asked"]) == (1, 0, 1)
+    assert (found["videos"], found["failed"], found["model_queries"]) == (1, 0, 1)

@@ -12,13 +12,14 @@ import yaml
 from test_conf import composed
 from tiny_checkpoints import check_refused
 
-from vaa import video
-from vaa.models import checkpoint, videollama3
-from vaa.models.transformers_vlm import TransformersVLM
-from vaa.types import Question, Video
+from vaa.models.checkpoints import videollama3
+from vaa.models.transformers import loading
+from vaa.models.transformers.vlm import TransformersVLM
+from vaa.types import Query, Video
+from vaa.video import sources
 
 Maker = Callable[..., tuple[Path, tiny.Tensors]]
-CONF = Path(__file__).parents[2] / "conf/vlm/videollama3.yaml"
+CONF = Path(__file__).parents[3] / "conf/vlm/videollama3.yaml"
 SYSTEM = (
     "You are VideoLLaMA3 created by Alibaba DAMO Academy, "
     "a helpful assistant to help people understand images and videos."
@@ -36,8 +37,8 @@ def make(tmp_path: Path) -> Maker:
 def read(folder: Path, attention: str = "eager") -> Any:
     from transformers import AutoModelForImageTextToText
 
-    given = {**checkpoint.placement("cpu", "float32", "none"), "attn_implementation": attention}
-    return checkpoint.load(AutoModelForImageTextToText, str(folder), None, **given)
+    given = {**loading.placement("cpu", "float32", "none"), "attn_implementation": attention}
+    return loading.load(AutoModelForImageTextToText, str(folder), None, **given)
 
 
 def vlm(folder: Path, **fields: Any) -> TransformersVLM:
@@ -45,13 +46,13 @@ def vlm(folder: Path, **fields: Any) -> TransformersVLM:
     given = yaml.safe_load(CONF.read_text(encoding="utf-8")) | {"dtype": "float32", "device_map": "cpu"}
     if "workers" in given:
         given |= {"workers": 0, "resize": "pil"}
-    given |= {"reader": "decord", "batch_size": 2, "checkpoint": str(folder), **fields}
-    assert given.pop("_target_") == "vaa.models.transformers_vlm.TransformersVLM"
+    given |= {"decoder": "decord", "batch_size": 2, "checkpoint": str(folder), **fields}
+    assert given.pop("_target_") == "vaa.models.transformers.vlm.TransformersVLM"
     return TransformersVLM(**given)
 
 
-def ask(clip: Path, *frames: int, text: str = "what happens here", **fields: Any) -> Question:
-    return Question("verdict", Video("clip", clip, 25, 10.0), 0, frames, text, **{"max_new_tokens": 8, **fields})
+def ask(clip: Path, *frames: int, text: str = "what happens here", **fields: Any) -> Query:
+    return Query("verdict", Video("clip", clip, 25, 10.0), 0, frames, text, **{"max_new_tokens": 8, **fields})
 
 
 def config_of(folder: Path) -> dict[str, Any]:
@@ -78,15 +79,15 @@ def test_an_original_checkpoint_says_what_the_original_arithmetic_says(
     folder, tensors = make(**variant)
     config = config_of(folder)
     held = vlm(folder, attention=attention, max_pixels=64 * 16**2 // 3)._load()  # what three frames of a video have
-    question = ask(clip, 0, 12, 24)
-    frames = list(video.frames(question.video, question.frames, "decord"))
+    query = ask(clip, 0, 12, 24)
+    frames = list(sources.frames(query.video, query.frames, "decord"))
     seen = held.eye.see(frames)  # type: ignore[union-attr]
     size = tiny.frame_size(64, 96, 3)
     grid = (size[0] // 8, size[1] // 8)
     pixels = [torch.tensor(tiny.patches(frame, size), dtype=torch.float32) for frame in frames]
     assert float((seen.inputs["pixel_values"] - torch.cat(pixels)).abs().max()) < 1e-5
     assert seen.tokens == (grid[0] * grid[1] // 4,) * 3
-    ids = held.tokenizer(held.read(question, seen.tokens), add_special_tokens=False)["input_ids"]
+    ids = held.tokenizer(held.read(query, seen.tokens), add_special_tokens=False)["input_ids"]
     with torch.inference_mode():
         shown = [tiny.features(tensors, config, part, grid) for part in pixels]
         found = held.model.get_image_features(**seen.inputs, return_dict=True).pooler_output
@@ -171,10 +172,10 @@ def test_what_is_converted_answers_as_the_original_does(
     first, second = read(folder).state_dict(), read(target).state_dict()
     assert first.keys() == second.keys()
     assert all(torch.equal(first[name], tensor) for name, tensor in second.items())
-    questions = [ask(clip, 0, 5), ask(clip, 20), ask(clip), ask(clip, 3, 4, text="A: <image>\nB: <image>\nwhat?")]
-    answers = list(vlm(folder).answer(questions))
+    queries = [ask(clip, 0, 5), ask(clip, 20), ask(clip), ask(clip, 3, 4, text="A: <image>\nB: <image>\nwhat?")]
+    answers = list(vlm(folder).answer(queries))
     assert len(set(answers)) > 1
-    assert list(vlm(target).answer(questions)) == answers
+    assert list(vlm(target).answer(queries)) == answers
     assert sorted(path.name for path in target.parent.iterdir()) == ["native"]
 
 
@@ -214,7 +215,7 @@ def with_more(name: str) -> Callable[[Path], None]:
 def everything(folder: Path) -> None:
     from transformers import AutoImageProcessor
 
-    checkpoint.load(AutoImageProcessor, str(folder), None)
+    loading.load(AutoImageProcessor, str(folder), None)
     read(folder)
 
 

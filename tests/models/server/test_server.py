@@ -21,12 +21,14 @@ import pytest
 from fake_server import FakeServer, Reply, failed, handle, said, shown, tops
 from PIL import Image
 
-from vaa import video
-from vaa.models import Model, backoff, completions
-from vaa.models.server import Server
-from vaa.types import Answer, Question, Unanswered, VaaError, Video
+from vaa.errors import VaaError
+from vaa.models.base import Model
+from vaa.models.server import backoff, messages
+from vaa.models.server.model import ServerModel
+from vaa.types import Answer, NoAnswer, Query, Video
+from vaa.video import sources
 
-HOUSE = Path(__file__).parents[2]
+HOUSE = Path(__file__).parents[3]
 KEY = "sk-secret-0123456789abcdef"
 
 
@@ -39,23 +41,23 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeServer]:
 
 
 @pytest.fixture
-def server(fake: FakeServer) -> Server:
-    made: Server = handle(fake.url)
+def server(fake: FakeServer) -> ServerModel:
+    made: ServerModel = handle(fake.url)
     return made
 
 
-def ask(text: str = "what happens?", *frames: int, path: Path = Path("none.mp4"), **fields: Any) -> Question:
+def ask(text: str = "what happens?", *frames: int, path: Path = Path("none.mp4"), **fields: Any) -> Query:
     limit = fields.pop("max_new_tokens", 8)
-    return Question("verdict", Video("clip", path, 25, 10.0), 0, frames, text, max_new_tokens=limit, **fields)
+    return Query("verdict", Video("clip", path, 25, 10.0), 0, frames, text, max_new_tokens=limit, **fields)
 
 
-def one(server: Server, question: Question | None = None) -> Answer | Unanswered:
-    (answer,) = server.answer([question or ask()])
+def one(server: ServerModel, query: Query | None = None) -> Answer | NoAnswer:
+    (answer,) = server.answer([query or ask()])
     return answer
 
 
-def reason(answer: Answer | Unanswered) -> str:
-    assert isinstance(answer, Unanswered)
+def reason(answer: Answer | NoAnswer) -> str:
+    assert isinstance(answer, NoAnswer)
     return answer.reason
 
 
@@ -63,13 +65,13 @@ def content(body: dict[str, Any]) -> Any:
     return body["messages"][-1]["content"]
 
 
-def test_the_request_is_the_question_and_nothing_else(fake: FakeServer, server: Server, clip: Path) -> None:
-    question = ask("Frame1: <image>\nFrame2: <image> What?", 0, 20, path=clip, system="Be brief")
-    assert one(server, question) == "fine"
+def test_the_request_is_the_question_and_nothing_else(fake: FakeServer, server: ServerModel, clip: Path) -> None:
+    query = ask("Frame1: <image>\nFrame2: <image> What?", 0, 20, path=clip, system="Be brief")
+    assert one(server, query) == "fine"
     (body,) = fake.bodies
     parts = content(body)
     assert [part.get("text") for part in parts] == ["Frame1: ", None, "\nFrame2: ", None, " What?"]
-    seen = video.frames(question.video, (0, 20), "decord")
+    seen = sources.frames(query.video, (0, 20), "decord")
     np.testing.assert_array_equal(np.stack(shown(body)), seen)
     assert body == {
         "model": "fake",
@@ -79,12 +81,12 @@ def test_the_request_is_the_question_and_nothing_else(fake: FakeServer, server: 
     }
 
 
-def test_without_marks_the_frames_come_first(fake: FakeServer, server: Server, clip: Path) -> None:
+def test_without_marks_the_frames_come_first(fake: FakeServer, server: ServerModel, clip: Path) -> None:
     one(server, ask("What?", 0, 5, 9, path=clip))
     assert [part["type"] for part in content(fake.bodies[0])] == ["image_url"] * 3 + ["text"]
 
 
-def test_an_llm_is_sent_plain_text_and_what_is_none_is_left_out(fake: FakeServer, server: Server) -> None:
+def test_an_llm_is_sent_plain_text_and_what_is_none_is_left_out(fake: FakeServer, server: ServerModel) -> None:
     given = replace(server, temperature=None, top_p=0.5, seed=7, limit="max_completion_tokens", extra={"top_k": 3})
     one(given, ask("Hello"))
     one(given, ask("Bye", max_new_tokens=0))
@@ -95,12 +97,14 @@ def test_an_llm_is_sent_plain_text_and_what_is_none_is_left_out(fake: FakeServer
 
 
 @pytest.mark.parametrize("image_format", ["jpeg95", "png"])
-def test_frames_are_shrunk_and_never_enlarged(fake: FakeServer, server: Server, clip: Path, image_format: str) -> None:
-    question = ask("What?", 3, path=clip)
+def test_frames_are_shrunk_and_never_enlarged(
+    fake: FakeServer, server: ServerModel, clip: Path, image_format: str
+) -> None:
+    query = ask("What?", 3, path=clip)
     for side in (48, 1000):
-        one(replace(server, image_format=image_format, max_side=side), question)
+        one(replace(server, image_format=image_format, max_side=side), query)
     small, whole = (shown(body)[0] for body in fake.bodies)
-    (frame,) = video.frames(question.video, (3,), "decord")
+    (frame,) = sources.frames(query.video, (3,), "decord")
     expected = np.asarray(Image.fromarray(frame).resize((48, 32), Image.Resampling.LANCZOS))
     assert (small.shape, whole.shape) == ((32, 48, 3), (64, 96, 3))
     assert np.abs(small.astype(int) - expected).mean() < 3
@@ -110,14 +114,14 @@ def test_frames_are_shrunk_and_never_enlarged(fake: FakeServer, server: Server, 
 
 @pytest.mark.parametrize(("frames", "marks"), [((0,), 2), ((0, 1), 1), ((), 1)])
 def test_as_many_images_are_marked_as_there_are_frames(
-    server: Server, clip: Path, frames: tuple[int, ...], marks: int
+    server: ServerModel, clip: Path, frames: tuple[int, ...], marks: int
 ) -> None:
     with pytest.raises(VaaError, match=f"verdict prompt marks {marks} images for {len(frames)} frames"):
         one(server, ask("<image>" * marks, *frames, path=clip))
 
 
 def test_a_video_that_cannot_be_decoded_costs_only_its_own_question(
-    fake: FakeServer, server: Server, clip: Path
+    fake: FakeServer, server: ServerModel, clip: Path
 ) -> None:
     good, bad = ask("What?", 0, path=clip), ask("What?", 0)
     first, second, third = server.answer([good, bad, good])
@@ -126,7 +130,7 @@ def test_a_video_that_cannot_be_decoded_costs_only_its_own_question(
     assert len(fake.bodies) == 2
 
 
-def test_answers_come_in_order_whichever_is_ready_first(fake: FakeServer, server: Server) -> None:
+def test_answers_come_in_order_whichever_is_ready_first(fake: FakeServer, server: ServerModel) -> None:
     last = threading.Event()
 
     def script(body: dict[str, Any], before: int) -> Reply:
@@ -140,7 +144,7 @@ def test_answers_come_in_order_whichever_is_ready_first(fake: FakeServer, server
     assert list(server.answer([ask(str(k)) for k in range(20)])) == [f"to {k}" for k in range(20)]
 
 
-def test_an_answer_is_handed_on_before_the_last_question_is_asked(fake: FakeServer, server: Server) -> None:
+def test_an_answer_is_handed_on_before_the_last_question_is_asked(fake: FakeServer, server: ServerModel) -> None:
     go_on = threading.Event()
 
     def script(body: dict[str, Any], before: int) -> Reply:
@@ -155,7 +159,7 @@ def test_an_answer_is_handed_on_before_the_last_question_is_asked(fake: FakeServ
     assert len(list(answers)) == 49
 
 
-def test_as_many_questions_are_under_way_as_allowed(fake: FakeServer, server: Server) -> None:
+def test_as_many_questions_are_under_way_as_allowed(fake: FakeServer, server: ServerModel) -> None:
     together = threading.Barrier(4)
 
     def script(body: dict[str, Any], before: int) -> Reply:
@@ -167,7 +171,7 @@ def test_as_many_questions_are_under_way_as_allowed(fake: FakeServer, server: Se
     assert fake.most == 4
 
 
-def test_who_stops_listening_waits_for_nobody(fake: FakeServer, server: Server) -> None:
+def test_who_stops_listening_waits_for_nobody(fake: FakeServer, server: ServerModel) -> None:
     fake.script = lambda body, before: said("fine") if content(body) == "0" else Reply(silent=True)
     answers = server.answer([ask(str(k)) for k in range(50)])
     assert next(answers) == "fine"
@@ -192,7 +196,7 @@ PASSING = {
 
 
 @pytest.mark.parametrize("name", PASSING)
-def test_what_may_pass_is_tried_again(fake: FakeServer, server: Server, name: str) -> None:
+def test_what_may_pass_is_tried_again(fake: FakeServer, server: ServerModel, name: str) -> None:
     reply, says = PASSING[name]
     server = replace(server, timeout=0.4 if reply.silent else 5)
     fake.script = lambda body, before: reply if before < 2 else said("at last")
@@ -201,7 +205,7 @@ def test_what_may_pass_is_tried_again(fake: FakeServer, server: Server, name: st
     fake.script = lambda body, before: reply if content(body) == "bad" else said("fine")
     first, lost, last = server.answer([ask("a"), ask("bad"), ask("b")])
     assert (first, last) == ("fine", "fine")
-    assert isinstance(lost, Unanswered)
+    assert isinstance(lost, NoAnswer)
     assert re.search(says + r".*\(attempt 3 of 3\)", lost.reason), lost.reason
 
 
@@ -219,7 +223,7 @@ def test_the_wait_doubles_and_the_server_may_wish_for_more(monkeypatch: pytest.M
 
 
 def test_retry_after_is_waited_for_and_said(
-    fake: FakeServer, server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    fake: FakeServer, server: ServerModel, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
     waited: list[float] = []
@@ -230,7 +234,7 @@ def test_retry_after_is_waited_for_and_said(
     assert caplog.text.count("asks to wait 17 s: HTTP 429: slow down") == 2
 
 
-def test_a_server_that_wants_a_day_is_not_waited_for(fake: FakeServer, server: Server) -> None:
+def test_a_server_that_wants_a_day_is_not_waited_for(fake: FakeServer, server: ServerModel) -> None:
     fake.script = lambda body, before: failed(429, "the quota of the day is spent", Retry_After="86400")
     assert "quota of the day" in reason(one(server))
     assert len(fake.bodies) == 1
@@ -250,7 +254,7 @@ def test_a_server_that_wants_a_day_is_not_waited_for(fake: FakeServer, server: S
     ids=["refusal", "filter", "filtered prompt", "empty", "thinking", "400", "413"],
 )
 def test_no_answer_has_a_reason_and_is_not_asked_again(
-    fake: FakeServer, server: Server, reply: Reply, says: str
+    fake: FakeServer, server: ServerModel, reply: Reply, says: str
 ) -> None:
     fake.script = lambda body, before: reply if content(body) == "bad" else said("fine")
     first, lost, last = server.answer([ask("a"), ask("bad"), ask("b")])
@@ -259,7 +263,9 @@ def test_no_answer_has_a_reason_and_is_not_asked_again(
     assert len(fake.bodies) == 3
 
 
-def test_a_cut_answer_is_kept_and_said_once(fake: FakeServer, server: Server, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_cut_answer_is_kept_and_said_once(
+    fake: FakeServer, server: ServerModel, caplog: pytest.LogCaptureFixture
+) -> None:
     fake.script = lambda body, before: said(content(body), finish="length" if content(body) in "abc" else "stop")
     caplog.set_level(logging.INFO)
     assert list(server.answer([ask(text) for text in "abcde"])) == list("abcde")
@@ -271,7 +277,7 @@ def test_a_cut_answer_is_kept_and_said_once(fake: FakeServer, server: Server, ca
     assert server.usage == {"answers": 6, "cut": 3, "prompt_tokens": 60, "completion_tokens": 18}
 
 
-def test_a_server_that_counts_nothing_is_no_trouble(fake: FakeServer, server: Server) -> None:
+def test_a_server_that_counts_nothing_is_no_trouble(fake: FakeServer, server: ServerModel) -> None:
     reply = said("fine")
     fake.script = lambda body, before: replace(reply, body={**reply.body, "usage": None})
     assert one(server) == "fine"
@@ -287,7 +293,7 @@ def test_a_server_that_counts_nothing_is_no_trouble(fake: FakeServer, server: Se
     ],
 )
 def test_what_no_question_can_mend_ends_the_run(
-    fake: FakeServer, server: Server, monkeypatch: pytest.MonkeyPatch, reply: Reply, says: str
+    fake: FakeServer, server: ServerModel, monkeypatch: pytest.MonkeyPatch, reply: Reply, says: str
 ) -> None:
     monkeypatch.setenv("VAA_TEST_KEY", KEY)
     fake.script = lambda body, before: reply
@@ -297,7 +303,7 @@ def test_what_no_question_can_mend_ends_the_run(
     assert len(fake.bodies) == 1
 
 
-def test_a_server_without_a_key_and_one_without_a_list(fake: FakeServer, server: Server) -> None:
+def test_a_server_without_a_key_and_one_without_a_list(fake: FakeServer, server: ServerModel) -> None:
     fake.script = lambda body, before: failed(401, "who are you?")
     with pytest.raises(VaaError, match="api_key_env=NAME"):
         one(server)
@@ -306,7 +312,7 @@ def test_a_server_without_a_key_and_one_without_a_list(fake: FakeServer, server:
         one(server)
 
 
-def test_a_server_never_reached_ends_the_run_and_says_how_to_start_one(server: Server) -> None:
+def test_a_server_never_reached_ends_the_run_and_says_how_to_start_one(server: ServerModel) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}/v1"
@@ -315,10 +321,10 @@ def test_a_server_never_reached_ends_the_run_and_says_how_to_start_one(server: S
 
 
 def test_a_server_that_stops_answering_ends_the_run_before_every_question_is_lost(
-    fake: FakeServer, server: Server
+    fake: FakeServer, server: ServerModel
 ) -> None:
     fake.script = lambda body, before: said("fine") if content(body) in "01" else failed(500, "out of memory")
-    answers: list[Answer | Unanswered] = []
+    answers: list[Answer | NoAnswer] = []
     with pytest.raises(VaaError, match=r"left 8 questions in a row without an answer.*out of memory.*remembered"):
         answers.extend(server.answer([ask(str(k)) for k in range(500)]))
     assert answers[:2] == ["fine", "fine"]
@@ -327,7 +333,7 @@ def test_a_server_that_stops_answering_ends_the_run_before_every_question_is_los
 
 
 def test_the_key_is_sent_and_nowhere_else(
-    fake: FakeServer, server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    fake: FakeServer, server: ServerModel, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
     monkeypatch.setenv("VAA_TEST_KEY", f" {KEY}\n")
@@ -342,19 +348,19 @@ def test_the_key_is_sent_and_nowhere_else(
     assert KEY not in str(fake.headers[-1])
 
 
-def test_a_key_that_is_not_there_is_named(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_that_is_not_there_is_named(server: ServerModel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("VAA_TEST_KEY", raising=False)
     with pytest.raises(VaaError, match="api_key_env=VAA_TEST_KEY: this environment variable is not set"):
         one(replace(server, api_key_env="VAA_TEST_KEY"))
 
 
-def test_a_missing_client_is_named(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_client_is_named(server: ServerModel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "openai", None)
     with pytest.raises(VaaError, match=r"pip install 'vaa\[server\]'"):
         one(server)
 
 
-def test_choices_are_weighed_by_their_first_tokens(fake: FakeServer, server: Server) -> None:
+def test_choices_are_weighed_by_their_first_tokens(fake: FakeServer, server: ServerModel) -> None:
     top = tops(Normal=-0.5, **{" Yes": -3.0, "Yes": -1.0, "No": -2.0, "Anom": -1.0, "An": -0.1, "A": -0.01})
     fake.script = lambda body, before: said("No", finish="length", logprobs=top)
     pairs = [("Yes", "No"), ("No", "Yes"), ("Anomalous", "Normal"), ("Normal", "No")]
@@ -378,13 +384,13 @@ def test_choices_are_weighed_by_their_first_tokens(fake: FakeServer, server: Ser
 @pytest.mark.parametrize(
     "logprobs", [None, {"content": None}, {"content": []}, {"content": [{"token": "a"}]}, {"content": [{}]}, "none"]
 )
-def test_a_server_without_logprobs_cannot_weigh_choices(fake: FakeServer, server: Server, logprobs: Any) -> None:
+def test_a_server_without_logprobs_cannot_weigh_choices(fake: FakeServer, server: ServerModel, logprobs: Any) -> None:
     fake.script = lambda body, before: said("Yes", logprobs=logprobs)
     with pytest.raises(VaaError, match="gives no log-probabilities"):
         one(server, ask(choices=("Yes", "No")))
 
 
-def test_a_server_that_refuses_logprobs_cannot_weigh_choices(fake: FakeServer, server: Server) -> None:
+def test_a_server_that_refuses_logprobs_cannot_weigh_choices(fake: FakeServer, server: ServerModel) -> None:
     fake.script = lambda body, before: failed(400, "'logprobs' is not supported with this model")
     with pytest.raises(VaaError, match=r"gives no log-probabilities.*not supported with this model"):
         one(server, ask(choices=("Yes", "No")))
@@ -395,7 +401,7 @@ def test_a_server_that_refuses_logprobs_cannot_weigh_choices(fake: FakeServer, s
     [(("Yes", "No", "Maybe"), "Maybe"), (("Anomalous", "Another", "Yes"), "Anomalous"), (("Nobody", "Yes"), "Nobody")],
 )
 def test_a_choice_that_is_not_among_the_top_is_never_guessed(
-    fake: FakeServer, server: Server, choices: tuple[str, ...], missing: str
+    fake: FakeServer, server: ServerModel, choices: tuple[str, ...], missing: str
 ) -> None:
     fake.script = lambda body, before: said("Yes", logprobs=tops(Yes=-0.1, N=-2.0, M=-3.0, An=-4.0, No=-5.0))
     if missing == "Nobody":
@@ -403,9 +409,9 @@ def test_a_choice_that_is_not_among_the_top_is_never_guessed(
     assert f"no token of its own for the choice '{missing}'" in reason(one(server, ask(choices=choices)))
 
 
-def test_the_identity_is_what_the_answer_hangs_on(server: Server) -> None:
+def test_the_identity_is_what_the_answer_hangs_on(server: ServerModel) -> None:
     assert isinstance(server, Model)
-    patience = {"concurrency": 9, "timeout": 1.0, "retries": 0, "backoff": 3.0, "api_key_env": "X", "reader": "pyav"}
+    patience = {"concurrency": 9, "timeout": 1.0, "retries": 0, "backoff": 3.0, "api_key_env": "X", "decoder": "pyav"}
     same = [replace(server, **{name: value}) for name, value in patience.items()]
     same.append(replace(server, base_url="https://elsewhere:1/v1"))
     assert {handle.identity for handle in same} == {server.identity}
@@ -433,19 +439,19 @@ def test_the_identity_is_what_the_answer_hangs_on(server: Server) -> None:
         ("image_format", "jpeg101", "choose png, or jpeg"),
     ],
 )
-def test_a_wrong_field_says_what_to_give(server: Server, field: str, value: Any, says: str) -> None:
+def test_a_wrong_field_says_what_to_give(server: ServerModel, field: str, value: Any, says: str) -> None:
     with pytest.raises(VaaError, match=says) as raised:
         replace(server, **{field: value})
     assert KEY not in str(raised.value)
 
 
 @pytest.mark.parametrize("host", ["http://localhost:8000", "http://[::1]:8000", "http://127.0.0.2", "https://node7"])
-def test_plain_http_is_for_this_machine(server: Server, host: str) -> None:
+def test_plain_http_is_for_this_machine(server: ServerModel, host: str) -> None:
     assert replace(server, base_url=f"{host}/v1").base_url.startswith(host)
     assert replace(server, base_url="http://node7:8000/v1", allow_http=True).identity == server.identity
 
 
-def test_nothing_asked_is_nothing_opened(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_asked_is_nothing_opened(server: ServerModel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "openai", None)
     assert list(server.answer([])) == []
     server.release()
@@ -463,12 +469,12 @@ def test_nothing_asked_is_nothing_opened(server: Server, monkeypatch: pytest.Mon
     ],
 )
 def test_a_server_s_complaint_in_whatever_form(text: str) -> None:
-    assert completions.complaint(text).strip('"') == "busy"
+    assert messages.complaint(text).strip('"') == "busy"
 
 
 def test_long_words_of_a_server_are_cut() -> None:
-    assert completions.brief("a\n b") == "a b"
-    assert len(completions.brief("x" * 10_000)) < 400
+    assert messages.brief("a\n b") == "a b"
+    assert len(messages.brief("x" * 10_000)) < 400
 
 
 def test_through_run_py_with_a_key_that_stays_secret(fake: FakeServer, clip: Path, tmp_path: Path) -> None:
@@ -479,7 +485,7 @@ def test_through_run_py_with_a_key_that_stays_secret(fake: FakeServer, clip: Pat
     overrides = ["vlm=server", f"vlm.base_url={fake.url}", "vlm.model=fake", "vlm.api_key_env=VAA_TEST_KEY"]
     overrides += ["~stages.clean", "~stages.refine", "data=folder", "data.root=clips", "window.length=10"]
     environment = {**os.environ, "WANDB_MODE": "offline", "VAA_TEST_KEY": KEY}
-    command = [sys.executable, str(HOUSE / "run.py"), *overrides, "plots=false", "memo=memo.sqlite"]
+    command = [sys.executable, str(HOUSE / "run.py"), *overrides, "plots=false", "cache=memo.sqlite"]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=100)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "fake at http://127.0.0.1" in done.stdout + done.stderr

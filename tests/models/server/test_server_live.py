@@ -16,9 +16,10 @@ import pytest
 from fake_server import handle
 from making import make_tokenizer
 
-from vaa import video
-from vaa.models.server import Server
-from vaa.types import Question, Unanswered, VaaError, Video
+from vaa.errors import VaaError
+from vaa.models.server.model import ServerModel
+from vaa.types import NoAnswer, Query, Video
+from vaa.video import sources
 
 pytestmark = pytest.mark.slow
 TEMPLATE = (
@@ -91,23 +92,23 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             process.send_signal(signal.SIGKILL)
 
 
-def live(url: str, model: str) -> Server:
-    made: Server = handle(url, model=model, concurrency=2, timeout=100, retries=1, backoff=0.1)
+def live(url: str, model: str) -> ServerModel:
+    made: ServerModel = handle(url, model=model, concurrency=2, timeout=100, retries=1, backoff=0.1)
     return made
 
 
-def local(folder: Path, question: Question) -> str:
+def local(folder: Path, query: Query) -> str:
     """The same asked of the same checkpoint here."""
     import torch
     from PIL import Image
     from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, AutoProcessor, AutoTokenizer
 
-    system = f"<system>{question.system}" if question.system else ""
-    text = f"{system}<user>{question.text}<assistant>"
-    auto = AutoModelForImageTextToText if question.frames else AutoModelForCausalLM
+    system = f"<system>{query.system}" if query.system else ""
+    text = f"{system}<user>{query.text}<assistant>"
+    auto = AutoModelForImageTextToText if query.frames else AutoModelForCausalLM
     model: Any = auto.from_pretrained(folder)
-    if question.frames:
-        frames = video.frames(question.video, question.frames, "decord")
+    if query.frames:
+        frames = sources.frames(query.video, query.frames, "decord")
         processor: Any = AutoProcessor.from_pretrained(folder)
         inputs = processor(images=[Image.fromarray(frame) for frame in frames], text=text, return_tensors="pt")
     else:
@@ -115,7 +116,7 @@ def local(folder: Path, question: Question) -> str:
         inputs = processor(text, add_special_tokens=False, return_tensors="pt")
     inputs.pop("token_type_ids", None)
     with torch.inference_mode():
-        ids = model.generate(**inputs, do_sample=False, max_new_tokens=question.max_new_tokens)
+        ids = model.generate(**inputs, do_sample=False, max_new_tokens=query.max_new_tokens)
     (said,) = processor.batch_decode(ids[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
     return str(said)
 
@@ -123,24 +124,24 @@ def local(folder: Path, question: Question) -> str:
 def test_a_served_checkpoint_answers_as_it_does_here(served: str, checkpoints: Path, clip: Path) -> None:
     known = Video("clip", clip, 25, 10.0)
     words = [("what happens here", ""), ("a car", "Normal scenes")]
-    llm = [Question("any", known, 0, (), text, system, max_new_tokens=9) for text, system in words]
+    llm = [Query("any", known, 0, (), text, system, max_new_tokens=9) for text, system in words]
     shown = [(0, 24), (0, 7), (23, 24)]
-    vlm = [Question("any", known, 0, frames, "a <image> b <image> car", max_new_tokens=9) for frames in shown]
-    vlm += [Question("any", known, 0, (5,), "<image>in the street", max_new_tokens=4)]
-    for name, questions in (("llama", llm), ("llava", vlm)):
+    vlm = [Query("any", known, 0, frames, "a <image> b <image> car", max_new_tokens=9) for frames in shown]
+    vlm += [Query("any", known, 0, (5,), "<image>in the street", max_new_tokens=4)]
+    for name, queries in (("llama", llm), ("llava", vlm)):
         model = live(served, str(checkpoints / name))
-        assert list(model.answer(questions)) == [local(checkpoints / name, question) for question in questions]
-        assert model.usage["answers"] == len(questions)
-        assert model.usage["completion_tokens"] <= 9 * len(questions)
-        assert model.usage["prompt_tokens"] > 5 * len(questions)
+        assert list(model.answer(queries)) == [local(checkpoints / name, query) for query in queries]
+        assert model.usage["answers"] == len(queries)
+        assert model.usage["completion_tokens"] <= 9 * len(queries)
+        assert model.usage["prompt_tokens"] > 5 * len(queries)
 
 
 def test_what_it_does_not_have_is_named(served: str, checkpoints: Path) -> None:
-    question = Question("any", Video("clip", Path("none.mp4"), 25, 10.0), 0, (), "Which?", max_new_tokens=4)
-    (lost,) = live(served, "nobody/nothing").answer([question])
-    assert isinstance(lost, Unanswered)
+    query = Query("any", Video("clip", Path("none.mp4"), 25, 10.0), 0, (), "Which?", max_new_tokens=4)
+    (lost,) = live(served, "nobody/nothing").answer([query])
+    assert isinstance(lost, NoAnswer)
     # All it says of a model that it does not have is HTTP 500, or, under load, nothing at all.
     assert "attempt 2 of 2" in lost.reason
-    weighed = Question("any", question.video, 0, (), "Which?", choices=("a", "b"))
+    weighed = Query("any", query.video, 0, (), "Which?", choices=("a", "b"))
     with pytest.raises(VaaError, match="no log-probabilities"):
         list(live(served, str(checkpoints / "llama")).answer([weighed]))

@@ -8,17 +8,18 @@ import numpy as np
 import pytest
 from tiny_checkpoints import make
 
-from vaa import video
-from vaa.models import reading
-from vaa.models.families import Seen
-from vaa.models.local import Local
-from vaa.models.transformers_llm import TransformersLLM
-from vaa.models.transformers_vlm import TransformersVLM
-from vaa.types import Question, Unanswered, VaaError, Video
+from vaa.errors import VaaError
+from vaa.models.transformers import prefill
+from vaa.models.transformers.families import VisionInputs
+from vaa.models.transformers.llm import TransformersLLM
+from vaa.models.transformers.loaded import LoadedModel
+from vaa.models.transformers.vlm import TransformersVLM
+from vaa.types import NoAnswer, Query, Video
+from vaa.video import sources
 
 NAMES = ["internvl", "qwen2_5_vl", "qwen3_vl", "videollama3", "llava_onevision"]
 SINGLE, WHOLE, BEGUN = ("a", "c"), ("Normal scenes", "Anomalous", "car"), ("run", "run in the street", "walk")
-Asker = Callable[..., Question]
+Asker = Callable[..., Query]
 
 
 @pytest.fixture(scope="module")
@@ -42,26 +43,26 @@ def llm(folders: dict[str, Path]) -> TransformersLLM:
 
 @pytest.fixture
 def ask(clip: Path) -> Asker:
-    def question(*frames: int, text: str = "what happens", choices: tuple[str, ...] = SINGLE, **other: Any) -> Question:
+    def query(*frames: int, text: str = "what happens", choices: tuple[str, ...] = SINGLE, **other: Any) -> Query:
         place = other.pop("path", clip)
-        return Question("probe", Video("clip", place, 25, 10.0), 0, frames, text, choices=choices, **other)
+        return Query("probe", Video("clip", place, 25, 10.0), 0, frames, text, choices=choices, **other)
 
-    return question
+    return query
 
 
 each = pytest.mark.parametrize("vlm", NAMES, indirect=True)
 
 
-def expected(held: Local, question: Question) -> np.ndarray[Any, Any]:
+def expected(held: LoadedModel, query: Query) -> np.ndarray[Any, Any]:
     """From one forward pass over the whole text and each choice, without any cache."""
     import torch
 
-    shown = video.frames(question.video, question.frames, "decord") if question.frames else []
-    seen = held.place(held.eye.see(list(shown))) if len(shown) else Seen({}, ())
-    text = held.read(question, seen.tokens)
+    shown = sources.frames(query.video, query.frames, "decord") if query.frames else []
+    seen = held.place(held.eye.see(list(shown))) if len(shown) else VisionInputs({}, ())
+    text = held.read(query, seen.tokens)
     prompt = held.tokenizer(text, add_special_tokens=False)["input_ids"]
-    ends = [held.tokenizer(choice, add_special_tokens=False)["input_ids"] for choice in question.choices]
-    if question.choices == BEGUN:
+    ends = [held.tokenizer(choice, add_special_tokens=False)["input_ids"] for choice in query.choices]
+    if query.choices == BEGUN:
         ends = [[*end, held.tokenizer.eos_token_id] for end in ends]
     totals = []
     for end in ends:
@@ -93,16 +94,16 @@ def test_a_model_of_which_layers_lie_on_the_disk_says_the_same(
 @each
 @pytest.mark.parametrize("choices", [SINGLE, WHOLE, BEGUN], ids=["single", "whole", "begun"])
 def test_probabilities_are_the_models(vlm: TransformersVLM, ask: Asker, choices: tuple[str, ...]) -> None:
-    questions = [ask(0, 5, text=f"is it {k}", choices=choices, system="Frame") for k in ("a car", "the street", "runs")]
-    questions += [ask(choices=choices), ask(7, choices=choices), ask(7, text="walks", choices=choices)]
-    together = list(vlm.answer(questions))
-    for question, answer in zip(questions, together, strict=True):
+    queries = [ask(0, 5, text=f"is it {k}", choices=choices, system="Frame") for k in ("a car", "the street", "runs")]
+    queries += [ask(choices=choices), ask(7, choices=choices), ask(7, text="walks", choices=choices)]
+    together = list(vlm.answer(queries))
+    for query, answer in zip(queries, together, strict=True):
         assert isinstance(answer, np.ndarray)
         assert (answer.dtype, answer.shape) == (np.float64, (len(choices),))
         np.testing.assert_allclose(answer.sum(), 1, atol=1e-12)
-        np.testing.assert_allclose(answer, next(vlm.answer([question])), atol=1e-4)
-        np.testing.assert_allclose(answer, expected(vlm._load(), question), atol=1e-4)
-        np.testing.assert_allclose(np.log(answer), np.log(expected(vlm._load(), question)), atol=1e-3)
+        np.testing.assert_allclose(answer, next(vlm.answer([query])), atol=1e-4)
+        np.testing.assert_allclose(answer, expected(vlm._load(), query), atol=1e-4)
+        np.testing.assert_allclose(np.log(answer), np.log(expected(vlm._load(), query)), atol=1e-3)
     assert len({tuple(np.round(np.log(np.asarray(answer)), 2)) for answer in together}) == len(together)
 
 
@@ -121,11 +122,11 @@ def test_questions_about_the_same_frames_share_decoding_and_encoding(
             lambda _m, _a, kwargs: read.append(kwargs["inputs_embeds"].shape[:2]), with_kwargs=True
         ),
     ]
-    frames = video.frames
-    monkeypatch.setattr(video, "frames", lambda *given: decoded.append(1) or frames(*given))
+    frames = sources.frames
+    monkeypatch.setattr(sources, "frames", lambda *given: decoded.append(1) or frames(*given))
     words = ["a car", "the street", "a person", "runs", "fights", "walks"]  # more than a batch holds
-    questions = [ask(0, 24, text=text.format(word)) for word in words]
-    together = list(vlm.answer(questions))
+    queries = [ask(0, 24, text=text.format(word)) for word in words]
+    together = list(vlm.answer(queries))
     for hook in hooks:
         hook.remove()
     assert (len(seen), len(decoded)) == (1, 1)
@@ -133,9 +134,9 @@ def test_questions_about_the_same_frames_share_decoding_and_encoding(
         assert len(read) == 2
         assert read[1][0] == len(words)
         assert read[0][1] > 2 * read[1][1]
-    for question, answer in zip(questions, together, strict=True):
-        np.testing.assert_allclose(answer, next(vlm.answer([question])), atol=1e-4)
-        np.testing.assert_allclose(answer, expected(held, question), atol=1e-4)
+    for query, answer in zip(queries, together, strict=True):
+        np.testing.assert_allclose(answer, next(vlm.answer([query])), atol=1e-4)
+        np.testing.assert_allclose(answer, expected(held, query), atol=1e-4)
 
 
 @each
@@ -143,20 +144,20 @@ def test_questions_about_several_windows_are_read_side_by_side(
     vlm: TransformersVLM, ask: Asker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two about each of three windows, of which one has fewer frames; a batch begins with four questions."""
-    questions = [ask(*shown, text=f"is it {w}") for shown in ((0, 5), (9, 14), (20,)) for w in ("a car", "the street")]
+    queries = [ask(*shown, text=f"is it {w}") for shown in ((0, 5), (9, 14), (20,)) for w in ("a car", "the street")]
     read, model = [], vlm._load().model.model
     hook = model.language_model.register_forward_pre_hook(
         lambda _m, _a, kwargs: read.append(len(kwargs["inputs_embeds"])), with_kwargs=True
     )
-    together = list(vlm.answer(questions))
+    together = list(vlm.answer(queries))
     assert read == [2, 4, 1, 2]  # what two windows begin with, their questions; the same for the third
-    monkeypatch.setattr(reading, "_AT_ONCE", {"cpu": 1})
-    list(vlm.answer(questions))
+    monkeypatch.setattr(prefill, "_AT_ONCE", {"cpu": 1})
+    list(vlm.answer(queries))
     hook.remove()
     assert read[4:] == [1, 2] * 3
-    for question, answer in zip(questions, together, strict=True):
-        np.testing.assert_allclose(answer, expected(vlm._load(), question), atol=1e-4)
-        np.testing.assert_allclose(np.log(answer), np.log(expected(vlm._load(), question)), atol=1e-3)
+    for query, answer in zip(queries, together, strict=True):
+        np.testing.assert_allclose(answer, expected(vlm._load(), query), atol=1e-4)
+        np.testing.assert_allclose(np.log(answer), np.log(expected(vlm._load(), query)), atol=1e-3)
 
 
 def test_words_and_numbers_are_asked_in_one_go_in_their_order(vlm: TransformersVLM, ask: Asker, tmp_path: Path) -> None:
@@ -164,10 +165,10 @@ def test_words_and_numbers_are_asked_in_one_go_in_their_order(vlm: TransformersV
     bad = [ask(0, path=tmp_path / "bad.mp4"), ask(0, text="a car", path=tmp_path / "bad.mp4")]
     good = [ask(0), ask(0, text="runs"), ask(0, choices=(), max_new_tokens=4), ask(), ask(5), ask(choices=WHOLE)]
     answers = list(vlm.answer([good[0], *bad, *good[1:4], *good[4:], bad[0]]))
-    assert [k for k, answer in enumerate(answers) if isinstance(answer, Unanswered)] == [1, 2, 8]
-    kept = [answer for answer in answers if not isinstance(answer, Unanswered)]
-    for question, answer in zip(good, kept, strict=True):
-        alone = next(vlm.answer([question]))
+    assert [k for k, answer in enumerate(answers) if isinstance(answer, NoAnswer)] == [1, 2, 8]
+    kept = [answer for answer in answers if not isinstance(answer, NoAnswer)]
+    for query, answer in zip(good, kept, strict=True):
+        alone = next(vlm.answer([query]))
         assert answer == alone if isinstance(answer, str) else np.abs(answer - alone).max() < 1e-4
 
 
@@ -176,12 +177,12 @@ def test_a_text_model_chooses_too_and_reads_what_is_shared_once(llm: Transformer
     hook = held.model.model.register_forward_pre_hook(
         lambda _m, _a, kwargs: read.append(tuple(kwargs["input_ids"].shape)), with_kwargs=True
     )
-    questions = [ask(text=f"a person {word}", system="Normal scenes") for word in ("runs", "walks here", "fights", "a")]
-    together = list(llm.answer(questions))
+    queries = [ask(text=f"a person {word}", system="Normal scenes") for word in ("runs", "walks here", "fights", "a")]
+    together = list(llm.answer(queries))
     hook.remove()
     assert [rows for rows, _ in read] == [1, 4]
-    for question, answer in zip(questions, together, strict=True):
-        np.testing.assert_allclose(answer, expected(held, question), atol=1e-4)
+    for query, answer in zip(queries, together, strict=True):
+        np.testing.assert_allclose(answer, expected(held, query), atol=1e-4)
 
 
 def test_what_was_asked_before_does_not_move_what_is_asked_now(vlm: TransformersVLM, ask: Asker) -> None:

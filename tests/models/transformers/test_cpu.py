@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from vaa.models.cores import Cores
+from vaa.models.transformers.cpu import CpuSharing
 
 
 class Model(torch.nn.Module):
@@ -39,7 +39,7 @@ def four() -> Iterator[None]:
 
 def test_a_model_has_what_others_leave_at_every_part() -> None:
     model, busy = Model(), iter([0, 1, 3, 9])
-    with Cores(model, lambda: next(busy)):
+    with CpuSharing(model, lambda: next(busy)):
         model()
         model()
     assert model.threads == [4, 3, 1, 1]
@@ -49,5 +49,5 @@ def test_a_model_has_what_others_leave_at_every_part() -> None:
 
 
 def test_a_model_on_a_gpu_is_left_alone() -> None:
-    with Cores(SimpleNamespace(device="cuda:0"), lambda: 1):
+    with CpuSharing(SimpleNamespace(device="cuda:0"), lambda: 1):
         assert torch.get_num_threads() == 4

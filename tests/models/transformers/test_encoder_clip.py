@@ -8,17 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vaa import video
-from vaa.models.clip import Clip, shades
-from vaa.models.squashing import squashed
-from vaa.types import Question, Unanswered, VaaError, Video
+from vaa.errors import VaaError
+from vaa.models.transformers.encoder import ClipEncoder, shades
+from vaa.types import NoAnswer, Query, Video
+from vaa.video import sources
+from vaa.video.resize import resize_frames
 
 MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 
 
 @pytest.fixture
-def encoder(clip_checkpoint: Path) -> Clip:
-    return Clip(
+def encoder(clip_checkpoint: Path) -> ClipEncoder:
+    return ClipEncoder(
         checkpoint=str(clip_checkpoint),
         revision=None,
         dtype="float32",
@@ -27,37 +28,39 @@ def encoder(clip_checkpoint: Path) -> Clip:
         std=STD,
         resample="bicubic",
         batch_size=4,
-        reader="decord",
+        decoder="decord",
         stride=1,
         workers=0,
         resize="pil",
     )
 
 
-def seen(path: Path, *frames: int) -> Question:
-    return Question("embedding", Video("clip", path, 25, 10.0), 0, frames, "")
+def seen(path: Path, *frames: int) -> Query:
+    return Query("embedding", Video("clip", path, 25, 10.0), 0, frames, "")
 
 
-def read(text: str) -> Question:
-    return Question("embedding", Video("clip", Path("nowhere.mp4"), 25, 10.0), 0, (), text)
+def read(text: str) -> Query:
+    return Query("embedding", Video("clip", Path("nowhere.mp4"), 25, 10.0), 0, (), text)
 
 
-def model_of(encoder: Clip):  # type: ignore[no-untyped-def]
+def model_of(encoder: ClipEncoder):  # type: ignore[no-untyped-def]
     from transformers import AutoTokenizer, CLIPModel
 
     return CLIPModel.from_pretrained(encoder.checkpoint).eval(), AutoTokenizer.from_pretrained(encoder.checkpoint)
 
 
-def test_a_segment_is_the_mean_of_its_frames_unit_features_not_normalised_again(encoder: Clip, clip: Path) -> None:
+def test_a_segment_is_the_mean_of_its_frames_unit_features_not_normalised_again(
+    encoder: ClipEncoder, clip: Path
+) -> None:
     import torch
 
     frames = tuple(range(2, 13))  # three batches
-    pixels = video.frames(seen(clip).video, frames, "decord")
+    pixels = sources.frames(seen(clip).video, frames, "decord")
     with torch.inference_mode():
         model, _ = model_of(encoder)
         features = [
             model.get_image_features(
-                pixel_values=torch.from_numpy(squashed(frame[None], (32, 32), "bicubic", "pil", shades(MEAN, STD)))
+                pixel_values=torch.from_numpy(resize_frames(frame[None], (32, 32), "bicubic", "pil", shades(MEAN, STD)))
             ).pooler_output[0]
             for frame in pixels
         ]
@@ -72,13 +75,13 @@ def test_frames_are_squashed_by_bicubic_and_normalised() -> None:
     from PIL import Image
 
     frame = np.random.default_rng(0).integers(0, 256, (40, 80, 3), dtype=np.uint8)
-    got = squashed(np.stack([frame, frame[::-1].copy()]), (32, 32), "bicubic", "pil", shades(MEAN, STD))
+    got = resize_frames(np.stack([frame, frame[::-1].copy()]), (32, 32), "bicubic", "pil", shades(MEAN, STD))
     small = np.asarray(Image.fromarray(frame).resize((32, 32), Image.Resampling.BICUBIC), dtype=np.float64)
     assert (got.shape, got.dtype) == ((2, 3, 32, 32), np.float32)
     np.testing.assert_allclose(got[0], ((small / 255 - MEAN) / STD).transpose(2, 0, 1), atol=1e-5)
 
 
-def test_texts_are_the_models_unit_features_batched_or_not(encoder: Clip) -> None:
+def test_texts_are_the_models_unit_features_batched_or_not(encoder: ClipEncoder) -> None:
     import torch
 
     texts = ["a car", "a person walks in the street", "fights", "Normal scenes.\nA  car", "runs", "a car"]
@@ -94,14 +97,14 @@ def test_texts_are_the_models_unit_features_batched_or_not(encoder: Clip) -> Non
 
 
 @pytest.mark.parametrize("empty", ["", "  \n"])
-def test_an_empty_text_is_the_zero_vector(encoder: Clip, empty: str) -> None:
+def test_an_empty_text_is_the_zero_vector(encoder: ClipEncoder, empty: str) -> None:
     for texts in ([empty], [empty, "a car", empty], ["a car", "runs", "fights", "the car", empty]):
         vectors = list(encoder.answer([read(text) for text in texts]))
         assert [bool(vector.any()) for vector in vectors] == [bool(text.strip()) for text in texts]
         assert {(vector.shape, vector.dtype.name) for vector in vectors} == {((16,), "float32")}
 
 
-def test_a_text_is_cut_at_77_tokens(encoder: Clip) -> None:
+def test_a_text_is_cut_at_77_tokens(encoder: ClipEncoder) -> None:
     _, tokenizer = model_of(encoder)
     word = "x"
     assert len(tokenizer(word * 76)["input_ids"]) == 77  # with the end
@@ -114,33 +117,33 @@ def test_a_text_is_cut_at_77_tokens(encoder: Clip) -> None:
 
 
 def test_frames_and_texts_in_one_go_keep_their_order_and_a_bad_video_costs_no_other(
-    encoder: Clip, clip: Path, tmp_path: Path
+    encoder: ClipEncoder, clip: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "bad.mp4").write_text("no video")
     good = [seen(clip, 0, 1), read("a car"), seen(clip, 24), read(""), read("runs")]
-    alone = [next(encoder.answer([question])) for question in good]
+    alone = [next(encoder.answer([query])) for query in good]
     bad = seen(tmp_path / "bad.mp4", 0)
     mixed = list(encoder.answer([good[0], bad, good[1], *good[2:], bad]))
-    assert [k for k, answer in enumerate(mixed) if isinstance(answer, Unanswered)] == [1, 6]
+    assert [k for k, answer in enumerate(mixed) if isinstance(answer, NoAnswer)] == [1, 6]
     assert "bad.mp4" in mixed[1].reason
-    for vector, expected in zip([v for v in mixed if not isinstance(v, Unanswered)], alone, strict=True):
+    for vector, expected in zip([v for v in mixed if not isinstance(v, NoAnswer)], alone, strict=True):
         np.testing.assert_allclose(vector, expected, atol=1e-6)
 
 
-def test_the_identity_is_what_a_vector_hangs_on(encoder: Clip, tmp_path: Path) -> None:
-    same = [replace(encoder, batch_size=9), replace(encoder, device_map="auto"), replace(encoder, reader="pyav")]
+def test_the_identity_is_what_a_vector_hangs_on(encoder: ClipEncoder, tmp_path: Path) -> None:
+    same = [replace(encoder, batch_size=9), replace(encoder, device_map="auto"), replace(encoder, decoder="pyav")]
     other = [replace(encoder, dtype="bfloat16"), replace(encoder, mean=[0.5] * 3), replace(encoder, std=[0.5] * 3)]
     assert {handle.identity for handle in same} == {encoder.identity}
     assert len({handle.identity for handle in [encoder, *other]}) == 4
 
 
-def test_other_statistics_are_other_vectors(encoder: Clip, clip: Path) -> None:
+def test_other_statistics_are_other_vectors(encoder: ClipEncoder, clip: Path) -> None:
     vectors = [next(replace(encoder, mean=mean).answer([seen(clip, 3)])) for mean in (MEAN, [0.1, 0.1, 0.1])]
     assert np.abs(vectors[0] - vectors[1]).max() > 1e-4
 
 
-def test_release_forgets_the_weights_and_the_next_question_loads_again(encoder: Clip) -> None:
-    from vaa.models import clip as backend
+def test_release_forgets_the_weights_and_the_next_question_loads_again(encoder: ClipEncoder) -> None:
+    from vaa.models.transformers import encoder as backend
 
     before = next(encoder.answer([read("a car")]))
     assert replace(encoder, mean=list(MEAN)) in backend._loaded  # an equal handle shares the weights
@@ -150,7 +153,7 @@ def test_release_forgets_the_weights_and_the_next_question_loads_again(encoder: 
     np.testing.assert_array_equal(next(encoder.answer([read("a car")])), before)
 
 
-def test_a_folder_is_read_once_not_for_every_question(encoder: Clip, tmp_path: Path) -> None:
+def test_a_folder_is_read_once_not_for_every_question(encoder: ClipEncoder, tmp_path: Path) -> None:
     folder = tmp_path / "vanishing"
     shutil.copytree(encoder.checkpoint, folder)
     handle = replace(encoder, checkpoint=str(folder))
@@ -160,7 +163,7 @@ def test_a_folder_is_read_once_not_for_every_question(encoder: Clip, tmp_path: P
     handle.release()
 
 
-def test_a_wrong_checkpoint_says_what_to_do(encoder: Clip, tmp_path: Path) -> None:
+def test_a_wrong_checkpoint_says_what_to_do(encoder: ClipEncoder, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "nothing known"}))
     for name in (str(tmp_path), "nowhere/at-all"):
         with pytest.raises(VaaError, match=r"(?s)cannot be loaded.*Give a folder"):
@@ -170,12 +173,12 @@ def test_a_wrong_checkpoint_says_what_to_do(encoder: Clip, tmp_path: Path) -> No
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("size", [1, 4, 64])
 def test_overlapping_segments_are_running_means_over_one_pass(
-    encoder: Clip, clip: Path, monkeypatch: pytest.MonkeyPatch, workers: int, size: int
+    encoder: ClipEncoder, clip: Path, monkeypatch: pytest.MonkeyPatch, workers: int, size: int
 ) -> None:
     segments = [tuple(range(start, min(25, start + 9))) for start in (12, 0, 3, 6, 16)] + [(24,), (0,), (3, 9, 21)]
     expected = [next(encoder.answer([seen(clip, *frames)])) for frames in segments]
-    decoded, frames = [], video.frames
-    monkeypatch.setattr(video, "frames", lambda *given: decoded.extend(given[1]) or frames(*given))
+    decoded, frames = [], sources.frames
+    monkeypatch.setattr(sources, "frames", lambda *given: decoded.extend(given[1]) or frames(*given))
     found = list(
         replace(encoder, batch_size=size, workers=workers).answer([seen(clip, *frames) for frames in segments])
     )
@@ -184,7 +187,7 @@ def test_overlapping_segments_are_running_means_over_one_pass(
         assert decoded == sorted({frame for segment in segments for frame in segment})
 
 
-def test_a_stride_leaves_frames_out(encoder: Clip, clip: Path) -> None:
+def test_a_stride_leaves_frames_out(encoder: ClipEncoder, clip: Path) -> None:
     every = replace(encoder, stride=4)
     (thin,) = every.answer([seen(clip, *range(2, 13))])
     (same,) = encoder.answer([seen(clip, 2, 6, 10)])

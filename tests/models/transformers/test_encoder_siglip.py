@@ -8,13 +8,14 @@ import pytest
 import yaml
 from tiny_checkpoints import make, siglip
 
-from vaa import video
-from vaa.models.clip import Clip, shades
-from vaa.models.squashing import squashed
-from vaa.types import Question, VaaError, Video
+from vaa.errors import VaaError
+from vaa.models.transformers.encoder import ClipEncoder, shades
+from vaa.types import Query, Video
+from vaa.video import sources
+from vaa.video.resize import resize_frames
 
-CONF = Path(__file__).parents[2] / "conf/encoder"
-HERE = {"device_map": "cpu", "reader": "decord", "workers": 0, "batch_size": 4, "resize": "pil"}
+CONF = Path(__file__).parents[3] / "conf/encoder"
+HERE = {"device_map": "cpu", "decoder": "decord", "workers": 0, "batch_size": 4, "resize": "pil"}
 
 
 @pytest.fixture(scope="module")
@@ -22,17 +23,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return siglip(tmp_path_factory.mktemp("siglip"))
 
 
-def encoder(name: str, folder: Path) -> Clip:
+def encoder(name: str, folder: Path) -> ClipEncoder:
     fields = yaml.safe_load((CONF / f"{name}.yaml").read_text())
-    assert fields.pop("_target_") == "vaa.models.clip.Clip"
-    return Clip(**fields | HERE | {"checkpoint": str(folder)})
+    assert fields.pop("_target_") == "vaa.models.transformers.encoder.ClipEncoder"
+    return ClipEncoder(**fields | HERE | {"checkpoint": str(folder)})
 
 
-def seen(path: Path, *frames: int) -> Question:
-    return Question("embedding", Video("clip", path, 25, 10.0), 0, frames, "")
+def seen(path: Path, *frames: int) -> Query:
+    return Query("embedding", Video("clip", path, 25, 10.0), 0, frames, "")
 
 
-def read(text: str) -> Question:
+def read(text: str) -> Query:
     return replace(seen(Path("nowhere.mp4")), text=text)
 
 
@@ -43,10 +44,10 @@ def test_frames_are_the_models_unit_features(folder: Path, clip: Path) -> None:
 
     handle = encoder("siglip2", folder)
     (vector,) = handle.answer([seen(clip, 3)])
-    frame = video.frames(seen(clip).video, [3], "decord")
+    frame = sources.frames(seen(clip).video, [3], "decord")
     own = SiglipImageProcessorPil(size={"height": 32, "width": 32}, resample=2)  # as the repository has it
     pixels = own(images=list(frame), return_tensors="np")["pixel_values"]
-    ours = squashed(frame, (32, 32), "bilinear", "pil", shades(handle.mean, handle.std))
+    ours = resize_frames(frame, (32, 32), "bilinear", "pil", shades(handle.mean, handle.std))
     np.testing.assert_allclose(ours, pixels, atol=1e-5)
     with torch.inference_mode():
         model = SiglipModel.from_pretrained(folder).eval()

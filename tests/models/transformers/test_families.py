@@ -12,24 +12,26 @@ import yaml
 from making import make_clip
 from tiny_checkpoints import make
 
-from vaa.models import Locator, reading
-from vaa.models.families import FAMILIES, family
-from vaa.models.transformers_vlm import TransformersVLM
-from vaa.types import Question, VaaError, Video
+from vaa.errors import VaaError
+from vaa.models.base import Locator
+from vaa.models.transformers import prefill
+from vaa.models.transformers.families import FAMILIES, family
+from vaa.models.transformers.vlm import TransformersVLM
+from vaa.types import Query, Video
 
-CONF = Path(__file__).parents[2] / "conf/vlm"
+CONF = Path(__file__).parents[3] / "conf/vlm"
 HERE = {
     "dtype": "float32",
     "device_map": "cpu",
     "batch_size": 3,
-    "reader": "decord",
+    "decoder": "decord",
     "workers": 0,
     "resize": "pil",
     "max_pixels": None,
 }
 NAMES = ["internvl", "qwen2_5_vl", "qwen3_vl", "videollama3", "llava_onevision"]
 GRID = ["qwen2_5_vl", "qwen3_vl", "videollama3"]
-Asker = Callable[..., Question]
+Asker = Callable[..., Query]
 
 
 @pytest.fixture(scope="session")
@@ -42,7 +44,7 @@ def folders(internvl: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
 def vlm(request: pytest.FixtureRequest, folders: dict[str, Path]) -> TransformersVLM:
     """The yaml of a family, on a tiny checkpoint of its architecture."""
     fields = yaml.safe_load((CONF / f"{request.param}.yaml").read_text())
-    assert fields.pop("_target_") == "vaa.models.transformers_vlm.TransformersVLM"
+    assert fields.pop("_target_") == "vaa.models.transformers.vlm.TransformersVLM"
     return TransformersVLM(**fields | HERE | {"checkpoint": str(folders[request.param])})
 
 
@@ -75,18 +77,18 @@ def upright(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def ask(clip: Path) -> Asker:
-    def question(*frames: int, text: str = "what happens here", path: Path = clip, **fields: Any) -> Question:
+    def query(*frames: int, text: str = "what happens here", path: Path = clip, **fields: Any) -> Query:
         fields = {"max_new_tokens": 8} | fields
-        return Question("verdict", Video("clip", path, 25, 10.0), 0, frames, text, **fields)
+        return Query("verdict", Video("clip", path, 25, 10.0), 0, frames, text, **fields)
 
-    return question
+    return query
 
 
 @each
 def test_a_batch_of_any_mixture_is_answered_as_each_question_alone(
     vlm: TransformersVLM, ask: Asker, upright: Path
 ) -> None:
-    questions = [
+    queries = [
         ask(0, 5),
         ask(20),
         ask(),
@@ -96,9 +98,9 @@ def test_a_batch_of_any_mixture_is_answered_as_each_question_alone(
         ask(7, text="a person walks in the street " * 5),
         ask(24, path=upright),
     ]
-    batched = list(vlm.answer(questions))
-    assert batched == [next(vlm.answer([question])) for question in questions]
-    assert len(set(batched)) > len(questions) - 2
+    batched = list(vlm.answer(queries))
+    assert batched == [next(vlm.answer([query])) for query in queries]
+    assert len(set(batched)) > len(queries) - 2
 
 
 @each
@@ -108,14 +110,14 @@ def test_prompts_read_a_few_at_a_time_are_answered_as_together(
     shown = [ask(24, text="a person walks in the street " * 5), ask(0, 5), ask(20, path=upright)]
     words = [ask(), ask(text="a car", system="Normal scenes"), ask(text="a person walks in the street " * 5)]
     mixed = [ask(7), ask(), ask(12, path=upright)]
-    questions, read = [*shown, *words, *mixed], list[int]()
-    together = list(vlm.answer(questions))
-    monkeypatch.setattr(reading, "_AT_ONCE", {"cpu": 21})
+    queries, read = [*shown, *words, *mixed], list[int]()
+    together = list(vlm.answer(queries))
+    monkeypatch.setattr(prefill, "_AT_ONCE", {"cpu": 21})
     inner = vlm._load().model.get_decoder()
     watched = inner.register_forward_pre_hook(
         lambda _, __, given: read.append(len(given["inputs_embeds"])), with_kwargs=True
     )
-    found = list(vlm.answer(questions))
+    found = list(vlm.answer(queries))
     watched.remove()
     assert found == together
     assert read.count(1) >= 6  # else of three rows
@@ -135,10 +137,12 @@ def test_what_is_shown_counts_in_its_order(vlm: TransformersVLM, ask: Asker) -> 
 def test_as_many_tokens_as_the_model_has_features(vlm: TransformersVLM, ask: Asker, upright: Path) -> None:
     import torch
 
-    from vaa import video
+    from vaa.video import sources
 
     held = vlm._load()
-    frames = [video.frames(ask(path=path).video, [k], "decord")[0] for path, k in ((ask().video.path, 0), (upright, 9))]
+    frames = [
+        sources.frames(ask(path=path).video, [k], "decord")[0] for path, k in ((ask().video.path, 0), (upright, 9))
+    ]
     for shown in ([frames[0]], frames, [frames[1], frames[0], frames[1]]):
         seen = held.eye.see(shown)
         with torch.inference_mode():

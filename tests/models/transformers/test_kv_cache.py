@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from tiny_checkpoints import make
 
-from vaa.models.keeping import EnoughError, Kept, keys_only, named
+from vaa.models.transformers.kv_cache import KeysReadyError, PreallocatedCache, keys_only, named
 
 
 def model(name: str, folder: Path) -> Any:
@@ -26,11 +26,11 @@ def test_the_same_is_said_behind_prompts_read_singly_and_nothing_is_copied_for_a
     asked = torch.tensor([[5, 6, 7, 8, 9], [0, 0, 20, 21, 22]])
     options = {"do_sample": False, "max_new_tokens": 150, "min_new_tokens": 150, "pad_token_id": 0}
     given = {"input_ids": asked, "attention_mask": (asked > 0).long(), **options}
-    kept = Kept.of(own, rows=2, tokens=4)
+    kept = PreallocatedCache.of(own, rows=2, tokens=4)
     assert kept is not None
     for row in (1, 0):
         part = keys_only(own)
-        with torch.inference_mode(), pytest.raises(EnoughError):
+        with torch.inference_mode(), pytest.raises(KeysReadyError):
             own(asked[row : row + 1][asked[row : row + 1] > 0][None, :-1], **named(own, part))
         kept.lay([row], part)
     places: list[int] = []
@@ -55,7 +55,7 @@ def test_what_the_last_layer_makes_of_what_is_only_kept_is_not_computed(tmp_path
     for k, layer in enumerate(own.model.layers):
         layer.mlp.register_forward_pre_hook(lambda *_, k=k: done.append(k))
     ids, cache = torch.tensor([[5, 6, 7, 8]]), keys_only(own)
-    with torch.inference_mode(), pytest.raises(EnoughError):
+    with torch.inference_mode(), pytest.raises(KeysReadyError):
         own(ids[:, :3], **named(own, cache))
     last = len(own.model.layers) - 1
     assert done == list(range(last))
@@ -71,7 +71,7 @@ def test_a_model_that_keeps_only_the_last_tokens_keeps_them_its_own_way() -> Non
 
     small = {"num_attention_heads": 2, "num_key_value_heads": 1, "hidden_size": 8, "intermediate_size": 8}
     own = MistralForCausalLM(MistralConfig(num_hidden_layers=1, vocab_size=16, sliding_window=4, **small)).eval()
-    assert Kept.of(own, 1, 5) is None
+    assert PreallocatedCache.of(own, 1, 5) is None
     with torch.inference_mode():
         assert own(torch.tensor([[3, 4]]), **named(own, keys_only(own))).logits.shape == (1, 2, 16)
 

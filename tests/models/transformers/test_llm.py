@@ -9,20 +9,21 @@ import pytest
 import yaml
 from tiny_checkpoints import make
 
-from vaa.models.generating import Sampling, drawn
-from vaa.models.local import write
-from vaa.models.transformers_llm import TransformersLLM
-from vaa.types import Question, VaaError, Video
+from vaa.errors import VaaError
+from vaa.models.transformers.generation import GenerationConfig, drawn
+from vaa.models.transformers.llm import TransformersLLM
+from vaa.models.transformers.loaded import write
+from vaa.types import Query, Video
 
-CONF = Path(__file__).parents[2] / "conf/llm"
+CONF = Path(__file__).parents[3] / "conf/llm"
 HERE = {"dtype": "float32", "device_map": "cpu", "batch_size": 3}
 NOWHERE = Video("clip", Path("nowhere.mp4"), 25, 10.0)
 URF = {"temperature": 0.6, "top_p": 0.9, "seed": 1}
-Asker = Callable[..., Question]
+Asker = Callable[..., Query]
 
 
-def ask(text: str, system: str = "", limit: int = 8, frames: tuple[int, ...] = ()) -> Question:
-    return Question("rating", NOWHERE, 0, frames, text, system, limit)
+def ask(text: str, system: str = "", limit: int = 8, frames: tuple[int, ...] = ()) -> Query:
+    return Query("rating", NOWHERE, 0, frames, text, system, limit)
 
 
 QUESTIONS = [
@@ -40,7 +41,7 @@ def llm(request: pytest.FixtureRequest, folders: dict[str, Path]) -> Transformer
     """The yaml of an LLM, on a tiny checkpoint of its architecture."""
     name = getattr(request, "param", "llama3_1")
     fields = yaml.safe_load((CONF / f"{name}.yaml").read_text())
-    assert fields.pop("_target_") == "vaa.models.transformers_llm.TransformersLLM"
+    assert fields.pop("_target_") == "vaa.models.transformers.llm.TransformersLLM"
     return TransformersLLM(**fields | HERE | {"checkpoint": str(folders[name])})
 
 
@@ -49,7 +50,7 @@ def llm(request: pytest.FixtureRequest, folders: dict[str, Path]) -> Transformer
 def test_a_batch_is_answered_as_each_question_alone(llm: TransformersLLM, sampling: dict[str, float]) -> None:
     handle = replace(llm, **sampling)
     batched = list(handle.answer(QUESTIONS))
-    assert batched == [next(handle.answer([question])) for question in QUESTIONS]
+    assert batched == [next(handle.answer([query])) for query in QUESTIONS]
     assert batched == list(handle.answer(QUESTIONS[::-1]))[::-1]
     assert len(set(batched)) == len(QUESTIONS)
     handle.release()
@@ -83,10 +84,10 @@ def test_the_next_token_is_drawn_as_often_as_it_is_likely() -> None:
     for temperature, top_p, kept in ((1.0, 1.0, 5), (0.6, 1.0, 5), (1.0, 0.9, 3), (1.0, 0.6, 1), (1.0, 1e-6, 1)):
         expected = torch.softmax(scores.double() / temperature, 0)
         expected[expected.argsort(descending=True)[kept:]] = 0
-        places = drawn(scores.expand(4000, 5), Sampling(temperature, top_p, 0), numbers)
+        places = drawn(scores.expand(4000, 5), GenerationConfig(temperature, top_p, 0), numbers)
         found = torch.bincount(places.flatten(), minlength=5) / 4000
         np.testing.assert_allclose(found, expected / expected.sum(), atol=2e-3)
-    edge = drawn(scores.expand(2, 5), Sampling(1.0, 0.9, 0), [0.0, 1 - 1e-12])
+    edge = drawn(scores.expand(2, 5), GenerationConfig(1.0, 0.9, 0), [0.0, 1 - 1e-12])
     assert edge.flatten().tolist() == [2, 1]
 
 
@@ -199,16 +200,16 @@ def errors() -> list[Exception]:
 def test_out_of_memory_halves_the_batch_says_so_and_goes_on(
     llm: TransformersLLM, error: Exception, choices: tuple[str, ...], caplog: pytest.LogCaptureFixture
 ) -> None:
-    questions = [replace(question, choices=choices) for question in QUESTIONS]
+    queries = [replace(query, choices=choices) for query in QUESTIONS]
     wide = replace(llm, batch_size=5)
-    expected = list(llm.answer(questions))
+    expected = list(llm.answer(queries))
     hook = wide._load().model.register_forward_pre_hook(raising(2, error), with_kwargs=True)
-    found = list(wide.answer(questions))
+    found = list(wide.answer(queries))
     for one, other in zip(found, expected, strict=True):
         assert one == other if isinstance(one, str) else np.abs(one - np.asarray(other)).max() < 1e-4
     said = [record.message for record in caplog.records]
     assert said == ["Out of memory with 5 questions at once: from here on 2."]
-    assert len(list(wide.answer(questions))) == len(questions)
+    assert len(list(wide.answer(queries))) == len(queries)
     assert len(caplog.records) == 1  # it has not forgotten
     hook.remove()
     wide.release()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from vaa.models import checkpoint
+from vaa.models.transformers import loading
 
 
 @pytest.fixture
@@ -19,43 +19,43 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
 def test_a_folder_is_known_by_what_is_in_it(folder: Path, tmp_path: Path, name: str) -> None:
-    before = checkpoint.identity(str(folder), None)
+    before = loading.identity(str(folder), None)
     os.utime(folder / name, ns=(1, 1))
-    assert checkpoint.identity(str(folder), None) == before
+    assert loading.identity(str(folder), None) == before
     content = bytearray((folder / name).read_bytes())
     content[0] ^= 1
     (folder / name).write_bytes(content)
-    assert checkpoint.identity(str(folder), None) != before
+    assert loading.identity(str(folder), None) != before
 
 
 def test_a_new_or_renamed_file_is_another_checkpoint(folder: Path) -> None:
-    known = {checkpoint.identity(str(folder), None)}
+    known = {loading.identity(str(folder), None)}
     (folder / "model.safetensors").rename(folder / "model-1.safetensors")
-    known.add(checkpoint.identity(str(folder), None))
+    known.add(loading.identity(str(folder), None))
     (folder / "adapter.json").touch()
-    known.add(checkpoint.identity(str(folder), None))
+    known.add(loading.identity(str(folder), None))
     assert len(known) == 3
 
 
 def test_a_large_file_is_known_by_size_and_time(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checkpoint, "_WHOLE", 4)
+    monkeypatch.setattr(loading, "_WHOLE", 4)
     weights = folder / "model.safetensors"
     os.utime(weights, ns=(1, 1))
-    before = checkpoint.identity(str(folder), None)
-    assert checkpoint.identity(str(folder), None) == before
+    before = loading.identity(str(folder), None)
+    assert loading.identity(str(folder), None) == before
     os.utime(weights, ns=(2, 2))
-    assert checkpoint.identity(str(folder), None) != before
+    assert loading.identity(str(folder), None) != before
 
 
 def test_a_hub_name_is_known_by_its_revision() -> None:
-    assert checkpoint.identity("org/name", None) == "org/name@main"
-    assert checkpoint.identity("org/name", "abc") == "org/name@abc"
+    assert loading.identity("org/name", None) == "org/name@main"
+    assert loading.identity("org/name", "abc") == "org/name@abc"
 
 
 def test_a_relative_folder_is_the_users_then_the_projects_then_a_hub_name(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(folder.parent)
-    assert checkpoint.source("weights") == "weights"
-    assert checkpoint.source("vaa/stages") == str(Path(checkpoint.__file__).parents[1] / "stages")
-    assert checkpoint.source("org/name") == "org/name"
+    assert loading.source("weights") == "weights"
+    assert loading.source("vaa/stages") == str(Path(loading.__file__).parents[2] / "stages")
+    assert loading.source("org/name") == "org/name"

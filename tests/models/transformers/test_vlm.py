@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from vaa.models import looking
-from vaa.models.transformers_vlm import TransformersVLM, chat, tokens_per_image
-from vaa.types import Question, Unanswered, VaaError, Video
+from vaa.errors import VaaError
+from vaa.models.transformers import vision_features
+from vaa.models.transformers.vlm import TransformersVLM, chat, tokens_per_image
+from vaa.types import NoAnswer, Query, Video
 
-Asker = Callable[..., Question]
+Asker = Callable[..., Query]
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def vlm(internvl: Path) -> TransformersVLM:
         top_p=1.0,
         seed=0,
         batch_size=3,
-        reader="decord",
+        decoder="decord",
         workers=0,
         resize="pil",
     )
@@ -40,15 +41,15 @@ def vlm(internvl: Path) -> TransformersVLM:
 
 @pytest.fixture
 def ask(clip: Path) -> Asker:
-    def question(*frames: int, text: str = "what happens here", path: Path = clip, **fields: Any) -> Question:
+    def query(*frames: int, text: str = "what happens here", path: Path = clip, **fields: Any) -> Query:
         limit = fields.pop("max_new_tokens", 8)
-        return Question("verdict", Video("clip", path, 25, 10.0), 0, frames, text, max_new_tokens=limit, **fields)
+        return Query("verdict", Video("clip", path, 25, 10.0), 0, frames, text, max_new_tokens=limit, **fields)
 
-    return question
+    return query
 
 
 def test_a_batch_is_answered_as_each_question_alone(vlm: TransformersVLM, ask: Asker) -> None:
-    questions = [
+    queries = [
         ask(0, 5),
         ask(20),
         ask(),
@@ -57,9 +58,9 @@ def test_a_batch_is_answered_as_each_question_alone(vlm: TransformersVLM, ask: A
         ask(7, text="a person walks in the street " * 5),
         ask(24),
     ]
-    batched = list(vlm.answer(questions))
-    assert batched == [next(vlm.answer([question])) for question in questions]
-    assert len(set(batched)) == len(questions)
+    batched = list(vlm.answer(queries))
+    assert batched == [next(vlm.answer([query])) for query in queries]
+    assert len(set(batched)) == len(queries)
     assert list(vlm.answer([])) == []
 
 
@@ -75,8 +76,8 @@ def test_a_batch_is_answered_as_each_question_alone(vlm: TransformersVLM, ask: A
     ids=str,
 )
 def test_the_answer_hangs_on_all_that_is_asked(vlm: TransformersVLM, ask: Asker, other: dict[str, Any]) -> None:
-    question = ask(0, 5)
-    first, second = vlm.answer([question, replace(question, **other)])
+    query = ask(0, 5)
+    first, second = vlm.answer([query, replace(query, **other)])
     assert first != second
 
 
@@ -89,8 +90,8 @@ def test_a_video_that_cannot_be_decoded_is_unanswered_and_the_others_are_not(
     bad = ask(0, path=tmp_path / "bad.mp4")
     mixed = list(vlm.answer([bad, good[0], bad, bad, bad, bad, *good[1:], ask(26)]))  # one batch has none to ask
     assert [answer for answer in mixed if isinstance(answer, str)] == alone
-    assert [k for k, answer in enumerate(mixed) if isinstance(answer, Unanswered)] == [0, 2, 3, 4, 5, 9]
-    assert isinstance(mixed[0], Unanswered)
+    assert [k for k, answer in enumerate(mixed) if isinstance(answer, NoAnswer)] == [0, 2, 3, 4, 5, 9]
+    assert isinstance(mixed[0], NoAnswer)
     assert "bad.mp4" in mixed[0].reason
 
 
@@ -102,7 +103,7 @@ def test_each_question_has_its_own_limit_of_new_tokens(vlm: TransformersVLM, ask
 
 
 def test_release_forgets_the_weights_and_the_next_question_loads_again(vlm: TransformersVLM, ask: Asker) -> None:
-    from vaa.models import transformers_vlm
+    from vaa.models.transformers import vlm as transformers_vlm
 
     before = list(vlm.answer([ask(0)]))
     assert replace(vlm) in transformers_vlm._loaded  # an equal handle shares the weights
@@ -113,7 +114,7 @@ def test_release_forgets_the_weights_and_the_next_question_loads_again(vlm: Tran
 
 
 def test_the_identity_is_what_the_answer_hangs_on(vlm: TransformersVLM) -> None:
-    same = [replace(vlm, batch_size=9), replace(vlm, device_map="auto"), replace(vlm, reader="pyav")]
+    same = [replace(vlm, batch_size=9), replace(vlm, device_map="auto"), replace(vlm, decoder="pyav")]
     other = [replace(vlm, dtype="bfloat16"), replace(vlm, quantization="int8"), replace(vlm, checkpoint="org/name")]
     assert {handle.identity for handle in same} == {vlm.identity}
     assert len({handle.identity for handle in [vlm, *other]}) == 4
@@ -122,7 +123,7 @@ def test_the_identity_is_what_the_answer_hangs_on(vlm: TransformersVLM) -> None:
 
 @pytest.mark.parametrize("quantization", ["int8", "nf4", "fp4"])
 def test_quantized_weights_answer_too(vlm: TransformersVLM, ask: Asker, quantization: str) -> None:
-    from vaa.models import transformers_vlm
+    from vaa.models.transformers import vlm as transformers_vlm
 
     handle = replace(vlm, quantization=quantization)
     answers = list(handle.answer([ask(0, 5), ask()]))
@@ -143,7 +144,7 @@ def test_low_precision_answers_too(vlm: TransformersVLM, ask: Asker) -> None:
         ("checkpoint", "nowhere/at-all", r"'nowhere/at-all'.*cannot be loaded.*Give a folder"),
         ("dtype", "float8", "dtype=float8: choose one of float32"),
         ("quantization", "int3", "quantization=int3: choose one of none, int8"),
-        ("reader", "opencv", "reader=opencv: choose one of"),
+        ("decoder", "opencv", "decoder=opencv: choose one of"),
     ],
 )
 def test_a_wrong_choice_says_what_to_do(vlm: TransformersVLM, ask: Asker, field: str, value: str, says: str) -> None:
@@ -199,11 +200,11 @@ def test_what_is_shown_is_the_frame_squashed_and_normalised(vlm: TransformersVLM
     import numpy as np
     from PIL import Image
 
-    from vaa import video
-    from vaa.models import transformers_vlm
+    from vaa.models.transformers import vlm as transformers_vlm
+    from vaa.video import sources
 
     list(vlm.answer([ask(0)]))
-    frame = video.frames(ask(0).video, [12], "decord")[0]
+    frame = sources.frames(ask(0).video, [12], "decord")[0]
     seen = transformers_vlm._loaded[vlm].eye.processor(images=[frame], crop_to_patches=False, return_tensors="np")
     small = np.asarray(Image.fromarray(frame).resize((32, 32), Image.Resampling.BICUBIC), dtype=np.float64) / 255
     expected = (small - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
@@ -217,4 +218,4 @@ def test_a_library_that_would_leave_out_the_frames_is_refused() -> None:
         def forward(self, input_ids: object, **kwargs: object) -> None: ...
 
     with pytest.raises(VaaError, match=r"would not show SimpleNamespace its frames: pip install 'transformers>=5\.18'"):
-        looking.check(SimpleNamespace(model=Inner()))
+        vision_features.check(SimpleNamespace(model=Inner()))

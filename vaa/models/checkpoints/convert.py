@@ -12,9 +12,9 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
-from vaa.models import original
-from vaa.models.shards import INDEX, SINGLE, Source, fill
-from vaa.types import VaaError
+from vaa.errors import VaaError
+from vaa.models.checkpoints import layout as original
+from vaa.models.checkpoints.shards import INDEX, SINGLE, TensorSource, fill
 
 _SHARD = 4 * 2**30  # bytes; what a conversion holds in memory at once
 
@@ -62,7 +62,7 @@ def convert(
     return native
 
 
-def write(tensors: Mapping[str, Source], target: Path, parts: Iterable[Any]) -> None:
+def write(tensors: Mapping[str, TensorSource], target: Path, parts: Iterable[Any]) -> None:
     """Save the tensors, and beside them what has a `save_pretrained`, into a folder that appears when it is whole."""
     target.parent.mkdir(parents=True, exist_ok=True)
     folder = Path(mkdtemp(prefix=f".{target.name}.", dir=target.parent))
@@ -77,7 +77,7 @@ def write(tensors: Mapping[str, Source], target: Path, parts: Iterable[Any]) -> 
         raise
 
 
-def _save(tensors: Mapping[str, Source], folder: Path) -> None:
+def _save(tensors: Mapping[str, TensorSource], folder: Path) -> None:
     from safetensors.torch import save_file
 
     shards, total = list(_portions(tensors)), 0
@@ -95,7 +95,7 @@ def _save(tensors: Mapping[str, Source], folder: Path) -> None:
         (folder / INDEX).write_text(json.dumps(index, indent=2), encoding="utf-8")
 
 
-def _portions(tensors: Mapping[str, Source]) -> Iterator[list[str]]:
+def _portions(tensors: Mapping[str, TensorSource]) -> Iterator[list[str]]:
     portion: list[str] = []
     size = 0
     for name, tensor in tensors.items():
@@ -108,5 +108,5 @@ def _portions(tensors: Mapping[str, Source]) -> Iterator[list[str]]:
     yield portion
 
 
-def _width(tensor: Source) -> int:
+def _width(tensor: TensorSource) -> int:
     return {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}.get(tensor.shard.get_slice(tensor.name).get_dtype(), 1)

@@ -1,6 +1,6 @@
 """The ORIGINAL `OpenGVLab/InternVL2-*` repositories in transformers' native InternVL class, without remote code.
 
-`python -m vaa.models.internvl2 SOURCE TARGET` writes one as a native checkpoint, which loads faster and anywhere.
+`python -m vaa.models.checkpoints.internvl2 SOURCE TARGET` writes one as a native checkpoint.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from vaa.models import converting, original
-from vaa.models import internvl2_names as names
-from vaa.models import internvl2_words as words
-from vaa.models.original import Config, Layout
+from vaa.models.checkpoints import convert, layout
+from vaa.models.checkpoints import internvl2_names as names
+from vaa.models.checkpoints import internvl2_words as words
+from vaa.models.checkpoints.layout import Config, Layout
 
 _PARTS = {"llm_config", "vision_config"}
 
@@ -39,7 +39,7 @@ def restart_rope(model: Any) -> Any:
 
 def main(arguments: list[str] | None = None) -> int:
     """The command; 0 if TARGET was written, 1 with the reason on stderr if not."""
-    return converting.main(LAYOUT, "vaa.models.internvl2", arguments)
+    return convert.main(LAYOUT, "vaa.models.checkpoints.internvl2", arguments)
 
 
 def _knows(config: Config) -> bool:
@@ -52,7 +52,7 @@ def _tokenizer(folder: Path, config: Config) -> Any:
 
 
 def _native(config: Config, tokenizer: Any) -> Any:
-    return names.native(config, tokenizer.context_image_token_id if tokenizer else original.NO_TOKEN)
+    return names.native(config, tokenizer.context_image_token_id if tokenizer else layout.NO_TOKEN)
 
 
 def _endings(_folder: Path, config: Config, native: Any, tokenizer: Any) -> Any:

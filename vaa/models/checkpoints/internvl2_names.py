@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from vaa.models.shards import Part, Targets
-from vaa.types import VaaError
+from vaa.errors import VaaError
+from vaa.models.checkpoints.shards import Part, Targets
 
 Config = Mapping[str, Any]
 

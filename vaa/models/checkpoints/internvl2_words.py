@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from vaa.models import original
-from vaa.models.original import token_id
-from vaa.types import VaaError
+from vaa.errors import VaaError
+from vaa.models.checkpoints import layout
+from vaa.models.checkpoints.layout import token_id
 
 IMAGE_TOKENS = {"start_image_token": "<img>", "end_image_token": "</img>", "context_image_token": "<IMG_CONTEXT>"}
 # The original `chat` puts this before every question; a question's own system text takes its place.
@@ -25,15 +25,15 @@ def tokenizer(folder: Path, config: Mapping[str, Any]) -> Any:
     """
     from transformers import AutoTokenizer, LlamaTokenizer
 
-    settings = original.settings(folder / "tokenizer_config.json")
+    settings = layout.settings(folder / "tokenizer_config.json")
     if str(settings.get("tokenizer_class")).startswith("InternLM2"):
         kind, options = LlamaTokenizer, {"add_prefix_space": False}
     else:
         kind, options = AutoTokenizer, {}
-    loaded = original.read_tokenizer(kind, folder, extra_special_tokens=dict(IMAGE_TOKENS), **options)
-    if original.moved(loaded, settings):
+    loaded = layout.read_tokenizer(kind, folder, extra_special_tokens=dict(IMAGE_TOKENS), **options)
+    if layout.moved(loaded, settings):
         loaded = _placed(loaded, settings)
-        if moved := original.moved(loaded, settings):
+        if moved := layout.moved(loaded, settings):
             raise VaaError(f"{folder}: {', '.join(moved[:3])} cannot be given the id that tokenizer_config.json says.")
     size = int(config["llm_config"].get("vocab_size", 0))
     missing = [token for token in IMAGE_TOKENS.values() if not 0 <= token_id(loaded, token) < size]

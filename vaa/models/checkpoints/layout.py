@@ -9,9 +9,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from vaa.models import checkpoint
-from vaa.models.shards import Targets, fill, native_class
-from vaa.types import VaaError
+from vaa.errors import VaaError
+from vaa.models.checkpoints.shards import Targets, fill, native_class
+from vaa.models.transformers import loading
 
 Config = Mapping[str, Any]
 
@@ -43,7 +43,7 @@ class Layout:
 
 def find(layouts: Sequence[Layout], name: str, revision: str | None) -> Layout | None:
     """The layout of a folder or a hub's repository; None where it has none of these or its config cannot be read."""
-    folder = Path(checkpoint.source(name))
+    folder = Path(loading.source(name))
     try:
         said = json.loads((folder / "config.json" if folder.is_dir() else _hub(name, revision)).read_bytes())
     except (OSError, ValueError):
@@ -99,7 +99,7 @@ def load_model(layout: Layout, folder: Path, native: Any, **options: Any) -> Any
 
 def fetch(name: str, revision: str | None) -> Path:
     """The checkpoint's folder, downloaded (never code) if it is a hub's name and not here yet."""
-    folder = Path(checkpoint.source(name))
+    folder = Path(loading.source(name))
     if folder.is_dir():
         return folder
     if name.count("/") != 1 or name.startswith((".", "/", "~")):

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vaa.models import checkpoint
-from vaa.types import VaaError
+from vaa.errors import VaaError
+from vaa.models.transformers import loading
 
 INDEX, SINGLE = "model.safetensors.index.json", "model.safetensors"
 _BUFFER = "rotary_emb.inv_freq"  # older Llama checkpoints hold what is computed today
@@ -31,7 +31,7 @@ Targets = tuple[tuple[str, Part | None], ...]
 
 
 @dataclass(frozen=True, eq=False)
-class Source:
+class TensorSource:
     """A tensor of the native model: one of a shard, or the rows of a fused one; sliced, it is read."""
 
     shard: Any
@@ -62,13 +62,13 @@ class Source:
         return chosen.reshape(rows, *fused.shape[1:])[index]
 
 
-def fill(folder: Path, targets: Callable[[str], Targets], native: Any) -> dict[str, Source]:
+def fill(folder: Path, targets: Callable[[str], Targets], native: Any) -> dict[str, TensorSource]:
     """Every tensor of the native model by name; nothing is read yet but headers.
 
     Raises:
         VaaError: a shard cannot be read, or a tensor is unknown, missing, filled twice or of another shape.
     """
-    filled: dict[str, Source] = {}
+    filled: dict[str, TensorSource] = {}
     unknown, twice = [], []
     for shard, name in _tensors(folder):
         found = () if name.endswith(_BUFFER) else targets(name)
@@ -77,7 +77,7 @@ def fill(folder: Path, targets: Callable[[str], Targets], native: Any) -> dict[s
         for target, part in found:
             if target in filled:
                 twice.append(f"{target} (by {filled[target].name} and {name})")
-            filled[target] = Source(shard, name, part)
+            filled[target] = TensorSource(shard, name, part)
     shapes = _shapes(native)
     tied = {"lm_head.weight"} if native.tie_word_embeddings else set()
     strange = [
@@ -108,7 +108,7 @@ def _tensors(folder: Path) -> Iterator[tuple[Any, str]]:
     """Each shard, open, with the name of each tensor in it."""
     from safetensors import SafetensorError, safe_open
 
-    checkpoint.check_shards(folder)
+    loading.check_shards(folder)
     index = _index(folder)
     for file in sorted(set(index.values())) if index else [SINGLE]:
         said = {name for name in index if index[name] == file}

@@ -1,6 +1,6 @@
 """The ORIGINAL `DAMO-NLP-SG/VideoLLaMA3-*` repositories in transformers' native class, without remote code.
 
-`python -m vaa.models.videollama3 SOURCE TARGET` writes one as a native checkpoint, which loads faster and anywhere.
+`python -m vaa.models.checkpoints.videollama3 SOURCE TARGET` writes one as a native checkpoint.
 """
 
 from __future__ import annotations
@@ -9,17 +9,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from vaa.models import converting
-from vaa.models import videollama3_names as names
-from vaa.models import videollama3_words as words
-from vaa.models.original import NO_TOKEN, Config, Layout
+from vaa.models.checkpoints import convert
+from vaa.models.checkpoints import videollama3_names as names
+from vaa.models.checkpoints import videollama3_words as words
+from vaa.models.checkpoints.layout import NO_TOKEN, Config, Layout
 
 _GENERATION = "generation_config.json"
 
 
 def main(arguments: list[str] | None = None) -> int:
     """The command; 0 if TARGET was written, 1 with the reason on stderr if not."""
-    return converting.main(LAYOUT, "vaa.models.videollama3", arguments)
+    return convert.main(LAYOUT, "vaa.models.checkpoints.videollama3", arguments)
 
 
 def _knows(config: Config) -> bool:

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from vaa.models import original
-from vaa.models import videollama3_names as names
-from vaa.models.original import token_id
-from vaa.types import VaaError
+from vaa.errors import VaaError
+from vaa.models.checkpoints import layout
+from vaa.models.checkpoints import videollama3_names as names
+from vaa.models.checkpoints.layout import token_id
 
 TOKENS = {"image_token": "<image>", "video_token": "<|video_pad|>"}
 # The original processor puts this before a chat without system text when asked to, as its documentation and URF do.
@@ -42,20 +42,20 @@ def tokenizer(folder: Path, config: Mapping[str, Any]) -> Any:
     """
     from transformers import Qwen2Tokenizer
 
-    loaded = original.read_tokenizer(Qwen2Tokenizer, folder)
+    loaded = layout.read_tokenizer(Qwen2Tokenizer, folder)
     missing = [token for token in TOKENS.values() if not 0 <= token_id(loaded, token) < int(config["vocab_size"])]
     if missing:
         raise VaaError(
             f"{folder}: the tokenizer has no {', '.join(missing)}, or not among the model's {config['vocab_size']} "
             "tokens."
         )
-    moved = original.moved(loaded, original.settings(folder / "tokenizer_config.json"))
+    moved = layout.moved(loaded, layout.settings(folder / "tokenizer_config.json"))
     if moved:
         raise VaaError(f"{folder}: {', '.join(moved[:3])} cannot be given the id that tokenizer_config.json says.")
     image = token_id(loaded, TOKENS["image_token"])
     if image != config["image_token_index"]:
         raise VaaError(f"{folder}: <image> is token {image}, but image_token_index is {config['image_token_index']}.")
-    loaded = original.read_tokenizer(Qwen2Tokenizer, folder, extra_special_tokens=dict(TOKENS))
+    loaded = layout.read_tokenizer(Qwen2Tokenizer, folder, extra_special_tokens=dict(TOKENS))
     loaded.chat_template = _CHAT
     return loaded
 
@@ -70,7 +70,7 @@ def processor(folder: Path, config: Mapping[str, Any]) -> Any:
 
     names.check(config)
     file = folder / "preprocessor_config.json"
-    said = original.settings(file)
+    said = layout.settings(file)
     if said.get("image_processor_type") != _PROCESSOR:
         raise VaaError(f"{file}: missing, or not of VideoLLaMA3's image processor (image_processor_type {_PROCESSOR}).")
     patch, expected = said.get("patch_size", 14), config["vision_encoder_config"].get("patch_size", 16)

@@ -12,8 +12,9 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
-from vaa.models import backoff, completions
-from vaa.types import Answer, Question, Unanswered, VaaError
+from vaa.errors import VaaError
+from vaa.models.server import backoff, messages
+from vaa.types import Answer, NoAnswer, Query
 
 log = logging.getLogger("vaa")
 _RETRIED = (408, 409, 425, 429)  # and 5xx
@@ -51,7 +52,7 @@ class Endpoint:
 
 
 @dataclass(frozen=True)
-class _Again:
+class _Retry:
     """A failure that may pass, and the seconds that the server asks us to wait."""
 
     reason: str
@@ -59,7 +60,7 @@ class _Again:
 
 
 @dataclass
-class Line:
+class ChatClient:
     """A client in a loop of its own, and what has happened on it so far.
 
     `counted`: answers, cut answers, prompt_tokens, completion_tokens, as the server says them.
@@ -74,17 +75,17 @@ class Line:
     lost_in_a_row: int = 0
     counted: Counter[str] = field(default_factory=Counter)
 
-    def put(self, question: Question, body: Mapping[str, Any]) -> Future[Answer | Unanswered]:
+    def put(self, query: Query, body: Mapping[str, Any]) -> Future[Answer | NoAnswer]:
         """Ask over there; the future may raise what ends the run."""
-        talk: Coroutine[Any, Any, Answer | Unanswered] = self._ask(question, body)
+        talk: Coroutine[Any, Any, Answer | NoAnswer] = self._ask(query, body)
         return asyncio.run_coroutine_threadsafe(talk, self.loop)
 
-    async def _ask(self, question: Question, body: Mapping[str, Any]) -> Answer | Unanswered:
+    async def _ask(self, query: Query, body: Mapping[str, Any]) -> Answer | NoAnswer:
         async with self.slots:
             attempts = self.endpoint.retries + 1
             for attempt in range(1, attempts + 1):
-                heard = await self._once(question, body)
-                if not isinstance(heard, _Again):
+                heard = await self._once(query, body)
+                if not isinstance(heard, _Retry):
                     return heard
                 if attempt == attempts or heard.wait > _PATIENCE:
                     return self._lost(f"{heard.reason} (attempt {attempt} of {attempts})")
@@ -93,40 +94,40 @@ class Line:
                 await asyncio.sleep(backoff.pause(attempt, self.endpoint.backoff, heard.wait))
         raise AssertionError("the last attempt returns")
 
-    async def _once(self, question: Question, body: Mapping[str, Any]) -> Answer | Unanswered | _Again:
+    async def _once(self, query: Query, body: Mapping[str, Any]) -> Answer | NoAnswer | _Retry:
         import openai
 
         try:
             heard = await self.client.chat.completions.with_raw_response.create(**body)
             self.reached = True
-            return self._heard(completions.parsed(heard.text), question)
+            return self._heard(messages.parsed(heard.text), query)
         except openai.APIStatusError as error:
             self.reached = True
-            reason = f"HTTP {error.status_code}: {self._plain(completions.complaint(error.response.text))}"
+            reason = f"HTTP {error.status_code}: {self._plain(messages.complaint(error.response.text))}"
             if error.status_code in _RETRIED or error.status_code >= 500:
-                return _Again(reason, backoff.wished(error.response.headers))
-            return await self._refused(question, error.status_code, error.code, reason)
+                return _Retry(reason, backoff.wished(error.response.headers))
+            return await self._refused(query, error.status_code, error.code, reason)
         except openai.APIConnectionError as error:
             cause = type(error.__cause__).__name__
             self.reached |= not cause.startswith("Connect")
             timed_out = isinstance(error, openai.APITimeoutError)
             says = f"no answer within timeout={self.endpoint.timeout} s" if timed_out else "the connection broke"
-            return _Again(f"{says} ({cause}: {self._plain(str(error.__cause__))})".replace(": )", ")"))
-        except completions.GarbledError as error:
-            return _Again(self._plain(str(error)))
+            return _Retry(f"{says} ({cause}: {self._plain(str(error.__cause__))})".replace(": )", ")"))
+        except messages.GarbledError as error:
+            return _Retry(self._plain(str(error)))
 
-    def _heard(self, completion: Mapping[str, Any], question: Question) -> Answer | Unanswered:
+    def _heard(self, completion: Mapping[str, Any], query: Query) -> Answer | NoAnswer:
         usage = completion.get("usage")
         for name in ("prompt_tokens", "completion_tokens"):
             said = usage.get(name) if isinstance(usage, dict) else None
             self.counted[name] += said if isinstance(said, int) else 0
         self.counted["answers"] += 1
         self.lost_in_a_row = 0
-        answer = completions.read(completion, question)
-        self.counted["cut"] += isinstance(answer, str) and completions.was_cut(completion)
-        return answer if not isinstance(answer, Unanswered) else Unanswered(self._plain(answer.reason))
+        answer = messages.read(completion, query)
+        self.counted["cut"] += isinstance(answer, str) and messages.was_cut(completion)
+        return answer if not isinstance(answer, NoAnswer) else NoAnswer(self._plain(answer.reason))
 
-    async def _refused(self, question: Question, status: int, code: str | None, reason: str) -> Unanswered:
+    async def _refused(self, query: Query, status: int, code: str | None, reason: str) -> NoAnswer:
         url, variable = self.endpoint.base_url, self.endpoint.api_key_env
         if status in (401, 403):
             mend = (
@@ -135,11 +136,11 @@ class Line:
             raise VaaError(f"{url} refuses the key ({reason}). {mend}") from None  # its words may repeat the key
         if status == 404:
             raise VaaError(f"{url} has no model '{self.endpoint.model}' ({reason}). {await self._models()}") from None
-        if question.choices and "logprob" in reason:
-            raise VaaError(f"{url}: {completions.NO_LOGPROBS} ({reason})") from None
+        if query.choices and "logprob" in reason:
+            raise VaaError(f"{url}: {messages.NO_LOGPROBS} ({reason})") from None
         if code == "content_filter":
-            return Unanswered(f"the server's content filter refused the question ({reason})")
-        return self._lost(reason) if not self.counted["answers"] else Unanswered(reason)
+            return NoAnswer(f"the server's content filter refused the question ({reason})")
+        return self._lost(reason) if not self.counted["answers"] else NoAnswer(reason)
 
     async def _models(self) -> str:
         try:
@@ -149,7 +150,7 @@ class Line:
             return f"It has no list of models either: does its address end in /v1 ({self.endpoint.base_url})?"
         return f"It has: {', '.join(names) or 'none'}. Give one as model=NAME."
 
-    def _lost(self, reason: str) -> Unanswered:
+    def _lost(self, reason: str) -> NoAnswer:
         url, self.lost_in_a_row = self.endpoint.base_url, self.lost_in_a_row + 1
         if not self.reached:
             raise VaaError(
@@ -161,10 +162,10 @@ class Line:
                 f"{url} left {self.lost_in_a_row} questions in a row without an answer, the last by {reason}. "
                 "What it answered before is remembered: mend the server and run again."
             ) from None
-        return Unanswered(f"{url}: {reason}")
+        return NoAnswer(f"{url}: {reason}")
 
     def _plain(self, text: str) -> str:
-        return completions.brief(text.replace(self.key, "***") if self.key else text)
+        return messages.brief(text.replace(self.key, "***") if self.key else text)
 
     def tell(self) -> None:
         """Log what the questions cost, and warn of answers that were cut."""

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from vaa.prompt import IMAGE, complete
-from vaa.types import Floats, Pixels, Question, Unanswered, VaaError
+from vaa.errors import VaaError
+from vaa.prompts.template import IMAGE, truncate_answer
+from vaa.types import Floats, NoAnswer, Pixels, Query
 
 _FORMAT = re.compile(r"png|jpeg([1-9]\d?|100)")
 _TOP = 20  # as many alternatives as the protocol allows
@@ -46,33 +47,33 @@ def data_url(frame: Pixels, image_format: str, max_side: int | None) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
-def messages(question: Question, images: Sequence[str]) -> list[dict[str, Any]]:
+def messages(query: Query, images: Sequence[str]) -> list[dict[str, Any]]:
     """The system's words, if any, and the user's: each image at its mark, or all before a text without marks.
 
     Raises:
         VaaError: the text marks another number of images than there are.
     """
-    *marked, last = question.text.split(IMAGE)
+    *marked, last = query.text.split(IMAGE)
     if len(marked) not in (0, len(images)):
-        raise VaaError(f"The {question.purpose} prompt marks {len(marked)} images for {len(images)} frames.")
+        raise VaaError(f"The {query.purpose} prompt marks {len(marked)} images for {len(images)} frames.")
     parts: list[dict[str, Any]] = []
     for before, image in zip(marked or [""] * len(images), images, strict=True):
         parts += [{"type": "text", "text": before}] if before else []
         parts.append({"type": "image_url", "image_url": {"url": image}})
     parts += [{"type": "text", "text": last}] if last else []
-    system = [{"role": "system", "content": question.system}] if question.system else []
-    return [*system, {"role": "user", "content": parts if images else question.text}]
+    system = [{"role": "system", "content": query.system}] if query.system else []
+    return [*system, {"role": "user", "content": parts if images else query.text}]
 
 
-def asked(question: Question, sampling: Mapping[str, Any], limit: str) -> dict[str, Any]:
+def asked(query: Query, sampling: Mapping[str, Any], limit: str) -> dict[str, Any]:
     """The request's fields that say how to answer; those of `sampling` that are None, and no limit, are left out.
 
     Choices are weighed at temperature 1, the one at which no server rescales its log-probabilities.
     """
-    if question.choices:
+    if query.choices:
         return {limit: 1, "logprobs": True, "top_logprobs": _TOP, "temperature": 1.0, "top_p": 1.0}
     given = {name: value for name, value in sampling.items() if value is not None}
-    return given | ({limit: question.max_new_tokens} if question.max_new_tokens else {})
+    return given | ({limit: query.max_new_tokens} if query.max_new_tokens else {})
 
 
 def parsed(text: str) -> dict[str, Any]:
@@ -90,7 +91,7 @@ def parsed(text: str) -> dict[str, Any]:
     raise GarbledError(f"not a chat completion: {brief(text)!r}")
 
 
-def read(completion: Mapping[str, Any], question: Question) -> str | Floats | Unanswered:
+def read(completion: Mapping[str, Any], query: Query) -> str | Floats | NoAnswer:
     """The text of a completion, or the probabilities of the question's choices; a refusal and an empty text say so.
 
     Raises:
@@ -99,16 +100,16 @@ def read(completion: Mapping[str, Any], question: Question) -> str | Floats | Un
     choice = completion["choices"][0]
     message, ended = choice["message"], choice.get("finish_reason")
     if message.get("refusal"):
-        return Unanswered(f"the model refused: {brief(str(message['refusal']))}")
+        return NoAnswer(f"the model refused: {brief(str(message['refusal']))}")
     if ended == "content_filter":
-        return Unanswered("the server's content filter stopped the answer")
-    if question.choices:
-        return probabilities(choice, question.choices)
+        return NoAnswer("the server's content filter stopped the answer")
+    if query.choices:
+        return probabilities(choice, query.choices)
     text = message.get("content")
     if isinstance(text, str) and text.strip():
-        return complete(question, text)
-    why = f": all {question.max_new_tokens or ''} tokens went before the text, maybe on thinking".replace("  ", " ")
-    return Unanswered(f"the answer is empty (finish_reason {ended}{why if ended == 'length' else ''})")
+        return truncate_answer(query, text)
+    why = f": all {query.max_new_tokens or ''} tokens went before the text, maybe on thinking".replace("  ", " ")
+    return NoAnswer(f"the answer is empty (finish_reason {ended}{why if ended == 'length' else ''})")
 
 
 def was_cut(completion: Mapping[str, Any]) -> bool:
@@ -116,7 +117,7 @@ def was_cut(completion: Mapping[str, Any]) -> bool:
     return bool(completion["choices"][0].get("finish_reason") == "length")
 
 
-def probabilities(choice: Mapping[str, Any], choices: Sequence[str]) -> Floats | Unanswered:
+def probabilities(choice: Mapping[str, Any], choices: Sequence[str]) -> Floats | NoAnswer:
     """Softmax over the choices' first tokens, shape (choices,); Unanswered where one of them is not among the top.
 
     Raises:
@@ -133,10 +134,10 @@ def probabilities(choice: Mapping[str, Any], choices: Sequence[str]) -> Floats |
     for wanted, token in zip(choices, tokens, strict=True):
         if token is None:
             said = ", ".join(map(repr, list(found)[:5]))
-            return Unanswered(f"no token of its own for the choice {wanted!r} among the {len(found)} likeliest: {said}")
+            return NoAnswer(f"no token of its own for the choice {wanted!r} among the {len(found)} likeliest: {said}")
     weights = np.array([math.exp(found[token] - max(found.values())) for token in tokens if token is not None])
     if not np.isfinite(weights).all() or not weights.sum() > 0:
-        return Unanswered("the log-probabilities of the choices are not finite")
+        return NoAnswer("the log-probabilities of the choices are not finite")
     return np.asarray(weights / weights.sum(), dtype=np.float64)
 
 

@@ -16,14 +16,16 @@ from threading import Thread
 from typing import Any
 from urllib.parse import urlsplit
 
-from vaa import interrupt, video
-from vaa.models import completions
-from vaa.models.line import Endpoint, Line
-from vaa.types import Answer, Question, Unanswered, VaaError, VideoError
+from vaa import process
+from vaa.errors import VaaError, VideoError
+from vaa.models.server import messages
+from vaa.models.server.client import ChatClient, Endpoint
+from vaa.types import Answer, NoAnswer, Query
+from vaa.video import sources
 
 
 @dataclass(frozen=True)
-class Server:
+class ServerModel:
     """A model behind HTTP, asked `concurrency` questions at a time.
 
     The key is read from the environment variable `api_key_env` when it is needed; it and the frames go over plain http
@@ -50,7 +52,7 @@ class Server:
     extra: Mapping[str, Any]
     image_format: str
     max_side: int | None
-    reader: str
+    decoder: str
 
     def __post_init__(self) -> None:
         url = urlsplit(self.base_url)
@@ -66,7 +68,7 @@ class Server:
         for name, least in (("concurrency", 1), ("retries", 0), ("max_side", 1)):
             if (value := getattr(self, name)) is not None and value < least:
                 raise VaaError(f"{name}={value}: give at least {least}.")
-        completions.check_format(self.image_format)
+        messages.check_format(self.image_format)
 
     def __hash__(self) -> int:
         return hash((self.base_url, self.model))
@@ -92,51 +94,51 @@ class Server:
         """Answers (`cut` ones among them), prompt_tokens and completion_tokens since this process began."""
         return dict(_usage.get(self, {}))
 
-    def answer(self, questions: Sequence[Question]) -> Iterator[Answer | Unanswered]:
+    def answer(self, queries: Sequence[Query]) -> Iterator[Answer | NoAnswer]:
         """In order, each as soon as it and those before it are there; frames are decoded while the server thinks.
 
         Raises:
             VaaError: no server is reached, it refuses the key, does not have the model, or stops answering for good.
         """
-        if not questions:
+        if not queries:
             return
-        waiting: deque[Future[Answer | Unanswered]] = deque()
+        waiting: deque[Future[Answer | NoAnswer]] = deque()
         endpoint = Endpoint(
             *(self.base_url, self.model, self.api_key_env, self.concurrency, self.timeout, self.retries, self.backoff)
         )
         with _opened(endpoint) as line, ThreadPoolExecutor() as pool:
             try:
-                for question in questions:
-                    if interrupt.asked():
+                for query in queries:
+                    if process.interrupt_requested():
                         break
-                    waiting.append(self._put(line, pool, question))
+                    waiting.append(self._put(line, pool, query))
                     while waiting and (waiting[0].done() or len(waiting) > 2 * self.concurrency):
                         yield waiting.popleft().result()
                 while waiting:
                     yield waiting.popleft().result()
-                interrupt.check()
+                process.check_interrupted()
             finally:
                 _usage.setdefault(self, Counter()).update(line.counted)
 
     def release(self) -> None:
         """Nothing is held."""
 
-    def _put(self, line: Line, pool: ThreadPoolExecutor, question: Question) -> Future[Answer | Unanswered]:
+    def _put(self, line: ChatClient, pool: ThreadPoolExecutor, query: Query) -> Future[Answer | NoAnswer]:
         """Decode in order (readers of videos cannot be shared), encode side by side, and let the line ask."""
         try:
-            frames = video.frames(question.video, question.frames, self.reader) if question.frames else ()
+            frames = sources.frames(query.video, query.frames, self.decoder) if query.frames else ()
         except VideoError as error:
-            known: Future[Answer | Unanswered] = Future()
-            known.set_result(Unanswered(str(error)))
+            known: Future[Answer | NoAnswer] = Future()
+            known.set_result(NoAnswer(str(error)))
             return known
-        encode = partial(completions.data_url, image_format=self.image_format, max_side=self.max_side)
+        encode = partial(messages.data_url, image_format=self.image_format, max_side=self.max_side)
         images = list(pool.map(encode, frames))
-        how = completions.asked(question, self.sampling, self.limit)
-        body = {"model": self.model, "messages": completions.messages(question, images)}
-        return line.put(question, body | {"extra_body": {**how, **self.extra}})
+        how = messages.asked(query, self.sampling, self.limit)
+        body = {"model": self.model, "messages": messages.messages(query, images)}
+        return line.put(query, body | {"extra_body": {**how, **self.extra}})
 
 
-_usage: dict[Server, Counter[str]] = {}
+_usage: dict[ServerModel, Counter[str]] = {}
 
 
 def _is_here(host: str) -> bool:
@@ -147,7 +149,7 @@ def _is_here(host: str) -> bool:
 
 
 @contextmanager
-def _opened(endpoint: Endpoint) -> Iterator[Line]:
+def _opened(endpoint: Endpoint) -> Iterator[ChatClient]:
     """A line that is closed, whatever is still under way on it, when it is left.
 
     Raises:
@@ -161,7 +163,7 @@ def _opened(endpoint: Endpoint) -> Iterator[Line]:
         logging.getLogger(chatty).setLevel(logging.WARNING)
     key, runner = endpoint.key(), asyncio.Runner(loop_factory=asyncio.new_event_loop)
     client = AsyncOpenAI(base_url=endpoint.base_url, api_key=key or "none", timeout=endpoint.timeout, max_retries=0)
-    line = Line(endpoint, key, client, runner.get_loop(), asyncio.Semaphore(endpoint.concurrency))
+    line = ChatClient(endpoint, key, client, runner.get_loop(), asyncio.Semaphore(endpoint.concurrency))
     thread = Thread(target=_turn, args=(runner, client), name="vaa-server", daemon=True)
     thread.start()
     try:

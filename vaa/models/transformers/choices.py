@@ -9,16 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from vaa.models.families import Seen
-from vaa.models.keeping import named
-from vaa.models.local import Local
-from vaa.models.looking import Looked, looked
-from vaa.models.reading import Asked, Ids, move, moved, portions, read
-from vaa.types import Floats, Question, VaaError
+from vaa.errors import VaaError
+from vaa.models.transformers.families import VisionInputs
+from vaa.models.transformers.kv_cache import named
+from vaa.models.transformers.loaded import LoadedModel
+from vaa.models.transformers.prefill import Ids, TokenizedPrompt, move, moved, portions, read
+from vaa.models.transformers.vision_features import VisionFeatures, encode_frames
+from vaa.types import Floats, Query
 
 
 @dataclass(frozen=True)
-class _Row:
+class _ChoiceRow:
     """A question as tokens, and each of its choices as the tokens that would follow."""
 
     place: int
@@ -36,11 +37,11 @@ class _Row:
 
 
 @dataclass(frozen=True)
-class _Group:
+class _SharedPrefix:
     """Questions that begin alike, about the same frames."""
 
-    begin: Asked
-    rows: Sequence[_Row]
+    begin: TokenizedPrompt
+    rows: Sequence[_ChoiceRow]
 
     @property
     def tokens(self) -> int:
@@ -48,7 +49,7 @@ class _Group:
         return len(self.begin.ids) * sum(len(row.rests(len(self.begin.ids))) for row in self.rows)
 
 
-def choose(held: Local, questions: Sequence[Question], seen: Seen) -> list[Floats]:
+def choose(held: LoadedModel, queries: Sequence[Query], seen: VisionInputs) -> list[Floats]:
     """The probabilities of each question's choices, shape (choices,); frames asked about several times are `seen` once.
 
     The frames are encoded once, and what all questions about them begin with is read once. Where each choice is one
@@ -58,41 +59,41 @@ def choose(held: Local, questions: Sequence[Question], seen: Seen) -> list[Float
 
     found: dict[int, Floats] = {}
     with torch.inference_mode():
-        groups = sorted(_groups(held, questions, seen), key=lambda group: len(group.begin.ids))
-        features = looked(held.model, seen) if seen.inputs else None
+        groups = sorted(_groups(held, queries, seen), key=lambda group: len(group.begin.ids))
+        features = encode_frames(held.model, seen) if seen.inputs else None
         for _, alike in groupby(groups, key=lambda group: len(group.begin.ids)):  # so that nothing has to be padded
             same = list(alike)
             for portion in portions([group.tokens for group in same], held.model.device):
                 found |= _read(held, [same[k] for k in portion], features)
-    return [found[place] for place in range(len(questions))]
+    return [found[place] for place in range(len(queries))]
 
 
-def sight(question: Question) -> object:
+def frame_key(query: Query) -> object:
     """What it is asked about: questions of the same frames share them."""
-    return question.frames and (question.video.path, question.frames)
+    return query.frames and (query.video.path, query.frames)
 
 
-def _groups(held: Local, questions: Sequence[Question], seen: Seen) -> Iterator[_Group]:
+def _groups(held: LoadedModel, queries: Sequence[Query], seen: VisionInputs) -> Iterator[_SharedPrefix]:
     """Those about the same frames together, each by itself where they differ before the last frame."""
     about: dict[object, list[int]] = {}
-    for place, question in enumerate(questions):
-        about.setdefault(sight(question), []).append(place)
+    for place, query in enumerate(queries):
+        about.setdefault(frame_key(query), []).append(place)
     first = 0
     for places in about.values():
-        frames = range(first, first + len(questions[places[0]].frames))
+        frames = range(first, first + len(queries[places[0]].frames))
         first = frames.stop
-        texts = [held.read(questions[place], [seen.tokens[frame] for frame in frames]) for place in places]
+        texts = [held.read(queries[place], [seen.tokens[frame] for frame in frames]) for place in places]
         asked = [_ids(held, text) for text in texts]
-        ends = [_ends(held, text, ids, questions[place]) for place, text, ids in zip(places, texts, asked, strict=True)]
-        rows = [_Row(*row) for row in zip(places, asked, ends, strict=True)]
+        ends = [_ends(held, text, ids, queries[place]) for place, text, ids in zip(places, texts, asked, strict=True)]
+        rows = [_ChoiceRow(*row) for row in zip(places, asked, ends, strict=True)]
         shared = _shared(asked)
         parts = [rows] if not frames or shared > _last_visual(held, asked[0]) else [[row] for row in rows]
         for part in parts:
             begin = part[0].ids[: shared if len(part) > 1 else -1]
-            yield _Group(Asked(begin, frames), part)
+            yield _SharedPrefix(TokenizedPrompt(begin, frames), part)
 
 
-def _read(held: Local, groups: Sequence[_Group], features: Looked | None) -> dict[int, Floats]:
+def _read(held: LoadedModel, groups: Sequence[_SharedPrefix], features: VisionFeatures | None) -> dict[int, Floats]:
     """By place, of groups whose beginnings are equally long: read these, then all the rest side by side."""
     import torch
 
@@ -117,7 +118,7 @@ def _read(held: Local, groups: Sequence[_Group], features: Looked | None) -> dic
     return found
 
 
-def _spread(held: Local, past: Any, rows: list[int], groups: int) -> None:
+def _spread(held: LoadedModel, past: Any, rows: list[int], groups: int) -> None:
     """Give each continuation what is kept of its beginning."""
     import torch
 
@@ -128,22 +129,22 @@ def _spread(held: Local, past: Any, rows: list[int], groups: int) -> None:
     move(held, turns if turns is None else turns[rows])
 
 
-def _ids(held: Local, text: str) -> Ids:
+def _ids(held: LoadedModel, text: str) -> Ids:
     return list(held.tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
-def _ends(held: Local, text: str, ids: Ids, question: Question) -> list[Ids]:
+def _ends(held: LoadedModel, text: str, ids: Ids, query: Query) -> list[Ids]:
     """Each choice as tokens after the text; where one begins another, the end of the answer counts as a token too.
 
     Raises:
         VaaError: a choice is empty.
     """
     ends = []
-    for choice in question.choices:
+    for choice in query.choices:
         whole = _ids(held, text + choice)
         ends.append(whole[len(ids) :] if whole[: len(ids)] == ids else _ids(held, choice))
     if not all(ends):
-        raise VaaError(f"The {question.purpose} question has an empty choice among {list(question.choices)}.")
+        raise VaaError(f"The {query.purpose} question has an empty choice among {list(query.choices)}.")
     begun = any(a is not b and b[: len(a)] == a for a in ends for b in ends)
     return [[*end, held.tokenizer.eos_token_id] for end in ends] if begun else ends
 
@@ -155,6 +156,6 @@ def _shared(asked: Sequence[Ids]) -> int:
     return next((k for k in range(length) if any(ids[k] != first[k] for ids in asked)), length)
 
 
-def _last_visual(held: Local, ids: Ids) -> int:
+def _last_visual(held: LoadedModel, ids: Ids) -> int:
     assert held.eye is not None  # noqa: S101, there are features
     return max(k for k, token in enumerate(ids) if token == held.eye.config.image_token_id)

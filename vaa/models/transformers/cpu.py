@@ -9,7 +9,7 @@ from typing import Any
 
 
 @dataclass
-class Cores:
+class CpuSharing:
     """Within the `with` block a model on the CPU takes the cores that so many `busy` processes leave it, at least one.
 
     Threads of one model wait for each other: two on a core and a half are slower than one on a core. It is looked at
@@ -20,7 +20,7 @@ class Cores:
     busy: Callable[[], int]
     _stack: ExitStack = field(init=False, default_factory=ExitStack)
 
-    def __enter__(self) -> Cores:
+    def __enter__(self) -> CpuSharing:
         import torch
 
         whole = torch.get_num_threads()

@@ -13,12 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vaa import interrupt, video
-from vaa.models import checkpoint, feeding
-from vaa.models.feeding import Feeder, Lost, Watch
-from vaa.models.pooling import Piece, means
-from vaa.models.squashing import resized_by, squashed
-from vaa.types import Floats, Question, Unanswered, VaaError, VideoError
+from vaa import process
+from vaa.errors import VaaError, VideoError
+from vaa.models.transformers import loading
+from vaa.models.transformers.pooling import Piece, means
+from vaa.types import Floats, NoAnswer, Query
+from vaa.video import prefetch, sources
+from vaa.video.prefetch import DecodePool, WaitTimer, WorkerLost
+from vaa.video.resize import resize_frames, resized_by
 
 log = logging.getLogger("vaa")
 
@@ -40,7 +42,7 @@ class _Loaded:
 
 
 @dataclass(frozen=True)
-class Clip:
+class ClipEncoder:
     """A CLIP or SigLIP model: L2-normalised features; a segment's is the mean over its frames, not normalised again.
 
     Frames are squashed to the model's square by `resample` (bicubic, bilinear) and normalised with `mean` and `std`:
@@ -58,7 +60,7 @@ class Clip:
     std: Sequence[float]
     resample: str
     batch_size: int
-    reader: str
+    decoder: str
     stride: int
     workers: int | None
     resize: str
@@ -66,7 +68,7 @@ class Clip:
     @property
     def identity(self) -> str:
         """Checkpoint, revision, precision and how frames are prepared."""
-        name = checkpoint.identity(self.checkpoint, self.revision)
+        name = loading.identity(self.checkpoint, self.revision)
         every = f" every {self.stride}" if self.stride > 1 else ""
         made = f"{self.resample}{every}{resized_by(self.resize)}"
         return f"{name} {self.dtype} mean {list(self.mean)} std {list(self.std)} {made}"
@@ -74,28 +76,28 @@ class Clip:
     def __hash__(self) -> int:
         return hash((self.checkpoint, self.revision, self.dtype, self.device_map, *self.mean, *self.std))
 
-    def answer(self, questions: Sequence[Question]) -> Iterator[Floats | Unanswered]:
+    def answer(self, queries: Sequence[Query]) -> Iterator[Floats | NoAnswer]:
         """Vectors of shape (d,) in order; a text that is empty has the zero vector (CoReVAD)."""
-        watch, frames = Watch(), sum(len(question.frames) for question in questions)
-        wanted = feeding.spare() if self.workers is None else self.workers
+        watch, frames = WaitTimer(), sum(len(query.frames) for query in queries)
+        wanted = prefetch.spare() if self.workers is None else self.workers
         worth = frames > _WORTH * self.stride * self.batch_size
         look = partial(_look, self._load().model.config.vision_config.image_size, self)
-        with Feeder(look, wanted if worth else 0, feeding.PATIENCE) as feeder:
+        with DecodePool(look, wanted if worth else 0, prefetch.DECODE_TIMEOUT) as feeder:
             features = partial(self._features, feeder, watch)
-            for shown, group in groupby(questions, key=lambda question: question.video if question.frames else None):
+            for shown, group in groupby(queries, key=lambda query: query.video if query.frames else None):
                 if shown is None:
-                    yield from self._texts([question.text for question in group])
+                    yield from self._texts([query.text for query in group])
                 else:
                     yield from means([*group], self.stride, self.batch_size, features)
         if frames:
-            log.info("%s", watch.told(sum(bool(question.frames) for question in questions), "segments"))
+            log.info("%s", watch.told(sum(bool(query.frames) for query in queries), "segments"))
 
     def release(self) -> None:
         """Forget the weights."""
         if _loaded.pop(self, None):
-            checkpoint.free()
+            loading.free()
 
-    def _features(self, feeder: Feeder[Piece], watch: Watch, pieces: Sequence[Piece]) -> Iterator[Floats | str]:
+    def _features(self, feeder: DecodePool[Piece], watch: WaitTimer, pieces: Sequence[Piece]) -> Iterator[Floats | str]:
         """Unit features (frames, d) of each piece of a video in order, or why it cannot be decoded."""
         import torch
 
@@ -105,10 +107,10 @@ class Clip:
                 line.append(feeder.put(pieces[k]))
             if k < ahead:
                 continue
-            interrupt.check()
+            process.check_interrupted()
             with watch.waiting():
                 made = feeder.take(line.popleft())
-            if isinstance(made, Lost):
+            if isinstance(made, WorkerLost):
                 yield f"{pieces[0][0].path}: decoding it {made.reason}. Does it play?"
             elif made[1]:
                 yield str(made[1])
@@ -150,25 +152,25 @@ class Clip:
         if self not in _loaded:
             from transformers import AutoModel, AutoTokenizer
 
-            options = checkpoint.placement(self.device_map, self.dtype, "none")
-            model = checkpoint.load(AutoModel, self.checkpoint, self.revision, **options).eval()
+            options = loading.placement(self.device_map, self.dtype, "none")
+            model = loading.load(AutoModel, self.checkpoint, self.revision, **options).eval()
             if model.config.model_type not in ("clip", "siglip"):
                 raise VaaError(f"'{self.checkpoint}' is a {model.config.model_type}; an encoder is a CLIP or a SigLIP.")
-            _loaded[self] = _Loaded(model, checkpoint.load(AutoTokenizer, self.checkpoint, self.revision))
+            _loaded[self] = _Loaded(model, loading.load(AutoTokenizer, self.checkpoint, self.revision))
         return _loaded[self]
 
 
-_loaded: dict[Clip, _Loaded] = {}
+_loaded: dict[ClipEncoder, _Loaded] = {}
 
 
-def _look(size: int, clip: Clip, piece: Piece) -> feeding.Made:
+def _look(size: int, clip: ClipEncoder, piece: Piece) -> prefetch.Made:
     """Frames decoded and squashed; or no arrays, and the reason."""
     try:
-        pixels = video.frames(*piece, clip.reader)
-        video.rest(piece[0], clip.reader)  # what decord reads ahead while the model works fills the memory
+        pixels = sources.frames(*piece, clip.decoder)
+        sources.rest(piece[0], clip.decoder)  # what decord reads ahead while the model works fills the memory
     except VideoError as error:
         return {}, str(error)
-    return {"pixels": squashed(pixels, (size, size), clip.resample, clip.resize, shades(clip.mean, clip.std))}, ""
+    return {"pixels": resize_frames(pixels, (size, size), clip.resample, clip.resize, shades(clip.mean, clip.std))}, ""
 
 
 def shades(mean: Sequence[float], std: Sequence[float]) -> NDArray[np.float32]:

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from vaa.models.squashing import squashed
-from vaa.types import Pixels, VaaError
+from vaa.errors import VaaError
+from vaa.types import Pixels
+from vaa.video.resize import resize_frames
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
+class VisionInputs:
     """Frames as the vision tower takes them (tensors by name), and how many visual tokens each becomes."""
 
     inputs: Mapping[str, Any]
@@ -31,7 +32,7 @@ class Family:
     none. With `typed` the model is told which of the tokens are visual.
     """
 
-    see: Callable[[Any, Any, Sequence[Pixels], int | None, str], Seen]
+    see: Callable[[Any, Any, Sequence[Pixels], int | None, str], VisionInputs]
     mark: Callable[[Any, Any, int], str]
     between: str = ""
     after: str = ""
@@ -65,7 +66,9 @@ def mark_internvl(tokenizer: Any, _config: Any, count: int) -> str:
     return str(tokenizer.start_image_token + tokenizer.context_image_token * count + tokenizer.end_image_token)
 
 
-def _see_internvl(config: Any, processor: Any, frames: Sequence[Pixels], max_pixels: int | None, resize: str) -> Seen:
+def _see_internvl(
+    config: Any, processor: Any, frames: Sequence[Pixels], max_pixels: int | None, resize: str
+) -> VisionInputs:
     """One tile a frame, squashed; the processor would cut a frame into thirteen."""
     import torch
     from PIL import Image
@@ -78,8 +81,8 @@ def _see_internvl(config: Any, processor: Any, frames: Sequence[Pixels], max_pix
     else:
         size = int(processor.size["width"]), int(processor.size["height"])
         resample = Image.Resampling(processor.resample).name.lower()
-        pixels = torch.from_numpy(squashed(frames, size, resample, resize, shades))
-    return Seen({"pixel_values": pixels}, (tokens_per_image(config),) * len(frames))
+        pixels = torch.from_numpy(resize_frames(frames, size, resample, resize, shades))
+    return VisionInputs({"pixel_values": pixels}, (tokens_per_image(config),) * len(frames))
 
 
 def _shades(processor: Any) -> Any:
@@ -96,7 +99,9 @@ def _shades(processor: Any) -> Any:
     return processor.normalize(scaled, processor.image_mean, processor.image_std)[:, 0]
 
 
-def _see_llava(config: Any, processor: Any, frames: Sequence[Pixels], max_pixels: int | None, resize: str) -> Seen:
+def _see_llava(
+    config: Any, processor: Any, frames: Sequence[Pixels], max_pixels: int | None, resize: str
+) -> VisionInputs:
     """One tile a frame, as the model sees one of several images; a single one would be cut into up to ten."""
     _fixed(config, max_pixels)
     _only_pil(config, resize)
@@ -105,26 +110,30 @@ def _see_llava(config: Any, processor: Any, frames: Sequence[Pixels], max_pixels
     inputs = {name: made[name][: len(frames)] for name in ("pixel_values", "image_sizes")}
     side = _pair(config.vision_config.image_size)[0] // _pair(config.vision_config.patch_size)[0]
     newline = 1
-    return Seen({**inputs, "batch_num_images": made["batch_num_images"]}, (side**2 + newline,) * len(frames))
+    return VisionInputs({**inputs, "batch_num_images": made["batch_num_images"]}, (side**2 + newline,) * len(frames))
 
 
-def _see_qwen(config: Any, processor: Any, frames: Sequence[Pixels], max_pixels: int | None, resize: str) -> Seen:
+def _see_qwen(
+    config: Any, processor: Any, frames: Sequence[Pixels], max_pixels: int | None, resize: str
+) -> VisionInputs:
     """Every frame at its own size, rounded to whole patches."""
     _only_pil(config, resize)
     return _grid(processor, frames, max_pixels, processor.merge_size)
 
 
-def _see_videollama(config: Any, processor: Any, frames: Sequence[Pixels], max_pixels: int | None, resize: str) -> Seen:
+def _see_videollama(
+    config: Any, processor: Any, frames: Sequence[Pixels], max_pixels: int | None, resize: str
+) -> VisionInputs:
     """The same with 2x2 patches a token, as VideoLLaMA3 sees a video's frames (a single image's are not merged)."""
     _only_pil(config, resize)
     return _grid(processor, frames, max_pixels, 2)
 
 
-def _grid(processor: Any, frames: Sequence[Pixels], max_pixels: int | None, merge: int) -> Seen:
+def _grid(processor: Any, frames: Sequence[Pixels], max_pixels: int | None, merge: int) -> VisionInputs:
     size = _limits(processor, max_pixels, (merge // processor.merge_size) ** 2)
     seen = processor(images=list(frames), merge_size=merge, size=size, return_tensors="pt")
     tokens = seen["image_grid_thw"].prod(-1) // merge**2
-    return Seen(dict(seen), tuple(int(count) for count in tokens))
+    return VisionInputs(dict(seen), tuple(int(count) for count in tokens))
 
 
 def _mark_qwen(tokenizer: Any, config: Any, count: int) -> str:

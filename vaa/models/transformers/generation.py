@@ -8,20 +8,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vaa.models import reading
-from vaa.models.families import Seen
-from vaa.models.keeping import named
-from vaa.models.local import Local
-from vaa.models.looking import Looked, looked
-from vaa.prompt import complete
-from vaa.types import Question, VaaError
+from vaa.errors import VaaError
+from vaa.models.transformers import prefill
+from vaa.models.transformers.families import VisionInputs
+from vaa.models.transformers.kv_cache import named
+from vaa.models.transformers.loaded import LoadedModel
+from vaa.models.transformers.vision_features import VisionFeatures, encode_frames
+from vaa.prompts.template import truncate_answer
+from vaa.types import Query
 
 _CLOSING = "]}`"
 """Every pattern for a complete answer ends in one of these."""
 
 
 @dataclass(frozen=True)
-class Sampling:
+class GenerationConfig:
     """How the next token is taken: the likeliest where `temperature` is 0.
 
     Else it is drawn from the likeliest that together have a probability of `top_p`, by a stream of random numbers that
@@ -43,12 +44,12 @@ class Sampling:
             return "greedy"
         return f"temperature {self.temperature} top_p {self.top_p} seed {self.seed}"
 
-    def stream(self, question: Question) -> random.Random:
+    def stream(self, query: Query) -> random.Random:
         """The question's own random numbers."""
-        return random.Random(repr((self.seed, question.system, question.text, question.frames)))  # noqa: S311, no secret
+        return random.Random(repr((self.seed, query.system, query.text, query.frames)))  # noqa: S311, no secret
 
 
-def generate(held: Local, questions: Sequence[Question], seen: Seen, sampling: Sampling) -> list[str]:
+def generate(held: LoadedModel, queries: Sequence[Query], seen: VisionInputs, sampling: GenerationConfig) -> list[str]:
     """Ask in one left-padded batch about frames `seen` one question's after the other's.
 
     Each answer ends where it is complete by its question's own pattern, or at its question's own limit.
@@ -56,50 +57,52 @@ def generate(held: Local, questions: Sequence[Question], seen: Seen, sampling: S
     import torch
 
     tokens = iter(seen.tokens)
-    texts = [held.read(question, [next(tokens) for _ in question.frames]) for question in questions]
+    texts = [held.read(query, [next(tokens) for _ in query.frames]) for query in queries]
     padded = held.tokenizer(texts, add_special_tokens=False, padding=True, padding_side="left")
     inputs = {name: torch.tensor(padded[name], device=held.model.device) for name in ("input_ids", "attention_mask")}
     with torch.inference_mode():
         ids = held.model.generate(
             **inputs,
-            **_read(held, questions, inputs, looked(held.model, seen) if seen.inputs else None),
+            **_read(held, queries, inputs, encode_frames(held.model, seen) if seen.inputs else None),
             do_sample=False,
-            max_new_tokens=max(question.max_new_tokens for question in questions),
-            logits_processor=_processors(sampling, questions),
-            stopping_criteria=_endings(held.tokenizer, questions, inputs["input_ids"].shape[1]),
+            max_new_tokens=max(query.max_new_tokens for query in queries),
+            logits_processor=_processors(sampling, queries),
+            stopping_criteria=_endings(held.tokenizer, queries, inputs["input_ids"].shape[1]),
         )
     new = ids[:, inputs["input_ids"].shape[1] :]
-    said = [row[: question.max_new_tokens] for question, row in zip(questions, new, strict=True)]
+    said = [row[: query.max_new_tokens] for query, row in zip(queries, new, strict=True)]
     texts = held.tokenizer.batch_decode(said, skip_special_tokens=True)
-    return [complete(question, str(text)) for question, text in zip(questions, texts, strict=True)]
+    return [truncate_answer(query, str(text)) for query, text in zip(queries, texts, strict=True)]
 
 
-def _read(held: Local, questions: Sequence[Question], inputs: Mapping[str, Any], seen: Looked | None) -> dict[str, Any]:
+def _read(
+    held: LoadedModel, queries: Sequence[Query], inputs: Mapping[str, Any], seen: VisionFeatures | None
+) -> dict[str, Any]:
     """What is kept of the prompts; for a model that keeps other things, the frames to read them with."""
     ids = [row[mask.bool()].tolist() for row, mask in zip(*inputs.values(), strict=True)]
-    frames = iter(range(sum(len(question.frames) for question in questions)))
-    about = [[next(frames) for _ in question.frames] for question in questions]
-    kept = reading.ahead(held, [reading.Asked(*prompt) for prompt in zip(ids, about, strict=True)], seen)
+    frames = iter(range(sum(len(query.frames) for query in queries)))
+    about = [[next(frames) for _ in query.frames] for query in queries]
+    kept = prefill.ahead(held, [prefill.TokenizedPrompt(*prompt) for prompt in zip(ids, about, strict=True)], seen)
     if kept is not None:
         return named(held.model, kept)
     given = seen.of([frame for row in about for frame in row]) if seen else {}
     return {**given, **(held.typed(inputs["input_ids"]) if given else {})}
 
 
-def _endings(tokenizer: Any, questions: Sequence[Question], asked: int) -> list[Any]:
+def _endings(tokenizer: Any, queries: Sequence[Query], asked: int) -> list[Any]:
     """Stop each row where its answer is complete; only after a closing sign is it worth looking."""
-    if not any(question.until for question in questions):
+    if not any(query.stop_pattern for query in queries):
         return []
 
     def ended(ids: Any, _scores: Any, **_: Any) -> Any:
         import torch
 
         last = tokenizer.batch_decode(ids[:, -1:])
-        rows = [k for k, sign in enumerate(last) if questions[k].until and any(s in sign for s in _CLOSING)]
+        rows = [k for k, sign in enumerate(last) if queries[k].stop_pattern and any(s in sign for s in _CLOSING)]
         done = torch.zeros(len(ids), dtype=torch.bool, device=ids.device)
         for k in rows:
             text = tokenizer.decode(ids[k, asked:], skip_special_tokens=True)
-            done[k] = re.search(questions[k].until, text) is not None
+            done[k] = re.search(queries[k].stop_pattern, text) is not None
         return done
 
     return [ended]
@@ -115,11 +118,11 @@ def settle(model: Any, tokenizer: Any) -> None:
     config.max_length = None
 
 
-def _processors(sampling: Sampling, questions: Sequence[Question]) -> list[Any]:
+def _processors(sampling: GenerationConfig, queries: Sequence[Query]) -> list[Any]:
     """Greedy decoding draws when all but the drawn token are forbidden before it looks."""
     if sampling.temperature == 0:
         return []
-    streams = [sampling.stream(question) for question in questions]
+    streams = [sampling.stream(query) for query in queries]
 
     def draw(_ids: Any, scores: Any) -> Any:
         import torch
@@ -130,7 +133,7 @@ def _processors(sampling: Sampling, questions: Sequence[Question]) -> list[Any]:
     return [draw]
 
 
-def drawn(scores: Any, sampling: Sampling, numbers: Sequence[float]) -> Any:
+def drawn(scores: Any, sampling: GenerationConfig, numbers: Sequence[float]) -> Any:
     """Tokens (n, 1) for `scores` (n, tokens), given a number in [0, 1) each."""
     import torch
 

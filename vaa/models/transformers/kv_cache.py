@@ -25,7 +25,7 @@ def named(model: Any, kept: Any) -> dict[str, Any]:
     return {name: kept}
 
 
-class EnoughError(Exception):
+class KeysReadyError(Exception):
     """All is kept that was to be: no more has to be computed."""
 
 
@@ -42,13 +42,13 @@ def keys_only(model: Any) -> Any:
 
 
 @dataclass(frozen=True, eq=False)
-class Kept:
+class PreallocatedCache:
     """The cache of a batch of prompts that are read a few at a time."""
 
     cache: Any
 
     @classmethod
-    def of(cls, model: Any, rows: int, tokens: int) -> Kept | None:
+    def of(cls, model: Any, rows: int, tokens: int) -> PreallocatedCache | None:
         """For so many prompts, the longest of so many tokens; None if the model keeps other than keys and values."""
         if model.generation_config.cache_implementation is not None or not model._supports_default_dynamic_cache():
             return None
@@ -75,24 +75,24 @@ def _plain(found: Any) -> bool:
 def _last() -> Any:
     from transformers.cache_utils import DynamicLayer
 
-    class Last(DynamicLayer):  # type: ignore[misc]
+    class KeysOnlyLayer(DynamicLayer):  # type: ignore[misc]
         """As a DynamicLayer, but it says so when it has the first keys."""
 
         def update(self, *given: Any, **more: Any) -> Any:
             """Keep keys and values, and give all."""
             first, found = not self.is_initialized, super().update(*given, **more)
             if first:
-                raise EnoughError
+                raise KeysReadyError
             return found
 
-    return Last
+    return KeysOnlyLayer
 
 
 @cache
 def _roomy() -> Any:
     from transformers.cache_utils import DynamicLayer
 
-    class Roomy(DynamicLayer):  # type: ignore[misc]
+    class PreallocatedLayer(DynamicLayer):  # type: ignore[misc]
         """As a DynamicLayer, which joins all keys anew for each token."""
 
         def __init__(self, rows: int, tokens: int) -> None:
@@ -120,7 +120,7 @@ def _roomy() -> Any:
             self.keys, self.values = (whole[:, :, : held + key_states.shape[-2]] for whole in self.whole)
             return self.keys, self.values
 
-    return Roomy
+    return PreallocatedLayer
 
 
 def _behind(whole: Any, held: int, more: Any) -> Any:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from vaa.models import asking, checkpoint
-from vaa.models.generating import Sampling, settle
-from vaa.models.local import Local
-from vaa.types import Answer, Question, Unanswered, VaaError
+from vaa.errors import VaaError
+from vaa.models.transformers import batching, loading
+from vaa.models.transformers.generation import GenerationConfig, settle
+from vaa.models.transformers.loaded import LoadedModel
+from vaa.types import Answer, NoAnswer, Query
 
 
 @dataclass(frozen=True)
@@ -32,41 +33,41 @@ class TransformersLLM:
     @property
     def identity(self) -> str:
         """Checkpoint, revision, precision and how tokens are taken; neither batch nor device."""
-        name = checkpoint.identity(self.checkpoint, self.revision)
+        name = loading.identity(self.checkpoint, self.revision)
         return f"{name} {self.dtype} {self.quantization} {self._sampling.identity}"
 
-    def answer(self, questions: Sequence[Question]) -> Iterator[Answer | Unanswered]:
+    def answer(self, queries: Sequence[Query]) -> Iterator[Answer | NoAnswer]:
         """Text, or the probabilities of a question's choices, in order.
 
         Raises:
             VaaError: a question is about frames.
         """
-        seen = next((question for question in questions if question.frames), None)
+        seen = next((query for query in queries if query.frames), None)
         if seen is not None:
             raise VaaError(f"'{self.checkpoint}' reads text only; the {seen.purpose} prompt shows it frames.")
-        return asking.answers(self._load, questions, self._sampling, reader="none", workers=0)
+        return batching.answers(self._load, queries, self._sampling, decoder="none", workers=0)
 
     def release(self) -> None:
         """Forget the weights."""
         if _loaded.pop(self, None):
-            checkpoint.free()
+            loading.free()
 
     @property
-    def _sampling(self) -> Sampling:
-        return Sampling(self.temperature, self.top_p, self.seed)
+    def _sampling(self) -> GenerationConfig:
+        return GenerationConfig(self.temperature, self.top_p, self.seed)
 
-    def _load(self) -> Local:
+    def _load(self) -> LoadedModel:
         if self not in _loaded:
             from transformers import AutoModelForCausalLM, AutoTokenizer
 
-            options = checkpoint.placement(self.device_map, self.dtype, self.quantization)
-            tokenizer = checkpoint.load(AutoTokenizer, self.checkpoint, self.revision)
-            model = checkpoint.attentive(
+            options = loading.placement(self.device_map, self.dtype, self.quantization)
+            tokenizer = loading.load(AutoTokenizer, self.checkpoint, self.revision)
+            model = loading.attentive(
                 AutoModelForCausalLM, self.checkpoint, self.revision, self.attention, options
             ).eval()
             settle(model, tokenizer)
-            _loaded[self] = Local(model, tokenizer, None, self.batch_size)
+            _loaded[self] = LoadedModel(model, tokenizer, None, self.batch_size)
         return _loaded[self]
 
 
-_loaded: dict[TransformersLLM, Local] = {}
+_loaded: dict[TransformersLLM, LoadedModel] = {}

@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from vaa.models.families import Family, Seen
-from vaa.models.room import Room
-from vaa.prompt import IMAGE
-from vaa.types import Pixels, Question, VaaError
+from vaa.errors import VaaError
+from vaa.models.transformers.families import Family, VisionInputs
+from vaa.models.transformers.memory import AdaptiveBatchSize
+from vaa.prompts.template import IMAGE
+from vaa.types import Pixels, Query
 
 
 @dataclass(frozen=True, eq=False)
-class Eye:
+class FrameProcessor:
     """How a loaded VLM is shown frames; `max_pixels` of a frame, with `timestamps` each frame's time goes before it.
 
     `resize` is who makes frames smaller.
@@ -30,42 +31,42 @@ class Eye:
         if self.timestamps and self.family.stamp is None:
             raise VaaError(f"timestamps=true: {self.config.model_type} was not trained to read the time of a frame.")
 
-    def see(self, frames: Sequence[Pixels]) -> Seen:
+    def see(self, frames: Sequence[Pixels]) -> VisionInputs:
         """Frames as the model takes them."""
         return self.family.see(self.config, self.processor, frames, self.max_pixels, self.resize)
 
-    def marks(self, tokenizer: Any, question: Question, tokens: Sequence[int]) -> list[str]:
+    def marks(self, tokenizer: Any, query: Query, tokens: Sequence[int]) -> list[str]:
         """The text in the place of each of the question's frames."""
         marks = [self.family.mark(tokenizer, self.config, count) for count in tokens]
         if not self.timestamps:
             return marks
-        times = [frame / question.video.fps for frame in question.frames]
+        times = [frame / query.video.fps for frame in query.frames]
         return [str(self.family.stamp).format(time) + mark for time, mark in zip(times, marks, strict=True)]
 
 
 @dataclass(eq=False)
-class Local:
+class LoadedModel:
     """A model in memory; `room` is for how many questions at once: answered in words, and by choices."""
 
     model: Any
     tokenizer: Any
-    eye: Eye | None
+    eye: FrameProcessor | None
     batch_size: int
-    room: dict[bool, Room] = field(init=False)
+    room: dict[bool, AdaptiveBatchSize] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.room = {False: Room(self.batch_size), True: Room(self.batch_size)}
+        self.room = {False: AdaptiveBatchSize(self.batch_size), True: AdaptiveBatchSize(self.batch_size)}
 
-    def place(self, seen: Seen) -> Seen:
+    def place(self, seen: VisionInputs) -> VisionInputs:
         """Frames as the model takes them, beside it."""
-        return Seen({name: self._placed(value) for name, value in seen.inputs.items()}, seen.tokens)
+        return VisionInputs({name: self._placed(value) for name, value in seen.inputs.items()}, seen.tokens)
 
-    def read(self, question: Question, tokens: Sequence[int]) -> str:
+    def read(self, query: Query, tokens: Sequence[int]) -> str:
         """The whole text the model reads, given the number of visual tokens of each of the question's frames."""
         if self.eye is None:
-            return write(self.tokenizer, question, [])
-        family, marks = self.eye.family, self.eye.marks(self.tokenizer, question, tokens)
-        return write(self.tokenizer, question, marks, family.between, family.after)
+            return write(self.tokenizer, query, [])
+        family, marks = self.eye.family, self.eye.marks(self.tokenizer, query, tokens)
+        return write(self.tokenizer, query, marks, family.between, family.after)
 
     def typed(self, ids: Any) -> dict[str, Any]:
         """Which of the tokens are visual, for the families that have to be told."""
@@ -78,22 +79,20 @@ class Local:
         return value.to(self.model.dtype) if value.is_floating_point() else value
 
 
-def write(tokenizer: Any, question: Question, marks: Sequence[str], between: str = "", after: str = "") -> str:
+def write(tokenizer: Any, query: Query, marks: Sequence[str], between: str = "", after: str = "") -> str:
     """The whole text a model reads: the chat template round the prompt, `marks` in the places of its frames.
 
     Raises:
         VaaError: the text marks another number of images than there are frames, or there is no usable chat template.
     """
-    pieces = question.text.split(IMAGE)
-    if len(pieces) - 1 not in (0, len(question.frames)):
-        raise VaaError(
-            f"The {question.purpose} prompt marks {len(pieces) - 1} images for {len(question.frames)} frames."
-        )
+    pieces = query.text.split(IMAGE)
+    if len(pieces) - 1 not in (0, len(query.frames)):
+        raise VaaError(f"The {query.purpose} prompt marks {len(pieces) - 1} images for {len(query.frames)} frames.")
     shown = between.join(marks) + after if marks else ""
     text = shown + pieces[0] if len(pieces) == 1 else _woven(pieces, marks)
     if not tokenizer.chat_template:
         raise VaaError(f"The tokenizer of '{tokenizer.name_or_path}' has no chat template.")
-    said = [("system", question.system)] if question.system else []
+    said = [("system", query.system)] if query.system else []
     said.append(("user", text))
     for parts in (False, True):  # some templates take a message as text, some as a list of parts, most as either
         written = _written(tokenizer, said, parts)

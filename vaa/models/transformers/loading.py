@@ -9,18 +9,18 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from vaa.types import VaaError
+from vaa.errors import VaaError
+from vaa.process import PROJECT_ROOT
 
 log = logging.getLogger("vaa")
 
 _WHOLE = 16 * 2**20
 _ATTENTION = ("flash_attention_2", "sdpa", "eager")
-_HOUSE = Path(__file__).parents[2]
 
 
 def source(checkpoint: str) -> str:
     """A folder as given, one of this project whatever the working directory is, or else a name on the hub."""
-    house = _HOUSE / checkpoint
+    house = PROJECT_ROOT / checkpoint
     return str(house) if not Path(checkpoint).is_dir() and house.is_dir() else checkpoint
 
 
@@ -50,7 +50,8 @@ def load(auto: Any, checkpoint: str, revision: str | None, **options: Any) -> An
     from safetensors import SafetensorError
     from transformers.utils import logging as console
 
-    from vaa.models import internvl2, original, videollama3
+    from vaa.models.checkpoints import internvl2, videollama3
+    from vaa.models.checkpoints import layout as original
 
     if not sys.stderr.isatty():
         console.disable_progress_bar()

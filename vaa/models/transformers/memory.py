@@ -12,7 +12,7 @@ _SPARE = 0.85  # of the free memory is used
 
 
 @dataclass
-class Room:
+class AdaptiveBatchSize:
     """Starts at `size`; halved when memory runs out, doubled where a full batch leaves room for two on a GPU."""
 
     size: int
@@ -44,13 +44,13 @@ class Room:
 
 
 @dataclass
-class Gauge:
+class GpuMemoryMeter:
     """What share of the GPUs' free memory something takes; 1.0 on a CPU, where it cannot be told."""
 
     model: Any
     _before: dict[int, tuple[int, int]] = field(init=False, default_factory=dict)
 
-    def __enter__(self) -> Gauge:
+    def __enter__(self) -> GpuMemoryMeter:
         import torch
 
         for gpu in self._gpus():

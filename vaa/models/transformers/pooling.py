@@ -7,28 +7,28 @@ from typing import Any
 
 import numpy as np
 
-from vaa.types import Floats, Question, Unanswered, Video
+from vaa.types import Floats, NoAnswer, Query, Video
 
 Piece = tuple[Video, tuple[int, ...]]
 """Some frames of a video."""
 
 
 def means(
-    questions: Sequence[Question],
+    queries: Sequence[Query],
     stride: int,
     size: int,
     features: Callable[[Sequence[Piece]], Iterator[Floats | str]],
-) -> Iterator[Floats | Unanswered]:
+) -> Iterator[Floats | NoAnswer]:
     """Each question's mean over its frames, every `stride`-th of them, in order; all are about one video.
 
     Its frames are looked at once, in pieces of `size`; what is held is a sum for each question that is not done.
     """
-    wanted = [np.array(question.frames[::stride]) for question in questions]
+    wanted = [np.array(query.frames[::stride]) for query in queries]
     order = sorted(range(len(wanted)), key=lambda k: int(wanted[k][0]))
     union = np.unique(np.concatenate(wanted))
-    pieces = [(questions[0].video, tuple(union[k : k + size].tolist())) for k in range(0, len(union), size)]
+    pieces = [(queries[0].video, tuple(union[k : k + size].tolist())) for k in range(0, len(union), size)]
     sums: dict[int, Any] = {}
-    done: dict[int, Floats | Unanswered] = {}
+    done: dict[int, Floats | NoAnswer] = {}
     said = 0
     for (_, frames), found in zip(pieces, features(pieces), strict=True):
         for k in order:
@@ -46,5 +46,5 @@ def means(
             said += 1
 
 
-def _mean(total: Any, count: int) -> Floats | Unanswered:
-    return Unanswered(total) if isinstance(total, str) else np.asarray(total / count, dtype=np.float32)
+def _mean(total: Any, count: int) -> Floats | NoAnswer:
+    return NoAnswer(total) if isinstance(total, str) else np.asarray(total / count, dtype=np.float32)

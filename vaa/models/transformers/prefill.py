@@ -8,9 +8,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from vaa.models.keeping import EnoughError, Kept, empty, keys_only, named
-from vaa.models.local import Local
-from vaa.models.looking import Looked
+from vaa.models.transformers.kv_cache import KeysReadyError, PreallocatedCache, empty, keys_only, named
+from vaa.models.transformers.loaded import LoadedModel
+from vaa.models.transformers.vision_features import VisionFeatures
 
 Ids = list[int]
 _AT_ONCE = {"cpu": 4096, "cuda": 16384}
@@ -18,7 +18,7 @@ _AT_ONCE = {"cpu": 4096, "cuda": 16384}
 
 
 @dataclass(frozen=True)
-class Asked:
+class TokenizedPrompt:
     """A prompt, or its beginning, as tokens, and the frames it is about (their places among those looked at)."""
 
     ids: Ids
@@ -33,17 +33,17 @@ def portions(lengths: Sequence[int], device: Any) -> list[list[int]]:
     return [order[first : first + size] for first in range(0, len(order), size)]
 
 
-def ahead(held: Local, prompts: Sequence[Asked], looked: Looked | None) -> Any:
+def ahead(held: LoadedModel, prompts: Sequence[TokenizedPrompt], looked: VisionFeatures | None) -> Any:
     """What the model keeps of all but the last token of prompts, as `generate` takes it for a left-padded batch.
 
     None for a model that keeps other things than keys and values.
     """
     import torch
 
-    kept = Kept.of(held.model, len(prompts), max(len(prompt.ids) for prompt in prompts) - 1)
+    kept = PreallocatedCache.of(held.model, len(prompts), max(len(prompt.ids) for prompt in prompts) - 1)
     if kept is None:
         return None
-    begun = [Asked(prompt.ids[:-1], prompt.frames) for prompt in prompts]
+    begun = [TokenizedPrompt(prompt.ids[:-1], prompt.frames) for prompt in prompts]
     turns = torch.zeros(len(begun), 1, dtype=torch.long, device=held.model.device)
     for rows in portions([len(prompt.ids) for prompt in begun], held.model.device):
         part = read(held, [begun[row] for row in rows], looked)
@@ -55,7 +55,7 @@ def ahead(held: Local, prompts: Sequence[Asked], looked: Looked | None) -> Any:
     return kept.cache
 
 
-def read(held: Local, prompts: Sequence[Asked], looked: Looked | None) -> Any:
+def read(held: LoadedModel, prompts: Sequence[TokenizedPrompt], looked: VisionFeatures | None) -> Any:
     """The cache of keys and values of prompts, in one forward pass; shorter ones are padded on the left."""
     import torch
 
@@ -73,17 +73,17 @@ def read(held: Local, prompts: Sequence[Asked], looked: Looked | None) -> Any:
         if "mm_token_type_ids" not in given:  # else the model finds them, by the mask
             given["position_ids"] = (mask.cumsum(-1) - 1).clamp(min=0)
     found = keys_only(held.model)
-    with suppress(EnoughError):
+    with suppress(KeysReadyError):
         held.model.model(input_ids=ids, use_cache=True, **named(held.model.model, found), **given)
     return found
 
 
-def moved(held: Local) -> Any:
+def moved(held: LoadedModel) -> Any:
     """How far frames moved the positions of what follows them, (prompts, 1), where the model remembers it (Qwen)."""
     return getattr(held.model.model, "rope_deltas", None)
 
 
-def move(held: Local, turns: Any) -> None:
+def move(held: LoadedModel, turns: Any) -> None:
     """Have the model remember that, or forget what it remembers of others' frames."""
     if hasattr(held.model.model, "rope_deltas"):
         held.model.model.rope_deltas = turns

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
-from vaa.models.families import Seen
-from vaa.types import VaaError
+from vaa.errors import VaaError
+from vaa.models.transformers.families import VisionInputs
 
 _TILES = 32
 
 
 @dataclass(frozen=True, eq=False)
-class Looked:
+class VisionFeatures:
     """The features of frames, one after another: each prompt is given those of its own."""
 
     features: Any
@@ -33,18 +33,20 @@ class Looked:
         return {"mm_encoder_outputs": {"image": image}, **grid}
 
 
-def looked(model: Any, seen: Seen) -> Looked:
+def encode_frames(model: Any, seen: VisionInputs) -> VisionFeatures:
     """Encode frames: a few at a time where each is one tile of the same size.
 
     What a CPU works at stays in its cache then, and a GPU holds less at once.
     """
     if set(seen.inputs) != {"pixel_values"}:
-        return Looked(model.get_image_features(**seen.inputs, return_dict=True), seen.inputs.get("image_grid_thw"))
+        return VisionFeatures(
+            model.get_image_features(**seen.inputs, return_dict=True), seen.inputs.get("image_grid_thw")
+        )
     import torch
 
     pieces = seen.inputs["pixel_values"].split(_TILES)
     found = [model.get_image_features(pixel_values=piece, return_dict=True).pooler_output for piece in pieces]
-    return Looked(SimpleNamespace(pooler_output=torch.cat(found)), None)
+    return VisionFeatures(SimpleNamespace(pooler_output=torch.cat(found)), None)
 
 
 def check(model: Any) -> None:

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from vaa import video
-from vaa.models import asking, checkpoint, looking
-from vaa.models.families import family, mark_internvl, tokens_per_image
-from vaa.models.generating import Sampling, settle
-from vaa.models.local import Eye, Local, write
-from vaa.models.squashing import resized_by
-from vaa.types import XYXY, Answer, Question, Unanswered, VaaError, Video
+from vaa.errors import VaaError
+from vaa.models.transformers import batching, loading, vision_features
+from vaa.models.transformers.families import family, mark_internvl, tokens_per_image
+from vaa.models.transformers.generation import GenerationConfig, settle
+from vaa.models.transformers.loaded import FrameProcessor, LoadedModel, write
+from vaa.types import XYXY, Answer, NoAnswer, Query, Video
+from vaa.video import sources
+from vaa.video.resize import resized_by
 
 __all__ = ["TransformersVLM", "chat", "tokens_per_image"]
 
@@ -43,25 +44,25 @@ class TransformersVLM:
     top_p: float
     seed: int
     batch_size: int
-    reader: str
+    decoder: str
     workers: int | None
     resize: str
 
     @property
     def identity(self) -> str:
         """Checkpoint, revision, precision, how frames are shown and how tokens are taken; neither batch nor device."""
-        name = checkpoint.identity(self.checkpoint, self.revision)
+        name = loading.identity(self.checkpoint, self.revision)
         shown = f"max_pixels {self.max_pixels} timestamps {self.timestamps}" + resized_by(self.resize)
         return f"{name} {self.dtype} {self.quantization} {shown} {self._sampling.identity}"
 
-    def answer(self, questions: Sequence[Question]) -> Iterator[Answer | Unanswered]:
+    def answer(self, queries: Sequence[Query]) -> Iterator[Answer | NoAnswer]:
         """Text, or the probabilities of a question's choices, in order; Unanswered where frames cannot be decoded."""
-        return asking.answers(self._load, questions, self._sampling, self.reader, self.workers)
+        return batching.answers(self._load, queries, self._sampling, self.decoder, self.workers)
 
     def release(self) -> None:
         """Forget the weights."""
         if _loaded.pop(self, None):
-            checkpoint.free()
+            loading.free()
 
     def to_frame(self, video: Video, xyxy: XYXY) -> XYXY:
         """A box as the model wrote it, in the pixels of the video's frames.
@@ -70,7 +71,7 @@ class TransformersVLM:
             VaaError: models of this family were not trained to give boxes.
             VideoError: the video cannot be decoded, so that nobody knows how large its frames are.
         """
-        width, height = _size(video, self.reader)
+        width, height = _size(video, self.decoder)
         x, y = (mine / theirs for mine, theirs in zip((width, height), self.box_space((width, height)), strict=True))
         return xyxy[0] * x, xyxy[1] * y, xyxy[2] * x, xyxy[3] * y
 
@@ -87,32 +88,34 @@ class TransformersVLM:
         return boxes(processor, frame, self.max_pixels)
 
     @property
-    def _sampling(self) -> Sampling:
-        return Sampling(self.temperature, self.top_p, self.seed)
+    def _sampling(self) -> GenerationConfig:
+        return GenerationConfig(self.temperature, self.top_p, self.seed)
 
-    def _load(self) -> Local:
+    def _load(self) -> LoadedModel:
         if self not in _loaded:
             from transformers import AutoImageProcessor, AutoModelForImageTextToText, AutoTokenizer
 
-            options = checkpoint.placement(self.device_map, self.dtype, self.quantization)
-            tokenizer = checkpoint.load(AutoTokenizer, self.checkpoint, self.revision)
-            processor = checkpoint.load(AutoImageProcessor, self.checkpoint, self.revision, backend="pil")
-            model = checkpoint.attentive(
+            options = loading.placement(self.device_map, self.dtype, self.quantization)
+            tokenizer = loading.load(AutoTokenizer, self.checkpoint, self.revision)
+            processor = loading.load(AutoImageProcessor, self.checkpoint, self.revision, backend="pil")
+            model = loading.attentive(
                 AutoModelForImageTextToText, self.checkpoint, self.revision, self.attention, options
             ).eval()
-            looking.check(model)
+            vision_features.check(model)
             settle(model, tokenizer)
-            eye = Eye(family(model.config), model.config, processor, self.max_pixels, self.timestamps, self.resize)
-            _loaded[self] = Local(model, tokenizer, eye, self.batch_size)
+            eye = FrameProcessor(
+                family(model.config), model.config, processor, self.max_pixels, self.timestamps, self.resize
+            )
+            _loaded[self] = LoadedModel(model, tokenizer, eye, self.batch_size)
         return _loaded[self]
 
 
-_loaded: dict[TransformersVLM, Local] = {}
+_loaded: dict[TransformersVLM, LoadedModel] = {}
 
 
 @cache
-def _size(shown: Video, reader: str) -> tuple[int, int]:
-    height, width = video.frames(shown, [0], reader)[0].shape[:2]
+def _size(shown: Video, decoder: str) -> tuple[int, int]:
+    height, width = sources.frames(shown, [0], decoder)[0].shape[:2]
     return width, height
 
 
@@ -121,15 +124,13 @@ def _seeing(name: str, revision: str | None) -> tuple[Any, Any]:
     """A checkpoint's config and image processor: enough to know its boxes, without its weights."""
     from transformers import AutoConfig, AutoImageProcessor
 
-    return checkpoint.load(AutoConfig, name, revision), checkpoint.load(
-        AutoImageProcessor, name, revision, backend="pil"
-    )
+    return loading.load(AutoConfig, name, revision), loading.load(AutoImageProcessor, name, revision, backend="pil")
 
 
-def chat(tokenizer: Any, question: Question, image_tokens: int) -> str:
+def chat(tokenizer: Any, query: Query, image_tokens: int) -> str:
     """The whole text an InternVL reads: the chat template round the prompt, each `<image>` as its visual tokens.
 
     Raises:
         VaaError: the text marks another number of images than the question has frames, or there is no chat template.
     """
-    return write(tokenizer, question, [mark_internvl(tokenizer, None, image_tokens) for _ in question.frames])
+    return write(tokenizer, query, [mark_internvl(tokenizer, None, image_tokens) for _ in query.frames])

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 
+from vaa.errors import VaaError
 from vaa.report.page.build import Page
 from vaa.report.runs import find
-from vaa.types import VaaError
 
 
 def main() -> None:

@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from vaa.metrics.detection import Labels, class_auc, class_names
-from vaa.metrics.ranking import roc_auc
-from vaa.report.curves import curves, thin
-from vaa.report.numbers import lacking
+from vaa.errors import VaaError
+from vaa.evaluation.curves import curves, thin
+from vaa.evaluation.detection import Labels, class_auc, class_names
+from vaa.evaluation.metrics import lacking
+from vaa.evaluation.ranking import roc_auc
 from vaa.report.page.tracks import spans, spark
 from vaa.report.runs import Run
-from vaa.types import Floats, VaaError
+from vaa.types import Floats
 
 _POINTS = 400
 _SHOWN_ALERTS = 200
@@ -87,7 +88,7 @@ class Glance:
     def _lacking(self) -> list[str]:
         """Why the run is not whole; nothing where its limits are not known."""
         try:
-            limits = [float(self.run.config[name]) for name in ("max_unread", "max_failed")]
+            limits = [float(self.run.config[name]) for name in ("max_unparsed", "max_failed")]
         except (VaaError, LookupError, TypeError, ValueError):
             return []
         return [reason for reason, _ in lacking(self.run.metrics, *limits)]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from vaa.metrics.detection import Labels
+from vaa.evaluation.detection import Labels
 from vaa.types import Floats
 
 _FINENESS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05)

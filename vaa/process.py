@@ -1,0 +1,162 @@
+"""What concerns the whole process: interrupts, timeouts, threads, garbage collection, visible GPUs.
+
+Importing vaa changes nothing of the process; `configure` is called by run.py and the other commands.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import multiprocessing
+import os
+import shutil
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from vaa.errors import VideoError
+
+log = logging.getLogger("vaa")
+
+PROJECT_ROOT = Path(__file__).parents[1]
+"""The folder that holds `vaa/`, `conf/` and `run.py`."""
+
+DECODE_TIMEOUT = 300.0
+"""Seconds that a decoder may take for one call."""
+
+T = TypeVar("T")
+
+
+@cache
+def configure() -> None:
+    """Set what has to hold for the whole process; call it once, before torch is imported.
+
+    - OpenMP threads spin briefly before they sleep: GNU's default of 300,000 turns blocks cores that other processes
+      need (a run took five times as long); no spinning makes waking up a tenth slower (docs/experiments.md).
+    - No telemetry of the Hugging Face hub.
+    - Garbage is collected less often: a run holds many small objects for its whole length.
+    """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    gc.set_threshold(50_000, 20, 50)
+    protect_forks()
+
+
+@cache
+def protect_forks() -> None:
+    """Make forked children safe; whatever starts a pool of forked processes calls this.
+
+    - A child never frees objects of its parent: a decoder's destructor would wait for threads that do not exist there.
+    - The progress bar's lock is not shared with children: one that is killed while it holds the lock would block all.
+    """
+    from tqdm import tqdm
+
+    os.register_at_fork(after_in_child=gc.freeze)
+    tqdm.set_lock(threading.RLock())
+
+
+_interrupted = threading.Event()
+
+
+@contextmanager
+def graceful_interrupts() -> Iterator[None]:
+    """Record the first Control-C for `check_interrupted`; a second one raises KeyboardInterrupt at once."""
+    _interrupted.clear()
+    if threading.current_thread() is not threading.main_thread():  # only the main thread may set signal handlers
+        yield
+        return
+    previous = signal.signal(signal.SIGINT, _on_sigint)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
+        _interrupted.clear()
+
+
+def check_interrupted() -> None:
+    """Call this where a run can stop without losing an answer.
+
+    Raises:
+        KeyboardInterrupt: Control-C was pressed.
+    """
+    if _interrupted.is_set():
+        raise KeyboardInterrupt
+
+
+def interrupt_requested() -> bool:
+    """Whether Control-C was pressed, for code that finishes its work in progress first."""
+    return _interrupted.is_set()
+
+
+def _on_sigint(number: int, frame: Any) -> None:
+    if _interrupted.is_set():
+        signal.default_int_handler(number, frame)
+    _interrupted.set()
+    log.warning("Interrupted: the run stops after the current batch. Press Control-C again to stop at once.")
+
+
+def run_with_timeout(seconds: float, action: Callable[[], T]) -> T:
+    """Run an action in a thread and return what it returns, or raise what it raises.
+
+    Raises:
+        TimeoutError: the action takes longer. Its thread is abandoned and ends with the process at the latest.
+    """
+    result: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            result.set_result(action())
+        except BaseException as error:
+            result.set_exception(error)
+
+    threading.Thread(target=run, name="vaa-timeout", daemon=True).start()
+    return result.result(seconds)
+
+
+def decode_with_timeout(path: Path, action: Callable[[], T]) -> T:
+    """Run an action on a video file; a file that once made a decoder hang is not opened again.
+
+    Raises:
+        VideoError: the action takes longer than DECODE_TIMEOUT seconds, or did so before.
+    """
+    try:
+        if path not in _hanging:
+            return run_with_timeout(DECODE_TIMEOUT, action)
+    except TimeoutError:
+        _hanging.add(path)
+    raise VideoError(f"{path}: decoding took longer than {DECODE_TIMEOUT:.0f} s and was abandoned. Does it play?")
+
+
+_hanging: set[Path] = set()
+_JOBLIB = "LokyProcess-"  # followed by a number, from 1
+
+
+def assign_gpu() -> None:
+    """In a worker process of joblib, leave one of the visible GPUs visible, chosen by the number of the process.
+
+    Not by the number of the job: joblib gives one process several jobs, and CUDA keeps the device it began with.
+    """
+    name = multiprocessing.current_process().name
+    gpus = _visible_gpus() if name.startswith(_JOBLIB) else []
+    if len(gpus) > 1:
+        own = gpus[(int(name.removeprefix(_JOBLIB)) - 1) % len(gpus)]
+        os.environ["CUDA_VISIBLE_DEVICES"] = own
+        log.info("This process sees GPU %s only; the launcher's other processes have the others.", own)
+
+
+def _visible_gpus() -> list[str]:
+    names = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if names is not None:
+        return [gpu.strip() for gpu in names.split(",") if gpu.strip()]
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return []
+    listing = subprocess.run([program, "-L"], capture_output=True, text=True, check=False).stdout
+    return [str(k) for k, _ in enumerate(line for line in listing.splitlines() if line.startswith("GPU "))]
