@@ -21,6 +21,10 @@ from vaa.types import Query, Video
 
 Maker = Callable[..., tuple[Path, Any]]
 SHARED = ["internvl2-original-tiny", "internvl2-original-tiny-dynamic-rope"]
+# The reference was computed on one processor. Others add the terms of a sum in another order: with AVX-512, AVX2 and
+# SSE kernels, one and two threads, features (up to 1.1) differed by up to 5e-7 and logits (up to 7.3) by up to 2e-5.
+# Two frames in the other order change them by 0.9 and 6.3.
+FEATURES_WITHIN, LOGITS_WITHIN = 5e-6, 2e-4
 
 
 def read(folder: Path, attention: str = "eager", **options: Any) -> Any:
@@ -59,10 +63,8 @@ def make(tmp_path: Path) -> Maker:
 
 
 @pytest.mark.parametrize("name", SHARED)
-@pytest.mark.parametrize(("attention", "within"), [("eager", 0.0), ("sdpa", 2e-5)])
-def test_the_shared_checkpoints_say_what_the_original_code_said(
-    shared: Path, name: str, attention: str, within: float
-) -> None:
+@pytest.mark.parametrize("attention", ["eager", "sdpa"])
+def test_the_shared_checkpoints_say_what_the_original_code_said(shared: Path, name: str, attention: str) -> None:
     import torch
     from safetensors.torch import load_file
 
@@ -73,8 +75,8 @@ def test_the_shared_checkpoints_say_what_the_original_code_said(
     model = layout.load_model(internvl2.LAYOUT, folder, native, attn_implementation=attention, dtype=torch.float32)
     for _ in range(2):  # a rope that is dynamic says the same again
         features, logits = outputs(model, pixels, ids, mask)
-        assert float((features - expected["expected_image_features"]).abs().max()) <= within
-        assert float((logits - expected["expected_logits"][mask.bool()]).abs().max()) <= within
+        assert float((features - expected["expected_image_features"]).abs().max()) <= FEATURES_WITHIN
+        assert float((logits - expected["expected_logits"][mask.bool()]).abs().max()) <= LOGITS_WITHIN
         said = model.generate(
             input_ids=ids, attention_mask=mask, pixel_values=pixels, do_sample=False, max_new_tokens=8
         )
