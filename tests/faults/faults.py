@@ -7,30 +7,43 @@ import os
 import resource
 import time
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 
 @dataclass(frozen=True)
 class Counting:
-    """No harm: each batch that is put to the model is a line of `file`, written before it is asked."""
+    """No harm: each batch that is put to the model is a line of `file`, written before it is asked.
+
+    With a file `gate`, batch number `at` and those after it are not asked before that file is there.
+    """
 
     file: Path
-    pause: float = 0.0
+    gate: Path | None = None
+    at: int = 1
 
     def __call__(self) -> None:
         from vaa.models.transformers import batching
 
-        put = batching._Asker._put
+        put, numbers = batching._Asker._put, count(1)
 
         def counted(self_: Any, batch: Any, made: Any) -> Any:
             asked = [[q.video.id, q.frames, q.text] for q in batch]
             with self.file.open("a") as opened:
                 opened.write(json.dumps([os.getpid(), asked]) + "\n")
-            time.sleep(self.pause)
+            if self.gate and next(numbers) >= self.at:
+                _wait_for(self.gate)
             return put(self_, batch, made)
 
         batching._Asker._put = counted  # type: ignore[method-assign]
+
+
+def _wait_for(file: Path) -> None:
+    """A test that failed makes no file, and its run goes on after five minutes."""
+    end = time.monotonic() + 300.0
+    while not file.exists() and time.monotonic() < end:
+        time.sleep(0.01)
 
 
 @dataclass(frozen=True)

@@ -114,11 +114,11 @@ def remembered(cwd: Path) -> int:
 
 
 def until(started: Started, seen: Callable[[], bool], within: float = 300.0) -> bool:
-    """Wait for something to be seen of a run; False where the run ended first."""
+    """Wait for something to be seen of a run; False where the run ended without it."""
     end = time.monotonic() + within
     while not seen():
         if not started.process.is_alive():
-            return False
+            return seen()
         assert time.monotonic() < end, started.said
         time.sleep(0.01)
     return True

@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -27,11 +26,12 @@ def children(pid: int) -> list[int]:
 
 
 def test_a_killed_worker_costs_nothing(tmp_path: Path, world: str, verdicts: runs.Started) -> None:
-    log = tmp_path / "asked.jsonl"
+    log, gate = tmp_path / "asked.jsonl", tmp_path / "gate"
     given = (*runs.COREVAD, world, "vlm.batch_size=1", "workers=2")
-    started = runs.start(tmp_path, "hurt", *given, fault=Counting(log, pause=1.0))
+    started = runs.start(tmp_path, "hurt", *given, fault=Counting(log, gate))
     assert runs.until(started, lambda: log.is_file() and bool(children(started.process.pid)))
     os.kill(children(started.process.pid)[0], signal.SIGKILL)
+    gate.touch()
     assert started.end() == 0, started.said
     assert runs.result(started) == runs.result(verdicts)
 
@@ -101,12 +101,11 @@ def test_a_decoder_that_hangs_in_the_runs_own_process_costs_only_its_video(
     server.script = lambda body, before: answer(body)
     clips = sorted(file.name for file in Path(world.removeprefix("data.root=")).glob("*/*.mp4"))
     given = (*runs.COREVAD, world) if asked == "workers=0" else (*served(server, world), "cache=null")
-    began = time.monotonic()
-    found = runs.run(tmp_path, "hurt", *given, status=3, fault=Hanging(clips[0], 2.0), WANDB_MODE="offline")
-    assert time.monotonic() - began < 120
+    # Decoding hangs for longer than a run is waited for, so a run that did not give it up would not end here.
+    found = runs.run(tmp_path, "hurt", *given, status=3, fault=Hanging(clips[0], 5.0), WANDB_MODE="offline")
     (failure,) = json.loads((found.folder / "failures.json").read_text())
     assert clips[0] in failure["reason"]
-    assert "decoding it took longer than 2 s and was given up" in failure["reason"]
+    assert "decoding it took longer than 5 s and was given up" in failure["reason"]
     (whole,) = (found.folder / "reports").iterdir()
     assert whole.stem == Path(clips[1]).stem
     if asked == "workers=0":
@@ -118,11 +117,11 @@ def test_a_server_that_dies_is_gone_on_with_later(tmp_path: Path, world: str, se
     calm = runs.run(tmp_path, "calm", *served(server, world), "cache=null")
     asked = len(server.bodies)
     server.script = lambda body, before: answer(body) if len(server.bodies) <= asked + 3 else failed(500, "dead")
-    dead = runs.start(tmp_path, "dead", *served(server, world), "vlm.retries=0")
+    dead = runs.start(tmp_path, "dead", *served(server, world), "vlm.retries=0", "vlm.timeout=60")
     assert dead.end() in (1, 3)
     assert "HTTP 500: dead" in dead.said
     server.script = lambda body, before: answer(body)
-    again = runs.run(tmp_path, "again", *served(server, world), "vlm.retries=0")
+    again = runs.run(tmp_path, "again", *served(server, world), "vlm.retries=0", "vlm.timeout=60")
     assert runs.result(again) == runs.result(calm)
     assert again.metrics["cache_hits"] == 3
 
@@ -131,9 +130,7 @@ def test_wandb_that_cannot_be_reached_is_waited_for_a_stated_time(
     tmp_path: Path, world: str, verdicts: runs.Started
 ) -> None:
     dead = {"WANDB_BASE_URL": "http://127.0.0.1:9", "WANDB_API_KEY": "0" * 40, "WANDB_INIT_TIMEOUT": "5"}
-    began = time.monotonic()
     found = runs.run(tmp_path, "job", *runs.COREVAD, world, "wandb.mode=online", **dead)
-    assert time.monotonic() - began < 120
     assert "W&B: the run (online) is missing" in found.said
     assert runs.result(found) == runs.result(verdicts)
     assert list((found.folder / "wandb").glob("offline-run-*"))
@@ -144,10 +141,10 @@ def test_wandb_that_cannot_be_reached_is_waited_for_a_stated_time(
 def test_wandb_that_is_lost_in_the_middle_is_given_up(
     tmp_path: Path, world: str, verdicts: runs.Started, fault: str
 ) -> None:
-    log, online = tmp_path / "asked.jsonl", WandbServer()
-    given = (*runs.COREVAD, world, "wandb.mode=online", "wandb.patience=3")
-    began = time.monotonic()
-    started = runs.start(tmp_path, "job", *given, fault=Counting(log, pause=0.5), **online.environment)
+    log, gate, online = tmp_path / "asked.jsonl", tmp_path / "gate", WandbServer()
+    given = (*runs.COREVAD, world, "wandb.mode=online", "wandb.patience=10")
+    # A server that hangs does so for longer than a run is waited for.
+    started = runs.start(tmp_path, "job", *given, fault=Counting(log, gate), **online.environment)
     assert runs.until(started, log.is_file)
     assert online.seen  # it has begun online
     if fault == "hang":
@@ -155,9 +152,9 @@ def test_wandb_that_is_lost_in_the_middle_is_given_up(
     else:
         pids = [pid for pid in children(started.process.pid) if "wandb-core" in Path(f"/proc/{pid}/comm").read_text()]
         os.kill(pids[0], signal.SIGKILL)
+    gate.touch()
     assert started.end() == 0, started.said
     online.close()
-    assert time.monotonic() - began < 120
     assert runs.result(started) == runs.result(verdicts)
     assert started.said.count("The service is given up; the results here are whole.") == 1
     assert "Traceback" not in started.said

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
 import sqlite3
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,14 +48,21 @@ def test_a_truncated_memo_is_refused_with_what_to_do(known: Path, world: str, ve
     assert runs.result(runs.run(known.parent, "again", *runs.COREVAD, world)) == runs.result(verdicts)
 
 
+def has_open(started: runs.Started, file: Path) -> bool:
+    with contextlib.suppress(FileNotFoundError):  # another file was closed meanwhile
+        return str(file.resolve()) in map(os.readlink, Path(f"/proc/{started.process.pid}/fd").iterdir())
+    return False
+
+
 def test_a_lock_is_waited_for(known: Path, world: str, verdicts: runs.Started) -> None:
     held = sqlite3.connect(known, isolation_level=None)
+    held.execute("PRAGMA locking_mode=EXCLUSIVE")  # else a run that knows all answers reads them despite the lock
     held.execute("BEGIN EXCLUSIVE")
     started = runs.start(known.parent, "again", *runs.COREVAD, world)
-    time.sleep(4)
+    assert runs.until(started, lambda: has_open(started, known))  # and cannot go on
     held.execute("COMMIT")
     held.close()
-    assert started.end() == 0
+    assert started.end() == 0, started.said
     assert runs.result(started) == runs.result(verdicts)
 
 

@@ -51,10 +51,11 @@ def test_a_full_disk_under_the_results_costs_no_answer(
     tmp_path: Path, disk: Path, world: str, verdicts: runs.Started
 ) -> None:
     enlarge(disk, "1m")
-    log = tmp_path / "asked.jsonl"
-    started = runs.start(tmp_path, "disk/job", *runs.COREVAD, world, fault=Counting(log, pause=1.0))
+    log, gate = tmp_path / "asked.jsonl", tmp_path / "gate"
+    started = runs.start(tmp_path, "disk/job", *runs.COREVAD, world, fault=Counting(log, gate))
     assert runs.until(started, log.is_file)
     fill(disk)
+    gate.touch()
     assert started.end() == 1
     assert "cannot be written (No space left on device)" in started.said
     assert "What was answered is remembered" in started.said

@@ -76,13 +76,15 @@ def test_hundreds_of_kills(tmp_path: Path, world: str, undisturbed: runs.Started
 def test_an_interrupt_ends_after_the_batch_and_two_at_once(
     tmp_path: Path, world: str, undisturbed: runs.Started, times: int
 ) -> None:
-    log = tmp_path / "asked.jsonl"
-    started = runs.start(tmp_path, "ended", *runs.URF, world, fault=Counting(log, pause=3.0))
+    log, gate = tmp_path / "asked.jsonl", tmp_path / "gate"
+    started = runs.start(tmp_path, "ended", *runs.URF, world, fault=Counting(log, gate, at=2))
     assert runs.until(started, lambda: log.is_file() and len(log.read_text().splitlines()) == 2)
     os.kill(started.process.pid, signal.SIGINT)
     assert runs.until(started, lambda: "Once more ends it at once" in started.said)
     if times == 2:
         os.kill(started.process.pid, signal.SIGINT)
+    else:
+        gate.touch()
     assert started.end() == 130
     assert "the same command goes on from there" in started.said
     assert "Traceback" not in started.said
