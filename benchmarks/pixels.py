@@ -50,7 +50,7 @@ def work(resize: str | None, decoder: str, job: tuple[Path, list[tuple[int, ...]
     shown = Video("v", path, SECONDS * 30, 30.0)
     pixels = sources.frames(shown, [frame for one in asked for frame in one], decoder)
     if CORES > 1:
-        sources.rest(shown, decoder)
+        sources.stop_readahead(shown, decoder)
     if resize is None:
         return {"pixels": pixels}, None
 

@@ -16,8 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from vaa.errors import VaaError, VideoError
-from vaa.types import Answer, Query
+from vaa.errors import VaaError
+from vaa.types import Answer, Query, Video
+from vaa.video.sources import open_source
 
 log = logging.getLogger("vaa")
 
@@ -61,7 +62,7 @@ class AnswerCache:
         Raises:
             VideoError: the video file, whose content counts, is missing.
         """
-        content = self._digest(query.video.path) if query.frames else None
+        content = self._digest(query.video) if query.frames else None
         asked = (
             query.frames,
             query.system,
@@ -96,17 +97,13 @@ class AnswerCache:
         self._rows("INSERT OR REPLACE INTO digests VALUES (?, ?)", (key, _sum(key, value)))
         self._rows("INSERT OR REPLACE INTO answers VALUES (?, ?)", (key, value))
 
-    def _digest(self, path: Path) -> str:
-        try:
-            stat = path.stat()
-        except OSError as error:
-            raise VideoError(f"{path}: no such video file.") from error
-        row = (str(path.resolve()), stat.st_size, stat.st_mtime_ns)
-        for (digest,) in self._rows("SELECT digest FROM files WHERE path=? AND size=? AND changed=?", row):
+    def _digest(self, video: Video) -> str:
+        source = open_source(video)
+        state = source.state()
+        for (digest,) in self._rows("SELECT digest FROM files WHERE path=? AND size=? AND changed=?", state):
             return str(digest)
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
-        self._rows("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", (*row, digest))
+        digest = source.digest()
+        self._rows("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", (*state, digest))
         return digest
 
     def _rows(self, sql: str, values: Sequence[Any]) -> list[Any]:

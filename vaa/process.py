@@ -20,15 +20,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from vaa.errors import VideoError
-
 log = logging.getLogger("vaa")
 
 PROJECT_ROOT = Path(__file__).parents[1]
 """The folder that holds `vaa/`, `conf/` and `run.py`."""
-
-DECODE_TIMEOUT = 300.0
-"""Seconds that a decoder may take for one call."""
 
 T = TypeVar("T")
 
@@ -120,21 +115,6 @@ def run_with_timeout(seconds: float, action: Callable[[], T]) -> T:
     return result.result(seconds)
 
 
-def decode_with_timeout(path: Path, action: Callable[[], T]) -> T:
-    """Run an action on a video file; a file that once made a decoder hang is not opened again.
-
-    Raises:
-        VideoError: the action takes longer than DECODE_TIMEOUT seconds, or did so before.
-    """
-    try:
-        if path not in _hanging:
-            return run_with_timeout(DECODE_TIMEOUT, action)
-    except TimeoutError:
-        _hanging.add(path)
-    raise VideoError(f"{path}: decoding took longer than {DECODE_TIMEOUT:.0f} s and was abandoned. Does it play?")
-
-
-_hanging: set[Path] = set()
 _JOBLIB = "LokyProcess-"  # followed by a number, from 1
 
 

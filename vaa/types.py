@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 from urllib.parse import quote
 
 import numpy as np
@@ -21,6 +22,9 @@ XYXY = tuple[float, float, float, float]
 Answer = str | Floats
 """What a model gives back: text, or numbers (an embedding, the probabilities of some choices)."""
 
+
+SourceKind = Literal["file", "images", "live"]
+"""Where frames come from: a video file, a folder of images, the stored frames of a stream (vaa/video/sources.py)."""
 
 EMBEDDING = "embedding"
 """The purpose of what an encoder is asked."""
@@ -40,12 +44,13 @@ def _escaped(sign: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Video:
-    """A video file and what is known of it before any model looks; `path` may point to nothing."""
+    """A video and what its data set states about it; `path`, of the kind `source`, need not exist."""
 
     id: str
     path: Path
     n_frames: int
     fps: float
+    source: SourceKind = "file"
 
 
 @dataclass(frozen=True, slots=True)

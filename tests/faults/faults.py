@@ -118,15 +118,14 @@ class Hanging:
     seconds: float
 
     def __call__(self) -> None:
-        from vaa import process
-        from vaa.video import decoders
+        from vaa.video import decoders, sources
 
-        process.DECODE_TIMEOUT = self.seconds
-        get = decoders.DecordDecoder.get
+        sources.DECODE_TIMEOUT = self.seconds
+        read = decoders.DecordDecoder.read
 
         def hanging(decoder: Any, numbers: Any) -> Any:
             if decoder._path.name == self.name:
                 time.sleep(1000)
-            return get(decoder, numbers)
+            return read(decoder, numbers)
 
-        decoders.DecordDecoder.get = hanging  # type: ignore[method-assign]
+        decoders.DecordDecoder.read = hanging  # type: ignore[method-assign]

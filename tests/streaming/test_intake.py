@@ -18,7 +18,7 @@ from vaa.streaming.connection import Connection
 from vaa.streaming.intake import StreamReader
 from vaa.streaming.stream import Stream
 from vaa.types import Video
-from vaa.video import spool
+from vaa.video import sources
 
 Make = Callable[..., Stream]
 
@@ -29,7 +29,7 @@ def followed(connection: Connection) -> list[int]:
     while not ended or len(seen) < connection.n:
         n, ended = connection.wait()
         if n > len(seen):
-            pixels = spool.read(Video("v", connection.folder, n, connection.fps), range(len(seen), n))
+            pixels = sources.frames(Video("v", connection.folder, n, connection.fps, "live"), range(len(seen), n), "")
             tens, units = (pixels[:, :, half].mean(axis=(1, 2, 3)) for half in (slice(30), slice(34, 64)))
             seen += (10 * ((tens - 20) / 20).round() + ((units - 20) / 20).round()).astype(int).tolist()
         connection.need = n
@@ -143,12 +143,12 @@ def test_frames_are_reduced_and_old_ones_forgotten(transport: Path, stream: Make
             n, ended = 0, False
             while not ended:
                 n, ended = connection.wait()
-            video = Video("v", connection.folder, n, connection.fps)
-            assert spool.read(video, [0, 99]).shape == (2, 24, 32, 3)
+            video = Video("v", connection.folder, n, connection.fps, "live")
+            assert sources.frames(video, [0, 99], "").shape == (2, 24, 32, 3)
             connection.forget(90)
             assert sorted(int(file.stem) for file in connection.folder.iterdir()) == list(range(90, 100))
-            with pytest.raises(VideoError, match="frame 3 is not kept"):
-                spool.read(video, [3, 95])
+            with pytest.raises(VideoError, match="frame 3 is no longer stored"):
+                sources.frames(video, [3, 95], "")
             folder = connection.folder
     assert not folder.exists()
 

@@ -51,8 +51,8 @@ def make(path: Path, codec: str, options: dict[str, str]) -> Path:
 
 def counted(path: Path) -> Any:
     decoder = PyAVDecoder(path)
-    decoder._seeking = None
-    return decoder.get(range(decoder.n_frames))
+    decoder._index = None
+    return decoder.read(range(decoder.n_frames))
 
 
 @pytest.mark.parametrize(
@@ -73,25 +73,25 @@ def test_found_by_their_times_frames_are_those_that_are_counted(
     for asked in (windows, [*dense, *apart], [[N - 1], [0], [N - 1]]):
         decoder = PyAVDecoder(path)
         for numbers in asked:
-            np.testing.assert_array_equal(decoder.get(numbers), whole[numbers])
+            np.testing.assert_array_equal(decoder.read(numbers), whole[numbers])
         if by_time is not None:
-            assert (decoder._seeking is not None) is by_time
+            assert (decoder._index is not None) is by_time
 
 
 def test_what_nobody_needs_is_not_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = make(tmp_path / "clip.mp4", "libx264", {"g": "30", "bf": "3", "sc_threshold": "0"})
     come: list[int] = []
-    plain = seeking.PacketIndex._from
+    plain = seeking.PacketIndex._decode_from
 
     def watched(self: seeking.PacketIndex, key: int) -> Any:
         for frame in plain(self, key):
             come.append(int(np.searchsorted(self.times, frame.pts)))
             yield frame
 
-    monkeypatch.setattr(seeking.PacketIndex, "_from", watched)
+    monkeypatch.setattr(seeking.PacketIndex, "_decode_from", watched)
     decoder = PyAVDecoder(path)
     for number in (20, 21, 70, 10):
-        decoder.get([number])
+        decoder.read([number])
     jumps = [pair for pair in pairwise(come) if not 0 < pair[1] - pair[0] < 8]
     assert jumps == [(21, 60), (70, 0)]  # key frames are 0, 30 and 60
     assert (come[0], come[-1]) == (0, 10)

@@ -8,8 +8,11 @@ import time
 from pathlib import Path
 from threading import Condition
 
+import numpy as np
+
+from vaa.errors import OutputError
 from vaa.types import Pixels
-from vaa.video import spool
+from vaa.video.sources import live_frame_file
 
 _MOMENT = 0.2  # seconds
 _MEMORY = Path("/dev/shm")  # noqa: S108
@@ -31,7 +34,12 @@ class Connection:
 
     def put(self, pixels: Pixels) -> None:
         """The next frame."""
-        spool.keep(self.folder, self.n, pixels)
+        try:
+            np.save(live_frame_file(self.folder, self.n), pixels, allow_pickle=False)
+        except OSError as error:
+            raise OutputError(
+                f"{self.folder}: a frame cannot be stored ({error.strerror}): lower data.height or data.late."
+            ) from error
         with self.changed:
             self._arrived[self.n] = time.monotonic()
             self.n += 1
@@ -52,7 +60,7 @@ class Connection:
     def forget(self, before: int) -> None:
         """Frames before this one are needed no more."""
         for number in range(self.first, before):
-            spool.drop(self.folder, number)
+            live_frame_file(self.folder, number).unlink(missing_ok=True)
             self._arrived.pop(number, None)
         self.first = max(self.first, before)
 

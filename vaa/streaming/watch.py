@@ -130,7 +130,7 @@ def _follow(connection: Connection, look: StreamScorer, watched: StreamStats, pa
     """Score one connection to its end, or to where it is cut because the model is too late."""
     while not process.interrupt_requested() and not connection.cut:
         n, ended = connection.wait()
-        video = Video(f"{paper.stream.name}#{watched.connections}", connection.folder, n, connection.fps)
+        video = Video(f"{paper.stream.name}#{watched.connections}", connection.folder, n, connection.fps, "live")
         ready = look.ready(video, ended) if n else ()
         connection.need = ready[0].stop if ready else n
         if not ready and ended:

@@ -1,4 +1,4 @@
-"""Readers of video files: decord and PyAV; nothing else decodes, but streams (online/stream.py)."""
+"""Decoders of video files: decord and PyAV. Only streams are decoded elsewhere (vaa/streaming/stream.py)."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import numpy as np
 
 from vaa.errors import VideoError
 from vaa.types import Pixels
-from vaa.video.seeking import Packet, SeekError, seeking
+from vaa.video.seeking import Packet, SeekError, index_packets
 
-ANEW = "Write it anew: ffmpeg -i OLD -vf setpts=N/25/TB -r 25 NEW.mp4 (with its own rate for 25)."
-"""What to do with a file whose times are of no use."""
-_AT_ONCE = 8
-"""Frames that decord is asked for at once: more would each time go into new memory, which costs as much again."""
+REENCODE_HINT = "Encode it again: ffmpeg -i OLD -vf setpts=N/25/TB -r 25 NEW.mp4 (with its own frame rate for 25)."
+"""What to do with a file whose timestamps cannot be used."""
+_BATCH = 8
+"""Frames that decord decodes in one call: a larger result is allocated anew each time, which doubles the cost."""
 
 
 @runtime_checkable
@@ -25,8 +25,15 @@ class Decoder(Protocol):
     n_frames: int
     fps: float
 
-    def get(self, numbers: Sequence[int]) -> Pixels:
-        """The frames of these numbers, ascending, as RGB of shape (n, height, width, 3)."""
+    def read(self, numbers: Sequence[int]) -> Pixels:
+        """The frames of these numbers, ascending, as RGB of shape (n, height, width, 3).
+
+        Raises:
+            VideoError: the file is damaged.
+        """
+
+    def stop_readahead(self) -> None:
+        """Decode nothing until the next `read`."""
 
 
 class DecordDecoder:
@@ -42,25 +49,25 @@ class DecordDecoder:
         self._check_times(self._try(lambda: self._reader.get_frame_timestamp(range(self.n_frames))))
 
     def _check_times(self, times: Any) -> None:
-        """Decord finds frames by their times: where these do not tell them apart it gives others, and says nothing."""
+        """Decord seeks by timestamps: where they are not unique it silently returns other frames."""
         if self.n_frames and (times[0, 0] < 0 or (np.diff(times[:, 0]) <= 0).any()):
             raise VideoError(
-                f"{self._path}: decord would number its frames wrongly (an edit list hides some, or several have one "
-                f"time). Use decoder=pyav. Or: {ANEW}"
+                f"{self._path}: decord would number its frames wrongly (an edit list hides some, or several have the "
+                f"same timestamp). Use decoder=pyav. Or: {REENCODE_HINT}"
             )
 
-    def get(self, numbers: Sequence[int]) -> Pixels:
-        """See Reader."""
-        found = np.empty((len(numbers), *self._some([]).shape[1:]), dtype=np.uint8)
-        for first in range(0, len(numbers), _AT_ONCE):
-            found[first : first + _AT_ONCE] = self._some(numbers[first : first + _AT_ONCE])
-        return found
+    def read(self, numbers: Sequence[int]) -> Pixels:
+        """See Decoder."""
+        pixels = np.empty((len(numbers), *self._read_batch([]).shape[1:]), dtype=np.uint8)
+        for first in range(0, len(numbers), _BATCH):
+            pixels[first : first + _BATCH] = self._read_batch(numbers[first : first + _BATCH])
+        return pixels
 
-    def _some(self, numbers: Sequence[int]) -> Pixels:
+    def _read_batch(self, numbers: Sequence[int]) -> Pixels:
         return np.asarray(self._try(lambda: self._reader.get_batch([*numbers]).asnumpy()), dtype=np.uint8)
 
-    def rest(self) -> None:
-        """Decode no further: left alone, decord goes on behind the last frame that was asked for."""
+    def stop_readahead(self) -> None:
+        """Decord goes on decoding behind the last frame that was read; seeking to the start ends that."""
         self._try(lambda: self._reader.seek(0))
 
     def _try(self, action: Any) -> Any:
@@ -74,10 +81,10 @@ class DecordDecoder:
 
 
 class PyAVDecoder:
-    """The second, for every codec FFmpeg knows: frames are found by their times.
+    """The second, for every codec FFmpeg knows; it seeks by timestamps.
 
-    Where these do not tell them apart, or do not lead to them, they are counted in one forward pass; going back starts
-    it again.
+    Where timestamps are not unique, or seeking does not reach a frame, frames are counted in one forward pass; going
+    back starts that again.
     """
 
     def __init__(self, path: Path) -> None:
@@ -87,72 +94,75 @@ class PyAVDecoder:
         try:
             file = self._open()
             if not file.streams.video:
-                raise VideoError(f"{path}: has no video stream, only sound or text. Take it out of the folder.")
+                raise VideoError(f"{path}: has no video stream, only sound or text. Remove it from the folder.")
             stream = file.streams.video[0]
             self.fps = float(stream.average_rate or 0)
             packets = [Packet(p.pts, p.dts, p.is_keyframe, p.is_discard) for p in file.demux(stream) if p.size]
         except av.FFmpegError as error:
             raise VideoError(
-                f"{path}: FFmpeg cannot open it: is it a video, and whole? Does it play? [{error}]"
+                f"{path}: FFmpeg cannot open it: is it a video, and complete? Does it play? [{error}]"
             ) from error
-        # Not stream.frames: it is what the header says, and an edit list hides some of them.
-        self.n_frames = sum(not packet.hidden for packet in packets)
-        self._seeking = seeking(file, stream, packets)
+        # Not stream.frames: that is taken from the header, and an edit list discards some of them.
+        self.n_frames = sum(not packet.discard for packet in packets)
+        self._index = index_packets(file, stream, packets)
         self._next = 0
-        self._stream: Iterator[Any] = iter(())
-        # One for all frames: to make it takes longer than to use it.
-        self._painter = av.video.reformatter.VideoReformatter()
+        self._decoded: Iterator[Any] = iter(())
+        # One for all frames: making one takes longer than using it.
+        self._reformatter = av.video.reformatter.VideoReformatter()
 
-    def get(self, numbers: Sequence[int]) -> Pixels:
-        """See Reader."""
-        found = self._sought(numbers) or {number: self._upright(frame) for number, frame in self._counted(numbers)}
-        return np.stack([found[number] for number in numbers])
+    def read(self, numbers: Sequence[int]) -> Pixels:
+        """See Decoder."""
+        pixels = self._read_by_seeking(numbers) or {n: self._to_rgb(frame) for n, frame in self._read_forward(numbers)}
+        return np.stack([pixels[number] for number in numbers])
 
-    def _sought(self, numbers: Sequence[int]) -> dict[int, Pixels]:
-        """By number; nothing where times do not lead to all of them, and from then on."""
+    def stop_readahead(self) -> None:
+        """Nothing is decoded ahead."""
+
+    def _read_by_seeking(self, numbers: Sequence[int]) -> dict[int, Pixels]:
+        """By number; empty where seeking does not reach all of them, and from then on."""
         try:
-            pairs = self._seeking.frames(numbers) if self._seeking else ()
-            return {number: self._upright(frame) for number, frame in pairs}
+            frames = self._index.frames(numbers) if self._index else ()
+            return {number: self._to_rgb(frame) for number, frame in frames}
         except (SeekError, self._av.FFmpegError):
-            self._seeking = None
+            self._index = None
             return {}
 
-    def _counted(self, numbers: Sequence[int]) -> Iterator[tuple[int, Any]]:
-        """Numbers with frames, from the beginning on.
+    def _read_forward(self, numbers: Sequence[int]) -> Iterator[tuple[int, Any]]:
+        """Numbers with frames, counted from the start of the file.
 
         Raises:
-            VideoError: it ends before the last, or a picture is damaged, and the decoder has made something up.
+            VideoError: the file ends before the last of them, or a frame is damaged and the decoder has invented it.
         """
         if not self._next or min(numbers) < self._next:
-            self._next, self._stream = 0, self._open().decode(video=0)
-        wanted, last = set(numbers), max(numbers)
+            self._next, self._decoded = 0, self._open().decode(video=0)
+        needed, last = set(numbers), max(numbers)
         while self._next <= last:
             number = self._next
             try:
-                frame = next(self._stream)
+                frame = next(self._decoded)
             except (StopIteration, self._av.FFmpegError) as error:
                 self._next = 0
                 raise VideoError(
                     f"{self._path}: decoding stopped before frame {last} of {self.n_frames}: is the file damaged or "
-                    f"cut? Get it again, or write anew what is left: ffmpeg -i OLD NEW.mp4. [{str(error)[:120]}]"
+                    f"cut off? Get it again, or encode what is left: ffmpeg -i OLD NEW.mp4. [{str(error)[:120]}]"
                 ) from error
-            if number in wanted and frame.is_corrupt:
+            if number in needed and frame.is_corrupt:
                 self._next = 0
                 raise VideoError(f"{self._path}: frame {number} is damaged. Does it play? Get the file again.")
             self._next += 1
-            if number in wanted:
+            if number in needed:
                 yield number, frame
 
     def _open(self) -> Any:
         file = self._av.open(str(self._path))
         if file.streams.video:
-            file.streams.video[0].thread_type = "NONE"  # as decord is told: there are other processes for that
+            file.streams.video[0].thread_type = "NONE"  # as with decord: other processes use the other cores
         return file
 
-    def _upright(self, frame: Any) -> Pixels:
-        """As players show it."""
-        return np.rot90(self._painter.reformat(frame, format="rgb24").to_ndarray(), round(frame.rotation / 90))
+    def _to_rgb(self, frame: Any) -> Pixels:
+        """Rotated as players show it."""
+        return np.rot90(self._reformatter.reformat(frame, format="rgb24").to_ndarray(), round(frame.rotation / 90))
 
 
 DECODERS: dict[str, Any] = {"decord": DecordDecoder, "pyav": PyAVDecoder}
-"""By the name that `reader` has in the configuration."""
+"""By the value of `decoder` in the configuration."""

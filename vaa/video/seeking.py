@@ -1,4 +1,4 @@
-"""Frames of a file by the times of its packets: from the key frame before them, without those that nobody needs."""
+"""Random access in a video file by the timestamps of its packets, without decoding frames that are not needed."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-_SKIPPING = {"h264", "hevc", "mpeg2video", "mpeg4"}
-"""Decoders that can be told before each packet whether to leave it out; others heed only the first word."""
+_SKIP_PER_PACKET = {"h264", "hevc", "mpeg2video", "mpeg4"}
+"""FFmpeg's decoders that read `skip_frame` before each packet; others read it once."""
 
 
 class Packet(NamedTuple):
-    """What a file says of a frame: when it is shown and when decoded (ticks of the stream), and what it is."""
+    """One frame as the container lists it; times in ticks of the stream."""
 
-    shown: int | None
-    decoded: int | None
-    key: bool
-    hidden: bool
-    """By an edit list: it is decoded, but is no frame of the video."""
+    pts: int | None
+    dts: int | None
+    keyframe: bool
+    discard: bool
+    """Hidden by an edit list: it has to be decoded, but is not a frame of the video."""
 
 
 class SeekError(Exception):
-    """The times do not lead to the frames that were asked for."""
+    """Seeking did not reach a frame."""
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, kw_only=True)
 class PacketIndex:
-    """An open `file` and its video `stream` (PyAV's), whose frames are shown at `times`, ascending.
+    """Where the frames of an open `file` (PyAV's) with the video `stream` are.
 
-    `keys` are the times of key frames, ascending, `seeks` what to seek to for each. Decoding begins at the last key
-    frame that is shown no later than what is asked for. A frame that was not asked for and that no other is predicted
-    from is not decoded: that changes no other frame.
+    `times` are the pts of all frames, `keys` those of the key frames, both ascending; `seeks` is what to seek to for
+    each key frame. Decoding starts at the last key frame at or before the first frame that is needed. Frames that are
+    not needed and that no other frame refers to are skipped, which changes no other frame.
     """
 
     file: Any
@@ -43,68 +43,69 @@ class PacketIndex:
     times: NDArray[np.int64]
     keys: NDArray[np.int64]
     seeks: NDArray[np.int64]
-    _coming: Iterator[Any] = field(init=False, default_factory=lambda: iter(()))
+    _decoded: Iterator[Any] = field(init=False, default_factory=lambda: iter(()))
     _next: int = field(init=False, default=-1)
-    _wanted: dict[int, int] = field(init=False, default_factory=dict)
+    _needed: dict[int, int] = field(init=False, default_factory=dict)
     _last: int = field(init=False, default=0)
 
     def frames(self, numbers: Sequence[int]) -> Iterator[tuple[int, Any]]:
         """Numbers with PyAV's frames, ascending, each once.
 
         Raises:
-            AstrayError: a frame does not come at its time, or not whole; nothing may be asked for again.
+            SeekError: a frame has another time, or is damaged; the index cannot be used after that.
         """
-        self._wanted = {int(self.times[number]): number for number in numbers}
-        self._last = max(self._wanted)
-        self._begin(min(numbers))
-        left, before = set(self._wanted), -math.inf
-        for frame in self._coming:
-            if frame.pts is None or not before < frame.pts <= self._last:
+        self._needed = {int(self.times[number]): number for number in numbers}
+        self._last = max(self._needed)
+        self._seek(min(numbers))
+        missing, previous = set(self._needed), -math.inf
+        for frame in self._decoded:
+            if frame.pts is None or not previous < frame.pts <= self._last:
                 break
-            before = frame.pts
-            if frame.pts in left and not frame.is_corrupt:
-                yield self._wanted[frame.pts], frame
-                left.remove(frame.pts)
-            if not left:
+            previous = frame.pts
+            if frame.pts in missing and not frame.is_corrupt:
+                yield self._needed[frame.pts], frame
+                missing.remove(frame.pts)
+            if not missing:
                 self._next = max(numbers) + 1
                 return
         raise SeekError
 
-    def _begin(self, first: int) -> None:
-        """Go to the key frame before frame `first`, unless the next to come lies between them."""
+    def _seek(self, first: int) -> None:
+        """Go to the key frame before frame `first`, unless decoding is already between the two."""
         key = int(np.searchsorted(self.keys, self.times[first], side="right")) - 1
         if key < 0:
             raise SeekError
-        there = int(np.searchsorted(self.times, self.keys[key]))
-        if not 0 <= self._next <= first or there > self._next:
-            self._coming = self._from(key)
+        key_number = int(np.searchsorted(self.times, self.keys[key]))
+        if not 0 <= self._next <= first or key_number > self._next:
+            self._decoded = self._decode_from(key)
 
-    def _from(self, key: int) -> Iterator[Any]:
-        """Frames as they come from the key frame of this place on; where seeking misses it, it is looked for."""
-        begun, time, decoder = False, self.keys[key], self.stream.codec_context
-        for place in (self.seeks[key], self.seeks[0]):
-            self.file.seek(int(place), stream=self.stream)
+    def _decode_from(self, key: int) -> Iterator[Any]:
+        """Frames in decoding order from a key frame on; where seeking misses it, from the start of the file to it."""
+        started, time, decoder = False, self.keys[key], self.stream.codec_context
+        for target in (self.seeks[key], self.seeks[0]):
+            self.file.seek(int(target), stream=self.stream)
             for packet in self.file.demux(self.stream):
-                begun = begun or packet.pts == time
-                if begun:
-                    needless = packet.pts is not None and packet.pts < self._last and packet.pts not in self._wanted
-                    decoder.skip_frame = "NONREF" if needless and decoder.name in _SKIPPING else "DEFAULT"
+                started = started or packet.pts == time
+                if started:
+                    needless = packet.pts is not None and packet.pts < self._last and packet.pts not in self._needed
+                    decoder.skip_frame = "NONREF" if needless and decoder.name in _SKIP_PER_PACKET else "DEFAULT"
                     yield from packet.decode()
                 elif packet.is_keyframe and packet.pts is not None and packet.pts > time:
                     break
-            if begun:
+            if started:
                 return
 
 
-def seeking(file: Any, stream: Any, packets: Sequence[Packet]) -> PacketIndex | None:
-    """The frames of a file whose `packets` these are, None where times do not tell the frames apart.
+def index_packets(file: Any, stream: Any, packets: Sequence[Packet]) -> PacketIndex | None:
+    """An index of the file's frames, None where their timestamps are not unique.
 
-    In an AVI with B-frames times are those of decoding: they ascend though frames do not.
+    An AVI with B-frames has decoding times only: they ascend though the frames do not.
     """
-    timed = [(p.shown, p.shown if p.decoded is None else p.decoded, p) for p in packets if p.shown is not None]
-    times = np.unique([shown for shown, _, packet in timed if not packet.hidden])
+    timed = [(p.pts, p.pts if p.dts is None else p.dts, p) for p in packets if p.pts is not None]
+    times = np.unique([pts for pts, _, packet in timed if not packet.discard])
     in_order = all(one[0] < other[0] for one, other in pairwise(timed))
-    if len(times) < sum(not packet.hidden for packet in packets) or (in_order and stream.codec_context.has_b_frames):
+    if len(times) < sum(not packet.discard for packet in packets) or (in_order and stream.codec_context.has_b_frames):
         return None
-    keys = np.array(sorted((shown, min(shown, decoded)) for shown, decoded, packet in timed if packet.key))
-    return PacketIndex(file, stream, times, *keys.reshape(-1, 2).astype(np.int64).T)
+    pairs = np.array(sorted((pts, min(pts, dts)) for pts, dts, packet in timed if packet.keyframe))
+    keys, seeks = pairs.reshape(-1, 2).astype(np.int64).T
+    return PacketIndex(file=file, stream=stream, times=times, keys=keys, seeks=seeks)

@@ -1,89 +1,315 @@
-"""Frames of a video as arrays, by its number of frames and their numbers."""
+"""Sources of frames: a video file, a folder of images, the frames of a live stream. All are read by frame number."""
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import math
 import os
+import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from functools import cache, lru_cache
+from dataclasses import dataclass
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
+from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
 
-from vaa.errors import VaaError, VideoError
-from vaa.process import decode_with_timeout
+import numpy as np
+
+from vaa.errors import ConfigError, VideoError
+from vaa.process import run_with_timeout
 from vaa.types import Pixels, Video
-from vaa.video import spool
-from vaa.video.decoders import ANEW, DECODERS, Decoder, DecordDecoder
+from vaa.video.decoders import DECODERS, REENCODE_HINT, Decoder
 
 log = logging.getLogger("vaa")
+T = TypeVar("T")
+
+DECODE_TIMEOUT = 300.0
+"""Seconds that a decoder may take for one call."""
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 
 
-def probe(path: Path, decoder: str) -> tuple[int, float]:
-    """Number of frames and frames per second of a file.
+class VideoInfo(NamedTuple):
+    """Number of frames and frames per second."""
+
+    n_frames: int
+    fps: float
+
+
+class FileState(NamedTuple):
+    """Changes when the content changes, and is cheap to get; times are in nanoseconds."""
+
+    path: str
+    size: int
+    modified: int
+
+
+@runtime_checkable
+class FrameSource(Protocol):
+    """The frames of one video, by number from 0."""
+
+    def info(self) -> VideoInfo:
+        """Number of frames and frames per second; this may open a file."""
+
+    def read(self, numbers: Sequence[int]) -> Pixels:
+        """The frames of these numbers (ascending), RGB of shape (n, height, width, 3).
+
+        Raises:
+            VideoError: a frame is missing or cannot be decoded.
+        """
+
+    def stop_readahead(self) -> None:
+        """Decode nothing until the next `read`."""
+
+    def state(self) -> FileState:
+        """Tells whether a digest computed earlier is still valid.
+
+        Raises:
+            VideoError: the source does not exist.
+        """
+
+    def digest(self) -> str:
+        """A hash of the content, for cache keys; this reads all of it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoFile:
+    """A video file, opened by the named decoder when it is first read."""
+
+    path: Path
+    decoder: str
+
+    def info(self) -> VideoInfo:
+        """See FrameSource."""
+        decoder = self._open()
+        return VideoInfo(decoder.n_frames, decoder.fps)
+
+    def read(self, numbers: Sequence[int]) -> Pixels:
+        """See FrameSource."""
+        return self._open().read(numbers)
+
+    def stop_readahead(self) -> None:
+        """Decord decodes up to two thousand frames ahead: 12 GB at 1920 by 1080."""
+        with suppress(VideoError):
+            self._open().stop_readahead()
+
+    def state(self) -> FileState:
+        """See FrameSource."""
+        try:
+            stat = self.path.stat()
+        except OSError as error:
+            raise VideoError(f"{self.path}: no such video file.") from error
+        return FileState(str(self.path.resolve()), stat.st_size, stat.st_mtime_ns)
+
+    def digest(self) -> str:
+        """See FrameSource."""
+        return _file_digest(self.path)
+
+    def _open(self) -> Decoder:
+        if self.decoder not in DECODERS:
+            raise ConfigError(f"decoder={self.decoder}: choose one of {', '.join(DECODERS)}.")
+        if not self.path.is_file():
+            raise VideoError(f"{self.path}: no such video file.")
+        return _open_decoders(os.getpid())(self.path, self.path.stat().st_mtime_ns, self.decoder)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageFolder:
+    """A folder with one image a frame, in the order of the numbers that end the file names; the lowest is frame 0."""
+
+    folder: Path
+    fps: float
+
+    def info(self) -> VideoInfo:
+        """See FrameSource."""
+        return VideoInfo(len(self._images), self.fps)
+
+    def read(self, numbers: Sequence[int]) -> Pixels:
+        """See FrameSource."""
+        from PIL import Image
+
+        frames = []
+        for number in numbers:
+            file = self._images[number]
+            try:
+                with Image.open(file) as image:
+                    frames.append(np.asarray(image.convert("RGB")))
+            except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+                raise VideoError(f"{file}: cannot be decoded as an image: {error}") from error
+            if frames[-1].shape != frames[0].shape:
+                raise VideoError(f"{file}: its size differs from that of the other images of the video.")
+        return np.stack(frames)
+
+    def stop_readahead(self) -> None:
+        """Nothing is read ahead."""
+
+    def state(self) -> FileState:
+        """The size of all images, and the last change to one of them or to the folder."""
+        stats = [file.stat() for file in self._images]
+        modified = max(stat.st_mtime_ns for stat in [*stats, self.folder.stat()])
+        return FileState(str(self.folder.resolve()), sum(stat.st_size for stat in stats), modified)
+
+    def digest(self) -> str:
+        """See FrameSource."""
+        digests = "".join(map(_file_digest, self._images))
+        return hashlib.blake2b(digests.encode(), digest_size=16).hexdigest()
+
+    @cached_property
+    def _images(self) -> list[Path]:
+        """The image of each frame.
+
+        Raises:
+            VideoError: the folder is missing or has no image, or a number is missing, occurs twice or cannot be read.
+        """
+        try:
+            files = [file for file in self.folder.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES]
+        except OSError as error:
+            raise VideoError(f"{self.folder}: no such folder of images.") from error
+        if not files:
+            raise VideoError(f"{self.folder}: no image in it. Known suffixes: {', '.join(IMAGE_SUFFIXES)}.")
+        images: dict[int, Path] = {}
+        for file in files:
+            match = re.search(r"[0-9]+$", file.stem)
+            if match is None:
+                raise VideoError(f"{file}: its name does not end in a frame number.")
+            number = int(match[0])
+            if number in images:
+                raise VideoError(f"{file}: has the frame number of {images[number].name}. Remove one of them.")
+            images[number] = file
+        first, last = min(images), max(images)
+        if len(images) < last - first + 1:
+            missing = next(number for number in range(first, last) if number not in images)
+            raise VideoError(f"{self.folder}: image {missing} of {first} to {last} is missing.")
+        return [images[number] for number in sorted(images)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiveFrames:
+    """The latest frames of a stream, one file each (`live_frame_file`), so that other processes can read them too."""
+
+    folder: Path
+    n_frames: int
+    fps: float
+
+    def info(self) -> VideoInfo:
+        """See FrameSource."""
+        return VideoInfo(self.n_frames, self.fps)
+
+    def read(self, numbers: Sequence[int]) -> Pixels:
+        """See FrameSource."""
+        try:
+            return np.stack([np.load(live_frame_file(self.folder, number), allow_pickle=False) for number in numbers])
+        except FileNotFoundError as error:
+            raise VideoError(
+                f"{self.folder}: frame {Path(error.filename).stem} is no longer stored (the model is too slow), or "
+                "this is not a stream."
+            ) from error
+
+    def stop_readahead(self) -> None:
+        """Nothing is read ahead."""
+
+    def state(self) -> FileState:
+        """A frame never changes once it is written."""
+        return FileState(str(self.folder), 0, 0)
+
+    def digest(self) -> str:
+        """The folder, which is new for each connection."""
+        return str(self.folder)
+
+
+def live_frame_file(folder: Path, number: int) -> Path:
+    """The NumPy file that a frame of a live stream is stored in."""
+    return folder / f"{number}.npy"
+
+
+def open_source(video: Video, decoder: str = "") -> FrameSource:
+    """The source of a video's frames. `decoder` is not needed for `state` and `digest`."""
+    if video.source == "images":
+        return ImageFolder(folder=video.path, fps=video.fps)
+    if video.source == "live":
+        return LiveFrames(folder=video.path, n_frames=video.n_frames, fps=video.fps)
+    return VideoFile(path=video.path, decoder=decoder)
+
+
+def probe(path: Path, decoder: str) -> VideoInfo:
+    """What a video file consists of.
 
     Raises:
-        VideoError: the file is missing, is no video, or has no frame or no frame rate.
+        VideoError: the file is missing, is not a video, or has no frame or no frame rate.
     """
-    opened = decode_with_timeout(path, lambda: _open(path, decoder))
-    if opened.n_frames < 1:
-        raise VideoError(f"{path}: holds no video frame. Get the file again, or take it out.")
-    if not 0 < opened.fps < math.inf:
-        raise VideoError(f"{path}: says no frame rate. {ANEW}")
-    return opened.n_frames, opened.fps
+    info = decode_with_timeout(path, VideoFile(path=path, decoder=decoder).info)
+    if info.n_frames < 1:
+        raise VideoError(f"{path}: has no video frame. Get the file again, or remove it.")
+    if not 0 < info.fps < math.inf:
+        raise VideoError(f"{path}: has no frame rate. {REENCODE_HINT}")
+    return info
 
 
 def frames(video: Video, numbers: Sequence[int], decoder: str) -> Pixels:
-    """Decode frames of a video by number (ascending): RGB of shape (n, height, width, 3).
+    """Frames of a video by number (ascending): RGB of shape (n, height, width, 3).
 
-    A number one past the end, the usual slip of an annotation, gives the last frame.
+    A number one past the end, a common mistake of annotations, gives the last frame.
 
     Raises:
-        VideoError: the file is missing or damaged, hangs the decoder, or does not have such a frame.
+        VideoError: the video is missing or damaged, makes the decoder hang, or does not have such a frame.
     """
-    return decode_with_timeout(video.path, lambda: _frames(video, numbers, decoder))
+    return decode_with_timeout(video.path, lambda: _read(video, numbers, decoder))
 
 
-def _frames(video: Video, numbers: Sequence[int], decoder: str) -> Pixels:
-    if video.path.is_dir():
-        return spool.read(video, numbers)
-    opened = _open(video.path, decoder)
-    if abs(opened.n_frames - video.n_frames) > 1:
-        _say_length(video.id, video.n_frames, opened.n_frames)
-    if max(numbers) > opened.n_frames:
+def stop_readahead(video: Video, decoder: str) -> None:
+    """Decode nothing of this video until frames are read again."""
+    open_source(video, decoder).stop_readahead()
+
+
+def decode_with_timeout(path: Path, action: Callable[[], T]) -> T:
+    """Run an action on a video; one that once made a decoder hang is not opened again.
+
+    Raises:
+        VideoError: the action takes longer than DECODE_TIMEOUT seconds, or did so before.
+    """
+    try:
+        if path not in _hanging:
+            return run_with_timeout(DECODE_TIMEOUT, action)
+    except TimeoutError:
+        _hanging.add(path)
+    raise VideoError(f"{path}: decoding took longer than {DECODE_TIMEOUT:.0f} s and was abandoned. Does it play?")
+
+
+_hanging: set[Path] = set()
+
+
+def _read(video: Video, numbers: Sequence[int], decoder: str) -> Pixels:
+    source = open_source(video, decoder)
+    n_frames = source.info().n_frames
+    if abs(n_frames - video.n_frames) > 1:
+        _warn_of_length(video.id, video.n_frames, n_frames)
+    if max(numbers) > n_frames:
         raise VideoError(
-            f"frame {max(numbers)} was asked for, but {video.path} has {opened.n_frames} frames and the data set says "
+            f"frame {max(numbers)} is needed, but {video.path} has {n_frames} frames and the data set lists "
             f"{video.n_frames}: is it another encoding of the video?"
         )
-    return opened.get([min(number, opened.n_frames - 1) for number in numbers])
-
-
-def rest(shown: Video, decoder: str) -> None:
-    """Decode nothing ahead: decord would, up to two thousand frames, which are 12 GB where they are 1920 by 1080."""
-    with suppress(VideoError):  # its frames were had
-        if shown.path.is_file() and isinstance(opened := _open(shown.path, decoder), DecordDecoder):
-            opened.rest()
+    return source.read([min(number, n_frames - 1) for number in numbers])
 
 
 @cache
-def _say_length(video: str, said: int, found: int) -> None:
-    log.warning("%s: the data set says %d frames, the file has %d.", video, said, found)
+def _warn_of_length(video: str, listed: int, actual: int) -> None:
+    log.warning("%s: the data set lists %d frames, the file has %d.", video, listed, actual)
 
 
-def _open(path: Path, decoder: str) -> Decoder:
-    if decoder not in DECODERS:
-        raise VaaError(f"decoder={decoder}: choose one of {', '.join(DECODERS)}.")
-    if not path.is_file():
-        raise VideoError(f"{path}: no such video file.")
-    return _opened(os.getpid())(path, path.stat().st_mtime_ns, decoder)
+def _file_digest(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+    except OSError as error:
+        raise VideoError(f"{path}: cannot be read: {error}") from error
 
 
 @cache
-def _opened(_process: int) -> Callable[[Path, int, str], Decoder]:
-    """The last two files of this process; to touch those that were open when it was forked would abort it."""
-    return lru_cache(maxsize=2)(_read)
+def _open_decoders(_process: int) -> Callable[[Path, int, str], Decoder]:
+    """The last two files of this process; using one that was open when the process was forked would abort it."""
+    return lru_cache(maxsize=2)(_open_decoder)
 
 
-def _read(path: Path, _changed: int, decoder: str) -> Decoder:
+def _open_decoder(path: Path, _modified: int, decoder: str) -> Decoder:
     opened: Decoder = DECODERS[decoder](path)
     return opened

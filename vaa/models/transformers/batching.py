@@ -67,7 +67,7 @@ def prepare(eye: FrameProcessor | None, decoder: str, batch: Batch, resting: boo
     """
     shown, refused = _decoded(batch, decoder)
     for own in {q.video for k, q in enumerate(batch) if resting and q.frames and k not in refused}:
-        sources.rest(own, decoder)
+        sources.stop_readahead(own, decoder)
     whole = [k for k in range(len(batch)) if k not in refused]
     once = {frame_key(batch[k]): shown[k] for k in whole}
     rows = list(once.values()) if batch[0].choices else [shown[k] for k in whole]

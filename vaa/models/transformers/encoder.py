@@ -167,7 +167,7 @@ def _look(size: int, clip: ClipEncoder, piece: Piece) -> prefetch.Made:
     """Frames decoded and squashed; or no arrays, and the reason."""
     try:
         pixels = sources.frames(*piece, clip.decoder)
-        sources.rest(piece[0], clip.decoder)  # what decord reads ahead while the model works fills the memory
+        sources.stop_readahead(piece[0], clip.decoder)  # what decord reads ahead while the model works fills the memory
     except VideoError as error:
         return {}, str(error)
     return {"pixels": resize_frames(pixels, (size, size), clip.resample, clip.resize, shades(clip.mean, clip.std))}, ""
