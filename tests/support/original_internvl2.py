@@ -1,4 +1,4 @@
-"""Tiny checkpoints in the ORIGINAL layout of InternVL2, made from a random native model by going the other way."""
+"""Tiny checkpoints in InternVL2's original layout, made by the reverse conversion of a random native model."""
 
 from __future__ import annotations
 
@@ -58,10 +58,10 @@ def make(
     shards: int = 1,
     **config: Any,
 ) -> Any:
-    """Write tokenizer, config and weights; the native model that they were made from."""
+    """Write tokenizer, config and weights; returns the native model they were made from."""
     import torch
 
-    from vaa.models.checkpoints import internvl2_names
+    from vaa.models.checkpoints import internvl2
 
     folder.mkdir(parents=True, exist_ok=True)
     whole = {
@@ -85,7 +85,7 @@ def make(
     torch.manual_seed(0)
     from transformers import InternVLForConditionalGeneration
 
-    model = InternVLForConditionalGeneration(internvl2_names.native(whole, image)).eval()
+    model = InternVLForConditionalGeneration(internvl2.native_config(whole, image)).eval()
     with torch.no_grad():
         for weight in model.parameters():
             weight.copy_(torch.randn_like(weight) * 0.2 + (weight.ndim == 1))
@@ -106,7 +106,7 @@ def save(folder: Path, tensors: Mapping[str, Any], shards: int) -> None:
 
 
 def originals(model: Any, architecture: str) -> Iterator[tuple[str, Any]]:
-    """The native model's tensors under their original names, what was fused fused again."""
+    """(Original name, tensor) of the native model's tensors, fused as in the original."""
     import torch
 
     state, config = model.state_dict(), model.config
@@ -118,13 +118,19 @@ def originals(model: Any, architecture: str) -> Iterator[tuple[str, Any]]:
             if "vision" in name or internlm:
                 continue
         elif ".q_proj." in name and ("vision" in name or internlm):
-            three = [state[name.replace(".q_proj.", f".{letter}_proj.")] for letter in "qkv"]
+            parts = [state[name.replace(".q_proj.", f".{letter}_proj.")] for letter in "qkv"]
             if "vision" in name:
-                yield _seen(name.replace("attention.q_proj", "attn.qkv")), torch.cat(three)
+                yield _vision_name(name.replace("attention.q_proj", "attn.qkv")), torch.cat(parts)
             else:
-                yield _said(name.replace("self_attn.q_proj", "attention.wqkv")), _by_group(config.text_config, *three)
+                yield (
+                    _text_name(name.replace("self_attn.q_proj", "attention.wqkv")),
+                    _by_group(config.text_config, *parts),
+                )
             continue
-        yield (_seen(name) if "vision" in name or "projector" in name else _said(name, internlm)), tensor.clone()
+        yield (
+            (_vision_name(name) if "vision" in name or "projector" in name else _text_name(name, internlm)),
+            tensor.clone(),
+        )
 
 
 def _by_group(config: Any, query: Any, key: Any, value: Any) -> Any:
@@ -135,7 +141,7 @@ def _by_group(config: Any, query: Any, key: Any, value: Any) -> Any:
     return torch.cat(rows, dim=1).reshape(-1, *query.shape[1:])
 
 
-def _seen(name: str) -> str:
+def _vision_name(name: str) -> str:
     for native, original in (
         ("model.vision_tower.", "vision_model."),
         ("cls_token", "class_embedding"),
@@ -155,7 +161,7 @@ def _seen(name: str) -> str:
     return name
 
 
-def _said(name: str, internlm: bool = True) -> str:
+def _text_name(name: str, internlm: bool = True) -> str:
     name = name.replace("model.language_model.", "language_model.model.").replace("lm_head", "language_model.lm_head")
     if internlm:
         for native, original in (
@@ -173,7 +179,7 @@ def _said(name: str, internlm: bool = True) -> str:
 
 
 def write_tokenizer(folder: Path, architecture: str) -> tuple[int, int]:
-    """A tokenizer as the repository of this architecture has one; its size and the id of <IMG_CONTEXT>."""
+    """Write a tokenizer like the one in the repository of this architecture; its size and the id of <IMG_CONTEXT>."""
     if architecture == "InternLM2ForCausalLM":
         return _sentencepiece(folder)
     from making import make_tokenizer
@@ -190,7 +196,7 @@ def write_tokenizer(folder: Path, architecture: str) -> tuple[int, int]:
 
 
 def _sentencepiece(folder: Path) -> tuple[int, int]:
-    """As InternLM2's: chat tokens take the places of unused pieces, image tokens follow the last piece."""
+    """Like InternLM2's: chat tokens replace unused pieces, image tokens follow the last piece."""
     import sentencepiece
 
     sentencepiece.SentencePieceTrainer.train(

@@ -1,4 +1,4 @@
-"""VideoLLaMA3 in its authors' layout, tiny and random, and what it computes, written down once more in plain torch."""
+"""A tiny random VideoLLaMA3 in its authors' layout, and its forward pass in plain torch as a reference."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|image_pad|>", "<|video_pad|>"]
-LATER = ["<image>", "<|stream_start|>", "<|stream_end|>"]  # added behind the others, as in the released tokenizer
+LATER = ["<image>", "<|stream_start|>", "<|stream_end|>"]  # added after the others, as in the released tokenizer
 WORDS = "what happens here in the street a person walks runs fights Time 0.5s: user assistant system"
-VISION = {  # bitsandbytes wants multiples of 64 columns
+VISION = {  # bitsandbytes needs multiples of 64 columns
     "model_type": "videollama3_vision_encoder",
     "hidden_size": 64,
     "intermediate_size": 128,
@@ -72,9 +72,9 @@ Tensors = dict[str, Any]
 def make(
     folder: Path, shards: int = 1, twice: bool = False, vision: Mapping[str, Any] | None = None, **config: Any
 ) -> Tensors:
-    """Write tokenizer, configs and weights; the weights by their original names.
+    """Write tokenizer, configs and weights; returns original name -> tensor.
 
-    With `twice` they are named as the authors' training code names them.
+    With `twice` the files name them as the authors' training code does.
     """
     import torch
 
@@ -83,7 +83,7 @@ def make(
     whole = {
         **CONFIG,
         "vision_encoder_config": {**VISION, **(vision or {})},
-        "vocab_size": len(ids) + 5,  # some rows more than tokens, as in the released ones
+        "vocab_size": len(ids) + 5,  # more embedding rows than tokens, as in the released ones
         "bos_token_id": ids["<|endoftext|>"],
         "eos_token_id": ids["<|im_end|>"],
         "image_token_index": ids["<image>"],
@@ -104,9 +104,9 @@ def make(
 
 
 def save(folder: Path, tensors: Mapping[str, Any], shards: int = 1) -> None:
-    from original_internvl2 import save as written
+    from original_internvl2 import save as save_shards
 
-    written(folder, tensors, shards)
+    save_shards(folder, tensors, shards)
 
 
 def _twice(name: str) -> str:
@@ -114,21 +114,23 @@ def _twice(name: str) -> str:
 
 
 def shapes(config: Mapping[str, Any]) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Every tensor of the original class, by its name."""
-    seen, width, inner = config["vision_encoder_config"], config["hidden_size"], config["intermediate_size"]
-    wide, high = seen["hidden_size"], seen["intermediate_size"]
+    """(Name, shape) of every tensor of the original class."""
+    vision, width, inner = config["vision_encoder_config"], config["hidden_size"], config["intermediate_size"]
+    vision_width, vision_inner = vision["hidden_size"], vision["intermediate_size"]
     keys = width // config["num_attention_heads"] * config["num_key_value_heads"]
-    eye = "model.vision_encoder."
-    yield from _linear(eye + "embeddings.patch_embedding", (wide, 3, seen["patch_size"], seen["patch_size"]))
-    for layer in (f"{eye}encoder.layers.{k}." for k in range(seen["num_hidden_layers"])):
+    encoder = "model.vision_encoder."
+    yield from _linear(
+        encoder + "embeddings.patch_embedding", (vision_width, 3, vision["patch_size"], vision["patch_size"])
+    )
+    for layer in (f"{encoder}encoder.layers.{k}." for k in range(vision["num_hidden_layers"])):
         for part in ("layer_norm1", "layer_norm2"):
-            yield from _linear(layer + part, (wide,))
+            yield from _linear(layer + part, (vision_width,))
         for part in ("q_proj", "k_proj", "v_proj", "out_proj"):
-            yield from _linear(f"{layer}self_attn.{part}", (wide, wide))
-        yield from _linear(layer + "mlp.fc1", (high, wide))
-        yield from _linear(layer + "mlp.fc2", (wide, high))
-    yield from _linear(eye + "post_layernorm", (wide,))
-    yield from _linear("model.mm_projector.readout.0", (width, wide))
+            yield from _linear(f"{layer}self_attn.{part}", (vision_width, vision_width))
+        yield from _linear(layer + "mlp.fc1", (vision_inner, vision_width))
+        yield from _linear(layer + "mlp.fc2", (vision_width, vision_inner))
+    yield from _linear(encoder + "post_layernorm", (vision_width,))
+    yield from _linear("model.mm_projector.readout.0", (width, vision_width))
     yield from _linear("model.mm_projector.readout.2", (width, width))
     yield "model.embed_tokens.weight", (config["vocab_size"], width)
     for layer in (f"model.layers.{k}." for k in range(config["num_hidden_layers"])):
@@ -151,7 +153,7 @@ def _linear(name: str, shape: tuple[int, ...]) -> Iterator[tuple[str, tuple[int,
 
 
 def write_tokenizer(folder: Path) -> dict[str, int]:
-    """A byte-level vocabulary in Qwen2's files, special tokens behind it; the ids of all tokens."""
+    """Write a byte-level vocabulary in Qwen2's files, special tokens after it; returns token -> id."""
     from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
     bpe = Tokenizer(models.BPE())
@@ -184,21 +186,21 @@ def write_tokenizer(folder: Path) -> dict[str, int]:
 
 
 def frame_size(height: int, width: int, frames: int) -> tuple[int, int]:
-    """A frame of a video of so many, as the original processor makes it: whole 2x2 blocks, a shared limit."""
+    """(height, width) of a frame of a video of `frames`: whole 2x2 blocks of patches, one limit for all frames."""
     block = 2 * PROCESSOR["patch_size"]
-    most, least = PROCESSOR["max_tokens"] * block**2 // frames, PROCESSOR["min_tokens"] * block**2
-    tall, broad = round(height / block) * block, round(width / block) * block
-    if tall * broad > most:
-        shrink = math.sqrt(height * width / most)
-        tall, broad = (math.floor(side / shrink / block) * block for side in (height, width))
-    if tall * broad < least:
-        grow = math.sqrt(least / (height * width))
-        tall, broad = (math.ceil(side * grow / block) * block for side in (height, width))
-    return tall, broad
+    largest, smallest = PROCESSOR["max_tokens"] * block**2 // frames, PROCESSOR["min_tokens"] * block**2
+    new_height, new_width = round(height / block) * block, round(width / block) * block
+    if new_height * new_width > largest:
+        shrink = math.sqrt(height * width / largest)
+        new_height, new_width = (math.floor(side / shrink / block) * block for side in (height, width))
+    if new_height * new_width < smallest:
+        grow = math.sqrt(smallest / (height * width))
+        new_height, new_width = (math.ceil(side * grow / block) * block for side in (height, width))
+    return new_height, new_width
 
 
 def patches(frame: Any, size: tuple[int, int]) -> Any:
-    """A frame (height, width, 3) as rows of pixels, a row a patch (colour, y, x), four after another a block."""
+    """A frame (height, width, 3) as one row (colour, y, x) for each patch; four consecutive rows are a 2x2 block."""
     from PIL import Image
 
     side = PROCESSOR["patch_size"]
@@ -214,100 +216,104 @@ def patches(frame: Any, size: tuple[int, int]) -> Any:
 
 
 def features(tensors: Tensors, config: Mapping[str, Any], pixels: Any, grid: tuple[int, int]) -> Any:
-    """What the language model is shown of one frame: `grid` = patches (down, across), four to a token."""
+    """Visual tokens of one frame (tokens, hidden); `grid` is (rows, columns) of patches, four patches a token."""
     import torch
     from torch.nn import functional
 
-    seen, part = config["vision_encoder_config"], _Part(tensors, "model.vision_encoder.")
+    vision, part = config["vision_encoder_config"], _Layers(tensors, "model.vision_encoder.")
     hidden = part.linear("embeddings.patch_embedding", pixels)
-    angles = _angles(grid, seen["hidden_size"] // seen["num_attention_heads"])
-    for k in range(seen["num_hidden_layers"]):
+    angles = _angles(grid, vision["hidden_size"] // vision["num_attention_heads"])
+    for k in range(vision["num_hidden_layers"]):
         layer = part.at(f"encoder.layers.{k}.")
         normed = layer.norm("layer_norm1", hidden)
         query, key, value = (
-            layer.linear(f"self_attn.{letter}_proj", normed).unflatten(-1, (seen["num_attention_heads"], -1))
+            layer.linear(f"self_attn.{letter}_proj", normed).unflatten(-1, (vision["num_attention_heads"], -1))
             for letter in "qkv"
         )
-        weights = torch.einsum("qhd,khd->hqk", _turn(query, angles), _turn(key, angles)) / math.sqrt(query.shape[-1])
+        weights = torch.einsum("qhd,khd->hqk", _rotate(query, angles), _rotate(key, angles)) / math.sqrt(
+            query.shape[-1]
+        )
         mixed = torch.einsum("hqk,khd->qhd", weights.softmax(-1), value).flatten(1)
         hidden = hidden + layer.linear("self_attn.out_proj", mixed)
         inner = functional.gelu(layer.linear("mlp.fc1", layer.norm("layer_norm2", hidden)), approximate="tanh")
         hidden = hidden + layer.linear("mlp.fc2", inner)
     merged = part.norm("post_layernorm", hidden).unflatten(0, (-1, 4)).mean(1)  # a frame's 2x2 blocks
-    projector = _Part(tensors, "model.mm_projector.readout.")
+    projector = _Layers(tensors, "model.mm_projector.readout.")
     return projector.linear("2", functional.gelu(projector.linear("0", merged)))
 
 
-def logits(tensors: Tensors, config: Mapping[str, Any], ids: Sequence[int], shown: Any) -> Any:
-    """The scores of every next token (ids, vocabulary), the rows of `shown` in the places of <image>."""
+def logits(tensors: Tensors, config: Mapping[str, Any], ids: Sequence[int], visual: Any) -> Any:
+    """Logits (ids, vocabulary); the rows of `visual` replace the embeddings of <image>."""
     import torch
     from torch.nn import functional
 
-    part, heads = _Part(tensors, "model."), config["num_attention_heads"]
+    part, heads = _Layers(tensors, "model."), config["num_attention_heads"]
     tokens = torch.tensor(ids)
     hidden = tensors["model.embed_tokens.weight"][tokens].clone()
-    hidden[tokens == config["image_token_index"]] = shown
+    hidden[tokens == config["image_token_index"]] = visual
     size = config["hidden_size"] // heads
-    speeds = config["rope_theta"] ** (-torch.arange(0, size, 2) / size)
-    angles = torch.arange(len(ids))[:, None] * speeds
+    frequencies = config["rope_theta"] ** (-torch.arange(0, size, 2) / size)
+    angles = torch.arange(len(ids))[:, None] * frequencies
     later = torch.ones(len(ids), len(ids), dtype=torch.bool).triu(1)
     for k in range(config["num_hidden_layers"]):
         layer = part.at(f"layers.{k}.")
-        normed = layer.scale("input_layernorm", hidden, config["rms_norm_eps"])
+        normed = layer.rms_norm("input_layernorm", hidden, config["rms_norm_eps"])
         query, key, value = (
             layer.linear(f"self_attn.{letter}_proj", normed).unflatten(-1, (-1, size)) for letter in "qkv"
         )
-        key, value = (one.repeat_interleave(heads // config["num_key_value_heads"], 1) for one in (key, value))
-        scores = torch.einsum("qhd,khd->hqk", _turn(query, angles), _turn(key, angles)) / math.sqrt(size)
+        key, value = (states.repeat_interleave(heads // config["num_key_value_heads"], 1) for states in (key, value))
+        scores = torch.einsum("qhd,khd->hqk", _rotate(query, angles), _rotate(key, angles)) / math.sqrt(size)
         mixed = torch.einsum("hqk,khd->qhd", scores.masked_fill(later, -torch.inf).softmax(-1), value).flatten(1)
         hidden = hidden + layer.linear("self_attn.o_proj", mixed)
-        normed = layer.scale("post_attention_layernorm", hidden, config["rms_norm_eps"])
+        normed = layer.rms_norm("post_attention_layernorm", hidden, config["rms_norm_eps"])
         gate = functional.silu(layer.linear("mlp.gate_proj", normed))
         hidden = hidden + layer.linear("mlp.down_proj", gate * layer.linear("mlp.up_proj", normed))
-    last = part.scale("norm", hidden, config["rms_norm_eps"])
+    last = part.rms_norm("norm", hidden, config["rms_norm_eps"])
     return last @ tensors["model.embed_tokens.weight" if config["tie_word_embeddings"] else "lm_head.weight"].T
 
 
-class _Part:
-    """The tensors whose names begin alike, and what is done with them."""
+class _Layers:
+    """The tensors whose names begin with `prefix`, as layers."""
 
-    def __init__(self, tensors: Tensors, begin: str) -> None:
-        self.tensors, self.begin = tensors, begin
+    def __init__(self, tensors: Tensors, prefix: str) -> None:
+        self.tensors, self.prefix = tensors, prefix
 
-    def at(self, name: str) -> _Part:
-        return _Part(self.tensors, self.begin + name)
+    def at(self, name: str) -> _Layers:
+        return _Layers(self.tensors, self.prefix + name)
 
     def linear(self, name: str, x: Any) -> Any:
-        found = x @ self.tensors[f"{self.begin}{name}.weight"].flatten(1).T
-        bias = self.tensors.get(f"{self.begin}{name}.bias")
-        return found if bias is None else found + bias
+        output = x @ self.tensors[f"{self.prefix}{name}.weight"].flatten(1).T
+        bias = self.tensors.get(f"{self.prefix}{name}.bias")
+        return output if bias is None else output + bias
 
     def norm(self, name: str, x: Any) -> Any:
         centred = x - x.mean(-1, keepdim=True)
         scaled = centred / (centred.square().mean(-1, keepdim=True) + 1e-6).sqrt()
-        return scaled * self.tensors[f"{self.begin}{name}.weight"] + self.tensors[f"{self.begin}{name}.bias"]
+        return scaled * self.tensors[f"{self.prefix}{name}.weight"] + self.tensors[f"{self.prefix}{name}.bias"]
 
-    def scale(self, name: str, x: Any, least: float) -> Any:
-        return x / (x.square().mean(-1, keepdim=True) + least).sqrt() * self.tensors[f"{self.begin}{name}.weight"]
+    def rms_norm(self, name: str, x: Any, epsilon: float) -> Any:
+        return x / (x.square().mean(-1, keepdim=True) + epsilon).sqrt() * self.tensors[f"{self.prefix}{name}.weight"]
 
 
 def _angles(grid: tuple[int, int], size: int) -> Any:
-    """For each patch of a frame, block by block: a quarter of `size` angles of its row, then as many of its column."""
+    """Rotary angles (patches, size / 2), block by block: those of the patch's row, then those of its column."""
     import torch
 
-    speeds = 10000.0 ** (-torch.arange(0, size // 2, 2) / (size // 2))
-    places = [
+    frequencies = 10000.0 ** (-torch.arange(0, size // 2, 2) / (size // 2))
+    positions = [
         (y, x)
         for top in range(0, grid[0], 2)
         for left in range(0, grid[1], 2)
         for y in (top, top + 1)
         for x in (left, left + 1)
     ]
-    return torch.cat([torch.tensor([place[k] for place in places])[:, None] * speeds for k in (0, 1)], dim=-1)
+    return torch.cat(
+        [torch.tensor([position[k] for position in positions])[:, None] * frequencies for k in (0, 1)], dim=-1
+    )
 
 
-def _turn(x: Any, angles: Any) -> Any:
-    """Each pair (k, k + half) of a head's numbers (places, heads, size) is turned by its angle."""
+def _rotate(x: Any, angles: Any) -> Any:
+    """Rotate each pair (k, k + size / 2) of x (positions, heads, size) by its angle."""
     import torch
 
     first, second = x.chunk(2, dim=-1)

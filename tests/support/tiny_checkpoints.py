@@ -1,4 +1,4 @@
-"""Checkpoints of random weights, one of each architecture that vaa serves, as small as they can be."""
+"""Random checkpoints, as small as possible, one of each architecture that vaa supports."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import Any
 import pytest
 from making import make_tokenizer
 
-from vaa.errors import VaaError
+from vaa.errors import ModelError
 
 VISUAL = ["<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"]
 TEXT = {
-    "hidden_size": 64,  # bitsandbytes wants 64 columns
+    "hidden_size": 64,  # bitsandbytes needs multiples of 64 columns
     "num_hidden_layers": 2,
     "num_attention_heads": 2,
     "num_key_value_heads": 1,
     "intermediate_size": 64,
     "max_position_embeddings": 2048,
-    "initializer_range": 0.3,  # large, so that what is shown changes what is said
+    "initializer_range": 0.3,  # large, so that the answer depends on the frames
 }
 QWEN = {"depth": 2, "hidden_size": 64, "intermediate_size": 64, "num_heads": 2, "out_hidden_size": 64, "patch_size": 8}
 SIGLIP = {
@@ -33,19 +33,19 @@ SIGLIP = {
 
 
 def check_refused(
-    folder: Path, says: str, read: Callable[[Path], Any], convert: Callable[[list[str]], int], capsys: Any
+    folder: Path, message: str, load: Callable[[Path], Any], convert: Callable[[list[str]], int], capsys: Any
 ) -> None:
-    """A spoiled checkpoint in its authors' layout is refused in these words, read or converted, and leaves nothing."""
-    with pytest.raises(VaaError, match=f"(?s){says}"):
-        read(folder)
-    if "tokenizer" not in says:
-        assert convert([str(folder), str(folder.parent / "native")]) == 1
-        assert re.search(says, capsys.readouterr().err)
+    """Check that loading and converting a damaged checkpoint fail with `message`, and that no file is left."""
+    with pytest.raises(ModelError, match=f"(?s){message}"):
+        load(folder)
+    if "tokenizer" not in message:
+        assert convert([str(folder), str(folder.parent / "native")]) == ModelError.exit_status
+        assert re.search(message, capsys.readouterr().err)
     assert {path.name for path in folder.parent.iterdir()} == {"original"}
 
 
 def make(name: str, folder: Path) -> Path:
-    """Write the checkpoint of an architecture, ready for the Auto classes."""
+    """Write a native checkpoint of an architecture."""
     import torch
 
     torch.manual_seed(1)
@@ -54,9 +54,9 @@ def make(name: str, folder: Path) -> Path:
     ids = {"vocab_size": len(tokenizer), "eos_token_id": tokenizer.eos_token_id, "bos_token_id": None}
     text = {**TEXT, **ids, "pad_token_id": tokenizer.pad_token_id}
     start, end, image, video = tokenizer.convert_tokens_to_ids(VISUAL)
-    seen = {"image_token_id": image, "video_token_id": video}
-    visual = {**seen, "vision_start_token_id": start, "vision_end_token_id": end}
-    model, processor = _MAKERS[name](text, seen if name in ("videollama3", "llava_onevision") else visual)
+    image_ids = {"image_token_id": image, "video_token_id": video}
+    visual = {**image_ids, "vision_start_token_id": start, "vision_end_token_id": end}
+    model, processor = _MAKERS[name](text, image_ids if name in ("videollama3", "llava_onevision") else visual)
     model.eval().save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     if processor is not None:
@@ -139,7 +139,7 @@ def _qwen3(text: dict[str, Any], _visual: dict[str, int]) -> tuple[Any, Any]:
 
 
 def siglip(folder: Path) -> Path:
-    """A SigLIP checkpoint: 32x32 images, 64 text tokens."""
+    """A SigLIP checkpoint for 32x32 images and 64 text tokens."""
     import torch
     from transformers import SiglipConfig, SiglipModel
 

@@ -13,8 +13,8 @@ from test_conf import composed
 from test_run import metrics, run
 from tiny_checkpoints import check_refused
 
-from vaa.errors import VaaError
-from vaa.models.checkpoints import convert, internvl2, internvl2_names, layout
+from vaa.errors import ModelError
+from vaa.models.checkpoints import convert, internvl2, layout
 from vaa.models.transformers import loading
 from vaa.models.transformers.vlm import TransformersVLM
 from vaa.types import Query, Video
@@ -27,11 +27,11 @@ SHARED = ["internvl2-original-tiny", "internvl2-original-tiny-dynamic-rope"]
 FEATURES_WITHIN, LOGITS_WITHIN = 5e-6, 2e-4
 
 
-def read(folder: Path, attention: str = "eager", **options: Any) -> Any:
+def load(folder: Path, attention: str = "eager", **fields: Any) -> Any:
     from transformers import AutoModelForImageTextToText
 
-    given = {**loading.placement("cpu", "float32", "none"), "attn_implementation": attention, **options}
-    return loading.load(AutoModelForImageTextToText, str(folder), None, **given)
+    options = {**loading.placement("cpu", "float32", "none"), "attn_implementation": attention, **fields}
+    return loading.load(AutoModelForImageTextToText, str(folder), None, **options)
 
 
 def outputs(model: Any, pixels: Any, ids: Any, mask: Any) -> tuple[Any, Any]:
@@ -64,24 +64,24 @@ def make(tmp_path: Path) -> Maker:
 
 @pytest.mark.parametrize("name", SHARED)
 @pytest.mark.parametrize("attention", ["eager", "sdpa"])
-def test_the_shared_checkpoints_say_what_the_original_code_said(shared: Path, name: str, attention: str) -> None:
+def test_shared_checkpoints_reproduce_the_outputs_of_the_original_code(shared: Path, name: str, attention: str) -> None:
     import torch
     from safetensors.torch import load_file
 
     folder = shared / "checkpoints" / name
     expected = load_file(folder / "reference.safetensors")
     pixels, ids, mask = (expected[key] for key in ("pixel_values", "input_ids", "attention_mask"))
-    native = internvl2_names.native(layout.config(internvl2.LAYOUT, folder), 7)
+    native = internvl2.native_config(layout.read_config(internvl2.LAYOUT, folder), 7)
     model = layout.load_model(internvl2.LAYOUT, folder, native, attn_implementation=attention, dtype=torch.float32)
-    for _ in range(2):  # a rope that is dynamic says the same again
+    for _ in range(2):  # a dynamic rope must not change the second pass
         features, logits = outputs(model, pixels, ids, mask)
         assert float((features - expected["expected_image_features"]).abs().max()) <= FEATURES_WITHIN
         assert float((logits - expected["expected_logits"][mask.bool()]).abs().max()) <= LOGITS_WITHIN
-        said = model.generate(
+        generated = model.generate(
             input_ids=ids, attention_mask=mask, pixel_values=pixels, do_sample=False, max_new_tokens=8
         )
-        # Given embeddings, the original `generate` begins with the token that begins a text.
-        assert torch.equal(said[:, ids.shape[1] :], expected["expected_greedy_ids"][:, 1:])
+        # Given embeddings, the original `generate` returns the beginning-of-text token first.
+        assert torch.equal(generated[:, ids.shape[1] :], expected["expected_greedy_ids"][:, 1:])
 
 
 @pytest.mark.parametrize(
@@ -113,53 +113,55 @@ def test_the_shared_checkpoints_say_what_the_original_code_said(shared: Path, na
     ],
     ids=str,
 )
-def test_variants_come_back_exactly(make: Maker, variant: dict[str, Any]) -> None:
+def test_variants_are_loaded_exactly(make: Maker, variant: dict[str, Any]) -> None:
     import torch
 
     folder, native = make(**variant)
     native.set_attn_implementation("eager")
-    model = read(folder)
+    model = load(folder)
     state = model.state_dict()
     assert state.keys() == native.state_dict().keys()
     assert all(torch.equal(state[name], tensor) for name, tensor in native.state_dict().items())
-    given = inputs(native)
-    for found, expected in zip(outputs(model, *given), outputs(native, *given), strict=True):
-        assert torch.equal(found, expected)
+    args = inputs(native)
+    for output, expected in zip(outputs(model, *args), outputs(native, *args), strict=True):
+        assert torch.equal(output, expected)
 
 
-def test_select_layer_counts_the_tower_from_its_end(make: Maker) -> None:
+def test_select_layer_counts_vision_layers_from_the_last(make: Maker) -> None:
     import torch
 
     folder, _ = make(vision={"num_hidden_layers": 3}, select_layer=-2)
-    model = read(folder)
+    model = load(folder)
     pixels, _, _ = inputs(model)
     with torch.inference_mode():
-        found = model.get_image_features(pixels).pooler_output
+        features = model.get_image_features(pixels).pooler_output
         model.model.vision_tower.encoder.layer = model.model.vision_tower.encoder.layer[:2]
         model.config.vision_feature_layer = -1
-        assert torch.equal(found, model.get_image_features(pixels).pooler_output)
+        assert torch.equal(features, model.get_image_features(pixels).pooler_output)
 
 
-def test_a_dynamic_rope_forgets_the_text_before(make: Maker) -> None:
+def test_a_dynamic_rope_is_reset_for_every_text(make: Maker) -> None:
     import torch
 
     folder, _ = make(text={"max_position_embeddings": 16, "rope_scaling": {"type": "dynamic", "factor": 2.0}})
-    model = read(folder)
+    model = load(folder)
     long, longer = torch.arange(5, 30)[None], torch.arange(5, 60)[None]
 
-    def said(ids: Any) -> list[int]:
+    def generate(ids: Any) -> list[int]:
         tokens = model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=6)
         return [int(token) for token in tokens[0, ids.shape[1] :]]
 
     with torch.inference_mode():
         first = model(input_ids=long).logits
-        answers = said(long)
-        assert not torch.equal(model(input_ids=longer).logits[:, : long.shape[1]], first)  # it is past its length
+        answers = generate(long)
+        assert not torch.equal(
+            model(input_ids=longer).logits[:, : long.shape[1]], first
+        )  # beyond max_position_embeddings
         assert torch.equal(model(input_ids=long).logits, first)
-        assert said(long) == answers
+        assert generate(long) == answers
 
 
-def test_a_text_is_read_as_sentencepiece_reads_it(make: Maker) -> None:
+def test_texts_are_tokenized_like_sentencepiece(make: Maker) -> None:
     import sentencepiece
     from transformers import AutoTokenizer
 
@@ -168,7 +170,7 @@ def test_a_text_is_read_as_sentencepiece_reads_it(make: Maker) -> None:
     special = {token["content"]: int(number) for number, token in settings["added_tokens_decoder"].items()}
     pieces = sentencepiece.SentencePieceProcessor(model_file=str(folder / "tokenizer.model"))
 
-    def layout(text: str) -> list[int]:
+    def tokenize(text: str) -> list[int]:
         ids: list[int] = []
         for part in filter(None, re.split("(" + "|".join(map(re.escape, special)) + ")", text)):
             ids += [special[part]] if part in special else pieces.encode(part)
@@ -182,7 +184,7 @@ def test_a_text_is_read_as_sentencepiece_reads_it(make: Maker) -> None:
         "你好 é ☃",
     ):
         ids = tokenizer(text, add_special_tokens=False)["input_ids"]
-        assert ids == layout(text)
+        assert ids == tokenize(text)
         assert tokenizer.decode(ids) == text
     assert [tokenizer.start_image_token, tokenizer.end_image_token] == ["<img>", "</img>"]
     assert tokenizer.context_image_token_id == special["<IMG_CONTEXT>"]
@@ -202,7 +204,7 @@ SYSTEM = "你是由上海人工智能实验室联合商汤科技开发的书生�
         ("Phi3ForCausalLM", "<|system|>\n{}<|end|><|user|>\nhi<|end|><|assistant|>\n"),
     ],
 )
-def test_the_chat_is_the_original_codes(make: Maker, architecture: str, turns: str) -> None:
+def test_the_chat_template_is_the_original_codes(make: Maker, architecture: str, turns: str) -> None:
     from transformers import AutoTokenizer
 
     folder, _ = make(architecture=architecture)
@@ -210,15 +212,15 @@ def test_the_chat_is_the_original_codes(make: Maker, architecture: str, turns: s
     chat = [{"role": "user", "content": "hi"}]
     options = {"tokenize": False, "add_generation_prompt": True}
     assert tokenizer.apply_chat_template(chat, **options) == turns.format(SYSTEM)
-    said = tokenizer.apply_chat_template([{"role": "system", "content": "be brief"}, *chat], **options)
-    assert said == turns.format("be brief")
-    model = read(folder)
+    text = tokenizer.apply_chat_template([{"role": "system", "content": "be brief"}, *chat], **options)
+    assert text == turns.format("be brief")
+    model = load(folder)
     end = "<|end|>" if "Phi3" in architecture else "<|im_end|>"
     assert model.generation_config.eos_token_id == tokenizer.convert_tokens_to_ids(end)
 
 
 def vlm(folder: Path, **fields: Any) -> TransformersVLM:
-    given = {
+    defaults = {
         "dtype": "float32",
         "quantization": "none",
         "device_map": "cpu",
@@ -227,15 +229,15 @@ def vlm(folder: Path, **fields: Any) -> TransformersVLM:
         "workers": 0,
         "resize": "pil",
     }
-    given |= {"revision": None, "max_pixels": None, "timestamps": False, "temperature": 0.0, "top_p": 1.0, "seed": 0}
-    return TransformersVLM(**{**given, "checkpoint": str(folder), "batch_size": 2, **fields})
+    defaults |= {"revision": None, "max_pixels": None, "timestamps": False, "temperature": 0.0, "top_p": 1.0, "seed": 0}
+    return TransformersVLM(**{**defaults, "checkpoint": str(folder), "batch_size": 2, **fields})
 
 
-def ask(clip: Path, *frames: int, text: str = "what happens here") -> Query:
+def query(clip: Path, *frames: int, text: str = "what happens here") -> Query:
     return Query("verdict", Video("clip", clip, 25, 10.0), 0, frames, text, max_new_tokens=8)
 
 
-def test_what_is_converted_answers_as_the_original_does(make: Maker, clip: Path, tmp_path: Path) -> None:
+def test_a_converted_checkpoint_answers_like_the_original(make: Maker, clip: Path, tmp_path: Path) -> None:
     import torch
     from transformers import AutoModelForImageTextToText
 
@@ -246,10 +248,10 @@ def test_what_is_converted_answers_as_the_original_does(make: Maker, clip: Path,
     assert all(torch.equal(model.state_dict()[name], tensor) for name, tensor in native.state_dict().items())
     assert model.config.image_token_id == native.config.image_token_id
     queries = [
-        ask(clip, 0, 5),
-        ask(clip, 20),
-        ask(clip),
-        ask(clip, 3, 4, text="Frame1: <image>\nFrame2: <image>\nwhat?"),
+        query(clip, 0, 5),
+        query(clip, 20),
+        query(clip),
+        query(clip, 3, 4, text="Frame1: <image>\nFrame2: <image>\nwhat?"),
     ]
     answers = list(vlm(folder).answer(queries))
     assert len(set(answers)) > 1
@@ -257,7 +259,7 @@ def test_what_is_converted_answers_as_the_original_does(make: Maker, clip: Path,
     assert sorted(path.name for path in target.parent.iterdir()) == ["native"]
 
 
-def test_a_conversion_is_cut_into_shards(make: Maker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_conversion_is_split_into_shards(make: Maker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
     from transformers import AutoModelForImageTextToText
 
@@ -271,7 +273,7 @@ def test_a_conversion_is_cut_into_shards(make: Maker, tmp_path: Path, monkeypatc
     assert all(torch.equal(model.state_dict()[name], tensor) for name, tensor in native.state_dict().items())
 
 
-def test_a_source_without_a_tokenizer_is_converted_and_says_what_is_missing(
+def test_a_source_without_a_tokenizer_is_converted_with_a_notice(
     shared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from transformers import AutoConfig
@@ -282,23 +284,23 @@ def test_a_source_without_a_tokenizer_is_converted_and_says_what_is_missing(
     assert internvl2.main([source, str(tmp_path / "two"), "--image-token", "7"]) == 0
     assert "no tokenizer" not in capsys.readouterr().out
     assert AutoConfig.from_pretrained(tmp_path / "two").image_token_id == 7
-    with pytest.raises(VaaError, match="no tokenizer in it"):
-        read(Path(source))
+    with pytest.raises(ModelError, match="no tokenizer"):
+        load(Path(source))
 
 
 @pytest.mark.parametrize("quantization", ["int8", "nf4"])
-def test_an_original_checkpoint_is_quantized_as_it_is_read(make: Maker, clip: Path, quantization: str) -> None:
+def test_an_original_checkpoint_is_quantized_while_loading(make: Maker, clip: Path, quantization: str) -> None:
     folder, _ = make()
-    handle = vlm(folder, quantization=quantization)
-    answers = list(handle.answer([ask(clip, 0, 5), ask(clip)]))
+    model = vlm(folder, quantization=quantization)
+    answers = list(model.answer([query(clip, 0, 5), query(clip)]))
     assert all(isinstance(answer, str) for answer in answers)
-    model = handle._load().model
-    kinds = {type(module).__name__ for module in model.modules()}
+    network = model._load().model
+    kinds = {type(module).__name__ for module in network.modules()}
     assert ("Linear8bitLt" if quantization == "int8" else "Linear4bit") in kinds
-    handle.release()
+    model.release()
 
 
-def test_a_frame_is_one_squashed_tile_with_imagenets_statistics(make: Maker) -> None:
+def test_a_frame_becomes_one_square_tile_with_imagenet_statistics(make: Maker) -> None:
     from PIL import Image
     from transformers import AutoImageProcessor
 
@@ -307,11 +309,11 @@ def test_a_frame_is_one_squashed_tile_with_imagenets_statistics(make: Maker) -> 
     frame = np.random.default_rng(0).integers(0, 256, (48, 90, 3), dtype=np.uint8)
     small = np.asarray(Image.fromarray(frame).resize((32, 32), Image.Resampling.BICUBIC), dtype=np.float64) / 255
     expected = (small - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
-    seen = processor(images=[frame], return_tensors="np")["pixel_values"]
-    np.testing.assert_allclose(seen, expected.transpose(2, 0, 1)[None], atol=1e-5)
+    pixels = processor(images=[frame], return_tensors="np")["pixel_values"]
+    np.testing.assert_allclose(pixels, expected.transpose(2, 0, 1)[None], atol=1e-5)
 
 
-def without(folder: Path, name: str) -> None:
+def without_tensor(folder: Path, name: str) -> None:
     tensors = tensors_of(folder)
     del tensors[name]
     tiny.save(folder, tensors, 1)
@@ -323,19 +325,19 @@ def tensors_of(folder: Path) -> dict[str, Any]:
     return load_file(folder / "model.safetensors")
 
 
-def with_more(folder: Path) -> None:
+def with_unknown_tensor(folder: Path) -> None:
     tiny.save(
         folder, tensors_of(folder) | {"language_model.model.layers.2.surprise": tensors_of(folder)["mlp1.0.bias"]}, 1
     )
 
 
-def reshaped(folder: Path) -> None:
+def with_fewer_rows(folder: Path) -> None:
     tensors = tensors_of(folder)
     name = "language_model.model.layers.0.attention.wqkv.weight"
     tiny.save(folder, tensors | {name: tensors[name][:-16].clone()}, 1)
 
 
-def a_layer_too_many(folder: Path) -> None:
+def with_fewer_layers_in_the_config(folder: Path) -> None:
     config = json.loads((folder / "config.json").read_text())
     config["llm_config"]["num_hidden_layers"] = 1
     (folder / "config.json").write_text(json.dumps(config))
@@ -350,60 +352,63 @@ def set_config(**fields: Any) -> Callable[[Path], None]:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "says"),
+    ("damage", "message"),
     [
-        (lambda f: without(f, "mlp1.3.bias"), r"1 missing: model\.multi_modal_projector\.linear_2\.bias"),
-        (lambda f: without(f, "vision_model.encoder.layers.1.attn.qkv.bias"), r"3 missing: .*1\.attention\.k_proj"),
-        (with_more, r"1 unknown: language_model\.model\.layers\.2\.surprise"),
-        (reshaped, r"3 of another shape: language_model\.model\.layers\.0\.attention\.wqkv\.weight"),
-        (a_layer_too_many, r"9 unknown: language_model\.model\.layers\.1"),
+        (lambda f: without_tensor(f, "mlp1.3.bias"), r"1 missing: model\.multi_modal_projector\.linear_2\.bias"),
+        (
+            lambda f: without_tensor(f, "vision_model.encoder.layers.1.attn.qkv.bias"),
+            r"3 missing: .*1\.attention\.k_proj",
+        ),
+        (with_unknown_tensor, r"1 unknown: language_model\.model\.layers\.2\.surprise"),
+        (with_fewer_rows, r"3 of another shape: language_model\.model\.layers\.0\.attention\.wqkv\.weight"),
+        (with_fewer_layers_in_the_config, r"9 unknown: language_model\.model\.layers\.1"),
         (lambda f: (f / "model.safetensors").unlink(), r"model\.safetensors is missing"),
-        (lambda f: (f / "model.safetensors").write_bytes(b"cut"), "not a whole safetensors file"),
-        (lambda f: (f / "tokenizer.model").unlink(), "no tokenizer in it"),
+        (lambda f: (f / "model.safetensors").write_bytes(b"cut"), "not a complete safetensors file"),
+        (lambda f: (f / "tokenizer.model").unlink(), r"original: no tokenizer"),
         (set_config(ps_version="v1"), "ps_version=v1"),
         (set_config(force_image_size=64), "force_image_size=64 beside vision_config.image_size=32"),
-        (set_config(template="vicuna"), "template=vicuna in config.json: known are internlm2-chat"),
+        (set_config(template="vicuna"), "template=vicuna is unknown; known templates are internlm2-chat"),
         (set_config(llm_config={**tiny.TEXT, "architectures": ["Gemma2ForCausalLM"]}), "names Gemma2ForCausalLM"),
     ],
 )
-def test_what_is_wrong_with_a_checkpoint_is_said(
-    make: Maker, spoil: Callable[[Path], None], says: str, capsys: pytest.CaptureFixture[str]
+def test_a_damaged_checkpoint_is_refused_with_the_reason(
+    make: Maker, damage: Callable[[Path], None], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder, _ = make()
-    spoil(folder)
-    check_refused(folder, says, read, internvl2.main, capsys)
+    damage(folder)
+    check_refused(folder, message, load, internvl2.main, capsys)
 
 
-def test_what_is_wrong_with_shards_is_said(make: Maker) -> None:
+def test_damaged_shards_are_refused_with_the_reason(make: Maker) -> None:
     folder, _ = make(shards=2)
     shard = folder / "model-00002-of-00002.safetensors"
-    held = shard.read_bytes()
+    content = shard.read_bytes()
     shard.unlink()
-    with pytest.raises(VaaError, match=r"model-00002-of-00002\.safetensors is missing, which holds \w+"):
-        read(folder)
-    shard.write_bytes(held)
+    with pytest.raises(ModelError, match=r"model-00002-of-00002\.safetensors is missing; it contains \w+"):
+        load(folder)
+    shard.write_bytes(content)
     index = folder / "model.safetensors.index.json"
-    said = json.loads(index.read_text())
-    del said["weight_map"]["mlp1.3.bias"]
-    index.write_text(json.dumps(said))
-    with pytest.raises(VaaError, match=r"do not agree on mlp1\.3\.bias"):
-        read(folder)
+    weights = json.loads(index.read_text())
+    del weights["weight_map"]["mlp1.3.bias"]
+    index.write_text(json.dumps(weights))
+    with pytest.raises(ModelError, match=r"disagree on mlp1\.3\.bias"):
+        load(folder)
 
 
-def test_the_command_says_what_it_cannot_do(
+def test_the_command_prints_the_error_and_exits_with_its_status(
     internvl: Path, make: Maker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for arguments, says in (
-        (["missing", "target"], "missing: no such folder"),
-        (["nowhere/at-all", "target"], "is no folder and cannot be downloaded"),
-        ([str(internvl), str(tmp_path / "target")], "not in InternVL2's original layout"),
-        ([str(make()[0]), str(tmp_path)], "exists already"),
+    for arguments, message, status in (
+        (["missing", "target"], "missing: no such folder", 6),
+        (["nowhere/at-all", "target"], "is no folder and cannot be downloaded", 6),
+        ([str(internvl), str(tmp_path / "target")], "not in InternVL2's original layout", 6),
+        ([str(make()[0]), str(tmp_path)], "exists already", 8),
     ):
-        assert internvl2.main(arguments) == 1
-        assert says in capsys.readouterr().err
+        assert internvl2.main(arguments) == status
+        assert message in capsys.readouterr().err
 
 
-TOWER = {"qk_normalization": True, "norm_type": "rms_norm", "qkv_bias": False}  # InternViT-6B's kind
+TOWER = {"qk_normalization": True, "norm_type": "rms_norm", "qkv_bias": False}  # InternViT-6B
 SIZES = {
     "internvl2": ("InternLM2ForCausalLM", {}),
     "internvl2_1b": ("Qwen2ForCausalLM", {}),
@@ -413,7 +418,7 @@ SIZES = {
     "internvl2_40b": ("LlamaForCausalLM", TOWER),
     "internvl2_76b": ("LlamaForCausalLM", TOWER),
 }
-HERE = ("dtype=float32", "device_map=cpu")
+ON_CPU = ("dtype=float32", "device_map=cpu")
 
 
 @pytest.mark.parametrize("choice", SIZES)
@@ -422,20 +427,20 @@ def test_every_size_answers(make: Maker, clip: Path, choice: str) -> None:
 
     architecture, vision = SIZES[choice]
     folder, _ = make(architecture=architecture, vision=vision)
-    given = [f"vlm.{field}" for field in (*HERE, f"checkpoint={folder}")]
-    model = instantiate(composed([f"vlm={choice}", *given]).vlm, _convert_="all")
-    (answer,) = model.answer([ask(clip, 0, 5, text="Frame1: <image>\nFrame2: <image>\nwhat happens?")])
+    overrides = [f"vlm.{field}" for field in (*ON_CPU, f"checkpoint={folder}")]
+    model = instantiate(composed([f"vlm={choice}", *overrides]).vlm, _convert_="all")
+    (answer,) = model.answer([query(clip, 0, 5, text="Frame1: <image>\nFrame2: <image>\nwhat happens?")])
     assert isinstance(answer, str)
     assert composed([f"vlm={choice}"]).vlm.checkpoint.startswith("OpenGVLab/InternVL2-")
 
 
-def test_run_py_takes_an_original_checkpoint(make: Maker, clip: Path, clip_checkpoint: Path, tmp_path: Path) -> None:
+def test_run_py_accepts_an_original_checkpoint(make: Maker, clip: Path, clip_checkpoint: Path, tmp_path: Path) -> None:
     folder, _ = make(shards=2)
     (tmp_path / "clips").mkdir()
     clip.rename(tmp_path / "clips/clip.mp4")
-    given = [f"vlm.{field}" for field in (*HERE, f"checkpoint={folder}")]
-    given += ["encoder=clip_vit_b16", f"encoder.checkpoint={clip_checkpoint}", "encoder.device_map=cpu"]
-    given += ["prompt.max_new_tokens=4", "max_unparsed=1", "plots=false", "cache=null"]
-    run(tmp_path, "data=folder", "data.root=clips", "vlm=internvl2_2b", *given)
-    (found,) = metrics(tmp_path)
-    assert (found["videos"], found["failed"], found["model_queries"]) == (1, 0, 1)
+    overrides = [f"vlm.{field}" for field in (*ON_CPU, f"checkpoint={folder}")]
+    overrides += ["encoder=clip_vit_b16", f"encoder.checkpoint={clip_checkpoint}", "encoder.device_map=cpu"]
+    overrides += ["prompt.max_new_tokens=4", "max_unparsed=1", "plots=false", "cache=null"]
+    run(tmp_path, "data=folder", "data.root=clips", "vlm=internvl2_2b", *overrides)
+    (result,) = metrics(tmp_path)
+    assert (result["videos"], result["failed"], result["model_queries"]) == (1, 0, 1)

@@ -34,24 +34,29 @@ def make(tmp_path: Path) -> Maker:
     return made
 
 
-def read(folder: Path, attention: str = "eager") -> Any:
+def load(folder: Path, attention: str = "eager") -> Any:
     from transformers import AutoModelForImageTextToText
 
-    given = {**loading.placement("cpu", "float32", "none"), "attn_implementation": attention}
-    return loading.load(AutoModelForImageTextToText, str(folder), None, **given)
+    options = {**loading.placement("cpu", "float32", "none"), "attn_implementation": attention}
+    return loading.load(AutoModelForImageTextToText, str(folder), None, **options)
 
 
-def vlm(folder: Path, **fields: Any) -> TransformersVLM:
-    """The yaml of VideoLLaMA3, on another checkpoint."""
-    given = yaml.safe_load(CONF.read_text(encoding="utf-8")) | {"dtype": "float32", "device_map": "cpu"}
-    if "workers" in given:
-        given |= {"workers": 0, "resize": "pil"}
-    given |= {"decoder": "decord", "batch_size": 2, "checkpoint": str(folder), **fields}
-    assert given.pop("_target_") == "vaa.models.transformers.vlm.TransformersVLM"
-    return TransformersVLM(**given)
+def vlm(folder: Path, **changes: Any) -> TransformersVLM:
+    """The model of conf/vlm/videollama3.yaml on another checkpoint."""
+    fields = yaml.safe_load(CONF.read_text(encoding="utf-8")) | {"dtype": "float32", "device_map": "cpu"}
+    fields |= {
+        "workers": 0,
+        "resize": "pil",
+        "decoder": "decord",
+        "batch_size": 2,
+        "checkpoint": str(folder),
+        **changes,
+    }
+    assert fields.pop("_target_") == "vaa.models.transformers.vlm.TransformersVLM"
+    return TransformersVLM(**fields)
 
 
-def ask(clip: Path, *frames: int, text: str = "what happens here", **fields: Any) -> Query:
+def query(clip: Path, *frames: int, text: str = "what happens here", **fields: Any) -> Query:
     return Query("verdict", Video("clip", clip, 25, 10.0), 0, frames, text, **{"max_new_tokens": 8, **fields})
 
 
@@ -70,41 +75,43 @@ def config_of(folder: Path) -> dict[str, Any]:
     ],
     ids=str,
 )
-def test_an_original_checkpoint_says_what_the_original_arithmetic_says(
+def test_an_original_checkpoint_gives_the_outputs_of_the_original_code(
     make: Maker, clip: Path, variant: dict[str, Any], attention: str
 ) -> None:
-    """The reference is tests/models/original_videollama3.py: plain torch, of the original names and pixels alone."""
+    """The reference is tests/support/original_videollama3.py: plain torch, from original tensor names and pixels."""
     import torch
 
     folder, tensors = make(**variant)
     config = config_of(folder)
-    held = vlm(folder, attention=attention, max_pixels=64 * 16**2 // 3)._load()  # what three frames of a video have
-    query = ask(clip, 0, 12, 24)
-    frames = list(sources.frames(query.video, query.frames, "decord"))
-    seen = held.eye.see(frames)  # type: ignore[union-attr]
+    loaded = vlm(
+        folder, attention=attention, max_pixels=64 * 16**2 // 3
+    )._load()  # the limit of three frames of a video
+    shown = query(clip, 0, 12, 24)
+    frames = list(sources.frames(shown.video, shown.frames, "decord"))
+    vision = loaded.eye.see(frames)  # type: ignore[union-attr]
     size = tiny.frame_size(64, 96, 3)
     grid = (size[0] // 8, size[1] // 8)
     pixels = [torch.tensor(tiny.patches(frame, size), dtype=torch.float32) for frame in frames]
-    assert float((seen.inputs["pixel_values"] - torch.cat(pixels)).abs().max()) < 1e-5
-    assert seen.tokens == (grid[0] * grid[1] // 4,) * 3
-    ids = held.tokenizer(held.read(query, seen.tokens), add_special_tokens=False)["input_ids"]
+    assert float((vision.inputs["pixel_values"] - torch.cat(pixels)).abs().max()) < 1e-5
+    assert vision.tokens == (grid[0] * grid[1] // 4,) * 3
+    ids = loaded.tokenizer(loaded.read(shown, vision.tokens), add_special_tokens=False)["input_ids"]
     with torch.inference_mode():
-        shown = [tiny.features(tensors, config, part, grid) for part in pixels]
-        found = held.model.get_image_features(**seen.inputs, return_dict=True).pooler_output
-        assert all(float((one - two).abs().max()) < 1e-4 for one, two in zip(found, shown, strict=True))
-        expected = tiny.logits(tensors, config, ids, torch.cat(shown))
-        said = held.model(input_ids=torch.tensor([ids]), **seen.inputs).logits[0]
-    assert float((said - expected).abs().max()) < 1e-3
+        features = [tiny.features(tensors, config, part, grid) for part in pixels]
+        outputs = loaded.model.get_image_features(**vision.inputs, return_dict=True).pooler_output
+        assert all(float((one - two).abs().max()) < 1e-4 for one, two in zip(outputs, features, strict=True))
+        expected = tiny.logits(tensors, config, ids, torch.cat(features))
+        logits = loaded.model(input_ids=torch.tensor([ids]), **vision.inputs).logits[0]
+    assert float((logits - expected).abs().max()) < 1e-3
     assert float(expected.std()) > 1
-    plain = tiny.logits(tensors, config, ids, torch.cat(shown[::-1]))
-    assert float((plain - expected).abs().max()) > 0.1  # the comparison would notice
+    reordered = tiny.logits(tensors, config, ids, torch.cat(features[::-1]))
+    assert float((reordered - expected).abs().max()) > 0.1  # frames in the wrong order would be detected
 
 
-def test_every_tensor_arrives_under_its_native_name(make: Maker) -> None:
+def test_every_tensor_gets_its_native_name(make: Maker) -> None:
     import torch
 
     folder, tensors = make(shards=2)
-    state = read(folder).state_dict()
+    state = load(folder).state_dict()
     assert len(state) == len(tensors)
     for native, original in (
         ("lm_head.weight", "lm_head.weight"),
@@ -117,21 +124,21 @@ def test_every_tensor_arrives_under_its_native_name(make: Maker) -> None:
         assert torch.equal(state[native], tensors[original])
 
 
-def test_the_chat_is_the_original_processors(make: Maker, clip: Path) -> None:
+def test_the_chat_template_is_the_original_processors(make: Maker, clip: Path) -> None:
     folder, _ = make()
-    held = vlm(folder)._load()
+    loaded = vlm(folder)._load()
     turns = "<|im_start|>system\n{}<|im_end|>\n<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n"
     frames = "Time 0.5s:<image><image>,Time 2.4s:<image>\n"
-    assert held.read(ask(clip, 5, 24), (2, 1)) == turns.format(SYSTEM, frames + "what happens here")
-    assert held.read(ask(clip, text="hi", system="be brief"), ()) == turns.format("be brief", "hi")
+    assert loaded.read(query(clip, 5, 24), (2, 1)) == turns.format(SYSTEM, frames + "what happens here")
+    assert loaded.read(query(clip, text="hi", system="be brief"), ()) == turns.format("be brief", "hi")
     parts = [{"type": "video"}, {"type": "image"}, {"type": "text", "text": "hi"}]
-    chat = held.tokenizer.apply_chat_template([{"role": "user", "content": parts}], tokenize=False)
+    chat = loaded.tokenizer.apply_chat_template([{"role": "user", "content": parts}], tokenize=False)
     assert chat.endswith("<|im_start|>user\n<|video_pad|>\n<image>\nhi<|im_end|>\n")
 
 
-def test_tokens_have_the_ids_that_the_checkpoint_says(make: Maker) -> None:
+def test_special_tokens_have_the_ids_of_tokenizer_config_json(make: Maker) -> None:
     folder, _ = make()
-    model, tokenizer = read(folder), vlm(folder)._load().tokenizer
+    model, tokenizer = load(folder), vlm(folder)._load().tokenizer
     for number, token in json.loads((folder / "tokenizer_config.json").read_text())["added_tokens_decoder"].items():
         assert tokenizer(token["content"], add_special_tokens=False)["input_ids"] == [int(number)]
     assert model.config.image_token_id == config_of(folder)["image_token_index"]
@@ -146,20 +153,18 @@ def test_tokens_have_the_ids_that_the_checkpoint_says(make: Maker) -> None:
 
 
 @pytest.mark.parametrize(("height", "width"), [(64, 96), (240, 320), (20, 30), (33, 200)])
-def test_a_frame_has_the_size_that_the_original_processor_gives_a_frame_of_its_own(
-    make: Maker, height: int, width: int
-) -> None:
+def test_a_frame_is_resized_like_a_single_image_of_the_original_processor(make: Maker, height: int, width: int) -> None:
     folder, _ = make()
-    eye = vlm(folder, max_pixels=None)._load().eye
-    assert eye is not None
-    (grid,) = eye.see([np.zeros((height, width, 3), dtype=np.uint8)]).inputs["image_grid_thw"]
-    most = 64 * 8 * 8  # the image processor's limit, which is a quarter of a single video frame's
+    processor = vlm(folder, max_pixels=None)._load().eye
+    assert processor is not None
+    (grid,) = processor.see([np.zeros((height, width, 3), dtype=np.uint8)]).inputs["image_grid_thw"]
+    most = 64 * 8 * 8  # the image processor's limit, a quarter of a single video frame's
     expected = tiny.frame_size(height, width, 4)
     assert grid.tolist() == [1, expected[0] // 8, expected[1] // 8]
     assert expected[0] * expected[1] <= most
 
 
-def test_what_is_converted_answers_as_the_original_does(
+def test_a_converted_checkpoint_answers_like_the_original(
     make: Maker, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     import torch
@@ -169,10 +174,10 @@ def test_what_is_converted_answers_as_the_original_does(
     assert videollama3.main([str(folder), str(target)]) == 0
     assert capsys.readouterr().out == f"{target}: native video_llama_3 checkpoint written.\n"
     assert config_of(target)["model_type"] == "video_llama_3"
-    first, second = read(folder).state_dict(), read(target).state_dict()
+    first, second = load(folder).state_dict(), load(target).state_dict()
     assert first.keys() == second.keys()
     assert all(torch.equal(first[name], tensor) for name, tensor in second.items())
-    queries = [ask(clip, 0, 5), ask(clip, 20), ask(clip), ask(clip, 3, 4, text="A: <image>\nB: <image>\nwhat?")]
+    queries = [query(clip, 0, 5), query(clip, 20), query(clip), query(clip, 3, 4, text="A: <image>\nB: <image>\nwhat?")]
     answers = list(vlm(folder).answer(queries))
     assert len(set(answers)) > 1
     assert list(vlm(target).answer(queries)) == answers
@@ -180,20 +185,20 @@ def test_what_is_converted_answers_as_the_original_does(
 
 
 @pytest.mark.parametrize("quantization", ["int8", "nf4"])
-def test_an_original_checkpoint_is_quantized_as_it_is_read(make: Maker, clip: Path, quantization: str) -> None:
+def test_an_original_checkpoint_is_quantized_while_loading(make: Maker, clip: Path, quantization: str) -> None:
     folder, _ = make()
-    handle = vlm(folder, quantization=quantization)
-    (answer,) = handle.answer([ask(clip, 0, 5)])
+    model = vlm(folder, quantization=quantization)
+    (answer,) = model.answer([query(clip, 0, 5)])
     assert isinstance(answer, str)
-    kinds = {type(module).__name__ for module in handle._load().model.modules()}
+    kinds = {type(module).__name__ for module in model._load().model.modules()}
     assert ("Linear8bitLt" if quantization == "int8" else "Linear4bit") in kinds
-    handle.release()
+    model.release()
 
 
 def changed(name: str, **fields: Any) -> Callable[[Path], None]:
     def change(folder: Path) -> None:
-        said = json.loads((folder / name).read_text())
-        (folder / name).write_text(json.dumps({**said, **fields}))
+        content = json.loads((folder / name).read_text())
+        (folder / name).write_text(json.dumps({**content, **fields}))
 
     return change
 
@@ -204,48 +209,51 @@ def tensors_of(folder: Path) -> dict[str, Any]:
     return load_file(folder / "model.safetensors")
 
 
-def without(name: str) -> Callable[[Path], None]:
+def without_tensor(name: str) -> Callable[[Path], None]:
     return lambda folder: tiny.save(folder, {k: v for k, v in tensors_of(folder).items() if k != name})
 
 
-def with_more(name: str) -> Callable[[Path], None]:
+def with_tensor(name: str) -> Callable[[Path], None]:
     return lambda folder: tiny.save(folder, tensors_of(folder) | {name: tensors_of(folder)["model.norm.weight"]})
 
 
-def everything(folder: Path) -> None:
+def load_everything(folder: Path) -> None:
     from transformers import AutoImageProcessor
 
     loading.load(AutoImageProcessor, str(folder), None)
-    read(folder)
+    load(folder)
 
 
 @pytest.mark.parametrize(
-    ("spoil", "says"),
+    ("damage", "message"),
     [
-        (without("model.mm_projector.readout.2.bias"), r"1 missing: model\.projector\.readout\.2\.bias"),
-        (without("lm_head.weight"), r"1 missing: lm_head\.weight"),
-        (without("model.layers.0.self_attn.q_proj.bias"), r"1 missing: .*layers\.0\.self_attn\.q_proj\.bias"),
-        (with_more("model.vision_encoder.head.weight"), r"1 unknown: model\.vision_encoder\.head\.weight"),
-        (with_more("model.layers.2.input_layernorm.weight"), r"1 unknown: model\.layers\.2\.input_layernorm"),
-        (with_more("model.vision_encoder.vision_encoder.post_layernorm.weight"), r"1 filled twice: .*post_layernorm"),
+        (without_tensor("model.mm_projector.readout.2.bias"), r"1 missing: model\.projector\.readout\.2\.bias"),
+        (without_tensor("lm_head.weight"), r"1 missing: lm_head\.weight"),
+        (without_tensor("model.layers.0.self_attn.q_proj.bias"), r"1 missing: .*layers\.0\.self_attn\.q_proj\.bias"),
+        (with_tensor("model.vision_encoder.head.weight"), r"1 unknown: model\.vision_encoder\.head\.weight"),
+        (with_tensor("model.layers.2.input_layernorm.weight"), r"1 unknown: model\.layers\.2\.input_layernorm"),
+        (with_tensor("model.vision_encoder.vision_encoder.post_layernorm.weight"), r"1 filled twice: .*post_layernorm"),
         (changed("config.json", intermediate_size=80), r"6 of another shape: .*mlp"),
         (changed("config.json", mm_projector_type="linear"), "mm_projector_type=linear"),
-        (changed("config.json", vision_encoder_config=None), "it has no vision_encoder_config"),
+        (changed("config.json", vision_encoder_config=None), "config.json has no vision_encoder_config"),
         (changed("config.json", image_token_index=7), r"<image> is token \d+, but image_token_index is 7"),
-        (changed("config.json", vocab_size=200), "the tokenizer has no <image>, .* 200 tokens"),
-        (changed("preprocessor_config.json", patch_size=14), "patch_size is 14, but the vision tower's is 8"),
-        (changed("preprocessor_config.json", image_processor_type="Other"), "not of VideoLLaMA3's image processor"),
+        (changed("config.json", vocab_size=200), "<image>, .* not among the tokenizer's first 200 tokens"),
+        (changed("preprocessor_config.json", patch_size=14), "patch_size is 14, but the vision encoder's is 8"),
+        (
+            changed("preprocessor_config.json", image_processor_type="Other"),
+            "image_processor_type is not Videollama3ImageProcessor",
+        ),
         (lambda folder: (folder / "preprocessor_config.json").unlink(), r"preprocessor_config\.json: missing"),
-        (lambda folder: (folder / "vocab.json").unlink(), "no tokenizer in it"),
+        (lambda folder: (folder / "vocab.json").unlink(), r"original: no tokenizer"),
     ],
 )
-def test_what_is_wrong_with_a_checkpoint_is_said(
-    make: Maker, spoil: Callable[[Path], None], says: str, capsys: pytest.CaptureFixture[str]
+def test_a_damaged_checkpoint_is_refused_with_the_reason(
+    make: Maker, damage: Callable[[Path], None], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder, _ = make()
-    spoil(folder)
-    check_refused(folder, says, everything, videollama3.main, capsys)
+    damage(folder)
+    check_refused(folder, message, load_everything, videollama3.main, capsys)
 
 
-def test_the_yaml_names_the_authors_video_stage() -> None:
+def test_the_yaml_names_the_released_video_checkpoint() -> None:
     assert composed(["vlm=videollama3"]).vlm.checkpoint == "DAMO-NLP-SG/VideoLLaMA3-7B"

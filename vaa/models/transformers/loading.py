@@ -55,9 +55,9 @@ def load(auto: Any, checkpoint: str, revision: str | None, **options: Any) -> An
 
     if not sys.stderr.isatty():
         console.disable_progress_bar()
-    layout = original.find((internvl2.LAYOUT, videollama3.LAYOUT), checkpoint, revision)
+    layout = original.detect((internvl2.LAYOUT, videollama3.LAYOUT), checkpoint, revision)
     if layout is not None:
-        return original.read(layout, auto.__name__, checkpoint, revision, **options)
+        return original.load(layout, auto.__name__, checkpoint, revision, **options)
     try:
         if auto.__name__.startswith("AutoModel"):
             check_shards(Path(source(checkpoint)))
