@@ -91,7 +91,9 @@ def overrides_for(name: str) -> list[str] | None:
     group, _, choice = name.removesuffix(".yaml").rpartition("/")
     if not group:
         return []
-    if group in ("method", "data", "engine", "protocol", "experiment"):
+    if name == "run/stream.yaml":
+        return ["data=stream"]
+    if group in ("run", "method", "data", "engine", "protocol", "experiment"):
         return [f"{group}={choice}"]
     users = [FITS[name]] if name in FITS else methods_with(group)
     one = "_target_" in OmegaConf.to_container(alone(name))[group]  # type: ignore[index]
@@ -134,7 +136,7 @@ def test_yaml_keys_are_field_names_and_defaults_live_in_yaml_only(name: str) -> 
         target = get_class(part["_target_"])
         assert is_dataclass(target), f"{where}: {target} is no dataclass"
         known = [field for field in fields(target) if field.init]
-        assert part.keys() - {"_target_"} == {field.name for field in known}, where
+        assert part.keys() - {"_target_", "defaults"} == {field.name for field in known}, where
         with_default = [f.name for f in known if f.default is not MISSING or f.default_factory is not MISSING]
         assert not with_default, f"{where}: {target.__name__} has defaults of its own for {with_default}"
 

@@ -1,12 +1,17 @@
+"""Overrides without effect, and the keys that a multirun sweeps."""
+
 from __future__ import annotations
+
+from pathlib import Path
 
 import pytest
 
-from vaa.overrides import unused
+from vaa.overrides import swept, unused
 
 CONFIG = {
+    "run": {"stages": "${stages}", "data": "${data}", "limit": "${limit}", "online": "${online}"},
     "stages": {"ask": {"vlm": "${vlm}", "prompt": "${prompt}"}, "smooth": "${smoothing}"},
-    "vlm": {"checkpoint": "tiny", "decoder": "${reader}"},
+    "vlm": {"checkpoint": "tiny", "decoder": "${decoder}"},
     "encoder": {"checkpoint": "clip", "mean": ["${statistics.mean}"]},
     "statistics": {"mean": 0.5},
     "prompt": {"text": "what?"},
@@ -14,9 +19,10 @@ CONFIG = {
     "position": {"width": 0.5},
     "decoder": "decord",
     "limit": None,
+    "online": {"delay": 0.0},
     "data": {"root": "${oc.env:HOME}"},
 }
-READ = ("stages", "data", "limit")
+USED = {"run"}
 
 
 @pytest.mark.parametrize(
@@ -27,16 +33,17 @@ READ = ("stages", "data", "limit")
         "vlm=recorded",
         "vlm.checkpoint=x",
         "+vlm.new=1",
-        "decoder=pyav",  # by way of vlm
+        "decoder=pyav",  # through vlm
         "limit=3",
+        "online.delay=1",
         "smoothing@smoothing=none",
-        "method=corevad",  # a group that leaves no part of its own
+        "method=corevad",  # a group without a key of its own
         "hydra.verbose=true",
         "+experiment=x",
     ],
 )
-def test_an_override_that_is_used_passes(override: str) -> None:
-    assert unused(CONFIG, [override], READ) == []
+def test_an_override_with_an_effect_passes(override: str) -> None:
+    assert unused(CONFIG, [override], USED) == []
 
 
 @pytest.mark.parametrize(
@@ -50,14 +57,33 @@ def test_an_override_that_is_used_passes(override: str) -> None:
         "encoder@encoder=x",
     ],
 )
-def test_an_override_that_would_change_nothing_is_named(override: str) -> None:
-    assert unused(CONFIG, ["vlm=recorded", override, "limit=3"], READ) == [override]
+def test_an_override_without_effect_is_named(override: str) -> None:
+    assert unused(CONFIG, ["vlm=recorded", override, "limit=3"], USED) == [override]
 
 
-def test_references_within_lists_and_resolvers_count() -> None:
+def test_a_skipped_key_counts_as_unused() -> None:
+    assert unused(CONFIG, ["online.delay=1", "limit=3"], USED, skip={"online"}) == ["online.delay=1"]
+
+
+def test_references_in_lists_and_resolvers_count() -> None:
     config = CONFIG | {"limit": ["${encoder}", "a ${prompt.text} and ${oc.select:position,none}"]}
-    assert unused(config, ["encoder=x", "statistics.mean=0"], READ) == []
+    assert unused(config, ["encoder=x", "statistics.mean=0"], USED) == []
 
 
-def test_parts_that_refer_to_each_other_are_no_endless_loop() -> None:
-    assert unused({"stages": "${a}", "a": "${b}", "b": "${a}", "c": "${c}"}, ["b=1", "c=1"], ("stages",)) == ["c=1"]
+def test_circular_references_end() -> None:
+    assert unused({"run": "${a}", "a": "${b}", "b": "${a}", "c": "${c}"}, ["b=1", "c=1"], USED) == ["c=1"]
+
+
+def test_swept_keys_come_with_their_values(tmp_path: Path) -> None:
+    file = tmp_path / "multirun.yaml"
+    file.write_text(
+        "hydra:\n  sweeper: {params: {seed: 'range(0,3)'}}\n"
+        "  overrides: {task: ['smoothing=none,gaussian9', 'limit=3', 'position.width=interval(0,1)', prompt=glob(*)]}\n"
+    )
+    assert swept(file) == {
+        "smoothing": ["none", "gaussian9"],
+        "position.width": [],
+        "prompt": [],
+        "seed": ["0", "1", "2"],
+    }
+    assert swept(tmp_path / "missing.yaml") == {}

@@ -1,56 +1,176 @@
-"""A composed run: analyse, write, count, show, log."""
+"""An experiment: one composed run, instantiated from conf/run/*.yaml, and what it does."""
 
 from __future__ import annotations
 
+import dataclasses
 import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from vaa.cache import AnswerCache
-from vaa.errors import VaaError
-from vaa.evaluation import metrics as numbers
+from vaa.data.base import DataSet
+from vaa.engines.base import Engine
+from vaa.errors import ConfigError
+from vaa.evaluation import metrics as run_metrics
 from vaa.evaluation.evaluation import Evaluation
+from vaa.evaluation.protocol import Protocol
 from vaa.pipeline import RunResult, analyse
-from vaa.report import files, finish, notices, plots
-from vaa.streaming import watch as online
-from vaa.tracking.run import Tracked
+from vaa.report import console, files, notices, plots, reproduction
+from vaa.report.alerts import Alerts
+from vaa.report.page.build import Page
+from vaa.report.runs import Run
+from vaa.stages.base import Stage
+from vaa.stages.causal import CausalMethod
+from vaa.streaming.stream import Stream
+from vaa.streaming.watch import watch
+from vaa.tracking.run import Tracked, Tracking
 from vaa.types import Dataset
 
 log = logging.getLogger("vaa")
 
 
-def run(parts: dict[str, Any], dataset: Dataset, folder: Path, tracked: Tracked) -> dict[str, Any]:
-    """Analyse, write what was found before anything is counted, evaluate, show, log; the numbers of the run."""
-    if parts["page"] and not parts["details"]:
-        raise VaaError("page: it is drawn from scores/ and reports/, which details=false leaves out. Add page=null.")
-    stages, videos, protocol = parts["stages"], dataset.videos[: parts["limit"]], parts["protocol"]
-    warnings = notices.notices(stages.values(), dataset.name)
-    result = analyse(videos, dataset.truths, stages, parts["engine"], AnswerCache(parts["cache"]), _last.get("outcome"))
-    _last["outcome"] = result
-    for failure in dataset.failures:
-        result.fail(failure.video, failure.stage, failure.reason)
-    with files.written(folder):
-        files.write(folder, result, warnings, parts["details"])
-        if parts["details"]:
-            files.write_truth(folder, result, dataset, protocol)
-    metrics = numbers.numbers(result, dataset, protocol, parts["meteor_jar"])
-    with files.written(folder):
-        files.write_metrics(folder, metrics)  # after all that they were made from: a folder with numbers is whole
-        if parts["plots"]:
-            plots.overview(folder / "overview.png", result, dataset, protocol, warnings)
-        finish.finish(folder, result, protocol, metrics, parts["alerts"], parts["page"])
-    tracked.log(metrics, warnings, Evaluation(result, dataset, protocol, parts["decoder"]))
-    return metrics
+@dataclass(frozen=True, kw_only=True)
+class JobContext:
+    """How a job was started: the folder of its results, its overrides, and its columns for Weights & Biases.
+
+    `group` and `name` are those of a job of a multirun, None for a single run.
+    """
+
+    folder: Path
+    overrides: Sequence[str]
+    columns: Mapping[str, Any]
+    group: str | None = None
+    name: str | None = None
 
 
-_last: dict[str, RunResult] = {}
-"""The run before this one in the same process: the jobs of a multirun share what they begin with."""
+@dataclass
+class JobHistory:
+    """What jobs of a multirun in one process share: a job reuses the leading stages that equal the previous job's."""
+
+    previous: RunResult | None = None
 
 
-def watch(parts: dict[str, Any], folder: Path) -> None:
-    """The same for a stream, as long as it lasts: scores are shown and written as they come, nothing is counted."""
-    stream, stages = parts["data"], parts["stages"]
-    for notice in notices.notices(stages.values(), stream.name):
-        log.warning("%s", notice)
-    with files.written(folder):
-        online.watch(stream, stages, parts["engine"], folder, parts["alerts"].threshold)
+@cache
+def job_history() -> JobHistory:
+    """The history of the jobs of this process."""
+    return JobHistory()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """A method over a data set: analyse, write, evaluate, report, track.
+
+    `limit`: only the first videos; `cache`: path of the cache file, None for memory only; `max_unparsed` and
+    `max_failed`: tolerated shares of answers and videos; `details`: write scores and reports of every video.
+
+    Raises:
+        ConfigError: the fields contradict each other.
+    """
+
+    stages: Mapping[str, Stage | None]
+    data: DataSet
+    engine: Engine
+    protocol: Protocol
+    causal: bool
+    online: CausalMethod
+    limit: int | None
+    cache: str | None
+    decoder: str
+    max_unparsed: float
+    max_failed: float
+    details: bool
+    plots: bool
+    page: Page | None
+    alerts: Alerts | None
+    meteor_jar: bool
+    tracking: Tracking
+
+    def __post_init__(self) -> None:
+        if self.page and not self.details:
+            raise ConfigError("details=false leaves out scores/ and reports/, which the page needs: add page=null.")
+        _ = self.method
+
+    @property
+    def method(self) -> dict[str, Stage]:
+        """The stages that are not null, in order; in their causal form where `causal` is set."""
+        return _method(self.stages, self.online if self.causal else None)
+
+    def run(self, context: JobContext, history: JobHistory) -> dict[str, Any]:
+        """Run it and return the content of `metrics.json`.
+
+        Raises:
+            VaaError: the run ended early, or more videos failed or answers were unparsed than is tolerated.
+        """
+        dataset = self.data.load()
+        with files.written(context.folder):
+            reproduction.write(context.folder, context.overrides)
+        tracking = dataclasses.replace(
+            self.tracking, group=self.tracking.group or context.group, name=self.tracking.name or context.name
+        )
+        with tracking.run(context.columns, context.folder) as tracked:
+            metrics = self._run(dataset, context.folder, history, tracked)
+            run_metrics.check(metrics, self.max_unparsed, self.max_failed)
+        return metrics
+
+    def _run(self, dataset: Dataset, folder: Path, history: JobHistory, tracked: Tracked) -> dict[str, Any]:
+        method, videos = self.method, dataset.videos[: self.limit]
+        warnings = notices.notices(method.values(), dataset.name)
+        result = analyse(videos, dataset.truths, method, self.engine, AnswerCache(self.cache), history.previous)
+        history.previous = result
+        for failure in dataset.failures:
+            result.fail(failure.video, failure.stage, failure.reason)
+        with files.written(folder):
+            files.write(folder, result, warnings, self.details)
+            if self.details:
+                files.write_truth(folder, result, dataset, self.protocol)
+        metrics = run_metrics.numbers(result, dataset, self.protocol, self.meteor_jar)
+        with files.written(folder):
+            files.write_metrics(folder, metrics)  # after the files it is computed from: a folder with metrics is whole
+            if self.plots:
+                plots.overview(folder / "overview.png", result, dataset, self.protocol, warnings)
+            alerts = self.alerts.write(folder, result.reports.values(), self.protocol) if self.alerts else []
+            if self.page:
+                self.page.write(Run(folder))
+        console.show(metrics, folder, warnings, self.alerts, alerts)
+        tracked.log(metrics, warnings, Evaluation(result, dataset, self.protocol, self.decoder))
+        return metrics
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamExperiment:
+    """A method over a live source: scores are printed and written as they come, nothing is evaluated.
+
+    Raises:
+        ConfigError: the method is not causal.
+    """
+
+    stages: Mapping[str, Stage | None]
+    stream: Stream
+    engine: Engine
+    causal: bool
+    online: CausalMethod
+    alerts: Alerts
+
+    def __post_init__(self) -> None:
+        _ = self.method
+
+    @property
+    def method(self) -> dict[str, Stage]:
+        """The stages that are not null, in order and in their causal form."""
+        return _method(self.stages, self.online if self.causal else None)
+
+    def run(self, context: JobContext, history: JobHistory) -> dict[str, Any]:
+        """Score the source until it ends or Control-C is pressed; there are no metrics."""
+        for notice in notices.notices(self.method.values(), self.stream.name):
+            log.warning("%s", notice)
+        with files.written(context.folder):
+            watch(self.stream, self.method, self.engine, context.folder, self.alerts.threshold)
+        return {}
+
+
+def _method(stages: Mapping[str, Stage | None], causal: CausalMethod | None) -> dict[str, Stage]:
+    method = {name: stage for name, stage in stages.items() if stage is not None}
+    return causal(method) if causal else method

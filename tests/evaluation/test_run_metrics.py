@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vaa.evaluation.metrics import IncompleteRunError, check, numbers, seconds
+from vaa.errors import VaaError
+from vaa.evaluation.metrics import check, numbers, seconds
 from vaa.evaluation.protocol import Protocol
 from vaa.pipeline import RunResult, StageStats
 from vaa.types import Dataset, Failure, GroundTruth, Report, ScoreTrack, Span, Video
@@ -91,7 +92,7 @@ def test_a_run_that_is_not_whole_says_so_by_its_status(
     if status is None:
         check(metrics, max_unparsed, max_failed)
         return
-    with pytest.raises(IncompleteRunError) as error:
+    with pytest.raises(VaaError) as error:
         check(metrics, max_unparsed, max_failed)
-    assert error.value.status == status
+    assert error.value.exit_status == status
     assert {4: f"{unparsed} of {answers} answers", 3: f"{failed} of 10 videos failed"}[status] in str(error.value)

@@ -10,7 +10,7 @@ from hydra.utils import instantiate
 
 from vaa.errors import VaaError
 from vaa.report.alerts import Alert, Alerts
-from vaa.report.console import plainly, show
+from vaa.report.console import format_error, show
 
 ALERTS = Alerts(0.5, 2.0, 0.5)
 COUNTS = {"videos": 3, "frames": 90, "failed": 1, "model_queries": 5, "cache_hits": 2, "unparsed": 4}
@@ -56,10 +56,10 @@ def test_the_page_is_pointed_to_where_there_is_one(caplog: pytest.LogCaptureFixt
 def test_an_error_of_a_component_is_told_without_the_machinery() -> None:
     with pytest.raises(InstantiationException) as error:
         instantiate({"position": {"_target_": "vaa.stages.scores.CentreWeight", "width": -1.0}})
-    assert plainly(error.value) == "position: width=-1.0 must be above 0.\n(full_key: position)"
+    assert format_error(error.value) == "position: width=-1.0 must be above 0.\n(full_key: position)"
 
 
 def test_any_other_error_is_told_as_it_is() -> None:
     error = VaaError("data.root: no such folder.")
     error.__cause__ = OSError("errno 2")
-    assert plainly(error) == "data.root: no such folder."
+    assert format_error(error) == "data.root: no such folder."

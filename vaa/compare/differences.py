@@ -11,7 +11,7 @@ from typing import Any
 from vaa.report.runs import Run
 
 _SHOWN = ("wandb", "plots", "page", "details", "doctor", "meteor_jar")
-OUTSIDE = (*_SHOWN, "hydra", "choices", "cache", "max_unparsed", "max_failed")
+OUTSIDE = (*_SHOWN, "hydra", "run", "choices", "cache", "max_unparsed", "max_failed")
 """Fields that no number hangs on."""
 
 ABSENT = "-"

@@ -4,20 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 
-from vaa.errors import VaaError
+from vaa.errors import TooManyFailedError, TooManyUnparsedError
 from vaa.evaluation.localisation import localisation
 from vaa.evaluation.protocol import Protocol
 from vaa.evaluation.understanding import judged, understanding
 from vaa.pipeline import RunResult
 from vaa.types import Dataset, Report
-
-
-class IncompleteRunError(VaaError):
-    """A run that ended, but not with everything it should have; `status` is its exit status."""
-
-    def __init__(self, message: str, status: int) -> None:
-        super().__init__(message)
-        self.exit_status = status
 
 
 def numbers(result: RunResult, dataset: Dataset, protocol: Protocol, meteor_jar: bool) -> dict[str, float]:
@@ -87,11 +79,11 @@ def check(metrics: Mapping[str, float], max_unparsed: float, max_failed: float) 
     """Refuse to call a run whole that is not; its files are written all the same.
 
     Raises:
-        NotWholeError: more than the share `max_failed` of the videos failed (status 3), or more than the share
-            `max_unparsed` of the answers says nothing (4).
+        TooManyUnparsedError: more than the share `max_unparsed` of the answers is unparsed.
+        TooManyFailedError: more than the share `max_failed` of the videos failed.
     """
     for reason, status in lacking(metrics, max_unparsed, max_failed):
-        raise IncompleteRunError(reason, status)
+        raise (TooManyUnparsedError if status == TooManyUnparsedError.exit_status else TooManyFailedError)(reason)
 
 
 def lacking(metrics: Mapping[str, float | None], max_unparsed: float, max_failed: float) -> Iterator[tuple[str, int]]:

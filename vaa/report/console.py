@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from vaa.errors import ConfigError, VaaError
 from vaa.report.alerts import Alert, Alerts
 
 log = logging.getLogger("vaa")
@@ -57,10 +58,18 @@ def _line(text: str) -> str:
     return "".join(sign if sign.isprintable() else " " for sign in text)
 
 
-def plainly(error: Exception) -> str:
+def format_error(error: Exception) -> str:
     """The message of an error without the machinery round it: hydra wraps what a component says of its own fields."""
     cause: BaseException = error
     while cause.__cause__ is not None and type(cause).__name__ == "InstantiationException":
         cause = cause.__cause__
     text = str(cause).strip()
     return text if cause is error else f"{text}\n({str(error).strip().splitlines()[-1]})"
+
+
+def exit_status(error: BaseException) -> int:
+    """The exit status of an error: that of the VaaError in it, 2 for a config that cannot be composed."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, VaaError):
+        cause = cause.__cause__
+    return cause.exit_status if isinstance(cause, VaaError) else ConfigError.exit_status

@@ -13,15 +13,19 @@ def columns(config: Mapping[str, Any], resolved: Mapping[str, Any], choices: Map
     """Column -> value: `smoothing` is the choice, `smoothing.sigma` its number; both are what one writes to change it.
 
     `config` is the composed configuration with its interpolations, `resolved` without: what is a copy of another place
-    (`${window}`) has no column of its own. The block `wandb` has none either, nor have Hydra's own choices.
+    (`${window}`) has no column of its own. The blocks `wandb` and `run` have none either, nor have Hydra's own choices.
     """
     copies = {key for key, value in _leaves(config) if isinstance(value, str) and _COPY.fullmatch(value)}
     told = {
         key: value
         for key, value in _leaves(resolved)
-        if not key.startswith("wandb.") and not any(key == copy or key.startswith(f"{copy}.") for copy in copies)
+        if not key.startswith(("wandb.", "run."))
+        and not any(key == copy or key.startswith(f"{copy}.") for copy in copies)
     }
-    return {**told, **{group: name for group, name in choices.items() if not group.startswith("hydra/")}}
+    return {
+        **told,
+        **{group: name for group, name in choices.items() if group != "run" and not group.startswith("hydra/")},
+    }
 
 
 def job_name(swept: Mapping[str, Sequence[str]], overrides: Sequence[str], number: int) -> str:

@@ -1,0 +1,92 @@
+"""The config groups of conf/ with their choices and one-line descriptions: what `python run.py --help` prints."""
+
+from __future__ import annotations
+
+import shutil
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+
+from vaa.process import PROJECT_ROOT
+
+CONF = PROJECT_ROOT / "conf"
+GROUPS = {
+    "method": "what is done with a video, a list of stages",
+    "data": "the videos and their labels",
+    "vlm": "the vision-language model",
+    "llm": "the language model, for methods that rate or summarise text",
+    "encoder": "the model that embeds frames and texts",
+    "window": "how a video is cut into segments, and the frames of each that a model sees",
+    "prompt": "the questions, and how their answers are parsed",
+    "readout": "the score of a segment: as written, or from the probabilities of the answers",
+    "refinement": "scores refined by those of similar segments",
+    "smoothing": "smoothing of a video's scores in time",
+    "position": "weighting by the position in the video",
+    "protocol": "how scores are evaluated: labels, intervals, average precision",
+    "engine": "where models run",
+    "experiment": "complete settings: published results, combinations, demos",
+    "run": "chosen by `data`",
+}
+"""Config group -> what it chooses, in the order of the help page."""
+
+_USAGE = """\
+vaa analyses videos with frozen vision-language models: where something is wrong, where in the picture, what and why.
+
+usage: python run.py [GROUP=CHOICE ...] [KEY=VALUE ...]
+
+  python run.py                                                     built-in models on built-in videos
+  python run.py data=folder data.root=CLIPS vlm=internvl encoder=clip_vit_b16    your own videos
+  python run.py method=corevad data=ucf_crime data.root=DIR vlm=internvl2        a published method on a benchmark
+  python run.py '~stages.refine' smoothing=none window.length=16                 an ablation: drop a stage, set a field
+  python run.py -m smoothing=none,gaussian9 position.width=0.25,0.5              a sweep of four jobs
+  python run.py ... doctor=true     check that models, libraries and memory suffice; runs nothing
+  python run.py ... --cfg job       print the composed config; runs nothing
+  python run.py --help GROUP        describe each choice of a group
+
+Groups and their choices (a method uses only the groups that its file in conf/method lists):
+
+"""
+_RESULTS = """
+Results: outputs/METHOD/TIME/ (report.html, metrics.json, scores/, alerts.csv). Exit status: 0 success, 1 other error,
+2 config, 3 too many videos failed, 4 too many answers unparsed, 5 data, 6 model, 7 cache, 8 output, 130 interrupted.
+"""
+
+
+def help_requested(args: Sequence[str]) -> bool:
+    """Whether the command line asks for the help page."""
+    return any(arg in ("--help", "-h") for arg in args)
+
+
+def help_text(args: Sequence[str]) -> str:
+    """The help page, or of the groups that are named among the arguments each choice with its description."""
+    named = [arg for arg in args if arg in GROUPS]
+    if named:
+        return "\n".join(_describe(group) for group in named)
+    width = min(shutil.get_terminal_size((120, 50)).columns, 120)
+    lines = []
+    for group in GROUPS:
+        if group == "run":
+            continue
+        lines.append(f"  {group:<11} {GROUPS[group]}")
+        indent = " " * 14
+        text = "  ".join(choices(group))
+        lines += textwrap.wrap(text, width, initial_indent=indent, subsequent_indent=indent, break_long_words=False)
+    return _USAGE + "\n".join(lines) + "\n" + _RESULTS
+
+
+def choices(group: str) -> dict[str, str]:
+    """Choice -> its one-line description, which is the first comment line of its file."""
+    return {file.stem: _description(file) for file in sorted((CONF / group).glob("*.yaml"))}
+
+
+def _describe(group: str) -> str:
+    described = choices(group)
+    width = max(map(len, described))
+    rows = [f"  {name:<{width}}  {text}" for name, text in described.items()]
+    return "\n".join([f"{group}: {GROUPS[group]}", *rows, ""])
+
+
+def _description(file: Path) -> str:
+    lines = file.read_text(encoding="utf-8").splitlines()
+    comments = (line.removeprefix("#").strip() for line in lines if line.startswith("#"))
+    return next((text for text in comments if not text.startswith("@package")), "")
