@@ -24,7 +24,9 @@ VIDEOS, MANY = 8, 320
 
 
 def rows() -> list[Row]:
-    dataset = SyntheticDataset("outputs/synthetic", "val", VIDEOS, 120.0, 10.0, 128).load()
+    dataset = SyntheticDataset(
+        root="outputs/synthetic", split="val", videos=VIDEOS, seconds=120.0, fps=10.0, size=128
+    ).load()
     prompt = prompts.prompts()["verdict"]
     asked: list[Query] = []
     for video in dataset.videos:

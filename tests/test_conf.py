@@ -13,7 +13,7 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from vaa.data.base import DataSet
+from vaa.data.base import DatasetLoader
 from vaa.engines.base import Engine
 from vaa.evaluation.protocol import Protocol
 from vaa.models.base import Model
@@ -27,7 +27,7 @@ KINDS = {
     "vlm": Model,
     "llm": Model,
     "encoder": Model,
-    "data": DataSet | Stream,
+    "data": DatasetLoader | Stream,
     "engine": Engine,
     "protocol": Protocol,
     "window": Transform,

@@ -90,7 +90,7 @@ def test_a_readout_that_the_prompt_cannot_read_is_refused(method: str, readout: 
 def world(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     """Two videos of twenty seconds, the first of which has an anomaly."""
     folder = tmp_path_factory.mktemp("world")
-    return SyntheticDataset(str(folder), "test", 2, 20.0, 10.0, 128).load()
+    return SyntheticDataset(root=str(folder), split="test", videos=2, seconds=20.0, fps=10.0, size=128).load()
 
 
 @pytest.fixture(scope="module")

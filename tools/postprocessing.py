@@ -80,8 +80,10 @@ class Data:
     """Labels and scores of a data set on one in `every` frames."""
 
     def __init__(self, root: Path, name: str, every: int) -> None:
-        texts = ("annotations/test.txt", "annotations/[Tt]emporal*.txt", "videos", "none", "none")
-        dataset = AnnotatedDataset(name, str(root / name), *texts, 30.0).load()
+        dataset = AnnotatedDataset(
+            name=name, root=str(root / name), index="annotations/test.txt", spans="annotations/[Tt]emporal*.txt",
+            videos="videos", boxes="none", texts="none", fps=30.0,
+        ).load()  # fmt: skip
         read = ReadScores(str(root / name / "refined_scores" / FOLDERS[name]))
         self.reports = [read(Report(video)) for video in dataset.videos]
         spans = LAVAD.spans(dataset)

@@ -6,37 +6,39 @@ from pathlib import Path
 import pytest
 
 from vaa.data.annotated import AnnotatedDataset, read_index, read_spans
-from vaa.errors import VaaError
+from vaa.errors import DataError
 from vaa.types import Failure, GroundTruth, Span
 
 INDEX = "Abuse028_x264 0 99 0\nNormal video (1) 0 49 7\n"
 SPANS = "Abuse028_x264.mp4  Abuse  10  20  30  40  \nNormal video (1).mp4  Normal  -1  -1  -1  -1\n"
 
 
-EXTRAS = ("annotations/*_aligned.*", "video_summaries.json")
+def loader(root: Path, name: str = "ucf") -> AnnotatedDataset:
+    return AnnotatedDataset(
+        name=name, root=str(root), index="annotations/test.txt", spans="annotations/[Tt]emporal*.txt", videos="videos",
+        boxes="annotations/*_aligned.*", texts="video_summaries.json", fps=30.0,
+    )  # fmt: skip
 
 
 def make(root: Path, index: str = INDEX, spans: str = SPANS) -> AnnotatedDataset:
     (root / "annotations").mkdir(exist_ok=True)
     (root / "annotations" / "test.txt").write_text(index, encoding="utf-8")
     (root / "annotations" / "Temporal_Anomaly.txt").write_text(spans, encoding="utf-8")
-    return AnnotatedDataset(
-        "ucf", str(root), "annotations/test.txt", "annotations/[Tt]emporal*.txt", "videos", *EXTRAS, 30.0
-    )
+    return loader(root)
 
 
-def test_videos_come_in_the_indexs_order_with_their_truth(tmp_path: Path) -> None:
-    found = make(tmp_path).load()
-    assert [(v.id, v.n_frames, v.fps) for v in found.videos] == [
+def test_videos_are_in_the_order_of_the_index_with_their_truth(tmp_path: Path) -> None:
+    dataset = make(tmp_path).load()
+    assert [(v.id, v.n_frames, v.fps) for v in dataset.videos] == [
         ("Abuse028_x264", 100, 30.0),
         ("Normal video (1)", 50, 30.0),
     ]
-    assert found.truths["Abuse028_x264"] == GroundTruth((Span(10, 20, "Abuse"), Span(30, 40, "Abuse")), "Abuse")
-    assert found.truths["Normal video (1)"] == GroundTruth((), "Normal")
-    assert (found.name, found.failures) == ("ucf", [])
+    assert dataset.truths["Abuse028_x264"] == GroundTruth((Span(10, 20, "Abuse"), Span(30, 40, "Abuse")), "Abuse")
+    assert dataset.truths["Normal video (1)"] == GroundTruth((), "Normal")
+    assert (dataset.name, dataset.failures) == ("ucf", [])
 
 
-def test_files_are_found_in_any_folder_and_with_any_suffix_but_need_not_exist(tmp_path: Path) -> None:
+def test_files_may_be_in_any_folder_with_any_suffix_or_missing(tmp_path: Path) -> None:
     (tmp_path / "videos" / "Abuse").mkdir(parents=True)
     (tmp_path / "videos" / "Abuse" / "Abuse028_x264.AVI").touch()
     (tmp_path / "videos" / "Normal video (1).txt").touch()
@@ -45,53 +47,53 @@ def test_files_are_found_in_any_folder_and_with_any_suffix_but_need_not_exist(tm
     assert second.path == tmp_path / "videos" / "Normal video (1).mp4"
 
 
-def test_a_video_without_a_line_of_spans_is_a_failure_by_name(tmp_path: Path) -> None:
-    found = make(tmp_path, INDEX + "Unknown 0 9 1\n").load()
-    assert found.failures == [Failure("Unknown", "data", "Temporal_Anomaly.txt has no line for it")]
-    assert "Unknown" not in [video.id for video in found.videos]
+def test_a_video_without_a_line_of_spans_is_a_failure(tmp_path: Path) -> None:
+    dataset = make(tmp_path, INDEX + "Unknown 0 9 1\n").load()
+    assert dataset.failures == [Failure("Unknown", "data", "Temporal_Anomaly.txt has no line for it")]
+    assert "Unknown" not in [video.id for video in dataset.videos]
 
 
-def test_annotations_past_the_end_are_said_with_their_number(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_spans_past_the_end_are_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "vaa"):
-        found = make(tmp_path, spans=SPANS.replace("40", "140")).load()
+        dataset = make(tmp_path, spans=SPANS.replace("40", "140")).load()
     assert [r.getMessage() for r in caplog.records] == [
-        "1 annotations run past the video's end and are cut: Abuse028_x264"
+        "1 videos have spans past their end, which are cut: Abuse028_x264"
     ]
-    assert found.truths["Abuse028_x264"].spans[1].end == 140  # as annotated: the protocol cuts
+    assert dataset.truths["Abuse028_x264"].spans[1].end == 140  # as annotated: the protocol cuts
 
 
 @pytest.mark.parametrize("end", [99, 100])  # the last frame, or the one after it where the end is excluded
-def test_an_annotation_up_to_the_end_is_not_past_it(tmp_path: Path, caplog: pytest.LogCaptureFixture, end: int) -> None:
+def test_a_span_up_to_the_end_is_not_past_it(tmp_path: Path, caplog: pytest.LogCaptureFixture, end: int) -> None:
     with caplog.at_level(logging.WARNING, "vaa"):
         make(tmp_path, spans=SPANS.replace("40", str(end))).load()
     assert not caplog.records
 
 
-def test_names_with_brackets_dots_and_hashes_are_kept(tmp_path: Path) -> None:
+def test_names_with_brackets_dots_and_hashes_do_not_change(tmp_path: Path) -> None:
     name = "Deadpool.2.2018__#00-02-29_00-04-06_label_B2-0-0"
     root = make(tmp_path, f"{name} 0 9 1 2 3\n".replace(" 1 2 3", " B2"), f"{name} B2 1 2\n")
     assert [video.id for video in root.load().videos] == [name]
 
 
 @pytest.mark.parametrize(
-    ("line", "says"),
+    ("line", "message"),
     [
         ("Abuse 0", "expected 'name first last classes'"),
         ("Abuse zero 10 1", "expected 'name first last classes'"),
         ("Abuse 5 10 1", "should start at 0"),
         ("Abuse 0 -1 1", "should start at 0"),
-        ("good 0 5 1", "comes a second time"),
+        ("good 0 5 1", "a second time"),
     ],
 )
-def test_a_wrong_line_of_the_index_is_named_by_number(tmp_path: Path, line: str, says: str) -> None:
+def test_a_wrong_line_of_the_index_is_reported_with_its_number(tmp_path: Path, line: str, message: str) -> None:
     (tmp_path / "test.txt").write_text(f"good 0 9 1\n\n{line}\n")
-    with pytest.raises(VaaError, match=says) as error:
+    with pytest.raises(DataError, match=message) as error:
         read_index(tmp_path / "test.txt")
     assert "test.txt:3:" in str(error.value)
 
 
 @pytest.mark.parametrize(
-    ("line", "says"),
+    ("line", "message"),
     [
         ("Abuse", "expected 'name class start end"),
         ("Abuse 1 2", "expected 'name class start end"),
@@ -99,37 +101,37 @@ def test_a_wrong_line_of_the_index_is_named_by_number(tmp_path: Path, line: str,
         ("Abuse Abuse", "expected 'name class start end"),
         ("Abuse Abuse 20 10", "negative or reversed"),
         ("Abuse Abuse -1 10", "negative or reversed"),
-        ("good Abuse 1 2", "comes a second time"),
+        ("good Abuse 1 2", "a second time"),
     ],
 )
-def test_a_wrong_line_of_the_spans_is_named_by_number(tmp_path: Path, line: str, says: str) -> None:
+def test_a_wrong_line_of_the_spans_is_reported_with_its_number(tmp_path: Path, line: str, message: str) -> None:
     (tmp_path / "spans.txt").write_text(f"good Abuse 1 2\n{line}\n")
-    with pytest.raises(VaaError, match=says) as error:
+    with pytest.raises(DataError, match=message) as error:
         read_spans(tmp_path / "spans.txt")
     assert "spans.txt:2:" in str(error.value)
 
 
-def test_a_byte_order_mark_is_no_part_of_a_name(tmp_path: Path) -> None:
+def test_a_byte_order_mark_is_not_part_of_a_name(tmp_path: Path) -> None:
     (tmp_path / "test.txt").write_text("\ufeffAbuse 0 9 1\n", encoding="utf-8")
     assert read_index(tmp_path / "test.txt") == {"Abuse": 10}
 
 
-def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
+def test_a_file_that_is_not_text_is_reported(tmp_path: Path) -> None:
     (tmp_path / "test.txt").write_bytes(b"\xff\xfe\x00\xd8")
-    with pytest.raises(VaaError, match=r"test\.txt"):
+    with pytest.raises(DataError, match=r"test\.txt"):
         read_index(tmp_path / "test.txt")
 
 
-def test_missing_and_ambiguous_files_are_said(tmp_path: Path) -> None:
+def test_missing_and_ambiguous_files_are_reported(tmp_path: Path) -> None:
     data = make(tmp_path)
     (tmp_path / "annotations" / "temporal_other.txt").touch()
-    with pytest.raises(VaaError, match=r"data\.spans=.*2 files"):
+    with pytest.raises(DataError, match=r"data\.spans=.*2 files"):
         data.load()
     (tmp_path / "annotations" / "test.txt").unlink()
-    with pytest.raises(VaaError, match=r"data\.index=annotations/test\.txt: no file"):
+    with pytest.raises(DataError, match=r"data\.index=annotations/test\.txt: no file"):
         data.load()
-    with pytest.raises(VaaError, match=r"data\.root=.*nowhere: no such folder"):
-        AnnotatedDataset("ucf", str(tmp_path / "nowhere"), "a", "b", "videos", *EXTRAS, 30.0).load()
+    with pytest.raises(DataError, match=r"data\.root=.*nowhere: no such folder"):
+        loader(tmp_path / "nowhere").load()
 
 
 @pytest.mark.parametrize(
@@ -145,33 +147,29 @@ def test_the_real_annotations(
     anomalous: int,
     past: int | None,
 ) -> None:
-    root = str(shared / "recorded" / "urf" / name)
     with caplog.at_level(logging.WARNING, "vaa"):
-        found = AnnotatedDataset(
-            name, root, "annotations/test.txt", "annotations/[Tt]emporal*.txt", "videos", *EXTRAS, 30.0
-        ).load()
-    assert (len(found.videos), sum(video.n_frames for video in found.videos), found.failures) == (videos, frames, [])
-    assert sum(bool(found.truths[video.id].spans) for video in found.videos) == anomalous
-    if past:
-        assert caplog.records[0].getMessage().startswith(f"{past} annotations run past")
-
-
-def test_boxes_and_reference_texts_are_taken_where_they_are(shared: Path) -> None:
-    root = shared / "recorded" / "urf"
-    ucf, xd = (
-        AnnotatedDataset(
-            name, str(root / name), "annotations/test.txt", "annotations/[Tt]emporal*.txt", "videos", *EXTRAS, 30.0
-        )
-        for name in ("ucf_crime", "xd_violence")
+        dataset = loader(shared / "recorded" / "urf" / name, name).load()
+    assert (len(dataset.videos), sum(video.n_frames for video in dataset.videos), dataset.failures) == (
+        videos,
+        frames,
+        [],
     )
+    assert sum(bool(dataset.truths[video.id].spans) for video in dataset.videos) == anomalous
+    if past:
+        assert caplog.records[0].getMessage().startswith(f"{past} videos have spans past")
+
+
+def test_boxes_and_reference_texts_are_read_where_they_exist(shared: Path) -> None:
+    root = shared / "recorded" / "urf"
+    ucf, xd = (loader(root / name) for name in ("ucf_crime", "xd_violence"))
     truths = ucf.load().truths
     assert sum(len(truth.boxes) for truth in truths.values()) == 3102
     assert sum(bool(truth.text) for truth in truths.values()) == 251
     assert not any(truth.boxes for truth in xd.load().truths.values())
 
 
-def test_reference_texts_that_are_none_are_said(tmp_path: Path) -> None:
+def test_reference_texts_of_another_layout_are_reported(tmp_path: Path) -> None:
     data = make(tmp_path)
     (tmp_path / "video_summaries.json").write_text("[1]")
-    with pytest.raises(VaaError, match=r"video_summaries\.json"):
+    with pytest.raises(DataError, match=r"video_summaries\.json"):
         data.load()

@@ -153,8 +153,9 @@ PROMPT = Prompt("verdict", "", "$frames\nWhat happens?", None, 16, VerdictParser
 def benchmark(root: Path, name: str) -> Dataset:
     folder = root / "recorded" / "urf" / name
     return AnnotatedDataset(
-        name, str(folder), "annotations/test.txt", "annotations/[Tt]emporal*.txt", "videos", "none", "none", 30.0
-    ).load()
+        name=name, root=str(folder), index="annotations/test.txt", spans="annotations/[Tt]emporal*.txt",
+        videos="videos", boxes="none", texts="none", fps=30.0,
+    ).load()  # fmt: skip
 
 
 def measure(found: Dataset, stages: dict[str, Stage], protocol: Protocol) -> dict[str, float]:

@@ -57,7 +57,9 @@ class Counting:
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    return SyntheticDataset(str(tmp_path_factory.mktemp("world")), "test", 1, 24.0, 10.0, 128).load()
+    return SyntheticDataset(
+        root=str(tmp_path_factory.mktemp("world")), split="test", videos=1, seconds=24.0, fps=10.0, size=128
+    ).load()
 
 
 @pytest.fixture(autouse=True)

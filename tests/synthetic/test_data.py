@@ -13,7 +13,9 @@ from vaa.video import sources
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> SyntheticDataset:
-    return SyntheticDataset(str(tmp_path_factory.mktemp("synthetic")), "val", 3, 16.0, 10.0, 128)
+    return SyntheticDataset(
+        root=str(tmp_path_factory.mktemp("synthetic")), split="val", videos=3, seconds=16.0, fps=10.0, size=128
+    )
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +51,7 @@ def test_the_second_load_draws_nothing(made: SyntheticDataset, dataset: Dataset)
 
 
 def test_splits_differ(made: SyntheticDataset, dataset: Dataset) -> None:
-    other = SyntheticDataset(made.root, "test", 1, 16.0, 10.0, 128).load()
+    other = SyntheticDataset(root=made.root, split="test", videos=1, seconds=16.0, fps=10.0, size=128).load()
     mine = sources.frames(dataset.videos[0], [50], "pyav")
     assert not np.array_equal(mine, sources.frames(other.videos[0], [50], "pyav"))
 
@@ -61,4 +63,4 @@ def test_nothing_unfinished_is_left_behind(made: SyntheticDataset, dataset: Data
 @pytest.mark.parametrize(("split", "size", "said"), [("dev", 128, "data.split=dev"), ("val", 100, "data.size=100")])
 def test_a_wrong_field_is_named(tmp_path: Path, split: str, size: int, said: str) -> None:
     with pytest.raises(VaaError, match=said):
-        SyntheticDataset(str(tmp_path), split, 1, 16.0, 10.0, size).load()
+        SyntheticDataset(root=str(tmp_path), split=split, videos=1, seconds=16.0, fps=10.0, size=size).load()

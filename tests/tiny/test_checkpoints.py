@@ -34,7 +34,9 @@ def clip() -> ClipEncoder:
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    return SyntheticDataset(str(tmp_path_factory.mktemp("synthetic")), "val", 5, 20.0, 10.0, 128).load()
+    return SyntheticDataset(
+        root=str(tmp_path_factory.mktemp("synthetic")), split="val", videos=5, seconds=20.0, fps=10.0, size=128
+    ).load()
 
 
 def asked(dataset: Dataset, name: str, count: int = 8, **fields: str) -> list[Query]:

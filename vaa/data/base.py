@@ -1,19 +1,43 @@
-"""Data sets: which videos, and what is known of them."""
+"""What all data sets share: the interface, and how a video's id is made from its file name."""
 
 from __future__ import annotations
 
+import re
+import unicodedata
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from vaa.types import Dataset
+from vaa.types import Dataset, file_name
+
+VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v")
+_MAX_LENGTH = 200  # bytes: file systems allow 255, and copies with boxes add a few
 
 
 @runtime_checkable
-class DataSet(Protocol):
-    """A data set; its name is what logs and tables call it."""
+class DatasetLoader(Protocol):
+    """What `data=NAME` composes: it knows where a data set is and in which layout."""
 
     def load(self) -> Dataset:
-        """Its videos and their truth.
+        """The videos and their ground truth.
 
         Raises:
-            VaaError: it is not there, or not in the layout it should have.
+            DataError: the data set is missing, or is in another layout.
+            ConfigError: a field is wrong.
         """
+
+
+def video_id(name: str) -> str:
+    """The last part of a path (of either notation), without a video suffix, so that no id points to another folder."""
+    base = re.split(r"[/\\]", name)[-1]
+    return base[: -len(Path(base).suffix)] if Path(base).suffix.lower() in VIDEO_SUFFIXES else base
+
+
+def why_invalid(id_: str) -> str | None:
+    """Why a video cannot have this id, None if it can."""
+    if not id_.strip("."):
+        return "is not a name"
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in id_):
+        return "has characters that are not text: rename the video, in UTF-8"
+    if len(file_name(id_).encode()) > _MAX_LENGTH:
+        return f"is longer than {_MAX_LENGTH} bytes in the name of a result file: give the video a shorter name"
+    return None

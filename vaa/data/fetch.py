@@ -1,4 +1,4 @@
-"""Get what authors released, from their public repositories, at a pinned commit.
+"""Download what authors released, from their public repositories, at a pinned commit.
 
 `python -m vaa.data.fetch urf|corevad|vera TARGET [--url URL] [--commit COMMIT]`
 """
@@ -13,59 +13,126 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from vaa.data.releases import RELEASES, Release
-from vaa.errors import VaaError
+from vaa.errors import ConfigError, DataError, OutputError, VaaError
 
-_OTHERS = ("DIR", "WORK_TREE", "INDEX_FILE", "OBJECT_DIRECTORY", "COMMON_DIR", "NAMESPACE", "PREFIX")
+_GIT_VARIABLES = ("DIR", "WORK_TREE", "INDEX_FILE", "OBJECT_DIRECTORY", "COMMON_DIR", "NAMESPACE", "PREFIX")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Release:
+    """A repository, the folders to check out, the files they contain (pattern -> how many), and commands that use them.
+
+    `commit` is None where none is known: the user has to give one. `{0}` in a command is the target folder.
+    """
+
+    url: str
+    commit: str | None
+    folders: tuple[str, ...]
+    expected: Mapping[str, int]
+    commands: tuple[str, ...]
+
+
+RELEASES = {
+    "urf": Release(
+        url="https://github.com/Rathgrith/NeurIPS_2025-URF-ZS-HVAA.git",
+        commit="66d11a70bcee2c9820092d49e303f975e280da67",
+        folders=("data",),
+        expected={
+            "data/ucf_crime/annotations/test.txt": 1,
+            "data/ucf_crime/annotations/Temporal*.txt": 1,
+            "data/ucf_crime/annotations/Test_annotation_aligned.pkl": 1,
+            "data/ucf_crime/captions/video_llama3_json_results/*.json": 290,
+            "data/ucf_crime/scores/videollama3/*_x264.json": 290,
+            "data/ucf_crime/scores/videollama3/suspicious_part_phrases.json": 1,
+            "data/ucf_crime/refined_scores/videollama3/*_x264.json": 290,
+            "data/ucf_crime/localisations/predicted_bboxes_*_prior.json": 3,
+            "data/ucf_crime/understanding/*.json": 3,
+            "data/ucf_crime/video_summaries.json": 1,
+            "data/xd_violence/annotations/test.txt": 1,
+            "data/xd_violence/annotations/temporal*.txt": 1,
+            "data/xd_violence/refined_scores/videollama3_7B/*label*.json": 800,
+            "data/xd_violence/understanding/*.json": 3,
+            "data/xd_violence/video_summaries.json": 1,
+        },
+        commands=(
+            "experiment=urf_ucf data.root={0}/data/ucf_crime",
+            "experiment=urf_ucf_replay data.root={0}/data/ucf_crime"
+            " vlm.captions=video_llama3_json_results vlm.scores=videollama3"
+            " llm.scores=videollama3 llm.refined_scores=videollama3",
+            "experiment=urf_xd data.root={0}/data/xd_violence",
+            "experiment=urf_ucf_boxes_tags data.root={0}/data/ucf_crime vlm.scores=videollama3",
+            "experiment=urf_ucf_texts_urf data.root={0}/data/ucf_crime vlm.scores=videollama3",
+        ),
+    ),
+    "corevad": Release(
+        url="https://github.com/Muk-00/CoReVAD.git",
+        commit="ebd3941ce23e4789c6392b5f35cddbd69bdc8355",
+        folders=("outputs", "XD-Violence"),
+        expected={"outputs/VLM_responses_LRC.json": 1, "XD-Violence/xd_annotations.json": 1},
+        commands=("experiment=corevad_ucf_lavad data.root=URF/data/ucf_crime vlm.root={0}/outputs",),
+    ),
+    "vera": Release(
+        url="https://github.com/vera-framework/VERA.git",
+        commit=None,
+        folders=("Data",),
+        expected={"Data/UCF_Eval.json": 1, "Data/xd_test_800.json": 1},
+        commands=(
+            "experiment=corevad_ucf data.root=URF/data/ucf_crime vlm.root=COREVAD/outputs"
+            " protocol.labels={0}/Data/UCF_Eval.json",
+        ),
+    ),
+}
 
 
 def fetch(release: Release, target: Path, url: str, commit: str) -> tuple[str, ...]:
-    """Bring the release into `target` and check it; the command lines that use it.
+    """Download a release into the folder `target` and check it; returns command lines that use it.
 
     Raises:
-        VaaError: there is no git, the target is in use, the repository or the commit cannot be had, or files lack.
+        ConfigError: the commit or the address is invalid, or the target is in use.
+        DataError: git is missing, the commit cannot be downloaded, or files are missing in it.
     """
     if not re.fullmatch(r"[0-9a-f]{40}", commit):
-        raise VaaError(f"--commit {commit}: name a commit by its 40 hexadecimal digits.")
+        raise ConfigError(f"--commit {commit}: give a commit by its 40 hexadecimal digits.")
     if url.startswith("-"):
-        raise VaaError(f"--url {url}: this is no address.")
+        raise ConfigError(f"--url {url}: not an address.")
     if shutil.which("git") is None:
-        raise VaaError("There is no git here. Install it (apt-get install git), then run this again.")
+        raise DataError("git is not installed. Install it (apt-get install git), then run this again.")
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise VaaError(f"{target} is there and not empty. Name a new folder, or remove it first.")
-    was_there = target.is_dir()
+        raise ConfigError(f"{target} exists and is not empty. Give a new folder, or remove it first.")
+    existed = target.is_dir()
     try:
         _checkout(release, target, url, commit)
     except BaseException:
         shutil.rmtree(target, ignore_errors=True)
-        if was_there:
+        if existed:
             target.mkdir(exist_ok=True)
         raise
     check(release, target)
-    return tuple(f"python run.py {_filled(command, target.resolve())}" for command in release.commands)
+    return tuple(f"python run.py {_fill_in(command, target.resolve())}" for command in release.commands)
 
 
 def check(release: Release, target: Path) -> None:
-    """Hold what came against what is expected.
+    """Compare the files with those that are expected.
 
     Raises:
-        VaaError: files are missing, or are no JSON; all of them are named.
+        DataError: files are missing, or are not JSON; the message lists them.
     """
-    wrong: list[str] = []
+    problems: list[str] = []
     for pattern, number in release.expected.items():
         files = sorted(target.glob(pattern))
         if len(files) != number:
-            wrong.append(f"{pattern}: {len(files)} files, {number} expected")
-        wrong += [f"{file.relative_to(target)}: {reason}" for file in files if (reason := _unusable(file))]
-    if wrong:
-        raise VaaError(f"{target} is not what was expected (another commit?):\n  " + "\n  ".join(wrong[:20]))
+            problems.append(f"{pattern}: {len(files)} files, {number} expected")
+        problems += [f"{file.relative_to(target)}: {reason}" for file in files if (reason := _why_unusable(file))]
+    if problems:
+        raise DataError(f"{target} has other content (another commit?):\n  " + "\n  ".join(problems[:20]))
 
 
 def _checkout(release: Release, target: Path, url: str, commit: str) -> None:
-    """One commit, without history, of it only the folders that are wanted."""
+    """One commit, without history, and only the release's folders of it."""
     target.mkdir(parents=True, exist_ok=True)
     _git(target, "init", "--quiet", "--template=")
     _git(target, "remote", "add", "origin", str(Path(url).resolve()) if Path(url).exists() else url)
@@ -73,60 +140,67 @@ def _checkout(release: Release, target: Path, url: str, commit: str) -> None:
     try:
         _git(target, "fetch", "--quiet", "--depth=1", "--filter=blob:none", "origin", commit)
         _git(target, "checkout", "--quiet", "--detach", commit)
-    except VaaError as error:
-        raise VaaError(
-            f"{url} at {commit} cannot be had:\n  {error}\nIs there a network, is the address right (--url), and is "
-            "this commit in that repository (--commit)?"
+    except DataError as error:
+        raise DataError(
+            f"{url} at {commit} cannot be downloaded:\n  {error}\nIs there a network connection, is the address right "
+            "(--url), and is this commit in that repository (--commit)?"
         ) from error
 
 
 def _git(folder: Path, *arguments: str) -> None:
-    """Run git on this repository alone, asking nobody; a connection that brings nothing for a minute is given up."""
-    environment = {key: value for key, value in os.environ.items() if key not in {f"GIT_{other}" for other in _OTHERS}}
-    slow = ("-c", "http.lowSpeedLimit=1000", "-c", "http.lowSpeedTime=60", "-c", "core.symlinks=false")
+    """Run git on this repository only, without prompts; a connection that stalls for a minute is closed."""
+    ignored = {f"GIT_{name}" for name in _GIT_VARIABLES}
+    environment = {key: value for key, value in os.environ.items() if key not in ignored}
+    options = ("-c", "http.lowSpeedLimit=1000", "-c", "http.lowSpeedTime=60", "-c", "core.symlinks=false")
     run = subprocess.run(
-        ["git", "-C", str(folder), *slow, *arguments],
+        ["git", "-C", str(folder), *options, *arguments],
         capture_output=True,
         text=True,
         check=False,
         env=environment | {"GIT_TERMINAL_PROMPT": "0", "GIT_LFS_SKIP_SMUDGE": "1", "LC_ALL": "C"},
     )
     if run.returncode:
-        raise VaaError(f"git {arguments[0]}: {run.stderr.strip() or f'status {run.returncode}'}")
+        raise DataError(f"git {arguments[0]}: {run.stderr.strip() or f'status {run.returncode}'}")
 
 
-def _unusable(file: Path) -> str | None:
+def _why_unusable(file: Path) -> str | None:
     if file.suffix != ".json":
         return None if file.stat().st_size else "is empty"
     try:
         json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
-        return f"is no JSON: {error}"
+        return f"is not JSON: {error}"
     return None
 
 
-def _filled(command: str, target: Path) -> str:
+def _fill_in(command: str, target: Path) -> str:
     return " ".join(shlex.quote(word.format(target)) for word in command.split(" "))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; its exit status."""
+    """The command line; returns its exit status."""
     parser = argparse.ArgumentParser(prog="python -m vaa.data.fetch", description=str(__doc__).splitlines()[0])
     parser.add_argument("name", choices=sorted(RELEASES), help="whose release")
-    parser.add_argument("target", type=Path, help="a folder that is not there yet, or empty")
+    parser.add_argument("target", type=Path, help="a folder that does not exist yet, or is empty")
     parser.add_argument("--url", help="another address of the repository: a mirror, a local clone")
     parser.add_argument("--commit", help="another commit, by its 40 hexadecimal digits")
-    given = parser.parse_args(arguments)
-    release = RELEASES[given.name]
-    commit = given.commit or release.commit
+    args = parser.parse_args(arguments)
+    release = RELEASES[args.name]
+    commit = args.commit or release.commit
     if commit is None:
-        parser.error(f"{given.name}: no commit of it is known here: name one with --commit (see {release.url}).")
+        parser.error(f"{args.name}: no commit is pinned here: give one with --commit (see {release.url}).")
     try:
-        lines = fetch(release, given.target, given.url or release.url, commit)
-    except (VaaError, OSError) as error:
+        commands = fetch(release, args.target, args.url or release.url, commit)
+    except VaaError as error:
         sys.stderr.write(f"{error}\n")
-        return 1
-    sys.stdout.write(f"{given.target} holds {given.name} at {commit}. To use it:\n  " + "\n  ".join(lines) + "\n")
+        return error.exit_status
+    except OSError as error:
+        sys.stderr.write(f"{args.target}: {error}\n")
+        return OutputError.exit_status
+    except KeyboardInterrupt:
+        sys.stderr.write("Interrupted.\n")
+        return 130
+    sys.stdout.write(f"{args.target} has {args.name} at {commit}. To use it:\n  " + "\n  ".join(commands) + "\n")
     return 0
 
 

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from vaa.data.names import SUFFIXES
+from vaa.data.base import VIDEO_SUFFIXES
 from vaa.errors import VaaError
 from vaa.evaluation.detection import Labels, detection
 from vaa.types import Dataset, Floats, Report, ScoreTrack, Span, Video
@@ -109,7 +109,7 @@ def read_labels(file: Path) -> dict[str, tuple[int, tuple[Span, ...]]]:
         found: dict[str, tuple[int, tuple[Span, ...]]] = {}
         for entry in entries:
             name = PurePosixPath(entry["video"]).name
-            stem = PurePosixPath(name).stem if PurePosixPath(name).suffix.lower() in SUFFIXES else name
+            stem = PurePosixPath(name).stem if PurePosixPath(name).suffix.lower() in VIDEO_SUFFIXES else name
             times = [int(t) for t in entry["temporal_label"]]
             pairs = [(a, b) for a, b in zip(times[::2], times[1::2], strict=True) if a >= 0]
             if stem in found or any(b < a for a, b in pairs):

@@ -30,7 +30,9 @@ def main() -> None:
     parser.add_argument("--videos", type=int, default=40)
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    dataset = SyntheticDataset(given.root, given.split, given.videos, 60.0, 10.0, 128).load()
+    dataset = SyntheticDataset(
+        root=given.root, split=given.split, videos=given.videos, seconds=60.0, fps=10.0, size=128
+    ).load()
     model = TransformersVLM(
         given.checkpoint, None, "float32", "none", "cpu", "sdpa", None, False, 0.0, 1.0, 0, 16, "decord", None, "pil"
     )
