@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from vaa.cache import AnswerCache
-from vaa.data.base import DataSet
+from vaa.data.base import DatasetLoader
 from vaa.engines.base import Engine
 from vaa.errors import ConfigError
 from vaa.evaluation import metrics as run_metrics
@@ -71,7 +71,7 @@ class Experiment:
     """
 
     stages: Mapping[str, Stage | None]
-    data: DataSet
+    data: DatasetLoader
     engine: Engine
     protocol: Protocol
     causal: bool
