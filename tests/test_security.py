@@ -20,6 +20,7 @@ import pytest
 
 from vaa.errors import VaaError
 from vaa.models.checkpoints import shards
+from vaa.models.checkpoints.files import check_shard_index
 from vaa.models.transformers import loading
 from vaa.types import file_name
 
@@ -132,7 +133,7 @@ def test_there_is_no_switch_for_a_checkpoints_own_code(tmp_path: Path, override:
 def test_an_index_of_weights_names_files_beside_it_only(tmp_path: Path, shard: Any) -> None:
     (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": shard}}))
     with pytest.raises(VaaError, match="outside its folder"):
-        loading.check_shards(tmp_path)
+        check_shard_index(tmp_path)
     with pytest.raises(VaaError, match="outside its folder"):
         list(shards._tensors(tmp_path))
 

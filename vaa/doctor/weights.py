@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from vaa.errors import VaaError
-from vaa.models.transformers import loading
+from vaa.models.checkpoints.files import INDEX, SINGLE, check_shard_index, resolve_checkpoint
 
-_INDEX, _SINGLE = "model.safetensors.index.json", "model.safetensors"
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json")
 _PROCESSORS = ("preprocessor_config.json", "processor_config.json")
 _UNREAD = (".bin", ".pt", ".pth", ".ckpt", ".h5", ".msgpack")
@@ -99,7 +98,7 @@ def weigh(name: str, revision: str | None, *, sees: bool) -> CheckpointInfo:
 
 def _folder(name: str, revision: str | None) -> tuple[Path | None, bool, bool]:
     """Where it lies, whether that is the hub's cache, and whether it is lost: neither here nor on any hub."""
-    folder = Path(loading.source(name))
+    folder = Path(resolve_checkpoint(name))
     if folder.is_dir():
         return folder, False, False
     from huggingface_hub import try_to_load_from_cache
@@ -123,15 +122,15 @@ def _held(folder: Path) -> tuple[int, list[str]]:
 
 
 def _shards(folder: Path) -> list[Path]:
-    index = _json(folder / _INDEX).get("weight_map")
-    files = {str(file) for file in index.values()} if isinstance(index, Mapping) else {_SINGLE}
+    index = _json(folder / INDEX).get("weight_map")
+    files = {str(file) for file in index.values()} if isinstance(index, Mapping) else {SINGLE}
     return [folder / file for file in sorted(files) if Path(file).name == file]
 
 
 def _broken(folder: Path) -> Iterator[str]:
     """What loading would refuse: an index that leads elsewhere, shards that are none or are cut off."""
     try:
-        loading.check_shards(folder)
+        check_shard_index(folder)
     except VaaError as error:
         yield str(error)
         return

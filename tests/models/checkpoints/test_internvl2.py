@@ -30,7 +30,7 @@ FEATURES_WITHIN, LOGITS_WITHIN = 5e-6, 2e-4
 def load(folder: Path, attention: str = "eager", **fields: Any) -> Any:
     from transformers import AutoModelForImageTextToText
 
-    options = {**loading.placement("cpu", "float32", "none"), "attn_implementation": attention, **fields}
+    options = {**loading.loading_options("cpu", "float32", "none"), "attn_implementation": attention, **fields}
     return loading.load(AutoModelForImageTextToText, str(folder), None, **options)
 
 

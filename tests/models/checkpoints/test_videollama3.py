@@ -37,7 +37,7 @@ def make(tmp_path: Path) -> Maker:
 def load(folder: Path, attention: str = "eager") -> Any:
     from transformers import AutoModelForImageTextToText
 
-    options = {**loading.placement("cpu", "float32", "none"), "attn_implementation": attention}
+    options = {**loading.loading_options("cpu", "float32", "none"), "attn_implementation": attention}
     return loading.load(AutoModelForImageTextToText, str(folder), None, **options)
 
 

@@ -165,7 +165,7 @@ def test_attention_falls_back_and_says_so(
     else:
         assert used == "sdpa"
         assert len(said) == 1
-        assert said[0].startswith("attention=flash_attention_2 is not to be had here, sdpa is used instead")
+        assert said[0].startswith("attention=flash_attention_2 is not available, using sdpa instead")
     handle.release()
 
 

@@ -14,8 +14,9 @@ from typing import Any
 
 from vaa.errors import OutputError, VaaError
 from vaa.models.checkpoints import layout as layouts
+from vaa.models.checkpoints.files import INDEX, SINGLE
 from vaa.models.checkpoints.layout import Layout
-from vaa.models.checkpoints.shards import INDEX, SINGLE, TensorSource, fill
+from vaa.models.checkpoints.shards import TensorSource, fill
 
 _SHARD = 4 * 2**30  # bytes of a written shard, and so the memory that a conversion takes
 

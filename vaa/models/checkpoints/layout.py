@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from vaa.errors import ModelError
+from vaa.models.checkpoints.files import resolve_checkpoint
 from vaa.models.checkpoints.shards import Targets, fill, native_class
-from vaa.models.transformers import loading
 
 Config = Mapping[str, Any]
 
@@ -43,7 +43,7 @@ class Layout:
 
 def detect(layouts: Sequence[Layout], name: str, revision: str | None) -> Layout | None:
     """The layout of a folder or hub repository; None if it matches none, or its config cannot be read."""
-    folder = Path(loading.source(name))
+    folder = Path(resolve_checkpoint(name))
     try:
         file = folder / "config.json" if folder.is_dir() else _download_config(name, revision)
         config = json.loads(file.read_bytes())
@@ -100,7 +100,7 @@ def load_model(layout: Layout, folder: Path, native: Any, **options: Any) -> Any
 
 def download(name: str, revision: str | None) -> Path:
     """A checkpoint's local folder; a hub repository is downloaded first, without its code."""
-    folder = Path(loading.source(name))
+    folder = Path(resolve_checkpoint(name))
     if folder.is_dir():
         return folder
     if name.count("/") != 1 or name.startswith((".", "/", "~")):

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from vaa.errors import ModelError
-from vaa.models.transformers import loading
+from vaa.models.checkpoints.files import INDEX, SINGLE, check_shard_index
 
-INDEX, SINGLE = "model.safetensors.index.json", "model.safetensors"
 _COMPUTED_BUFFER = "rotary_emb.inv_freq"  # older Llama checkpoints store it; transformers computes it
 
 
@@ -121,7 +120,7 @@ def _tensors(folder: Path) -> Iterator[tuple[Any, str]]:
     """(Open shard, tensor name) of every tensor."""
     from safetensors import SafetensorError, safe_open
 
-    loading.check_shards(folder)
+    check_shard_index(folder)
     index = _read_index(folder)
     for file in sorted(set(index.values())) if index else [SINGLE]:
         expected = {name for name in index if index[name] == file}

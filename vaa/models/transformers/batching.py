@@ -115,7 +115,7 @@ class _Asker:
         said = self._put(batch, made)
         if said is not None:
             return said
-        loading.free()  # not while the error is handled: its traceback holds the tensors
+        loading.free_memory()  # not while the error is handled: its traceback holds the tensors
         self.held.room[bool(batch[0].choices)].shrink(len(batch))
         half = max(1, len(batch) // 2)
         parts = [batch[first : first + half] for first in range(0, len(batch), half)]

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from vaa import process
 from vaa.errors import VaaError, VideoError
+from vaa.models.checkpoints.files import checkpoint_identity
 from vaa.models.transformers import loading
 from vaa.models.transformers.pooling import Piece, means
 from vaa.types import Floats, NoAnswer, Query
@@ -68,7 +69,7 @@ class ClipEncoder:
     @property
     def identity(self) -> str:
         """Checkpoint, revision, precision and how frames are prepared."""
-        name = loading.identity(self.checkpoint, self.revision)
+        name = checkpoint_identity(self.checkpoint, self.revision)
         every = f" every {self.stride}" if self.stride > 1 else ""
         made = f"{self.resample}{every}{resized_by(self.resize)}"
         return f"{name} {self.dtype} mean {list(self.mean)} std {list(self.std)} {made}"
@@ -95,7 +96,7 @@ class ClipEncoder:
     def release(self) -> None:
         """Forget the weights."""
         if _loaded.pop(self, None):
-            loading.free()
+            loading.free_memory()
 
     def _features(self, feeder: DecodePool[Piece], watch: WaitTimer, pieces: Sequence[Piece]) -> Iterator[Floats | str]:
         """Unit features (frames, d) of each piece of a video in order, or why it cannot be decoded."""
@@ -152,7 +153,7 @@ class ClipEncoder:
         if self not in _loaded:
             from transformers import AutoModel, AutoTokenizer
 
-            options = loading.placement(self.device_map, self.dtype, "none")
+            options = loading.loading_options(self.device_map, self.dtype, "none")
             model = loading.load(AutoModel, self.checkpoint, self.revision, **options).eval()
             if model.config.model_type not in ("clip", "siglip"):
                 raise VaaError(f"'{self.checkpoint}' is a {model.config.model_type}; an encoder is a CLIP or a SigLIP.")

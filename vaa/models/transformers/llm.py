@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from vaa.errors import VaaError
+from vaa.models.checkpoints.files import checkpoint_identity
 from vaa.models.transformers import batching, loading
 from vaa.models.transformers.generation import GenerationConfig, settle
 from vaa.models.transformers.loaded import LoadedModel
@@ -33,7 +34,7 @@ class TransformersLLM:
     @property
     def identity(self) -> str:
         """Checkpoint, revision, precision and how tokens are taken; neither batch nor device."""
-        name = loading.identity(self.checkpoint, self.revision)
+        name = checkpoint_identity(self.checkpoint, self.revision)
         return f"{name} {self.dtype} {self.quantization} {self._sampling.identity}"
 
     def answer(self, queries: Sequence[Query]) -> Iterator[Answer | NoAnswer]:
@@ -50,7 +51,7 @@ class TransformersLLM:
     def release(self) -> None:
         """Forget the weights."""
         if _loaded.pop(self, None):
-            loading.free()
+            loading.free_memory()
 
     @property
     def _sampling(self) -> GenerationConfig:
@@ -60,9 +61,9 @@ class TransformersLLM:
         if self not in _loaded:
             from transformers import AutoModelForCausalLM, AutoTokenizer
 
-            options = loading.placement(self.device_map, self.dtype, self.quantization)
+            options = loading.loading_options(self.device_map, self.dtype, self.quantization)
             tokenizer = loading.load(AutoTokenizer, self.checkpoint, self.revision)
-            model = loading.attentive(
+            model = loading.load_with_attention(
                 AutoModelForCausalLM, self.checkpoint, self.revision, self.attention, options
             ).eval()
             settle(model, tokenizer)

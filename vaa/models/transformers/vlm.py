@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 
 from vaa.errors import VaaError
+from vaa.models.checkpoints.files import checkpoint_identity
 from vaa.models.transformers import batching, loading, vision_features
 from vaa.models.transformers.families import family, mark_internvl, tokens_per_image
 from vaa.models.transformers.generation import GenerationConfig, settle
@@ -51,7 +52,7 @@ class TransformersVLM:
     @property
     def identity(self) -> str:
         """Checkpoint, revision, precision, how frames are shown and how tokens are taken; neither batch nor device."""
-        name = loading.identity(self.checkpoint, self.revision)
+        name = checkpoint_identity(self.checkpoint, self.revision)
         shown = f"max_pixels {self.max_pixels} timestamps {self.timestamps}" + resized_by(self.resize)
         return f"{name} {self.dtype} {self.quantization} {shown} {self._sampling.identity}"
 
@@ -62,7 +63,7 @@ class TransformersVLM:
     def release(self) -> None:
         """Forget the weights."""
         if _loaded.pop(self, None):
-            loading.free()
+            loading.free_memory()
 
     def to_frame(self, video: Video, xyxy: XYXY) -> XYXY:
         """A box as the model wrote it, in the pixels of the video's frames.
@@ -95,10 +96,10 @@ class TransformersVLM:
         if self not in _loaded:
             from transformers import AutoImageProcessor, AutoModelForImageTextToText, AutoTokenizer
 
-            options = loading.placement(self.device_map, self.dtype, self.quantization)
+            options = loading.loading_options(self.device_map, self.dtype, self.quantization)
             tokenizer = loading.load(AutoTokenizer, self.checkpoint, self.revision)
             processor = loading.load(AutoImageProcessor, self.checkpoint, self.revision, backend="pil")
-            model = loading.attentive(
+            model = loading.load_with_attention(
                 AutoModelForImageTextToText, self.checkpoint, self.revision, self.attention, options
             ).eval()
             vision_features.check(model)

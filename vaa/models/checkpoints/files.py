@@ -1,0 +1,55 @@
+"""A checkpoint's files: where they are, what identifies them, and whether its index of shards can be trusted."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+from vaa.errors import ModelError
+from vaa.process import PROJECT_ROOT
+
+INDEX, SINGLE = "model.safetensors.index.json", "model.safetensors"
+"""File names of an index of shards, and of weights in one file."""
+_MAX_HASHED_BYTES = 16 * 2**20
+
+
+def resolve_checkpoint(checkpoint: str) -> str:
+    """Return the path of a checkpoint's folder, or its name unchanged if it is a name on the hub.
+
+    A relative folder is looked up in the working directory, then in the project.
+    """
+    project_folder = PROJECT_ROOT / checkpoint
+    return str(project_folder) if not Path(checkpoint).is_dir() and project_folder.is_dir() else checkpoint
+
+
+def checkpoint_identity(checkpoint: str, revision: str | None) -> str:
+    """Identify a checkpoint by its content: a hub name by its revision, a folder by its files.
+
+    Small files are hashed; of large ones size and modification time are, since hashing them takes as long as loading.
+    """
+    folder = Path(resolve_checkpoint(checkpoint))
+    if not folder.is_dir():
+        return f"{checkpoint}@{revision or 'main'}"
+    digest = hashlib.blake2b(digest_size=16)
+    for file in sorted(p for p in folder.iterdir() if p.is_file()):
+        stat = file.stat()
+        small = stat.st_size <= _MAX_HASHED_BYTES
+        digest.update(file.name.encode())
+        digest.update(file.read_bytes() if small else f"{stat.st_size} {stat.st_mtime_ns}".encode())
+    return f"{folder.name}#{digest.hexdigest()}"
+
+
+def check_shard_index(folder: Path) -> None:
+    """Refuse an index of shards that names files outside its folder.
+
+    Raises:
+        ModelError: it names such a file, or it is not an index.
+    """
+    index = folder / INDEX
+    try:
+        names = set(json.loads(index.read_bytes())["weight_map"].values()) if index.is_file() else set()
+    except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
+        raise ModelError(f"{index}: not an index of weights: {error!r}") from error
+    if outside := sorted(str(name) for name in names if Path(str(name)).name != name or name == ".."):
+        raise ModelError(f"{index}: names weights outside its folder: {outside[0]}. Do not trust this checkpoint.")
