@@ -9,17 +9,18 @@ import sys
 from pathlib import Path
 
 import pytest
-from runs_made import make, metrics, videos
+from run_folders import make, metrics, videos
 
 from vaa.compare.__main__ import main
+from vaa.errors import ConfigError, OutputError, VaaError
+from vaa.process import PROJECT_ROOT
 
-HOUSE = Path(__file__).parents[2]
-RECORDED_RUN = 500  # seconds; the longest takes a few when the machine is idle
+TIMEOUT = 500  # seconds; the longest takes a few when the machine is idle
 
 
 @pytest.fixture
 def outputs(tmp_path: Path) -> Path:
-    """Three runs, one of them with an awkward name, and one that did not end."""
+    """Three runs, one of them with a name that has to be escaped, and an unfinished one."""
     folder = tmp_path / "outputs"
     for name, gain in (("0", 0.1), ("1", 0.9), ("a_b & <c>", 0.4)):
         make(folder / name, *videos(0, gain=gain), choices={"method": "m"})
@@ -29,14 +30,14 @@ def outputs(tmp_path: Path) -> Path:
     return folder
 
 
-def test_the_terminal_has_bold_numbers_and_tells_of_what_is_left_out(
+def test_the_terminal_shows_the_best_in_bold_and_names_unfinished_runs(
     outputs: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert main([str(outputs), "--resamples", "20"]) == 0
-    said = capsys.readouterr().out
-    assert re.search(r"^1 +\d\.\d{4} +\+\d\.\d{4} \[[+-]\d\.\d{4}, [+-]\d\.\d{4}\]", said, re.MULTILINE)
-    assert "unfinished: a run that did not end" in said
-    assert "\x1b[1m" not in said
+    output = capsys.readouterr().out
+    assert re.search(r"^1 +\d\.\d{4} +\+\d\.\d{4} \[[+-]\d\.\d{4}, [+-]\d\.\d{4}\]", output, re.MULTILINE)
+    assert "unfinished: an unfinished run" in output
+    assert "\x1b[1m" not in output
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.setenv("COLUMNS", "200")
@@ -53,7 +54,9 @@ def test_the_terminal_has_bold_numbers_and_tells_of_what_is_left_out(
         (".html", ["<!doctype html>", "a_b &amp; &lt;c&gt;", 'class="number best"', "light-dark("]),
     ],
 )
-def test_formats_by_the_suffix_escaped(outputs: Path, tmp_path: Path, suffix: str, parts: list[str]) -> None:
+def test_the_suffix_chooses_the_format_and_text_is_escaped(
+    outputs: Path, tmp_path: Path, suffix: str, parts: list[str]
+) -> None:
     file = tmp_path / "new" / f"table{suffix}"
     assert main([str(outputs), "--resamples", "20", "--out", str(file)]) == 0
     text = file.read_text()
@@ -62,8 +65,8 @@ def test_formats_by_the_suffix_escaped(outputs: Path, tmp_path: Path, suffix: st
     assert "http" not in text
 
 
-def test_csv_has_plain_numbers(outputs: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    names = ["--names", "other", "a", "b", "--baseline", "3"]  # words come before numbers
+def test_csv_has_unformatted_numbers(outputs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names = ["--names", "other", "a", "b", "--baseline", "3"]
     assert main([str(outputs), "--format", "csv", *names, "--metric", "roc_auc"]) == 0
     _, first, second = csv.DictReader(io.StringIO(capsys.readouterr().out))
     assert (first["run"], second["run"], second["roc_auc_delta"]) == ("a", "b", "")
@@ -74,26 +77,38 @@ def test_csv_has_plain_numbers(outputs: Path, capsys: pytest.CaptureFixture[str]
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("args", "status", "message"),
     [
-        (["nothing"], "nothing: no run of vaa"),
-        (["outputs", "--baseline", "9"], "--baseline 9: none of the runs"),
-        (["outputs", "--metric", "aoc"], "Known: roc_auc"),
-        (["outputs", "--names", "a"], "1 names for 3 runs"),
-        (["outputs", "--out", "table.doc"], "tells of no format"),
-        (["outputs", "--videos"], "wants two runs"),
-        (["outputs", "--resamples", "-1"], "negative"),
+        (["nothing"], VaaError.exit_status, "nothing: "),
+        (["outputs", "--baseline", "9"], ConfigError.exit_status, "--baseline 9: "),
+        (["outputs", "--metric", "aoc"], ConfigError.exit_status, "Known: roc_auc"),
+        (["outputs", "--names", "a"], ConfigError.exit_status, "1 names for 3 runs"),
+        (["outputs", "--out", "table.doc"], ConfigError.exit_status, "--out table.doc: unknown suffix"),
+        (["outputs", "--videos"], ConfigError.exit_status, "two runs, not 3"),
+        (["outputs", "--resamples", "-1"], ConfigError.exit_status, "--resamples -1"),
+        (
+            ["outputs", "--out", "outputs/0/metrics.json/table.md"],
+            OutputError.exit_status,
+            "table.md: cannot be written",
+        ),
     ],
 )
-def test_mistakes_are_answered_in_words(
-    outputs: Path, words: list[str], message: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_errors_are_printed_without_a_traceback(
+    outputs: Path,
+    args: list[str],
+    status: int,
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(outputs.parent)
-    assert main(words) == 1
-    assert message in capsys.readouterr().err
+    assert main(args) == status
+    error = capsys.readouterr().err
+    assert message in error
+    assert "Traceback" not in error
 
 
-def test_a_baseline_may_be_a_folder(
+def test_the_baseline_can_be_a_folder(
     outputs: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(outputs)
@@ -102,17 +117,20 @@ def test_a_baseline_may_be_a_folder(
 
 
 @pytest.mark.slow
-def test_urf_raw_and_refined_and_the_four_rows_of_corevad_come_out_as_one_table(tmp_path: Path, shared: Path) -> None:
-    recorded, environment = shared / "recorded", {**os.environ, "WANDB_MODE": "disabled", "PYTHONPATH": str(HOUSE)}
+def test_urf_and_corevad_runs_are_one_table(tmp_path: Path, shared: Path) -> None:
+    recorded, environment = (
+        shared / "recorded",
+        {**os.environ, "WANDB_MODE": "disabled", "PYTHONPATH": str(PROJECT_ROOT)},
+    )
 
-    def python(*words: str) -> str:
+    def python(*args: str) -> str:
         done = subprocess.run(
-            [sys.executable, *words],
+            [sys.executable, *args],
             cwd=tmp_path,
             env=environment,
             capture_output=True,
             text=True,
-            timeout=RECORDED_RUN,
+            timeout=TIMEOUT,
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
@@ -120,24 +138,24 @@ def test_urf_raw_and_refined_and_the_four_rows_of_corevad_come_out_as_one_table(
     data = f"data.root={recorded / 'urf/ucf_crime'}"
     for name in ("scores", "refined_scores"):
         scores = [f"scores.root={recorded / 'urf/ucf_crime' / name / 'videollama3'}", f"hydra.run.dir=outputs/{name}"]
-        python(str(HOUSE / "run.py"), "method=scored", "data=ucf_crime", data, *scores, "plots=false")
+        python(str(PROJECT_ROOT / "run.py"), "method=scored", "data=ucf_crime", data, *scores, "plots=false")
     rows = ["smoothing=none,gaussian9", "position=none,centre", "hydra.sweep.dir=outputs/corevad", "plots=false"]
     roots = [data, f"vlm.root={recorded / 'corevad'}"]
-    python(str(HOUSE / "run.py"), "-m", "experiment=corevad_ucf_lavad", *roots, *rows)
+    python(str(PROJECT_ROOT / "run.py"), "-m", "experiment=corevad_ucf_lavad", *roots, *rows)
     folders = ["outputs/scores", "outputs/refined_scores", "outputs/corevad"]
-    found = list(csv.DictReader(io.StringIO(python("-m", "vaa.compare", *folders, "--format", "csv"))))
-    aucs = [round(float(row["roc_auc"]), 6) for row in found]
+    table = list(csv.DictReader(io.StringIO(python("-m", "vaa.compare", *folders, "--format", "csv"))))
+    aucs = [round(float(row["roc_auc"]), 6) for row in table]
     assert aucs == [0.819491, 0.843562, 0.737515, 0.754799, 0.805422, 0.813191]
-    different = list(found[0])[2 : list(found[0]).index("roc_auc")]
-    assert different == ["method", "position", "smoothing", "scores.root"]
-    assert [row["method"] for row in found] == ["scored"] * 2 + ["corevad"] * 4
-    assert [row["scores.root"] for row in found] == ["scores/videollama3", "refined_scores/videollama3", *["-"] * 4]
-    assert [row["smoothing"] for row in found] == ["filter10"] * 2 + ["none"] * 2 + ["gaussian9"] * 2
-    assert [row["position"] for row in found] == ["none"] * 3 + ["centre", "none", "centre"]
+    settings = list(table[0])[2 : list(table[0]).index("roc_auc")]
+    assert settings == ["method", "position", "smoothing", "scores.root"]
+    assert [row["method"] for row in table] == ["scored"] * 2 + ["corevad"] * 4
+    assert [row["scores.root"] for row in table] == ["scores/videollama3", "refined_scores/videollama3", *["-"] * 4]
+    assert [row["smoothing"] for row in table] == ["filter10"] * 2 + ["none"] * 2 + ["gaussian9"] * 2
+    assert [row["position"] for row in table] == ["none"] * 3 + ["centre", "none", "centre"]
     for metric in ("roc_auc", "ap", "within_video_auc"):
-        assert found[0][f"{metric}_delta"] == ""
-        for row in found[1:]:
+        assert table[0][f"{metric}_delta"] == ""
+        for row in table[1:]:
             low, delta, high = (float(row[f"{metric}_{part}"]) for part in ("low", "delta", "high"))
             assert low < delta < high
             assert high - low < 0.3
-    assert float(found[2]["roc_auc_high"]) < 0  # the bare verdicts are worse, whatever videos are drawn
+    assert float(table[2]["roc_auc_high"]) < 0  # unprocessed verdicts are worse in all resamples

@@ -1,1 +1,1 @@
-"""Runs beside each other: what differs between them, what that changes, how sure the change is."""
+"""Compare finished runs: their settings, metrics and differences, with confidence intervals."""

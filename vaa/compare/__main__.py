@@ -9,63 +9,65 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from vaa.compare import command, table, videos
-from vaa.compare.comparison import compare
-from vaa.compare.formats import Sheet
-from vaa.errors import VaaError
+from vaa import process
+from vaa.compare.comparison import compare, comparison_table
+from vaa.compare.tables import Table, add_table_options, write_table
+from vaa.compare.videos import videos_table
+from vaa.errors import ConfigError
 from vaa.report.runs import Run, find, unfinished
 
 
-def main(words: Sequence[str] | None = None) -> int:
-    """Compare, write, and say in words what went wrong; the exit status."""
-    return command.write(_sheet, _parser().parse_args(words))
+def main(argv: Sequence[str] | None = None) -> int:
+    """Compare runs, print or save the table; returns the exit status."""
+    return write_table(_table, _parser().parse_args(argv))
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m vaa.compare", description=__doc__)
-    parser.add_argument("folders", nargs="+", help="runs, multiruns, or folders that hold many")
-    parser.add_argument("--baseline", default="1", help="what deltas are to: a run's folder or number; the first run")
-    parser.add_argument("--metric", nargs="+", default=[], help="columns; any name in metrics.json")
-    parser.add_argument("--names", nargs="+", default=[], help="what to call the runs, in order")
-    command.add_options(parser)
-    help_videos = "two runs video by video, where they disagree most first: the N first, 20 if N is not given"
-    parser.add_argument("--videos", type=int, nargs="?", const=20, metavar="N", help=help_videos)
+    parser.add_argument("folders", nargs="+", help="runs, multiruns, or folders that contain runs")
+    parser.add_argument("--baseline", default="1", help="the run that deltas refer to: a folder or a number (1)")
+    parser.add_argument("--metric", nargs="+", default=[], help="metrics to show: any names in metrics.json")
+    parser.add_argument("--names", nargs="+", default=[], help="names for the runs, in order")
+    add_table_options(parser)
+    videos_help = "compare two runs video by video: the N with the largest differences, 20 if N is not given"
+    parser.add_argument("--videos", type=int, nargs="?", const=20, metavar="N", help=videos_help)
     return parser
 
 
-def _sheet(asked: argparse.Namespace) -> Sheet:
-    runs = find(asked.folders)
-    names = asked.names or _names(runs)
+def _table(args: argparse.Namespace) -> Table:
+    runs = find(args.folders)
+    names = args.names or _default_names(runs)
+    folders = ", ".join(str(run.folder) for run in runs)
     if len(names) != len(runs):
-        raise VaaError(f"--names: {len(names)} names for {len(runs)} runs ({', '.join(str(r.folder) for r in runs)}).")
-    if asked.resamples < 0 or asked.digits < 0:
-        raise VaaError(f"--resamples {asked.resamples}, --digits {asked.digits}: neither can be negative.")
-    if asked.videos is not None:
+        raise ConfigError(f"--names: {len(names)} names for {len(runs)} runs ({folders}).")
+    if args.videos is not None:
         if len(runs) != 2:
-            raise VaaError(f"--videos wants two runs, these are {len(runs)}: {', '.join(str(r.folder) for r in runs)}.")
-        return videos.sheet(runs[0], runs[1], names, asked.videos, asked.digits)
-    baseline = _baseline(runs, asked.baseline)
-    compared = compare(runs, baseline, asked.metric, names, asked.resamples, asked.seed)
-    made = table.sheet(compared, asked.digits)
-    lost = [f"{folder}: a run that did not end (no metrics.json); left out." for folder in unfinished(asked.folders)]
-    return replace(made, notes=(*made.notes, *lost))
+            raise ConfigError(f"--videos compares two runs, not {len(runs)}: {folders}.")
+        return videos_table(runs[0], runs[1], names, args.videos, args.digits)
+    comparison = compare(runs, _baseline(runs, args.baseline), args.metric, names, args.resamples, args.seed)
+    table = comparison_table(comparison, args.digits)
+    notes = (f"{folder}: an unfinished run (no metrics.json); left out." for folder in unfinished(args.folders))
+    return replace(table, notes=(*table.notes, *notes))
 
 
-def _names(runs: Sequence[Run]) -> list[str]:
-    """The runs' folders, without those above that all share."""
+def _default_names(runs: Sequence[Run]) -> list[str]:
+    """The runs' folders relative to the one that all share."""
     folders = [str(run.folder.absolute()) for run in runs]
-    above = os.path.commonpath(folders) if len(set(folders)) > 1 else str(runs[0].folder.absolute().parent)
-    return [os.path.relpath(folder, above) for folder in folders]
+    shared = os.path.commonpath(folders) if len(set(folders)) > 1 else str(runs[0].folder.absolute().parent)
+    return [os.path.relpath(folder, shared) for folder in folders]
 
 
-def _baseline(runs: Sequence[Run], asked: str) -> int:
-    places = {str(k + 1): k for k in range(len(runs))} | {str(run.folder.resolve()): k for k, run in enumerate(runs)}
-    place = places.get(asked, places.get(str(Path(asked).resolve())))
-    if place is None:
-        listed = "".join(f"\n  {k + 1}  {run.folder}" for k, run in enumerate(runs))
-        raise VaaError(f"--baseline {asked}: none of the runs. Give a number or a folder:{listed}")
-    return place
+def _baseline(runs: Sequence[Run], name: str) -> int:
+    """The index of the run with this number (from 1) or folder."""
+    by_number = {str(k): k - 1 for k in range(1, len(runs) + 1)}
+    by_folder = {str(run.folder.resolve()): k for k, run in enumerate(runs)}
+    index = (by_number | by_folder).get(name, by_folder.get(str(Path(name).resolve())))
+    if index is None:
+        listing = "".join(f"\n  {k}  {run.folder}" for k, run in enumerate(runs, start=1))
+        raise ConfigError(f"--baseline {name}: not one of the runs. Give a number or a folder:{listing}")
+    return index
 
 
 if __name__ == "__main__":
+    process.configure()
     sys.exit(main())

@@ -1,56 +1,58 @@
-"""What differs between runs, in as few columns as tell them apart: choices, and the fields that no choice explains."""
+"""The settings in which runs differ, in as few columns as possible: choices, and fields that no choice explains."""
 
 from __future__ import annotations
 
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from vaa.report.runs import Run
 
-_SHOWN = ("wandb", "plots", "page", "details", "doctor", "meteor_jar")
-OUTSIDE = (*_SHOWN, "hydra", "run", "choices", "cache", "max_unparsed", "max_failed")
-"""Fields that no number hangs on."""
+_DISPLAY = ("wandb", "plots", "page", "details", "doctor", "meteor_jar")
+IGNORED = (*_DISPLAY, "hydra", "run", "choices", "cache", "max_unparsed", "max_failed")
+"""Fields that change no number."""
 
 ABSENT = "-"
-_Values = tuple[str, ...]  # of one field, a run each
+_Values = tuple[str, ...]
+"""The values of one field, one for each run."""
 
 
 def differences(runs: Sequence[Run]) -> dict[str, _Values]:
     """Column -> its value in each run.
 
-    A field that was not set by hand is left out where the choices decide it; so is a choice that the method decides.
-    Of an experiment only what it changes is shown, or its name where no other choice tells that.
+    A field is left out if the choices determine it and it was not overridden; so is a choice that the method
+    determines. An experiment is represented by what it changes, or by its name if no other column shows the change.
     """
-    groups = {group: None for run in runs for group in run.choices}
-    chosen = {group: tuple(_chosen(run, group) for run in runs) for group in sorted(groups, key=_order)}
-    chosen = {group: values for group, values in chosen.items() if group not in OUTSIDE and _differ(values)}
-    by_hand = {re.split("[=@]", override.lstrip("+~"))[0] for run in runs for override in run.overrides}
-    experiment, method = chosen.pop("experiment", ()), chosen.get("method", ())
-    columns = {group: v for group, v in chosen.items() if not _decided(group, v, method, by_hand)}
-    fields = dict(_fields("", [_counted(run.config) for run in runs]))
-    left: dict[str, _Values] = {}
-    for name, values in fields.items():
-        if name.split(".")[0] in chosen and _known_by(values, chosen[name.split(".")[0]]) and _folders(values):
+    groups = dict.fromkeys(group for run in runs for group in run.choices)
+    choices = {group: tuple(_choice(run, group) for run in runs) for group in sorted(groups, key=_order)}
+    choices = {group: values for group, values in choices.items() if group not in IGNORED and _differ(values)}
+    overridden = {re.split("[=@]", override.lstrip("+~"))[0] for run in runs for override in run.overrides}
+    experiment, method = choices.pop("experiment", ()), choices.get("method", ())
+    columns = {g: values for g, values in choices.items() if not _set_by_method(g, values, method, overridden)}
+    configs = [{key: value for key, value in run.config.items() if key not in IGNORED} for run in runs]
+    fields: dict[str, _Values] = {}
+    for name, values in _different_fields("", configs):
+        group = name.split(".")[0]
+        if group in choices and _determined(values, choices[group]) and _are_paths(values):
             continue  # data.root says no more than data
-        if _set_by_hand(name, by_hand):
-            if not (_folders(values) and _alone(values) and _known_by(values, method)):
-                left[name] = values
-        elif not _known_by(values, *columns.values()):
-            if experiment and _known_by(values, experiment, *columns.values()):
+        if _is_overridden(name, overridden):
+            if not (_are_paths(values) and _has_one_value(values) and _determined(values, method)):
+                fields[name] = values
+        elif not _determined(values, *columns.values()):
+            if experiment and _determined(values, experiment, *columns.values()):
                 columns["experiment"] = experiment
             else:
-                left[name] = values
-    return {name: _short(values) for name, values in (columns | left).items()}
+                fields[name] = values
+    return {name: _shorten_paths(values) for name, values in (columns | fields).items()}
 
 
-def _decided(group: str, values: _Values, method: _Values, by_hand: set[str]) -> bool:
-    """Whether the method alone decides this choice: by its defaults, or because other methods have no such group."""
-    return (
-        group != "method" and _known_by(values, method) and (group not in by_hand or len(set(values) - {ABSENT}) == 1)
-    )
+def _set_by_method(group: str, values: _Values, method: _Values, overridden: set[str]) -> bool:
+    """Whether the method determines this choice: by its defaults, or because other methods have no such group."""
+    if group == "method" or not _determined(values, method):
+        return False
+    return group not in overridden or _has_one_value(values, empty=(ABSENT,))
 
 
 def _order(group: str) -> tuple[int, str]:
@@ -58,29 +60,26 @@ def _order(group: str) -> tuple[int, str]:
     return (first.index(group) if group in first else len(first), group)
 
 
-def _counted(config: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in config.items() if key not in OUTSIDE}
-
-
-def _fields(name: str, values: Sequence[Any]) -> Iterator[tuple[str, _Values]]:
-    """Every field whose value is not the same everywhere; a part that is missing somewhere is `with` or `without`."""
+def _different_fields(name: str, values: Sequence[Any]) -> Iterator[tuple[str, _Values]]:
+    """Every field whose values differ; a component that some runs lack is `with` or `without`."""
     parts = [value if isinstance(value, dict) else None for value in values]
-    known = [part for part in parts if part is not None]
-    if not known:
-        said = tuple(_said(value) for value in values)
-        if _differ(said):
-            yield name, said
+    present = [part for part in parts if part is not None]
+    if not present:
+        texts = tuple(_text(value) for value in values)
+        if _differ(texts):
+            yield name, texts
         return
     if name and None in parts:
         yield name, tuple("without" if value in (None, ABSENT) else "with" for value in values)
-    for key in dict.fromkeys(key for part in known for key in part):
+    for key in dict.fromkeys(key for part in present for key in part):
         inside = [ABSENT if part is None else part.get(key, ABSENT) for part in parts]
-        if all(part is None or key in part for part in parts) and not _differ([json.dumps(p[key]) for p in known]):
+        everywhere = all(part is None or key in part for part in parts)
+        if everywhere and not _differ([json.dumps(part[key]) for part in present]):
             continue
-        yield from _fields(f"{name}.{key}" if name else key, inside)
+        yield from _different_fields(f"{name}.{key}" if name else key, inside)
 
 
-def _said(value: Any) -> str:
+def _text(value: Any) -> str:
     if isinstance(value, str):
         return value
     return "none" if value is None else json.dumps(value, ensure_ascii=False)
@@ -90,36 +89,36 @@ def _differ(values: Sequence[str]) -> bool:
     return len(set(values)) > 1
 
 
-def _known_by(values: _Values, *columns: _Values) -> bool:
-    """Whether runs that agree in the columns agree in these values; not if there is no column."""
+def _determined(values: _Values, *columns: _Values) -> bool:
+    """Whether runs that agree in all columns agree in these values; False without a column."""
     if not any(columns):
         return False
-    found: dict[_Values, str] = {}
+    value_of: dict[_Values, str] = {}
     keys = zip(*(column for column in columns if column), strict=True)
-    return all(found.setdefault(key, value) == value for key, value in zip(keys, values, strict=True))
+    return all(value_of.setdefault(key, value) == value for key, value in zip(keys, values, strict=True))
 
 
-def _set_by_hand(name: str, by_hand: set[str]) -> bool:
-    return any(name == key or ("." in key and name.startswith(f"{key}.")) for key in by_hand)
+def _is_overridden(name: str, overridden: set[str]) -> bool:
+    return any(name == key or ("." in key and name.startswith(f"{key}.")) for key in overridden)
 
 
-def _folders(values: _Values) -> bool:
+def _are_paths(values: _Values) -> bool:
     return all(value in (ABSENT, "none", "without") or "/" in value or os.sep in value for value in values)
 
 
-def _alone(values: _Values) -> bool:
-    return len(set(values) - {ABSENT, "none"}) == 1
+def _has_one_value(values: _Values, empty: Sequence[str] = (ABSENT, "none")) -> bool:
+    return len(set(values) - set(empty)) == 1
 
 
-def _short(values: _Values) -> _Values:
-    """Without the folders that all paths share."""
+def _shorten_paths(values: _Values) -> _Values:
+    """Absolute paths relative to the folder that all of them share."""
     paths = [value for value in values if os.path.isabs(value)]  # noqa: PTH117
-    if len(set(paths)) < 2 or not _folders(values):
+    if len(set(paths)) < 2 or not _are_paths(values):
         return values
     shared = os.path.commonpath(paths)
     return tuple(os.path.relpath(value, shared) if value in paths else value for value in values)
 
 
-def _chosen(run: Run, group: str) -> str:
+def _choice(run: Run, group: str) -> str:
     name = run.choices.get(group, ABSENT)
-    return ABSENT if name == "None" else name  # hydra's word for no choice
+    return ABSENT if name == "None" else name  # Hydra records "None" where nothing was chosen

@@ -1,1 +1,1 @@
-"""Fair choosing: settings of the stages behind recorded scores, chosen where they are not then reported."""
+"""Tune the stages that shape recorded scores, without using the labels of the videos that are reported."""

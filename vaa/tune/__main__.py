@@ -1,4 +1,4 @@
-"""`python -m vaa.tune RUN --grid smoothing.sigma=5,10,20`: settings, chosen where they are not reported."""
+"""`python -m vaa.tune RUN --grid smoothing.sigma=5,10,20`: settings, selected on other videos than it reports."""
 
 from __future__ import annotations
 
@@ -7,77 +7,87 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from vaa.compare import command
-from vaa.compare.formats import Sheet
+from vaa import process
 from vaa.compare.measures import RESAMPLED
-from vaa.errors import VaaError
+from vaa.compare.tables import Table, add_table_options, write_table
+from vaa.errors import ConfigError, DataError
 from vaa.report.runs import Run, find
-from vaa.tune import answer, choosing, grid
-from vaa.tune.answer import Resampling, TunedRow
-from vaa.tune.choosing import SelectionRule
-from vaa.tune.sheet import sheet
-from vaa.tune.source import source
+from vaa.tune.results import Resampling, TunedRow, nested_rows, results_table, split_rows, transfer_rows
+from vaa.tune.selection import SelectionRule, no_folds, split_fold, try_settings
+from vaa.tune.settings import Setting, grid_settings
+from vaa.tune.tunable_run import load_run
 
 
-def main(words: Sequence[str] | None = None) -> int:
-    """Choose, count, write, and say in words what went wrong; the exit status."""
-    return command.write(_sheet, _parser().parse_args(words))
+def main(argv: Sequence[str] | None = None) -> int:
+    """Tune, print or save the table; returns the exit status."""
+    return write_table(_table, _parser().parse_args(argv))
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m vaa.tune", description=__doc__)
-    parser.add_argument("run", help="a finished run of method=scored: its scores and labels are what is chosen on")
-    help_grid = "KEY=VALUE,VALUE words, all combinations; give it again for another grid beside the first"
-    parser.add_argument("--grid", nargs="+", action="append", required=True, metavar="KEY=VALUES", help=help_grid)
-    where = parser.add_mutually_exclusive_group()
-    where.add_argument("--report", metavar="RUN", help="count the choice on this run, of another data set")
-    where.add_argument("--split", type=Path, metavar="FILE", help="choose on the videos it names, one a line")
-    where.add_argument("--folds", type=int, default=5, help="else: nested over videos, in so many folds (5)")
-    help_by = "choose by the mean of these (roc_auc ap within_video_auc)"
-    parser.add_argument("--by", nargs="+", default=["roc_auc", "ap", "within_video_auc"], help=help_by)
-    parser.add_argument("--every", type=int, default=1, help="choose on one in N frames; all are reported on (1)")
-    command.add_options(parser, "of the folds and the resamples (0)")
+    parser.add_argument("run", help="a finished run of method=scored; settings are selected by its labels")
+    grid_help = "KEY=VALUE,VALUE arguments, all combinations; repeat the option to add another grid"
+    parser.add_argument("--grid", nargs="+", action="append", required=True, metavar="KEY=VALUES", help=grid_help)
+    target = parser.add_mutually_exclusive_group()
+    target.add_argument("--report", metavar="RUN", help="report the selected setting on this run of another data set")
+    target.add_argument("--split", type=Path, metavar="FILE", help="select on the videos named there, one on each line")
+    target.add_argument("--folds", type=int, default=5, help="otherwise: nested, with this many folds of videos (5)")
+    by_help = "select by the mean of these metrics (roc_auc ap within_video_auc)"
+    parser.add_argument("--by", nargs="+", default=["roc_auc", "ap", "within_video_auc"], help=by_help)
+    parser.add_argument("--every", type=int, default=1, help="select on one in N frames; all frames are reported (1)")
+    add_table_options(parser, "of the folds and the resamples (0)")
     return parser
 
 
-def _sheet(asked: argparse.Namespace) -> Sheet:
-    unknown = [name for name in asked.by if name not in RESAMPLED or name.startswith("tiou")]
+def _table(args: argparse.Namespace) -> Table:
+    known = [name for name in RESAMPLED if not name.startswith("tiou")]
+    unknown = [name for name in args.by if name not in known]
     if unknown:
-        known = ", ".join(name for name in RESAMPLED if not name.startswith("tiou"))
-        raise VaaError(f"--by {unknown[0]}: no such metric of scores. Known: {known}.")
-    if asked.every < 1 or asked.resamples < 0 or asked.digits < 0:
-        raise VaaError("--every is at least 1; --resamples and --digits are not negative.")
-    settings, rule = grid.settings(asked.grid), SelectionRule(tuple(asked.by), asked.every)
-    rows = _rows(asked, settings, rule)
-    by = f"{'mean of ' if len(asked.by) > 1 else ''}{', '.join(asked.by)}"
-    by += f", on one in {asked.every} frames," if asked.every > 1 else ""
-    said = f"Brackets: 95 % interval of the difference, {asked.resamples} paired resamples of the videos."
-    return sheet(rows, len(settings), by, said, asked.digits)
+        raise ConfigError(f"--by {unknown[0]}: no such metric of scores. Known: {', '.join(known)}.")
+    if args.every < 1:
+        raise ConfigError(f"--every {args.every}: must be at least 1.")
+    settings, rule = grid_settings(args.grid), SelectionRule(tuple(args.by), args.every)
+    rows = _rows(args, settings, rule)
+    metrics = f"{'mean of ' if len(args.by) > 1 else ''}{', '.join(args.by)}"
+    frames = f" on one in {args.every} frames" if args.every > 1 else ""
+    notes = [
+        f"{len(settings)} settings, the run as it is among them; selected by the best {metrics}{frames}.",
+        f"Brackets: 95 % interval of the difference, {args.resamples} paired resamples of the videos.",
+    ]
+    return results_table(rows, notes, args.digits)
 
 
-def _rows(asked: argparse.Namespace, settings: Sequence[grid.Setting], rule: SelectionRule) -> list[TunedRow]:
-    sampling = Resampling(asked.resamples, asked.seed)
-    first = source(_one(asked.run), settings)
-    if asked.report is not None:
-        other = source(_one(asked.report), settings)
-        if set(first.videos) & set(other.videos):
-            raise VaaError(f"--report {asked.report}: it shares videos with {asked.run}. Use --folds to stay on them.")
-        done = choosing.tried(first, settings, choosing.whole(first), rule)
-        return answer.elsewhere(done, first.name, other, sampling)
-    if asked.split is not None:
-        names = [line.strip() for line in asked.split.read_text(encoding="utf-8").splitlines() if line.strip()]
-        held_out = choosing.split(first, names)
-        return answer.parted(first, choosing.tried(first, settings, held_out, rule), held_out, sampling)
-    return answer.nested(first, settings, asked.folds, rule, sampling)
+def _rows(args: argparse.Namespace, settings: Sequence[Setting], rule: SelectionRule) -> list[TunedRow]:
+    resampling = Resampling(args.resamples, args.seed)
+    run = load_run(_find_run(args.run), settings)
+    if args.report is not None:
+        target = load_run(_find_run(args.report), settings)
+        if set(run.videos) & set(target.videos):
+            raise ConfigError(
+                f"--report {args.report}: shares videos with {args.run}. Use --folds within one data set."
+            )
+        return transfer_rows(try_settings(run, settings, no_folds(run), rule), run.data, target, resampling)
+    if args.split is not None:
+        fold = split_fold(run, _read_names(args.split))
+        return split_rows(run, try_settings(run, settings, fold, rule), fold, resampling)
+    return nested_rows(run, settings, args.folds, rule, resampling)
 
 
-def _one(folder: str) -> Run:
-    found = find([folder])
-    if len(found) > 1:
-        listed = "".join(f"\n  {run.folder}" for run in found)
-        raise VaaError(f"{folder} holds {len(found)} runs; name one:{listed}")
-    return found[0]
+def _read_names(file: Path) -> list[str]:
+    try:
+        return [line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"--split {file}: cannot be read ({error}).") from error
+
+
+def _find_run(folder: str) -> Run:
+    runs = find([folder])
+    if len(runs) > 1:
+        listing = "".join(f"\n  {run.folder}" for run in runs)
+        raise DataError(f"{folder} has {len(runs)} runs; give the folder of one:{listing}")
+    return runs[0]
 
 
 if __name__ == "__main__":
+    process.configure()
     sys.exit(main())

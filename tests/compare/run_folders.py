@@ -1,4 +1,4 @@
-"""Runs' folders as run.py leaves them, small."""
+"""Small folders of finished runs, as run.py writes them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def make(
     protocol: Protocol = LAVAD,
     failures: Sequence[Failure] = (),
 ) -> Path:
-    """A run over videos of ten frames for each score of their tracks; `spans` are the anomalous frames, where any."""
+    """Write a run; a video has ten frames for each score of its track, `spans` are its anomalous frames, if any."""
     reports = {}
     for name, values in tracks.items():
         starts = 10 * np.arange(len(values), dtype=np.int64)
@@ -45,13 +45,13 @@ def make(
     hydra.mkdir()
     (hydra / "config.yaml").write_text(yaml.safe_dump(dict(config or {})))
     (hydra / "overrides.yaml").write_text(yaml.safe_dump(list(overrides)))
-    chosen = {"hydra": {"runtime": {"choices": {**(choices or {}), "hydra/launcher": "basic"}}}}
-    (hydra / "hydra.yaml").write_text(yaml.safe_dump(chosen))
+    recorded = {"hydra": {"runtime": {"choices": {**(choices or {}), "hydra/launcher": "basic"}}}}
+    (hydra / "hydra.yaml").write_text(yaml.safe_dump(recorded))
     return folder
 
 
 def videos(seed: int, count: int = 12, gain: float = 0.5) -> tuple[dict[str, list[float]], dict[str, tuple[int, int]]]:
-    """Tracks of `count` videos, half of them with an event that raises the scores by `gain`; and their spans."""
+    """Tracks and spans of `count` videos, half of them with an event that raises the scores by `gain`."""
     rng = np.random.default_rng(seed)
     tracks, spans = {}, {}
     for k in range(count):

@@ -1,0 +1,96 @@
+"""A finished run whose recorded scores can be shaped by other settings of its stages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vaa.compare.measures import Measure, RunScores, measure
+from vaa.errors import ConfigError, DataError
+from vaa.evaluation.bootstrap import Numbers
+from vaa.evaluation.detection import Labels
+from vaa.evaluation.protocol import Protocol
+from vaa.report.runs import Run
+from vaa.stages.base import Transform
+from vaa.tune.settings import Setting, build_stages
+from vaa.types import Floats, Report, Video
+
+
+@dataclass(frozen=True, eq=False)
+class TunableRun:
+    """The labels of a run's videos, and their reports after the first stages, which all settings have in common.
+
+    `stages` are each setting's remaining ones.
+    """
+
+    run: Run
+    labels: Mapping[str, Labels]
+    reports: Mapping[str, Report]
+    stages: Mapping[Setting, Sequence[Transform]]
+    protocol: Protocol
+
+    @property
+    def data(self) -> str:
+        """The name of the data set."""
+        return str(self.run.truth["data"])
+
+    @property
+    def videos(self) -> list[str]:
+        """The videos with labels."""
+        return list(self.labels)
+
+    def scores(self, setting: Setting, video: str) -> Floats:
+        """The scores under a setting by the run's protocol, shape (frames,)."""
+        report = self.reports[video]
+        for stage in self.stages[setting]:
+            report = stage(report)
+        return self.protocol.frame_scores(report)
+
+    def measure(
+        self, settings: Mapping[str, Setting], weights: Numbers, names: Sequence[str], every: int = 1
+    ) -> dict[str, Measure]:
+        """Metrics of these videos, each under its own setting, on one in `every` frames.
+
+        `weights`, shape (times, videos), are the number of times that each resample holds each video.
+        """
+        scores = {video: self.scores(setting, video)[::every] for video, setting in settings.items()}
+        labels = {video: self.labels[video][::every] for video in settings}
+        return measure(RunScores(self.run, labels, scores), list(settings), weights, names)
+
+
+def load_run(run: Run, settings: Sequence[Setting]) -> TunableRun:
+    """Read the run's scores and apply the stages that are the same under all settings.
+
+    Raises:
+        ConfigError: the run needs a model, or a setting does not fit it.
+        DataError: no video of the run has labels.
+    """
+    labels = {video: known for video in run.truth["videos"] if (known := run.labels(video)) is not None}
+    if not labels:
+        raise DataError(f"{run.folder}: no video has labels, so no setting can be chosen.")
+    try:
+        stages = {setting: build_stages(run.config, setting, run.cwd) for setting in settings}
+    except ConfigError as error:
+        raise ConfigError(f"{run.folder}: {error}") from error
+    first = stages[settings[0]]
+    shared = 0
+    for name in first:
+        if len({repr(each.get(name)) for each in stages.values()}) > 1:
+            break
+        shared += 1
+    reports = {}
+    for video in labels:
+        saved = run.report(video)["video"]
+        report = Report(Video(saved["id"], Path(saved["path"]), saved["n_frames"], saved["fps"]))
+        for stage in list(first.values())[:shared]:
+            report = stage(report)
+        reports[video] = report
+    remaining = {setting: tuple(each.values())[shared:] for setting, each in stages.items()}
+    return TunableRun(run, labels, reports, remaining, _protocol(run))
+
+
+def _protocol(run: Run) -> Protocol:
+    """The run's protocol, without its label file: the labels are in the run's folder."""
+    saved = run.truth["protocol"]
+    return Protocol(saved["name"], None, saved["end_inclusive"], saved["ap"], saved["precision"], saved["pad"])
