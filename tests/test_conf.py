@@ -160,4 +160,4 @@ def test_a_prompts_placeholders_can_be_filled(name: str) -> None:
 
 def test_every_group_is_of_a_known_kind() -> None:
     groups = {name.split("/")[0] for name in FILES if "/" in name}
-    assert groups <= KINDS.keys() | {"method", "experiment", "hydra"}
+    assert groups <= KINDS.keys() | {"run", "method", "experiment", "hydra"}
