@@ -1,1 +1,1 @@
-"""The published numbers beside ours: everything that the authors' released files allow, replayed by one command."""
+"""`make paper`: replay the authors' released files and put the results beside the published numbers."""

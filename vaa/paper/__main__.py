@@ -1,4 +1,4 @@
-"""`python -m vaa.paper RECORDED`: replay what the authors released, write docs/results.json and docs/results.md."""
+"""`python -m vaa.paper FOLDER`: replay the authors' released files, write docs/results.json and docs/results.md."""
 
 from __future__ import annotations
 
@@ -10,40 +10,48 @@ from pathlib import Path
 
 import orjson
 
-from vaa.errors import VaaError
-from vaa.paper.page import page
-from vaa.paper.record import record
-from vaa.paper.recorded import recorded
-from vaa.paper.replay import replay
+from vaa import process
+from vaa.errors import OutputError, VaaError
+from vaa.paper.page import make_page
+from vaa.paper.record import make_record
+from vaa.paper.replay import find_files, replay
 from vaa.paper.rows import BATCHES
-from vaa.process import PROJECT_ROOT
 from vaa.report.files import put
 
-DOCS = PROJECT_ROOT / "docs"
+DOCS = process.PROJECT_ROOT / "docs"
 
 
-def main(words: Sequence[str] | None = None) -> int:
-    """Replay, write, and say in words what went wrong; the exit status."""
+def main(argv: Sequence[str] | None = None) -> int:
+    """Replay all batches and write the page, print the message of an error; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m vaa.paper", description=__doc__)
-    parser.add_argument("recorded", type=Path, help="a folder with urf/, corevad/ and vera/ (python -m vaa.data.fetch)")
-    parser.add_argument("--out", type=Path, default=DOCS, help="where results.json and results.md go (docs/)")
-    parser.add_argument("--runs", type=Path, default=Path("outputs/paper"), help="where the runs go (outputs/paper)")
-    parser.add_argument("--keep", action="store_true", help="take finished batches in --runs as they are")
-    asked = parser.parse_args(words)
+    parser.add_argument("recorded", type=Path, metavar="FOLDER", help="has urf/, corevad/, vera/ of vaa.data.fetch")
+    parser.add_argument("--out", type=Path, default=DOCS, help="folder for results.json and results.md (docs/)")
+    parser.add_argument("--runs", type=Path, default=Path("outputs/paper"), help="folder for the runs (outputs/paper)")
+    parser.add_argument("--keep", action="store_true", help="do not run batches again that are complete in --runs")
+    args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
-        files = recorded(asked.recorded)
-        found = {batch.name: replay(batch, files, asked.runs, asked.keep) for batch in BATCHES}
-        numbers = record(found, files.urf)
-        written = orjson.dumps(numbers, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
-        put(asked.out / "results.json", written)
-        put(asked.out / "results.md", page(orjson.loads(written)).encode())
-    except (VaaError, OSError) as error:
+        _make(args)
+    except VaaError as error:
         sys.stderr.write(f"{error}\n")
-        return 1
-    sys.stdout.write(f"{asked.out / 'results.md'} holds the tables, {asked.runs} the runs.\n")
+        return error.exit_status
+    except KeyboardInterrupt:
+        return 130
+    sys.stdout.write(f"The tables are in {args.out / 'results.md'}, the runs in {args.runs}.\n")
     return 0
 
 
+def _make(args: argparse.Namespace) -> None:
+    files = find_files(args.recorded)
+    try:
+        runs = {batch.name: replay(batch, files, args.runs, args.keep) for batch in BATCHES}
+        record = orjson.dumps(make_record(runs, files.urf), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+        put(args.out / "results.json", record)
+        put(args.out / "results.md", make_page(orjson.loads(record)).encode())
+    except OSError as error:
+        raise OutputError(f"Results cannot be written: {error}") from error
+
+
 if __name__ == "__main__":
+    process.configure()
     sys.exit(main())

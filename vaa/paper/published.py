@@ -1,4 +1,4 @@
-"""What the papers print, the only numbers of `docs/results.md` that are typed by hand; each with its source."""
+"""The numbers that the papers print, with their sources. No other number of `docs/results.md` is typed by hand."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Published:
-    """A paper's row: metric -> number in percent, as printed, and where it stands."""
+    """A row of a paper: metric -> number in percent, as printed."""
 
     source: str
     numbers: Mapping[str, float]

@@ -1,4 +1,4 @@
-"""What the replayed jobs gave, as plain numbers: the page can be made again from these alone."""
+"""The numbers of the replayed jobs, as they are saved in `docs/results.json`; the page is made from these alone."""
 
 from __future__ import annotations
 
@@ -9,67 +9,71 @@ from pathlib import Path
 from typing import Any
 
 from vaa.compare.comparison import STANDARD, compare
-from vaa.errors import VaaError
+from vaa.errors import DataError
 from vaa.paper.rows import BATCHES, COMBINED
 from vaa.report.runs import Run
 
-DIGITS, DELTA_DIGITS = 8, 6
-"""More than are shown, and too few for another machine's last bits to make another page."""
-KEPT = (
+METRIC_DIGITS, DELTA_DIGITS = 8, 6
+"""More than the page shows, but too few for another machine's rounding to change them."""
+METRICS = (
     *("roc_auc", "pr_auc", "average_precision", "within_video_auc", "anomalous_share", "threshold_youden"),
     *("threshold_f1", "videos", "frames", "gated", "videos_queried/reconsider", "tiou", "tiou_per_video"),
     *("annotated_frames", "bleu_1", "bleu_2", "bleu_3", "bleu_4", "bleu_sum", "cider", "meteor", "rouge_l"),
 )
-_TIMES, _SEED = 1000, 0
-_WINDOWS = "scores/videollama3/highest_lowest_intervals.json"
+_RESAMPLES, _SEED = 1000, 0
+_INTERVALS = "ucf_crime/scores/videollama3/highest_lowest_intervals.json"
 Jobs = Mapping[tuple[str, ...], Run]
+"""Swept overrides -> the finished run."""
 
 
-def record(found: Mapping[str, Jobs], urf: Path) -> dict[str, Any]:
-    """Batch -> job -> numbers; the intervals of the combinations; how many suspicious windows are the authors' own."""
+def make_record(batches: Mapping[str, Jobs], urf: Path) -> dict[str, Any]:
+    """All numbers of the page, of the finished jobs of each batch; `urf` is the folder of URF's released files."""
     return {
-        "jobs": {name: {" ".join(job): numbers(run) for job, run in jobs.items()} for name, jobs in found.items()},
-        "resamples": _TIMES,
+        "jobs": {name: {" ".join(job): metrics(run) for job, run in jobs.items()} for name, jobs in batches.items()},
+        "resamples": _RESAMPLES,
         "seed": _SEED,
-        "combined": {name: combined(found[name], base) for name, (_, base) in COMBINED.items()},
-        "windows": windows(found["urf_ucf_replay"][()], urf / "ucf_crime" / _WINDOWS),
+        "combined": {name: deltas(batches[name], baseline) for name, (_, baseline) in COMBINED.items()},
+        "windows": equal_windows(batches["urf_ucf_replay"][()], urf / _INTERVALS),
     }
 
 
-def numbers(run: Run) -> dict[str, float]:
-    """The metrics that the page shows."""
-    return {name: rounded(value, DIGITS) for name in KEPT if (value := run.metrics.get(name)) is not None}
+def metrics(run: Run) -> dict[str, float]:
+    """The metrics of a run that the page shows."""
+    return {name: _round(value, METRIC_DIGITS) for name in METRICS if (value := run.metrics.get(name)) is not None}
 
 
-def combined(jobs: Jobs, base: tuple[str, ...]) -> dict[str, dict[str, list[float]]]:
-    """Job -> metric -> difference to the job `base` and its interval (low, high)."""
+def deltas(jobs: Jobs, baseline: tuple[str, ...]) -> dict[str, dict[str, list[float]]]:
+    """Job -> metric -> difference to the job `baseline`, and the low and high end of its interval."""
     order = list(jobs)
     names = [" ".join(job) for job in order]
-    compared = compare([jobs[job] for job in order], order.index(base), STANDARD, names, _TIMES, _SEED)
+    comparison = compare(list(jobs.values()), order.index(baseline), STANDARD, names, _RESAMPLES, _SEED)
     return {
-        row.name: {name: [rounded(n, DELTA_DIGITS) for n in (d.value, d.low, d.high)] for name, d in row.deltas.items()}
-        for row in compared.rows
+        row.name: {name: [_round(x, DELTA_DIGITS) for x in (d.value, d.low, d.high)] for name, d in row.deltas.items()}
+        for row in comparison.rows
     }
 
 
-def windows(run: Run, file: Path) -> list[int]:
-    """How many of the videos have the suspicious window of the authors' file, and how many videos there are."""
+def equal_windows(run: Run, file: Path) -> list[int]:
+    """The number of videos whose most suspicious window equals the one in the authors' file, and of all videos.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
     try:
         theirs = {name: entry["highest_interval"] for name, entry in json.loads(file.read_text()).items()}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise VaaError(f"{file}: not the authors' file of intervals: {error!r}") from error
+        raise DataError(f"{file}: not the authors' file of intervals: {error!r}") from error
     ours = {video: run.report(video)["stages"]["suspect"]["suspicion"]["highest"] for video in run.videos}
     return [sum(ours[video] == theirs.get(video) for video in ours), len(ours)]
 
 
-def at(recorded: Mapping[str, Any], batch: str, words: tuple[str, ...]) -> dict[str, float]:
-    """The numbers of a job; words that the batch does not sweep say nothing of it."""
+def job_metrics(record: Mapping[str, Any], batch: str, job: tuple[str, ...]) -> dict[str, float]:
+    """The metrics of a job in a record; overrides that the batch does not sweep are ignored."""
     (swept,) = (each.swept for each in BATCHES if each.name == batch)
-    keys = [word.split("=")[0] for word in swept]
-    said = {word.split("=")[0]: word for word in words}
-    return dict(recorded["jobs"][batch][" ".join(said[key] for key in keys)])
+    by_key = {override.split("=")[0]: override for override in job}
+    return dict(record["jobs"][batch][" ".join(by_key[override.split("=")[0]] for override in swept)])
 
 
-def rounded(value: float, digits: int) -> float:
-    """A whole number as it is; -0 is 0."""
+def _round(value: float, digits: int) -> float:
+    """Rounded, with 0 in place of -0; an int as it is."""
     return value if isinstance(value, int) or math.isnan(value) else round(value, digits) + 0.0

@@ -1,4 +1,4 @@
-"""The batches run by run.py, and each job found again in its folder."""
+"""Find the authors' released files, and run the batches of jobs that read them."""
 
 from __future__ import annotations
 
@@ -8,69 +8,109 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from vaa.errors import VaaError
-from vaa.paper.recorded import ReleasedFiles
+from vaa.errors import DataError, VaaError
 from vaa.paper.rows import ReplayBatch
 from vaa.process import PROJECT_ROOT
 from vaa.report.runs import Run, find
 
 log = logging.getLogger("vaa")
-RUN = PROJECT_ROOT / "run.py"
 _QUIET = ("cache=null", "plots=false", "page=null", "wandb.mode=disabled")
-_LAST = 1500  # characters of what a failed batch said
+_MAX_OUTPUT = 1500  # characters of a failed batch's output that are shown
+
+
+@dataclass(frozen=True)
+class ReleasedFiles:
+    """The folders and files that overrides name: `{urf}/ucf_crime`, `{corevad}`, `{labels_ucf}`, `{labels_xd}`."""
+
+    urf: Path
+    corevad: Path
+    labels_ucf: Path
+    labels_xd: Path
+
+    def fill(self, override: str) -> str:
+        """The override with paths in place of the names in braces."""
+        return override.format(**asdict(self))
+
+
+def find_files(folder: Path) -> ReleasedFiles:
+    """Find the files in `folder`/{urf,corevad,vera}, copied there or downloaded by `python -m vaa.data.fetch`.
+
+    Raises:
+        DataError: files are missing; the message lists them with the commands that download them.
+    """
+    releases = {
+        "urf": ("urf", ("urf", "urf/data"), "ucf_crime/annotations/test.txt"),
+        "corevad": ("corevad", ("corevad", "corevad/outputs"), "VLM_responses*.json"),
+        "labels_ucf": ("vera", ("vera", "vera/Data"), "UCF_Eval.json"),
+        "labels_xd": ("vera", ("vera", "vera/Data"), "xd_test_800.json"),
+    }
+    paths, missing = {}, []
+    for name, (release, subfolders, pattern) in releases.items():
+        candidates = [folder / subfolder for subfolder in subfolders]
+        matches = [candidate for candidate in candidates if any(candidate.glob(pattern))]
+        if matches:
+            paths[name] = (matches[0] / pattern if name.startswith("labels") else matches[0]).resolve()
+        else:
+            searched = ", ".join(map(str, candidates))
+            missing.append(f"\n  {pattern}, not in {searched}: python -m vaa.data.fetch {release} {folder / release}")
+    if missing:
+        raise DataError(f"{folder}: released files are missing.{''.join(missing)}")
+    return ReleasedFiles(**paths)
 
 
 def replay(batch: ReplayBatch, files: ReleasedFiles, folder: Path, keep: bool) -> dict[tuple[str, ...], Run]:
-    """Swept overrides -> run of each job; a finished batch in `folder` is taken as it is only where asked to `keep` it.
+    """Run a batch in `folder`; returns the finished run of each job, by its swept overrides.
+
+    With `keep`, a batch that is complete in `folder` is not run again.
 
     Raises:
-        VaaError: run.py ended badly, or a job is missing.
+        VaaError: run.py failed.
+        DataError: a job's results are missing.
     """
-    where = folder / batch.name
-    if not (keep and (where / "multirun.yaml").is_file() and len(_jobs(where)) == _count(batch)):
-        if (where / "multirun.yaml").is_file():
-            shutil.rmtree(where)
-        _run(batch, files, where)
-    keys = [word.split("=")[0] for word in batch.swept]
-    found = {job(run, keys): run for run in _jobs(where)}
-    if len(found) != _count(batch):
-        raise VaaError(f"{where}: {len(found)} jobs, {_count(batch)} expected. Remove the folder and run again.")
-    return found
-
-
-def job(run: Run, keys: Sequence[str]) -> tuple[str, ...]:
-    """What was swept in this run, in the order of `keys`."""
-    said = {override.split("=")[0]: override for override in run.overrides}
-    return tuple(said[key] for key in keys if key in said)
-
-
-def command(batch: ReplayBatch, words: Collection[str]) -> str:
-    """The job of a batch as one would type it; roots in capitals."""
-    return " ".join(["python run.py", *_named(batch.fixed), *words])
-
-
-def _named(overrides: Collection[str]) -> list[str]:
-    names = {"urf": "URF", "corevad": "COREVAD", "labels_ucf": "UCF_Eval.json", "labels_xd": "xd_test_800.json"}
-    return [override.format(**names) for override in overrides]
-
-
-def _run(batch: ReplayBatch, files: ReleasedFiles, where: Path) -> None:
-    where.mkdir(parents=True, exist_ok=True)
-    fixed = [files.filled(override) for override in batch.fixed]
-    words = [sys.executable, str(RUN), "-m", *fixed, *batch.swept, *_QUIET, f"hydra.sweep.dir={where.resolve()}"]
-    log.info("%s: %d jobs", batch.name, _count(batch))
-    done = subprocess.run(words, cwd=where, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise VaaError(
-            f"{batch.name}: run.py ended with status {done.returncode}:\n{(done.stdout + done.stderr)[-_LAST:]}"
+    batch_folder = folder / batch.name
+    started = (batch_folder / "multirun.yaml").is_file()
+    if not (keep and started and len(_finished_runs(batch_folder)) == _job_count(batch)):
+        if started:
+            shutil.rmtree(batch_folder)
+        _run(batch, files, batch_folder)
+    keys = [override.split("=")[0] for override in batch.swept]
+    runs = {_swept_overrides(run, keys): run for run in _finished_runs(batch_folder)}
+    if len(runs) != _job_count(batch):
+        raise DataError(
+            f"{batch_folder}: {len(runs)} jobs, {_job_count(batch)} expected. Remove the folder and run again."
         )
+    return runs
 
 
-def _jobs(where: Path) -> list[Run]:
-    return find([where]) if any(where.rglob("metrics.json")) else []
+def command(batch: ReplayBatch, job: Collection[str]) -> str:
+    """The command line of a job, for the page, with placeholders for the paths."""
+    names = {"urf": "URF", "corevad": "COREVAD", "labels_ucf": "UCF_Eval.json", "labels_xd": "xd_test_800.json"}
+    return " ".join(["python run.py", *(override.format(**names) for override in batch.fixed), *job])
 
 
-def _count(batch: ReplayBatch) -> int:
-    return math.prod(len(word.partition("=")[2].split(",")) for word in batch.swept)
+def _swept_overrides(run: Run, keys: Sequence[str]) -> tuple[str, ...]:
+    by_key = {override.split("=")[0]: override for override in run.overrides}
+    return tuple(by_key[key] for key in keys if key in by_key)
+
+
+def _run(batch: ReplayBatch, files: ReleasedFiles, batch_folder: Path) -> None:
+    batch_folder.mkdir(parents=True, exist_ok=True)
+    fixed = [files.fill(override) for override in batch.fixed]
+    overrides = [*fixed, *batch.swept, *_QUIET, f"hydra.sweep.dir={batch_folder.resolve()}"]
+    log.info("%s: %d jobs", batch.name, _job_count(batch))
+    args = [sys.executable, str(PROJECT_ROOT / "run.py"), "-m", *overrides]
+    process = subprocess.run(args, cwd=batch_folder, capture_output=True, text=True, check=False)
+    if process.returncode:
+        output = (process.stdout + process.stderr)[-_MAX_OUTPUT:]
+        raise VaaError(f"{batch.name}: run.py ended with status {process.returncode}:\n{output}")
+
+
+def _finished_runs(batch_folder: Path) -> list[Run]:
+    return find([batch_folder]) if any(batch_folder.rglob("metrics.json")) else []
+
+
+def _job_count(batch: ReplayBatch) -> int:
+    return math.prod(len(override.partition("=")[2].split(",")) for override in batch.swept)

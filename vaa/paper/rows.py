@@ -1,4 +1,4 @@
-"""What is replayed: batches of jobs, each one call of run.py, and the rows of the page that read them."""
+"""What `make paper` replays, the rows of the page that show it, and the published rows that need a GPU."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class ReplayBatch:
-    """A multirun: `fixed` overrides with `{folder}` names, and what is swept, `key=value,value`."""
+    """A multirun: overrides that all jobs share, with names of `ReleasedFiles` in braces, and those that are swept."""
 
     name: str
     fixed: tuple[str, ...]
@@ -16,7 +16,7 @@ class ReplayBatch:
 
 @dataclass(frozen=True)
 class ReplayRow:
-    """One job of a batch, by what tells it from the others; `published` is its row in PUBLISHED."""
+    """One job of a batch, by its swept overrides; `published` is its row in PUBLISHED, empty if there is none."""
 
     title: str
     batch: str
@@ -27,8 +27,8 @@ class ReplayRow:
 
 
 @dataclass(frozen=True)
-class CountedRow:
-    """The same scores under every protocol: of a batch under LAVAD's, and of one under the others."""
+class ProtocolRow:
+    """The same scores under every protocol: the batch under LAVAD's, and the one under the others."""
 
     title: str
     lavad: str
@@ -36,16 +36,25 @@ class CountedRow:
     job: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class GpuRow:
+    """A row of PUBLISHED that needs a GPU, weights and the videos, and the overrides that reproduce it."""
+
+    title: str
+    published: str
+    overrides: str
+    remark: str = ""
+
+
 _UCF, _XD = "data.root={urf}/ucf_crime", "data.root={urf}/xd_violence"
 _LABELS_UCF, _LABELS_XD = "protocol.labels={labels_ucf}", "protocol.labels={labels_xd}"
 _RAW = "scores.root={urf}/ucf_crime/scores/videollama3"
 _POSITION, _OTHERS = "position=none,centre", "protocol=vera,corevad"
 _SMOOTHING = "smoothing=filter10,none,gaussian9,gaussian15,savgol,relative"
-_PICKED = ("vlm.captions=video_llama3_json_results", "vlm.scores=videollama3")
-_AGAIN = ("llm.scores=videollama3", "llm.refined_scores=videollama3")
-_WITHOUT = ("vlm.root={corevad}", "smoothing=none,gaussian9", _POSITION)
-
-_SHOWN = ("boxes_none", "boxes_tags", "boxes_class", "texts_urf", "texts_holmesvau", "texts_hawk")
+_REPLAYED_VLM = ("vlm.captions=video_llama3_json_results", "vlm.scores=videollama3")
+_REPLAYED_LLM = ("llm.scores=videollama3", "llm.refined_scores=videollama3")
+_COREVAD_ROOT, _COREVAD_SWEPT = "vlm.root={corevad}", ("smoothing=none,gaussian9", _POSITION)
+_RECORDED_ROWS = ("boxes_none", "boxes_tags", "boxes_class", "texts_urf", "texts_holmesvau", "texts_hawk")
 
 BATCHES = (
     ReplayBatch("urf_ucf", ("experiment=urf_ucf", _UCF), (_SMOOTHING, _POSITION)),
@@ -54,14 +63,21 @@ BATCHES = (
     ReplayBatch("ratings_others", ("experiment=urf_ucf", _UCF, _RAW, _LABELS_UCF), (_OTHERS, _POSITION)),
     ReplayBatch("urf_xd", ("experiment=urf_xd", _XD), ("smoothing=filter10,relative", _POSITION)),
     ReplayBatch("urf_xd_others", ("experiment=urf_xd", _XD, _LABELS_XD), (_OTHERS, _POSITION)),
-    ReplayBatch("corevad_ucf_lavad", ("experiment=corevad_ucf_lavad", _UCF, _WITHOUT[0]), _WITHOUT[1:]),
-    ReplayBatch("corevad_ucf", ("experiment=corevad_ucf", _UCF, _LABELS_UCF, _WITHOUT[0]), (_OTHERS, *_WITHOUT[1:])),
+    ReplayBatch("corevad_ucf_lavad", ("experiment=corevad_ucf_lavad", _UCF, _COREVAD_ROOT), _COREVAD_SWEPT),
+    ReplayBatch(
+        "corevad_ucf", ("experiment=corevad_ucf", _UCF, _LABELS_UCF, _COREVAD_ROOT), (_OTHERS, *_COREVAD_SWEPT)
+    ),
     *(
-        ReplayBatch(name, (f"experiment={name}", _UCF, *_PICKED, *_AGAIN), ())
+        ReplayBatch(name, (f"experiment={name}", _UCF, *_REPLAYED_VLM, *_REPLAYED_LLM), ())
         for name in ("urf_ucf_replay", "urf_ucf_first")
     ),
-    ReplayBatch("urf_ucf_causal", ("experiment=urf_ucf_causal", _UCF, *_PICKED, *_AGAIN), ("online.delay=0.0,5.0",)),
-    *(ReplayBatch(f"urf_ucf_{what}", (f"experiment=urf_ucf_{what}", _UCF, _PICKED[1]), ()) for what in _SHOWN),
+    ReplayBatch(
+        "urf_ucf_causal", ("experiment=urf_ucf_causal", _UCF, *_REPLAYED_VLM, *_REPLAYED_LLM), ("online.delay=0.0,5.0",)
+    ),
+    *(
+        ReplayBatch(f"urf_ucf_{name}", (f"experiment=urf_ucf_{name}", _UCF, _REPLAYED_VLM[1]), ())
+        for name in _RECORDED_ROWS
+    ),
 )
 
 
@@ -96,14 +112,14 @@ ROWS = (
     ReplayRow("Hawk texts", "urf_ucf_texts_hawk", (), "", _TEXTS),
 )
 
-COUNTED = (
-    CountedRow("URF first ratings, UCF-Crime", "ratings", "ratings_others", _PLAIN),
-    CountedRow("URF refined, UCF-Crime", "urf_ucf", "urf_ucf_others", _PLAIN),
-    CountedRow("URF refined + position, UCF-Crime", "urf_ucf", "urf_ucf_others", _CENTRED),
-    CountedRow("URF refined, XD-Violence", "urf_xd", "urf_xd_others", _PLAIN),
-    CountedRow("URF refined + position, XD-Violence", "urf_xd", "urf_xd_others", _CENTRED),
+PROTOCOL_ROWS = (
+    ProtocolRow("URF first ratings, UCF-Crime", "ratings", "ratings_others", _PLAIN),
+    ProtocolRow("URF refined, UCF-Crime", "urf_ucf", "urf_ucf_others", _PLAIN),
+    ProtocolRow("URF refined + position, UCF-Crime", "urf_ucf", "urf_ucf_others", _CENTRED),
+    ProtocolRow("URF refined, XD-Violence", "urf_xd", "urf_xd_others", _PLAIN),
+    ProtocolRow("URF refined + position, XD-Violence", "urf_xd", "urf_xd_others", _CENTRED),
     *(
-        CountedRow(f"CoReVAD {name}, UCF-Crime", "corevad_ucf_lavad", "corevad_ucf", (smoothing, position))
+        ProtocolRow(f"CoReVAD {name}, UCF-Crime", "corevad_ucf_lavad", "corevad_ucf", (smoothing, position))
         for name, smoothing, position in (
             ("verdicts", "smoothing=none", "position=none"),
             ("+ position", "smoothing=none", "position=centre"),
@@ -118,4 +134,42 @@ COMBINED = {
     "urf_xd": ("URF's refined scores, XD-Violence", _PLAIN),
     "corevad_ucf_lavad": ("CoReVAD's answers, UCF-Crime", ("smoothing=none", "position=none")),
 }
-"""Batch -> what it combines, and the job that the others are compared with."""
+"""Batch -> the title of its table, and the job that the others are compared with."""
+
+
+_UCF_VIDEOS, _XD_VIDEOS = "data=ucf_crime data.root=DIR", "data=xd_violence data.root=DIR"
+_VERA_UCF, _VERA_XD = "protocol=vera protocol.labels=UCF_Eval.json", "protocol=vera protocol.labels=xd_test_800.json"
+_COREVAD = "method=corevad vlm=internvl2 encoder=clip_vit_b16"
+_URF = "method=urf vlm=videollama3 llm=llama3_1"
+_LAVAD = "method=lavad vlm=qwen2_5_vl llm=llama3_1 encoder=clip_vit_l14"
+_VERA = "method=vera vlm=internvl2 encoder=clip_vit_b16"
+_PRIOR = "the paper's wording of this data set's prior is not known here: stages.reconsider.prior"
+_OTHER_MODELS = "other captioner, LLM and encoder than the paper's"
+_XD_VERA = "prompt=vera_xd refinement.share=0.15 smoothing.size=30 smoothing.sigma=30.0"
+
+GPU_ROWS = (
+    GpuRow("CoReVAD with its refinement, UCF-Crime", "corevad_ucf", f"{_COREVAD} {_UCF_VIDEOS} {_VERA_UCF}"),
+    GpuRow(
+        "CoReVAD with its refinement, XD-Violence",
+        "corevad_xd",
+        f"{_COREVAD} {_XD_VIDEOS} protocol=corevad protocol.labels=xd_test_800.json",
+    ),
+    GpuRow("URF from the videos, UCF-Crime", "urf_ucf", f"{_URF} {_UCF_VIDEOS}"),
+    GpuRow("URF from the videos, XD-Violence", "urf_xd", f"{_URF} {_XD_VIDEOS}", _PRIOR),
+    GpuRow("URF from the videos, UBnormal", "urf_ubnormal", f"{_URF} data=ubnormal data.root=DIR", _PRIOR),
+    GpuRow("URF from the videos, MSAD", "urf_msad", f"{_URF} data=msad data.root=DIR", _PRIOR),
+    GpuRow(
+        "URF's boxes from the videos, predicted tags",
+        "urf_boxes_tags",
+        f"method=urf_localise vlm=qwen2_5_vl scores.root=SCORES {_UCF_VIDEOS}",
+        "SCORES: the folder scores/ of a run of URF; its tags come from this vlm",
+    ),
+    GpuRow("LAVAD, UCF-Crime", "lavad_ucf", f"{_LAVAD} {_UCF_VIDEOS}", _OTHER_MODELS),
+    GpuRow("LAVAD, XD-Violence", "lavad_xd", f"{_LAVAD} {_XD_VIDEOS}", _OTHER_MODELS),
+    GpuRow("VERA, UCF-Crime", "vera_ucf", f"{_VERA} {_UCF_VIDEOS} {_VERA_UCF}", "guiding questions in our words"),
+    GpuRow(
+        "VERA, XD-Violence", "vera_xd", f"{_VERA} {_XD_VERA} {_XD_VIDEOS} {_VERA_XD}", "guiding questions in our words"
+    ),
+    GpuRow("Probe-VAD, UCF-Crime", "probe_ucf", f"method=probe vlm=videollama3 {_UCF_VIDEOS}"),
+    GpuRow("Probe-VAD, XD-Violence", "probe_xd", f"method=probe vlm=videollama3 {_XD_VIDEOS}"),
+)
