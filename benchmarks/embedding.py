@@ -18,12 +18,12 @@ from vaa.models.transformers.encoder import Clip
 from vaa.stages import embed
 from vaa.stages.window import Consecutive
 from vaa.tiny import prompts
-from vaa.types import (Report, Video)
+from vaa.types import Report, Video
 path, frames = Path(sys.argv[1]), int(sys.argv[2])
 report = Consecutive(30, 8)(Report(Video("v", path, frames, 10.0)))
 checkpoint = str(prompts.CHECKPOINTS / "clip")
 encoder = Clip(checkpoint, None, "float32", "cpu", [0.45] * 3, [0.25] * 3, "bicubic", 64, "decord", 1, 1, "pil")
-vectors = sum(1 for _ in encoder.answer(embed.segments(report)))
+vectors = sum(1 for _ in encoder.embed(embed.segments(report)))
 assert vectors == len(report.segments)
 print(peak())
 """

@@ -32,7 +32,7 @@ class Said:
 
     identity: str | None = None
 
-    def answer(self, queries: Sequence[Query]) -> Iterator[str]:
+    def generate(self, queries: Sequence[Query]) -> Iterator[str]:
         for query in queries:
             yield "Anomalous scenes. Fire." if query.at % 7 == 0 else "Normal scenes. A street."
 

@@ -58,7 +58,7 @@ def _chosen(model: TransformersVLM, asked: list[Query]) -> Row:
 
 
 def together(model: TransformersVLM, asked: list[Query]) -> list[Any]:
-    return list(model.answer(asked))
+    return list(model.generate(asked))
 
 
 def singly(held: LoadedModel, asked: Sequence[Query]) -> list[Any]:

@@ -11,14 +11,22 @@ import pytest
 
 from vaa.cache import AnswerCache
 from vaa.errors import VaaError, VideoError
-from vaa.types import Query, Video
+from vaa.types import GenerateQuery, Query, Video
 
 
 @pytest.fixture
 def query(tmp_path: Path) -> Query:
     path = tmp_path / "v.mp4"
     path.write_bytes(b"pixels")
-    return Query("verdict", Video("v", path, 50, 30.0), 0, (0, 10), "what?", "be brief", 16)
+    return GenerateQuery(
+        purpose="verdict",
+        video=Video("v", path, 50, 30.0),
+        at=0,
+        frames=(0, 10),
+        text="what?",
+        system="be brief",
+        max_new_tokens=16,
+    )
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from vaa.data.base import DatasetLoader
 from vaa.engines.base import Engine
 from vaa.evaluation.protocol import Protocol
-from vaa.models.base import Model
+from vaa.models.base import LLM, VLM, Encoder
 from vaa.prompts.template import Prompt
 from vaa.stages.base import ModelStage, Transform
 from vaa.streaming.stream import Stream
@@ -24,9 +24,9 @@ from vaa.streaming.stream import Stream
 CONF = Path(__file__).parents[1] / "conf"
 FILES = {file.relative_to(CONF).as_posix(): file for file in sorted(CONF.rglob("*.yaml"))}
 KINDS = {
-    "vlm": Model,
-    "llm": Model,
-    "encoder": Model,
+    "vlm": VLM,
+    "llm": LLM,
+    "encoder": Encoder,
     "data": DatasetLoader | Stream,
     "engine": Engine,
     "protocol": Protocol,

@@ -16,7 +16,7 @@ from vaa.cache import AnswerCache
 from vaa.engines.local import LocalEngine
 from vaa.errors import VaaError, VideoError
 from vaa.pipeline import RunResult, Stage, analyse
-from vaa.types import Failure, NoAnswer, Query, Report, Response, Video
+from vaa.types import EmbedQuery, Failure, GenerateQuery, NoAnswer, Query, Report, Response, Video
 
 Answers = Iterator[str | np.ndarray | NoAnswer]
 
@@ -31,13 +31,19 @@ class Echo:
     silent_on: str = "nothing"
     log: list[str | tuple[str, ...]] = field(default_factory=list, compare=False)
 
-    def answer(self, queries: Sequence[Query]) -> Answers:
+    def generate(self, queries: Sequence[Query]) -> Answers:
         self.log.append(tuple(query.text for query in queries))
         for query in queries:
             if self.silent_on in query.text:
                 yield NoAnswer("cannot be decoded")
             else:
                 yield np.arange(3.0) if self.vectors else query.text.upper()
+
+    def choose(self, queries: Sequence[Query]) -> Answers:
+        return self.generate(queries)
+
+    def embed(self, queries: Sequence[Query]) -> Answers:
+        return self.generate(queries)
 
     def release(self) -> None:
         self.log.append("released")
@@ -52,12 +58,17 @@ class Tell:
     own: bool = True
     error: Exception | None = None
     fails_in: str = "absorb"
-    purpose: str = "tell"
+    embeds: bool = False
 
     def queries(self, report: Report) -> tuple[Query, ...]:
         self._fail(report, "questions")
         texts = (*self.words, report.video.id) if self.own else self.words
-        return tuple(Query(self.purpose, report.video, k, (), text) for k, text in enumerate(texts))
+        if self.embeds:
+            return tuple(EmbedQuery(video=report.video, at=k, text=text) for k, text in enumerate(texts))
+        return tuple(
+            GenerateQuery(purpose="tell", video=report.video, at=k, frames=(), text=text, max_new_tokens=8)
+            for k, text in enumerate(texts)
+        )
 
     def absorb(self, report: Report, answers: Sequence[str | np.ndarray]) -> Report:
         self._fail(report, "absorb")
@@ -132,7 +143,7 @@ def test_another_model_or_one_without_identity_is_asked_again(identity: str | No
 def test_answers_are_kept_as_they_come_even_if_the_model_breaks_off() -> None:
     @dataclass(frozen=True)
     class Breaks(Echo):
-        def answer(self, queries: Sequence[Query]) -> Answers:
+        def generate(self, queries: Sequence[Query]) -> Answers:
             yield "A"
             raise VaaError("out of memory")
 
@@ -187,7 +198,9 @@ def test_a_video_file_that_is_missing_fails_its_video(tmp_path: Path) -> None:
     @dataclass(frozen=True)
     class Look(Tell):
         def queries(self, report: Report) -> tuple[Query, ...]:
-            return (Query("look", report.video, 0, (0,), "what?"),)
+            return (
+                GenerateQuery(purpose="look", video=report.video, at=0, frames=(0,), text="what?", max_new_tokens=8),
+            )
 
     (tmp_path / "there.mp4").write_bytes(b"pixels")
     videos = [Video(name, tmp_path / f"{name}.mp4", 10, 30.0) for name in ("there", "gone")]
@@ -220,12 +233,12 @@ def test_every_stage_runs_over_all_videos_before_the_next_and_leaves_its_report(
     assert result.history["a"]["two"] is result.reports["a"]
 
 
-@pytest.mark.parametrize("purpose", ["embedding", "rating"])
-def test_steps_tell_embeddings_from_answers(purpose: str) -> None:
+@pytest.mark.parametrize("embeds", [True, False])
+def test_steps_tell_embeddings_from_answers(embeds: bool) -> None:
     cache = AnswerCache(None)
     for asked in (1, 0):  # also when all of them are remembered
-        (step,) = run({"tell": Tell(Echo(vectors=True), purpose=purpose)}, "a", cache=cache).steps
-        assert (step.embedding, step.asked, step.remembered) == (purpose == "embedding", asked, 1 - asked)
+        (step,) = run({"tell": Tell(Echo(vectors=True), embeds=embeds)}, "a", cache=cache).steps
+        assert (step.embedding, step.asked, step.remembered) == (embeds, asked, 1 - asked)
 
 
 def test_nothing_to_ask_and_no_videos_are_no_error() -> None:

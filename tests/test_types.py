@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from vaa.errors import VaaError, VideoError
-from vaa.types import Query, ScoreTrack, Video
+from vaa.types import GenerateQuery, ScoreTrack, Video
 
 
 def track(values: list[float], starts: list[int]) -> ScoreTrack:
@@ -41,7 +41,12 @@ def test_values_without_their_starts_are_no_track(n_values: tuple[int, ...], n_s
 
 
 def test_a_question_is_a_value_that_can_be_a_key() -> None:
-    asked = [Query("p", Video("v", Path("v.mp4"), 9, 30.0), 0, (0, 1), "what?") for _ in range(2)]
+    asked = [
+        GenerateQuery(
+            purpose="p", video=Video("v", Path("v.mp4"), 9, 30.0), at=0, frames=(0, 1), text="what?", max_new_tokens=8
+        )
+        for _ in range(2)
+    ]
     assert len(set(asked)) == 1
     with pytest.raises(FrozenInstanceError):
         asked[0].text = "else"  # type: ignore[misc]

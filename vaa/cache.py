@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from vaa.errors import VaaError
-from vaa.types import Answer, Query, Video
+from vaa.types import Answer, ChooseQuery, EmbedQuery, GenerateQuery, Query, Video
 from vaa.video.sources import open_source
 
 log = logging.getLogger("vaa")
@@ -34,6 +34,19 @@ _LAYOUT = {
 }
 _AT_ONCE = 500
 _PATIENCE, _AGAIN = 60.0, 0.05  # seconds
+
+
+def cache_key(identity: str, content: str | None, query: Query) -> bytes:
+    """16 bytes that depend on the model's identity, the video's content and all that the answer depends on."""
+    match query:
+        case GenerateQuery():
+            inputs: tuple[Any, ...] = (query.system, query.text, query.max_new_tokens, query.stop_pattern)
+        case ChooseQuery():
+            inputs = (query.system, query.text, query.choices)
+        case EmbedQuery():
+            inputs = (query.text,)
+    parts = (identity, content, type(query).__name__, query.frames, *inputs)
+    return hashlib.blake2b(json.dumps(parts).encode(), digest_size=16).digest()
 
 
 @dataclass(frozen=True)
@@ -63,16 +76,7 @@ class AnswerCache:
             VideoError: the video file, whose content counts, is missing.
         """
         content = self._digest(query.video) if query.frames else None
-        asked = (
-            query.frames,
-            query.system,
-            query.text,
-            query.max_new_tokens,
-            query.choices,
-            query.stop_pattern,
-        )
-        whole = (identity, content, *asked)
-        return hashlib.blake2b(json.dumps(whole).encode(), digest_size=16).digest()
+        return cache_key(identity, content, query)
 
     def load(self, keys: Sequence[bytes]) -> dict[bytes, Answer]:
         """Those of the answers that are known; one that is damaged counts as unknown, and is said."""

@@ -16,7 +16,7 @@ from vaa.cache import AnswerCache
 from vaa.engines.base import Engine
 from vaa.errors import VaaError, VideoError
 from vaa.stages.base import ModelStage, Stage
-from vaa.types import EMBEDDING, Answer, Failure, GroundTruth, NoAnswer, Query, Report, Video
+from vaa.types import Answer, EmbedQuery, Failure, GroundTruth, NoAnswer, Query, Report, Video
 
 log = logging.getLogger("vaa")
 
@@ -161,7 +161,7 @@ def _ask(name: str, stage: ModelStage, result: RunResult, engine: Engine, cache:
                 result.reports[video] = stage.absorb(result.reports[video], given)
         else:
             result.fail(video, name, reason)
-    embedding = any(query.purpose == EMBEDDING for query in queries.values())
+    embedding = any(isinstance(query, EmbedQuery) for query in queries.values())
     return StageStats(name, 0.0, len(missing), remembered, sum(map(bool, wanted.values())), embedding)
 
 

@@ -26,9 +26,6 @@ Answer = str | Floats
 SourceKind = Literal["file", "images", "live"]
 """Where frames come from: a video file, a folder of images, the stored frames of a stream (vaa/video/sources.py)."""
 
-EMBEDDING = "embedding"
-"""The purpose of what an encoder is asked."""
-
 
 def file_name(video: str) -> str:
     """A video's id as the name of one JSON file: separators of folders are escaped, everything usual is kept."""
@@ -63,14 +60,19 @@ class Segment:
     at: int
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
-    """What a model is asked: text about the named frames of a video (none of them for an LLM).
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerateQuery:
+    """A query answered by text.
 
-    `purpose` and `at` (the frame a score belongs to) say what the question is for; they do not change the answer.
-    `<image>` in `text` marks the place of each frame. With `choices` the answer is not text but the probability of each
-    of them, shape (choices,), summing to 1. An answer is complete where `until`, a regular expression, matches it. An
-    encoder is asked with frames or with text, not both.
+    Attributes:
+        purpose: What the answer is for (the prompt's name); it does not change the answer.
+        video: The video that `frames` are of.
+        at: The frame that a score read from the answer belongs to; it does not change the answer.
+        frames: Frame numbers to show; empty for text-only queries.
+        text: The user message; `<image>` marks the place of each frame.
+        system: The system message, "" for none.
+        max_new_tokens: Most tokens to generate; 0 for the server's own limit.
+        stop_pattern: Regular expression; the answer is complete at the end of its first match. "" for none.
     """
 
     purpose: str
@@ -79,9 +81,38 @@ class Query:
     frames: tuple[int, ...]
     text: str
     system: str = ""
-    max_new_tokens: int = 0
-    choices: tuple[str, ...] = ()
+    max_new_tokens: int
     stop_pattern: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChooseQuery:
+    """A query answered by the probability of each of `choices`, shape (choices,), summing to 1.
+
+    The other fields are those of GenerateQuery.
+    """
+
+    purpose: str
+    video: Video
+    at: int
+    frames: tuple[int, ...]
+    text: str
+    system: str = ""
+    choices: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbedQuery:
+    """A query answered by a vector of shape (d,): the mean over `frames`, or the embedding of `text`; not both."""
+
+    video: Video
+    at: int
+    frames: tuple[int, ...] = ()
+    text: str = ""
+
+
+ChatQuery = GenerateQuery | ChooseQuery
+Query = GenerateQuery | ChooseQuery | EmbedQuery
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from vaa.errors import VaaError
 from vaa.models.transformers import loading
 from vaa.models.transformers.vlm import TransformersVLM
 from vaa.stages.window import ConsecutiveWindow
-from vaa.types import Query, Report
+from vaa.types import GenerateQuery, Query, Report
 
 GB = 10**9
 HERE = Machine(64 * GB, 500 * GB, 8, (), "2.13.0+cpu", frozenset({"decord", "av"}), offline=False)
@@ -31,7 +31,18 @@ class Look:
     model: Any
 
     def queries(self, report: Report) -> tuple[Query, ...]:
-        return tuple(Query("q", report.video, s.at, s.frames, "what? " * 50, "", 40) for s in report.segments)
+        return tuple(
+            GenerateQuery(
+                purpose="q",
+                video=report.video,
+                at=s.at,
+                frames=s.frames,
+                text="what? " * 50,
+                system="",
+                max_new_tokens=40,
+            )
+            for s in report.segments
+        )
 
     def absorb(self, report: Report, answers: Sequence[Any]) -> Report:
         return report

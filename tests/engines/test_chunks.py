@@ -7,13 +7,17 @@ from pathlib import Path
 import pytest
 
 from vaa.engines.chunks import Chunk, cut
-from vaa.types import Query, Video
+from vaa.types import GenerateQuery, Query, Video
 
 
 def asked(*counts: int) -> list[Query]:
     """So many questions about each of some videos."""
     videos = [Video(str(n), Path(f"{n}.mp4"), 100, 10.0) for n in range(len(counts))]
-    return [Query("ask", video, k, (k,), "?") for video, n in zip(videos, counts, strict=True) for k in range(n)]
+    return [
+        GenerateQuery(purpose="ask", video=video, at=k, frames=(k,), text="?", max_new_tokens=8)
+        for video, n in zip(videos, counts, strict=True)
+        for k in range(n)
+    ]
 
 
 @pytest.mark.parametrize(

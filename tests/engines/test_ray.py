@@ -24,7 +24,7 @@ from vaa.errors import VaaError
 from vaa.models.recorded import RecordedModel
 from vaa.models.transformers.encoder import ClipEncoder
 from vaa.models.transformers.vlm import TransformersVLM
-from vaa.types import Answer, NoAnswer, Query, Video
+from vaa.types import Answer, GenerateQuery, NoAnswer, Query, Video
 
 pytestmark = pytest.mark.slow
 HOUSE = Path(__file__).parents[2]
@@ -44,7 +44,7 @@ class Echo:
     pause: float = 0.0
     processes: int = 1
 
-    def answer(self, queries: Sequence[Query]) -> Iterator[Answer | NoAnswer]:
+    def generate(self, queries: Sequence[Query]) -> Iterator[Answer | NoAnswer]:
         (Path(self.folder) / str(os.getpid())).touch()
         wait_for(lambda: len(list(Path(self.folder).iterdir())) >= self.processes)
         for query in queries:
@@ -106,7 +106,12 @@ def echo(tmp_path: Path) -> Iterator[Echo]:
 
 
 def texts(*said: str) -> list[Query]:
-    return [Query("tell", Video("v", Path("v.mp4"), 99, 10.0), k, (), text) for k, text in enumerate(said)]
+    return [
+        GenerateQuery(
+            purpose="tell", video=Video("v", Path("v.mp4"), 99, 10.0), at=k, frames=(), text=text, max_new_tokens=8
+        )
+        for k, text in enumerate(said)
+    ]
 
 
 def test_answers_come_in_order_from_several_processes_and_what_cannot_be_seen_is_unanswered(echo: Echo) -> None:
@@ -185,7 +190,9 @@ def test_what_a_worker_warns_of_is_said_once(echo: Echo, caplog: pytest.LogCaptu
 def frames_of(clip: Path) -> list[Query]:
     video = Video("clip", clip, 25, 10.0)
     text = "Frame: <image> what happens here"
-    return [Query("look", video, k, (k,), text, max_new_tokens=6) for k in range(24)]
+    return [
+        GenerateQuery(purpose="look", video=video, at=k, frames=(k,), text=text, max_new_tokens=6) for k in range(24)
+    ]
 
 
 def test_the_tiny_vlm_answers_as_it_does_here_though_a_worker_is_killed(
@@ -274,7 +281,17 @@ def press_and_read_on(stream: Iterator[Answer | NoAnswer], answers: list[Answer 
 def test_recorded_answers_come_through_it_too(tmp_path: Path) -> None:
     (tmp_path / "VLM_responses.json").write_text(json.dumps({"v": ["Normal scenes.", "Anomalous scenes."]}))
     model = RecordedModel(str(tmp_path), None, None, None, None, None, None)
-    queries = [Query("verdict", Video("v", Path("v.mp4"), 90, 10.0), at, (at,), "?") for at in (0, 30, 60)]
+    queries = [
+        GenerateQuery(
+            purpose="verdict",
+            video=Video("v", Path("v.mp4"), 90, 10.0),
+            at=at,
+            frames=(at,),
+            text="?",
+            max_new_tokens=8,
+        )
+        for at in (0, 30, 60)
+    ]
     here, there = list(LocalEngine().ask(model, queries)), list(ENGINE.ask(model, queries))
     assert there == here
     assert there[:2] == ["Normal scenes.", "Anomalous scenes."]

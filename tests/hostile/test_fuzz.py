@@ -20,7 +20,7 @@ from vaa.evaluation.protocol import read_labels
 from vaa.models.recorded import RecordedModel
 from vaa.prompts import parsers
 from vaa.stages.read_scores import ReadScores
-from vaa.types import NoAnswer, Query, Report, Video, file_name
+from vaa.types import GenerateQuery, NoAnswer, Report, Video, file_name
 
 FUZZ = settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 READERS = [
@@ -123,7 +123,9 @@ def test_recorded_answers_of_anything_are_text_or_none(
     file.write_text(json.dumps({"v": content} if purpose != "rating" else {"0": content}))
     model = RecordedModel(str(root), None, None, None, None, None, None)
     try:
-        (answer,) = model.answer([Query(purpose, VIDEO, 0, (0,), "?")])
+        (answer,) = model.generate(
+            [GenerateQuery(purpose=purpose, video=VIDEO, at=0, frames=(0,), text="?", max_new_tokens=8)]
+        )
     except VaaError as error:
         assert str(root) in str(error)  # noqa: PT017 - either is right
         return

@@ -7,14 +7,21 @@ import pytest
 
 from vaa.errors import VaaError
 from vaa.models.recorded import RecordedModel
-from vaa.types import NoAnswer, Query, Video
+from vaa.types import GenerateQuery, NoAnswer, Query, Video
 
 NOTHING_CHOSEN = dict.fromkeys(("captions", "scores", "refined_scores", "localisation", "understanding"))
 ANSWERS = {"v": ["Anomalous scenes. Fire.", "Normal scenes. A man.", "Normal scenes."], "w": "not a list"}
 
 
 def query(video: str = "v", at: int = 0, purpose: str = "verdict") -> Query:
-    return Query(purpose, Video(video, Path("nowhere.mp4"), 90, 30.0), at, (at,), "what?")
+    return GenerateQuery(
+        purpose=purpose,
+        video=Video(video, Path("nowhere.mp4"), 90, 30.0),
+        at=at,
+        frames=(at,),
+        text="what?",
+        max_new_tokens=8,
+    )
 
 
 def recorded(folder: Path | str, verdict: str | None = None, **chosen: str) -> RecordedModel:
@@ -28,7 +35,7 @@ def write(folder: Path, content: object = ANSWERS, name: str = "VLM_responses_LR
 
 def test_answers_are_found_by_video_and_frame_without_the_video(tmp_path: Path) -> None:
     model = write(tmp_path)
-    assert list(model.answer([query(at=at) for at in (60, 0, 30)])) == [ANSWERS["v"][k] for k in (2, 0, 1)]
+    assert list(model.generate([query(at=at) for at in (60, 0, 30)])) == [ANSWERS["v"][k] for k in (2, 0, 1)]
     assert model.identity is None
 
 
@@ -41,7 +48,7 @@ def test_answers_are_found_by_video_and_frame_without_the_video(tmp_path: Path) 
     ],
 )
 def test_what_was_not_recorded_is_unanswered(tmp_path: Path, asked: Query, reason: str) -> None:
-    (answer, other) = write(tmp_path).answer([asked, query()])
+    (answer, other) = write(tmp_path).generate([asked, query()])
     assert isinstance(answer, NoAnswer)
     assert answer.reason.startswith(reason)
     assert other == ANSWERS["v"][0]
@@ -53,28 +60,28 @@ def test_what_was_not_recorded_is_unanswered(tmp_path: Path, asked: Query, reaso
 )
 def test_what_cannot_have_been_recorded_ends_the_run(tmp_path: Path, asked: Query, says: str) -> None:
     with pytest.raises(VaaError, match=says):
-        list(write(tmp_path).answer([asked]))
+        list(write(tmp_path).generate([asked]))
 
 
 def test_of_several_files_one_has_to_be_named(tmp_path: Path) -> None:
     write(tmp_path)
     model = write(tmp_path, {"v": ["other"]}, "VLM_responses_LRC_xd.json")
     with pytest.raises(VaaError, match=r"2 files fit.*VLM_responses_LRC_ucf, VLM_responses_LRC_xd"):
-        list(model.answer([query()]))
-    assert list(recorded(model.root, "VLM_responses_LRC_xd").answer([query()])) == ["other"]
+        list(model.generate([query()]))
+    assert list(recorded(model.root, "VLM_responses_LRC_xd").generate([query()])) == ["other"]
 
 
 @pytest.mark.parametrize("content", ["{half a fi", ["a list"]], ids=["damaged", "list"])
 def test_a_file_in_another_layout_is_named(tmp_path: Path, content: object) -> None:
     with pytest.raises(VaaError, match=r"VLM_responses_LRC_ucf\.json"):
-        list(write(tmp_path, content).answer([query()]))
+        list(write(tmp_path, content).generate([query()]))
 
 
 def test_missing_files_and_folders_are_said(tmp_path: Path) -> None:
     with pytest.raises(VaaError, match="0 files fit"):
-        list(recorded(tmp_path).answer([query()]))
+        list(recorded(tmp_path).generate([query()]))
     with pytest.raises(VaaError, match="no such folder"):
-        list(recorded(tmp_path / "nowhere").answer([query()]))
+        list(recorded(tmp_path / "nowhere").generate([query()]))
 
 
 def lay(root: Path, files: dict[str, object]) -> RecordedModel:
@@ -97,17 +104,17 @@ URF = {
     [("caption", "A man runs"), ("rating", "[0.25]"), ("rerating", "[1.0]"), ("tags", "[running]")],
 )
 def test_urfs_files_answer_by_purpose_and_frame(tmp_path: Path, purpose: str, said: str) -> None:
-    assert list(lay(tmp_path, URF).answer([query(at=16, purpose=purpose)])) == [said]
+    assert list(lay(tmp_path, URF).generate([query(at=16, purpose=purpose)])) == [said]
 
 
 @pytest.mark.parametrize("purpose", ["caption", "rating", "rerating", "tags"])
 def test_what_urf_did_not_record_is_unanswered(tmp_path: Path, purpose: str) -> None:
-    (answer,) = lay(tmp_path, URF).answer([query("unknown", 16, purpose)])
+    (answer,) = lay(tmp_path, URF).generate([query("unknown", 16, purpose)])
     assert isinstance(answer, NoAnswer)
 
 
 def test_of_two_folders_one_has_to_be_picked(tmp_path: Path) -> None:
     lay(tmp_path, {**URF, "captions/blip/v.json": {"16": "Somebody"}})
     with pytest.raises(VaaError, match="pick one by captions=FOLDER"):
-        list(recorded(tmp_path).answer([query(at=16, purpose="caption")]))
-    assert list(recorded(tmp_path, captions="blip").answer([query(at=16, purpose="caption")])) == ["Somebody"]
+        list(recorded(tmp_path).generate([query(at=16, purpose="caption")]))
+    assert list(recorded(tmp_path, captions="blip").generate([query(at=16, purpose="caption")])) == ["Somebody"]

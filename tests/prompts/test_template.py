@@ -7,7 +7,7 @@ import pytest
 
 from vaa.errors import VaaError
 from vaa.prompts.template import Prompt
-from vaa.types import Query, Response, Segment, Video
+from vaa.types import GenerateQuery, Response, Segment, Video
 
 VIDEO = Video("v", Path("v.mp4"), 50, 30.0)
 SEGMENT = Segment(0, 30, (0, 10, 29), 5)
@@ -21,7 +21,7 @@ PROMPT = Prompt("verdict", "", "Look:\n$frames\nWell?", None, 16, shout)
 
 
 def test_the_question_lists_the_frames_where_the_text_says() -> None:
-    assert PROMPT.query(VIDEO, SEGMENT) == Query(
+    assert PROMPT.query(VIDEO, SEGMENT) == GenerateQuery(
         purpose="verdict",
         video=VIDEO,
         at=5,

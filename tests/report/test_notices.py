@@ -16,7 +16,10 @@ class Named:
     checkpoint: str
     identity: str | None = None
 
-    def answer(self, queries: Sequence[Query]) -> Any:
+    def generate(self, queries: Sequence[Query]) -> Any:
+        raise AssertionError
+
+    def choose(self, queries: Sequence[Query]) -> Any:
         raise AssertionError
 
     def release(self) -> None: ...

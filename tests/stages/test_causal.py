@@ -31,7 +31,7 @@ from vaa.stages.scores import (
 from vaa.stages.urf import FindSuspiciousWindow
 from vaa.stages.vera import RetrievalRefine, RoundScores
 from vaa.stages.window import CentredWindow, ConsecutiveWindow
-from vaa.types import EMBEDDING, Report, Response, ScoreTrack, Segment, Video
+from vaa.types import EmbedQuery, Report, Response, ScoreTrack, Segment, Video
 
 ENCODER = NoEncoder()
 STAGES: Mapping[str, Stage] = {
@@ -193,8 +193,8 @@ def test_embeddings_of_a_real_encoder_are_asked_once_a_segment(tmp_path: Path) -
     assert isinstance(causal, ModelStage)
     queries = causal.queries(report)
     assert len(queries) == len(set(queries)) == 12
-    assert {query.purpose for query in queries} == {EMBEDDING}
-    answers = list(encoder.answer(queries))
+    assert {type(query) for query in queries} == {EmbedQuery}
+    answers = list(encoder.embed(queries))
     refined = causal.absorb(report, answers).track
     alone = SoftmaxRefine(encoder, 0.05)
     part = replace(report, segments=segments[2:5], responses=responses[2:5])

@@ -11,14 +11,14 @@ import pytest
 
 from vaa.errors import VaaError
 from vaa.stages.corevad import LocalClean, SoftmaxRefine
-from vaa.types import Query, Report, Response, ScoreTrack, Segment, Video
+from vaa.types import EmbedQuery, Report, Response, ScoreTrack, Segment, Video
 
 
 @dataclass(frozen=True)
 class NoEncoder:
     identity: str | None = None
 
-    def answer(self, queries: object) -> object:
+    def embed(self, queries: object) -> object:
         raise AssertionError("a stage does not ask")
 
     def release(self) -> None: ...
@@ -131,7 +131,7 @@ def test_questions_are_all_frames_of_each_segment_then_the_texts(
     first, second, *texts = stage.queries(report)
     assert (first.frames, first.text) == (tuple(range(30)), "")
     assert second.frames == tuple(range(30, 53))
-    assert texts == [Query("embedding", report.video, 30 * k, (), text) for k, text in enumerate(asked)]
+    assert texts == [EmbedQuery(video=report.video, at=30 * k, text=text) for k, text in enumerate(asked)]
     assert stage.model is stage.encoder
 
 

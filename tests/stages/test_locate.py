@@ -70,8 +70,12 @@ def test_boxes_are_kept_by_frame_and_what_cannot_be_read_is_counted() -> None:
 @dataclass(frozen=True)
 class Blind:
     identity: str | None = None
+    accepts_frames: bool = True
 
-    def answer(self, queries: object) -> object:
+    def generate(self, queries: object) -> object:
+        raise AssertionError("a stage does not ask")
+
+    def choose(self, queries: object) -> object:
         raise AssertionError("a stage does not ask")
 
     def release(self) -> None: ...

@@ -35,8 +35,15 @@ class Nobody:
     """A model that is never asked."""
 
     identity: str | None = None
+    accepts_frames: bool = True
 
-    def answer(self, queries: object) -> object:
+    def generate(self, queries: object) -> object:
+        raise AssertionError("a stage does not ask")
+
+    def choose(self, queries: object) -> object:
+        raise AssertionError("a stage does not ask")
+
+    def embed(self, queries: object) -> object:
         raise AssertionError("a stage does not ask")
 
     def release(self) -> None: ...

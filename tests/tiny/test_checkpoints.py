@@ -14,7 +14,7 @@ from vaa.models.transformers.encoder import ClipEncoder
 from vaa.models.transformers.vlm import TransformersVLM
 from vaa.prompts import parsers
 from vaa.tiny import prompts, tokenizer
-from vaa.types import Dataset, Query, Response, Segment
+from vaa.types import Dataset, EmbedQuery, Query, Response, Segment
 
 VLM = prompts.CHECKPOINTS / "vlm"
 CLIP = prompts.CHECKPOINTS / "clip"
@@ -75,7 +75,7 @@ def test_the_checkpoints_are_small() -> None:
 def test_its_judgements_can_be_read_and_are_mostly_right(
     vlm: TransformersVLM, dataset: Dataset, name: str, parser: Callable[[str], Response], fields: dict[str, str]
 ) -> None:
-    scores = [parser(str(text)).score for text in vlm.answer(asked(dataset, name, **fields))]
+    scores = [parser(str(text)).score for text in vlm.generate(asked(dataset, name, **fields))]
     assert not any(math.isnan(score) for score in scores)
     wrong = [(s > 0.5) != bool(dataset.truths[v.id].spans) for s, v in zip(scores, dataset.videos, strict=True)]
     assert sum(wrong) <= 1
@@ -83,22 +83,22 @@ def test_its_judgements_can_be_read_and_are_mostly_right(
 
 def test_it_describes_tags_and_explains(vlm: TransformersVLM, dataset: Dataset) -> None:
     for name, fields, ending in (("describe", {}, "."), ("tags", {}, "]"), ("understand", {"tags": "none"}, ".")):
-        for text in vlm.answer(asked(dataset, name, **fields)):
+        for text in vlm.generate(asked(dataset, name, **fields)):
             assert str(text).strip().endswith(ending)
 
 
 def test_it_captions_a_frame_and_sums_up_captions(vlm: TransformersVLM, dataset: Dataset) -> None:
     sentences = set(tokenizer.answers())
-    said = [str(text) for text in vlm.answer(asked(dataset, "frame", count=1))]
+    said = [str(text) for text in vlm.generate(asked(dataset, "frame", count=1))]
     assert set(said) <= sentences
     captions = ["A person walks in the street by day."] * 4 + ["A fire burns in the street by day."] * 6
-    (summed,) = vlm.answer([replace(asked(dataset, "summarise", captions="\n".join(captions))[0], frames=())])
+    (summed,) = vlm.generate([replace(asked(dataset, "summarise", captions="\n".join(captions))[0], frames=())])
     assert summed == "A fire burns in the street by day."
 
 
 def test_its_boxes_are_json(vlm: TransformersVLM, dataset: Dataset) -> None:
     for name, fields in (("box_any", {}), ("box", {"tags": "fight"})):
-        for text in vlm.answer(asked(dataset, name, count=1, **fields)):
+        for text in vlm.generate(asked(dataset, name, count=1, **fields)):
             assert isinstance(json.loads(str(text)), list)
 
 
@@ -107,15 +107,15 @@ def test_it_rates_a_caption_without_seeing_anything(vlm: TransformersVLM, datase
     prompt = prompts.prompts()["rate"]
     said = ("Two people fight in the street at night.", "A person walks a dog in the courtyard by day.")
     queries = [prompt.query(dataset.videos[0], nothing, caption=caption) for caption in said]
-    bad, good = (parsers.RatingParser()(str(text)).score for text in vlm.answer(queries))
+    bad, good = (parsers.RatingParser()(str(text)).score for text in vlm.generate(queries))
     assert bad > 0.5 > good
 
 
 def test_the_tiny_clip_puts_a_picture_near_its_sentence(clip: ClipEncoder, dataset: Dataset) -> None:
     queries = asked(dataset, "describe")
-    seen = list(clip.answer(queries))
+    seen = list(clip.embed(queries))
     sentences = ("A fire burns in the street by day.", "A person waits in the corridor at night.")
-    texts = list(clip.answer([Query("embed", dataset.videos[0], 0, (), text) for text in sentences]))
+    texts = list(clip.embed([EmbedQuery(video=dataset.videos[0], at=0, text=text) for text in sentences]))
     assert {vector.shape for vector in (*seen, *texts)} == {(64,)}
     assert all(np.linalg.norm(vector) == pytest.approx(1, abs=1e-5) for vector in texts)
     assert all(0.5 < np.linalg.norm(vector) <= 1 + 1e-5 for vector in seen)

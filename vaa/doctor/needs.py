@@ -63,7 +63,10 @@ def needs(stages: Mapping[str, Any]) -> Iterator[Need]:
             sees = type(model).__name__ == "TransformersVLM"
             weights = weigh(model.checkpoint, model.revision, sees=sees)
         frames = max((len(query.frames) for query in queries), default=1)
-        tokens = max((len(q.text + q.system) // 3 + q.max_new_tokens for q in queries), default=512)
+        tokens = max(
+            (len(q.text + getattr(q, "system", "")) // 3 + getattr(q, "max_new_tokens", 0) for q in queries),
+            default=512,
+        )
         if not hasattr(model, "quantization"):  # an encoder: its batch is of single frames, or texts
             frames, tokens = 1, 77
         yield Need(model, tuple(names), tuple(places), weights, frames, tokens)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from vaa.models.base import Model
+from vaa.models.base import Model, answer
 from vaa.types import Answer, NoAnswer, Query
 
 
@@ -15,7 +15,7 @@ class LocalEngine:
 
     def ask(self, model: Model, queries: Sequence[Query]) -> Iterator[Answer | NoAnswer]:
         """One answer a question, in their order."""
-        yield from model.answer(queries)
+        yield from answer(model, queries)
 
     def release(self, model: Model) -> None:
         """Forget the weights."""

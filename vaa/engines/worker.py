@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vaa.errors import VaaError
-from vaa.models.base import Model, WaitStats
+from vaa.models.base import Model, WaitStats, answer
 from vaa.types import Answer, NoAnswer, Query
 
 
@@ -73,7 +73,7 @@ class Worker:
     def answer(self, queries: Sequence[Query]) -> WorkerAnswers | WorkerError:
         """All answers at once; an error meant for people as words, since a traceback would hide them."""
         try:
-            answers = list(self._model.answer(queries))
+            answers = list(answer(self._model, queries))
         except VaaError as error:
             return WorkerError(str(error))
         return self._kept.fetched(answers)

@@ -1,27 +1,58 @@
-"""Models: frozen handles that answer questions. One backend per file; each loads on first use, never before."""
+"""Models: frozen handles that answer queries. Each loads its weights at the first query, never before."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from itertools import groupby
+from typing import Any, Protocol, runtime_checkable
 
-from vaa.types import XYXY, Answer, NoAnswer, Query, Video
+from vaa.types import XYXY, Answer, ChooseQuery, EmbedQuery, Floats, GenerateQuery, NoAnswer, Query, Video
 
 
 @runtime_checkable
-class Model(Protocol):
-    """A frozen model, run anywhere."""
+class LLM(Protocol):
+    """Answers text-only queries by generated text or by the probabilities of given choices."""
 
     @property
     def identity(self) -> str | None:
-        """Everything of the model that an answer hangs on; None if its answers are not to be remembered."""
+        """All settings that change an answer, as part of the cache key; None if answers must not be cached."""
 
-    def answer(self, queries: Sequence[Query]) -> Iterator[Answer | NoAnswer]:
-        """One answer a question, in their order."""
+    def generate(self, queries: Sequence[GenerateQuery]) -> Iterator[str | NoAnswer]:
+        """The text generated for each query, in order. It may go on after `stop_pattern`: the pipeline cuts it."""
+
+    def choose(self, queries: Sequence[ChooseQuery]) -> Iterator[Floats | NoAnswer]:
+        """The probabilities of each query's choices, shape (choices,), in order."""
 
     def release(self) -> None:
-        """Give back the memory; the next question loads again."""
+        """Free the memory; the next query loads the weights again."""
+
+
+@runtime_checkable
+class VLM(LLM, Protocol):
+    """Answers queries about the frames of a video too; every VLM is also an LLM."""
+
+    @property
+    def accepts_frames(self) -> bool:
+        """True."""
+
+
+@runtime_checkable
+class Encoder(Protocol):
+    """Embeds frames and texts into one space."""
+
+    @property
+    def identity(self) -> str | None:
+        """All settings that change an embedding, as part of the cache key; None if they must not be cached."""
+
+    def embed(self, queries: Sequence[EmbedQuery]) -> Iterator[Floats | NoAnswer]:
+        """A vector of shape (d,) for each query, in order: the mean over its frames, or its text's embedding."""
+
+    def release(self) -> None:
+        """Free the memory; the next query loads the weights again."""
+
+
+Model = VLM | LLM | Encoder
 
 
 @runtime_checkable
@@ -29,17 +60,17 @@ class Locator(Protocol):
     """A VLM that gives boxes."""
 
     def to_frame(self, video: Video, xyxy: XYXY) -> XYXY:
-        """A box as the model wrote it, in the pixels of the video's frames."""
+        """Convert a box from the model's coordinates to the pixels of the video's frames."""
 
 
-VLM = Model
-"""Answers in words what is asked about frames, or gives the probability of each of a question's choices."""
+_METHODS = {GenerateQuery: "generate", ChooseQuery: "choose", EmbedQuery: "embed"}
 
-LLM = Model
-"""The same without frames."""
 
-Encoder = Model
-"""Embeds frames (the mean over a question's frames) or a text into one space: vectors of shape (d,)."""
+def answer(model: Model, queries: Sequence[Query]) -> Iterator[Answer | NoAnswer]:
+    """One answer per query, in order, by the method of the model that the query's type needs."""
+    for kind, group in groupby(queries, key=type):
+        method: Any = getattr(model, _METHODS[kind])
+        yield from method(list(group))
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from vaa.data.boxes import read_boxes
-from vaa.errors import VaaError
-from vaa.types import XYXY, NoAnswer, Query, Video, file_name
+from vaa.errors import ConfigError, VaaError
+from vaa.types import XYXY, ChooseQuery, Floats, GenerateQuery, NoAnswer, Video, file_name
 
 _SEGMENT = 30  # frames a released CoReVAD answer stands for
 
@@ -44,9 +44,11 @@ class RecordedModel:
         """None: reading the file again is as good as remembering."""
         return None
 
-    def answer(self, queries: Sequence[Query]) -> Iterator[str | NoAnswer]:
+    accepts_frames: ClassVar[bool] = True
+
+    def generate(self, queries: Sequence[GenerateQuery]) -> Iterator[str | NoAnswer]:
         """What was recorded, or why there is nothing."""
-        known: dict[str, Callable[[Query], str | NoAnswer]] = {
+        known: dict[str, Callable[[GenerateQuery], str | NoAnswer]] = {
             "verdict": self._verdict,
             "caption": partial(self._at_frame, "captions", self.captions),
             "rating": partial(self._at_frame, "scores", self.scores),
@@ -60,6 +62,14 @@ class RecordedModel:
                 raise VaaError(f"Nothing recorded under {self.root} answers the purpose '{query.purpose}'.")
             yield known[query.purpose](query)
 
+    def choose(self, queries: Sequence[ChooseQuery]) -> Iterator[Floats | NoAnswer]:
+        """Not possible.
+
+        Raises:
+            ConfigError: always: authors released texts only.
+        """
+        raise ConfigError(f"{self.root} holds recorded texts, no probabilities: choose a readout that reads texts.")
+
     def to_frame(self, video: Video, xyxy: XYXY) -> XYXY:
         """Recorded boxes are in the frames' own pixels."""
         return xyxy
@@ -67,7 +77,7 @@ class RecordedModel:
     def release(self) -> None:
         """Nothing is held."""
 
-    def _verdict(self, query: Query) -> str | NoAnswer:
+    def _verdict(self, query: GenerateQuery) -> str | NoAnswer:
         file = _find(Path(self.root), f"{self.verdict or 'VLM_responses*'}.json", "verdict")
         answers = _read(file).get(query.video.id)
         if not isinstance(answers, list):
@@ -77,12 +87,12 @@ class RecordedModel:
             raise VaaError(f"{file.name} holds answers for windows of {_SEGMENT} frames, none at frame {query.at}.")
         return str(answers[segment]) if segment < len(answers) else NoAnswer(f"{file.name} ends before its end")
 
-    def _tags(self, query: Query) -> str | NoAnswer:
+    def _tags(self, query: GenerateQuery) -> str | NoAnswer:
         file = _find(Path(self.root), f"scores/{self.scores or '**'}/suspicious_part_phrases.json", "scores")
         phrases = _read(file).get(query.video.id)
         return NoAnswer(f"{file.name} has no tags for it") if phrases is None else str(phrases)
 
-    def _at_frame(self, folder: str, chosen: str | None, query: Query) -> str | NoAnswer:
+    def _at_frame(self, folder: str, chosen: str | None, query: GenerateQuery) -> str | NoAnswer:
         name = file_name(query.video.id)
         files = _index(Path(self.root), f"{folder}/{chosen or '**'}", folder)
         file = files.get(name) or files.get(file_name(f"{query.video.id}.mp4"))
@@ -94,7 +104,7 @@ class RecordedModel:
         # Not as Python writes it, 1e-05: models do not, so no reader knows it.
         return said if isinstance(said, str) else f"[{Decimal(repr(said)):f}]" if _is_number(said) else f"[{said}]"
 
-    def _box(self, query: Query) -> str | NoAnswer:
+    def _box(self, query: GenerateQuery) -> str | NoAnswer:
         file = _find(Path(self.root), f"localisations/{self.localisation or '*'}.json", "localisation")
         entry = _boxes(Path(self.root), file).get((query.video.id, query.at))
         if entry is None:
@@ -102,7 +112,7 @@ class RecordedModel:
         corners = entry["pred_bbox"]
         return json.dumps([{"bbox_2d": corners, "confidence": entry["confidence"]}] if corners else [])
 
-    def _description(self, query: Query) -> str | NoAnswer:
+    def _description(self, query: GenerateQuery) -> str | NoAnswer:
         file = _find(Path(self.root), f"understanding/{self.understanding or '*'}.json", "understanding")
         text = _read(file).get(query.video.id)
         return NoAnswer(f"{file.name} has no description of it") if text is None else str(text)

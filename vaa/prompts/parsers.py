@@ -7,7 +7,7 @@ import json
 import math
 import re
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 from vaa.types import Response
 
@@ -17,6 +17,17 @@ _BRACKETED = re.compile(r"\[\s*([^\[\]]*?)\s*\]")
 _BRACED = re.compile(r"\{[^{}]*\}")
 _DIGITS = 9  # of a pixel's number
 _NUMBER = re.compile(r"\d+(?:\.\d+)?|\.\d+")
+
+
+class Parser(Protocol):
+    """Turns a model's answer into a Response."""
+
+    @property
+    def stop_pattern(self) -> str:
+        """Regular expression: an answer is complete at the end of its first match. "" if it may go on to any length."""
+
+    def __call__(self, text: str) -> Response:
+        """The response; its score is NaN where the text has none."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +54,8 @@ class VerdictParser:
 @dataclass(frozen=True)
 class CaptionParser:
     """Free text: all of it is the description, on one line; the empty string if nothing was said."""
+
+    stop_pattern: ClassVar[str] = ""
 
     def __call__(self, text: str) -> Response:
         """No score; the description."""
@@ -83,6 +96,8 @@ class JudgeScoreParser:
 @dataclass(frozen=True)
 class YesNoParser:
     """Probe-VAD's contract: YES (1) or NO (0), nothing before it."""
+
+    stop_pattern: ClassVar[str] = ""
 
     def __call__(self, text: str) -> Response:
         """Score 1 or 0, no description."""

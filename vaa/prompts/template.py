@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
 from string import Template
 
-from vaa.errors import VaaError
-from vaa.types import Query, Response, Segment, Video
+from vaa.errors import ConfigError
+from vaa.prompts.parsers import Parser
+from vaa.types import ChooseQuery, GenerateQuery, Response, Segment, Video
 
 log = logging.getLogger("vaa")
 IMAGE = "<image>"
@@ -30,64 +31,83 @@ class Prompt:
     text: str
     file: str | None
     max_new_tokens: int
-    parser: Callable[[str], Response]
+    parser: Parser
 
-    def query(self, video: Video, segment: Segment, **fields: str) -> Query:
-        """Ask about a segment; `$frames` lists its frames one a line where the text says they go.
+    def query(self, video: Video, segment: Segment, **fields: str) -> GenerateQuery:
+        """A query about a segment; `$frames` in the text becomes a list of its frames, one per line.
 
         Raises:
-            VaaError: the text file cannot be read, or the text has a placeholder that this stage does not fill.
+            ConfigError: the text file cannot be read, or the text has a placeholder that this stage does not fill.
         """
-        wording = self._wording()
-        unused = set(fields) - _asked_for(wording) - _asked_for(self.system)
-        if unused:
-            _say_unused(self.purpose, ", ".join(f"${name}" for name in sorted(unused)))
-        listing = "\n".join(f"Frame{k}: {IMAGE}" for k in range(1, len(segment.frames) + 1))
-        return Query(
+        return GenerateQuery(
             purpose=self.purpose,
             video=video,
             at=segment.at,
             frames=segment.frames,
-            text=self._fill(wording, {"frames": listing, **fields}),
+            text=self._user_message(segment, fields),
             system=self._fill(self.system, fields),
             max_new_tokens=self.max_new_tokens,
-            stop_pattern=getattr(self.parser, "until", ""),
+            stop_pattern=self.parser.stop_pattern,
+        )
+
+    def choice_query(self, video: Video, segment: Segment, choices: Sequence[str], **fields: str) -> ChooseQuery:
+        """The same query, answered by the probability of each of `choices`.
+
+        Raises:
+            ConfigError: as `query`.
+        """
+        return ChooseQuery(
+            purpose=self.purpose,
+            video=video,
+            at=segment.at,
+            frames=segment.frames,
+            text=self._user_message(segment, fields),
+            system=self._fill(self.system, fields),
+            choices=tuple(choices),
         )
 
     def read(self, answer: str) -> Response:
         """What the answer says."""
         return self.parser(answer)
 
-    def _wording(self) -> str:
+    def _user_message(self, segment: Segment, fields: dict[str, str]) -> str:
+        template = self._template()
+        unused = set(fields) - _placeholders(template) - _placeholders(self.system)
+        if unused:
+            _warn_unused(self.purpose, ", ".join(f"${name}" for name in sorted(unused)))
+        listing = "\n".join(f"Frame{k}: {IMAGE}" for k in range(1, len(segment.frames) + 1))
+        return self._fill(template, {"frames": listing, **fields})
+
+    def _template(self) -> str:
         if self.file is None:
             return self.text
         try:
             return Path(self.file).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise VaaError(f"prompt.file={self.file} ({self.purpose}): cannot be read: {error}") from error
+            raise ConfigError(f"prompt.file={self.file} ({self.purpose}): cannot be read: {error}") from error
 
     def _fill(self, text: str, fields: dict[str, str]) -> str:
         template = Template(text)
         if not template.is_valid():
-            raise VaaError(f"The {self.purpose} prompt has a stray '$': write '$$' for a dollar sign.")
+            raise ConfigError(f"The {self.purpose} prompt has a stray '$': write '$$' for a dollar sign.")
         unknown = sorted(set(template.get_identifiers()) - set(fields))
         if unknown:
             known = ", ".join(f"${name}" for name in sorted(fields)) or "none"
-            raise VaaError(f"The {self.purpose} prompt asks for ${unknown[0]}; placeholders here: {known}.")
+            raise ConfigError(f"The {self.purpose} prompt asks for ${unknown[0]}; placeholders here: {known}.")
         return template.substitute(fields)
 
 
 @lru_cache(maxsize=64)
-def _asked_for(text: str) -> frozenset[str]:
+def _placeholders(text: str) -> frozenset[str]:
     return frozenset(Template(text).get_identifiers())
 
 
 @cache
-def _say_unused(purpose: str, names: str) -> None:
+def _warn_unused(purpose: str, names: str) -> None:
     log.warning("The %s prompt nowhere says %s: the model is not told.", purpose, names)
 
 
-def truncate_answer(query: Query, text: str) -> str:
+def truncate_answer(query: GenerateQuery, text: str) -> str:
     """An answer up to where its contract is complete; all of it where it never is."""
     found = re.search(query.stop_pattern, text) if query.stop_pattern else None
     return text[: found.end()] if found else text

@@ -12,7 +12,7 @@ from vaa.errors import VaaError
 from vaa.models.base import Encoder
 from vaa.stages import embeddings
 from vaa.stages.scores import score_track
-from vaa.types import Floats, Query, Report, ScoreTrack
+from vaa.types import EmbedQuery, Floats, Report, ScoreTrack
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class LocalClean:
         """The encoder."""
         return self.encoder
 
-    def queries(self, report: Report) -> tuple[Query, ...]:
+    def queries(self, report: Report) -> tuple[EmbedQuery, ...]:
         """The segments' frames, then the responses' whole texts."""
         return embeddings.segments(report) + embeddings.texts(report, [response.text for response in report.responses])
 
@@ -62,7 +62,7 @@ class SoftmaxRefine:
         """The encoder."""
         return self.encoder
 
-    def queries(self, report: Report) -> tuple[Query, ...]:
+    def queries(self, report: Report) -> tuple[EmbedQuery, ...]:
         """The segments' frames, then the responses' descriptions."""
         return embeddings.segments(report) + embeddings.texts(report, embeddings.descriptions(report))
 

@@ -9,21 +9,21 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from vaa.errors import VideoError
-from vaa.types import EMBEDDING, Floats, Query, Report
+from vaa.types import EmbedQuery, Floats, Report
 
 
-def segments(report: Report) -> tuple[Query, ...]:
+def segments(report: Report) -> tuple[EmbedQuery, ...]:
     """One question a segment, about ALL its frames: the answer is the mean of their features."""
     return tuple(
-        Query(EMBEDDING, report.video, segment.at, tuple(range(segment.start, segment.stop)), "")
+        EmbedQuery(video=report.video, at=segment.at, frames=tuple(range(segment.start, segment.stop)))
         for segment in report.segments
     )
 
 
-def texts(report: Report, wording: Sequence[str]) -> tuple[Query, ...]:
+def texts(report: Report, wording: Sequence[str]) -> tuple[EmbedQuery, ...]:
     """One question a segment, about its text."""
     return tuple(
-        Query(EMBEDDING, report.video, segment.at, (), text)
+        EmbedQuery(video=report.video, at=segment.at, text=text)
         for segment, text in zip(report.segments, wording, strict=True)
     )
 
@@ -35,9 +35,9 @@ def split(answers: Sequence[Floats]) -> tuple[Floats, Floats]:
     return stacked[:half], stacked[half:]
 
 
-def shown(report: Report) -> tuple[Query, ...]:
+def shown(report: Report) -> tuple[EmbedQuery, ...]:
     """One question a frame that a model is shown, each once, so that windows that overlap share them."""
-    return tuple(Query(EMBEDDING, report.video, frame, (frame,), "") for frame in _shown(report))
+    return tuple(EmbedQuery(video=report.video, at=frame, frames=(frame,)) for frame in _shown(report))
 
 
 def of_shown(report: Report, answers: Sequence[Floats]) -> Floats:

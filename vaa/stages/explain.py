@@ -9,7 +9,7 @@ from pathlib import Path
 from vaa.models.base import VLM
 from vaa.prompts.template import Prompt
 from vaa.stages.window import sample_frames
-from vaa.types import Query, Report, Segment
+from vaa.types import GenerateQuery, Report, Segment
 from vaa.video.drawing import draw
 
 
@@ -42,7 +42,7 @@ class DescribeVideo:
         """The VLM."""
         return self.vlm
 
-    def queries(self, report: Report) -> tuple[Query, ...]:
+    def queries(self, report: Report) -> tuple[GenerateQuery, ...]:
         """One, of the drawn copy where there is one; `nothing` stands where there are no tags."""
         n = report.video.n_frames
         whole = Segment(0, n, sample_frames(0, n, 1.0, self.shown), 0)

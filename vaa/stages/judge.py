@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from vaa.models.base import LLM
 from vaa.prompts.template import Prompt
-from vaa.types import Judgement, Query, Report, Segment
+from vaa.types import GenerateQuery, Judgement, Report, Segment
 
 log = logging.getLogger("vaa")
 
@@ -28,7 +28,7 @@ class JudgeSummary:
         """The LLM."""
         return self.llm
 
-    def queries(self, report: Report) -> tuple[Query, ...]:
+    def queries(self, report: Report) -> tuple[GenerateQuery, ...]:
         """Three, or none where there is no reference or no summary."""
         reference = report.truth.text.strip() if report.truth else ""
         if not (reference and report.summary.strip()):

@@ -15,7 +15,7 @@ from vaa.prompts.template import Prompt
 from vaa.stages import embeddings
 from vaa.stages.base import Transform
 from vaa.stages.scores import score_track
-from vaa.types import EMBEDDING, Floats, Query, Report, Response, ScoreTrack, Segment
+from vaa.types import EmbedQuery, Floats, GenerateQuery, Report, Response, ScoreTrack, Segment
 
 _ROWS = 1024  # frames compared with all captions at once
 
@@ -47,11 +47,11 @@ class CleanCaptions:
         """The encoder."""
         return self.encoder
 
-    def queries(self, report: Report) -> tuple[Query, ...]:
+    def queries(self, report: Report) -> tuple[EmbedQuery, ...]:
         """The frames, then the captions, each once."""
         video = report.video
-        seen = (Query(EMBEDDING, video, segment.at, segment.frames, "") for segment in report.segments)
-        return (*seen, *(Query(EMBEDDING, video, 0, (), caption) for caption in _captions(report)))
+        seen = (EmbedQuery(video=video, at=segment.at, frames=segment.frames) for segment in report.segments)
+        return (*seen, *(EmbedQuery(video=video, at=0, text=caption) for caption in _captions(report)))
 
     def absorb(self, report: Report, answers: Sequence[Floats]) -> Report:
         """The report with the captions exchanged among its frames; a block of rows at a time, as videos are long."""
@@ -96,7 +96,7 @@ class SummariseCaptions:
         """The LLM."""
         return self.llm
 
-    def queries(self, report: Report) -> tuple[Query, ...]:
+    def queries(self, report: Report) -> tuple[GenerateQuery, ...]:
         """One a window, without frames."""
         return tuple(
             self.prompt.query(report.video, replace(segment, frames=()), captions=response.description)
@@ -130,7 +130,7 @@ class NearestSummaries:
         """The encoder."""
         return self.encoder
 
-    def queries(self, report: Report) -> tuple[Query, ...]:
+    def queries(self, report: Report) -> tuple[EmbedQuery, ...]:
         """The frames that are shown, each once, then the descriptions."""
         return embeddings.shown(report) + embeddings.texts(report, embeddings.descriptions(report))
 

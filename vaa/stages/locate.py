@@ -10,7 +10,7 @@ from vaa.models.base import VLM, Locator
 from vaa.prompts.parsers import parse_boxes
 from vaa.prompts.template import Prompt
 from vaa.stages.urf import suspicious_window
-from vaa.types import Box, Query, Report, Segment
+from vaa.types import Box, GenerateQuery, Report, Segment
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class LocateBoxes:
         """The VLM."""
         return self.vlm
 
-    def queries(self, report: Report) -> tuple[Query, ...]:
+    def queries(self, report: Report) -> tuple[GenerateQuery, ...]:
         """One a frame."""
         tags = self._tags(report)
         prompt, fields = (self.named, {"tags": tags}) if tags else (self.unnamed, {})

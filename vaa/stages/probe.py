@@ -12,7 +12,7 @@ from vaa.errors import VaaError
 from vaa.models.base import VLM
 from vaa.prompts.template import Prompt
 from vaa.stages.responses import choice_scores
-from vaa.types import Floats, Query, Report, Response
+from vaa.types import ChooseQuery, Floats, Report, Response
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,10 @@ class ThresholdProbe:
         """The VLM."""
         return self.vlm
 
-    def queries(self, report: Report) -> tuple[Query, ...]:
+    def queries(self, report: Report) -> tuple[ChooseQuery, ...]:
         """One a threshold of each segment, those of a segment together: they share its frames."""
         return tuple(
-            replace(self.prompt.query(report.video, segment, threshold=f"{threshold:.1f}"), choices=tuple(self.choices))
+            self.prompt.choice_query(report.video, segment, self.choices, threshold=f"{threshold:.1f}")
             for segment in report.segments
             for threshold in self.thresholds
         )

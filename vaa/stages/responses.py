@@ -12,17 +12,17 @@ import numpy as np
 from vaa.errors import VaaError, VideoError
 from vaa.models.base import LLM, VLM
 from vaa.prompts.template import Prompt
-from vaa.types import Floats, Query, Report, Response, ScoreTrack
+from vaa.types import ChooseQuery, Floats, GenerateQuery, Report, Response, ScoreTrack
 
 log = logging.getLogger("vaa")
 
 
-def of_segments(prompt: Prompt, report: Report) -> tuple[Query, ...]:
+def of_segments(prompt: Prompt, report: Report) -> tuple[GenerateQuery, ...]:
     """The prompt put to every segment, with its frames."""
     return tuple(prompt.query(report.video, segment) for segment in report.segments)
 
 
-def of_captions(prompt: Prompt, report: Report, **fields: str) -> tuple[Query, ...]:
+def of_captions(prompt: Prompt, report: Report, **fields: str) -> tuple[GenerateQuery, ...]:
     """The prompt put to every segment's description, as a sentence, without frames."""
     return tuple(
         prompt.query(report.video, replace(segment, frames=()), caption=f"{response.description}.", **fields)
@@ -65,7 +65,7 @@ class QuerySegments:
         """The VLM."""
         return self.vlm
 
-    def queries(self, report: Report) -> tuple[Query, ...]:
+    def queries(self, report: Report) -> tuple[GenerateQuery, ...]:
         """One a segment."""
         return of_segments(self.prompt, report)
 
@@ -95,7 +95,7 @@ class CaptionSegments:
         """The VLM."""
         return self.vlm
 
-    def queries(self, report: Report) -> tuple[Query, ...]:
+    def queries(self, report: Report) -> tuple[GenerateQuery, ...]:
         """One a segment."""
         return of_segments(self.prompt, report)
 
@@ -127,9 +127,9 @@ class ChoiceScores:
         """The VLM."""
         return self.vlm
 
-    def queries(self, report: Report) -> tuple[Query, ...]:
+    def queries(self, report: Report) -> tuple[ChooseQuery, ...]:
         """One a segment, to be answered by a probability for each choice."""
-        return tuple(replace(query, choices=tuple(self.choices)) for query in of_segments(self.prompt, report))
+        return tuple(self.prompt.choice_query(report.video, segment, self.choices) for segment in report.segments)
 
     def absorb(self, report: Report, answers: Sequence[Floats]) -> Report:
         """The report with the expected scores as its responses' scores."""
@@ -151,7 +151,7 @@ class RateCaptions:
         """The LLM."""
         return self.llm
 
-    def queries(self, report: Report) -> tuple[Query, ...]:
+    def queries(self, report: Report) -> tuple[GenerateQuery, ...]:
         """One a segment, without frames; the caption is given as a sentence."""
         return of_captions(self.prompt, report)
 

@@ -15,7 +15,7 @@ from vaa.prompts.template import Prompt
 from vaa.stages.responses import InterpolateScores, of_captions, rated
 from vaa.stages.scores import score_track
 from vaa.stages.window import sample_frames
-from vaa.types import Query, Report, Segment, SuspiciousWindow
+from vaa.types import GenerateQuery, Report, Segment, SuspiciousWindow
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class TagWindow:
         """The VLM."""
         return self.vlm
 
-    def queries(self, report: Report) -> tuple[Query, ...]:
+    def queries(self, report: Report) -> tuple[GenerateQuery, ...]:
         """One, about the window."""
         start, stop = suspicious_window(report).highest
         stop = max(start + 1, min(stop, report.video.n_frames))
@@ -124,7 +124,7 @@ class RerateCaptions:
         """The LLM."""
         return self.llm
 
-    def queries(self, report: Report) -> tuple[Query, ...]:
+    def queries(self, report: Report) -> tuple[GenerateQuery, ...]:
         """One a segment of a doubtful video with tags, none of the others."""
         if not (report.gated and report.tags):
             return ()

@@ -11,7 +11,7 @@ from vaa.errors import VaaError
 from vaa.models.base import Encoder
 from vaa.stages import embeddings
 from vaa.stages.scores import score_track
-from vaa.types import Floats, Query, Report, ScoreTrack
+from vaa.types import EmbedQuery, Floats, Report, ScoreTrack
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class RetrievalRefine:
         """The encoder."""
         return self.encoder
 
-    def queries(self, report: Report) -> tuple[Query, ...]:
+    def queries(self, report: Report) -> tuple[EmbedQuery, ...]:
         """The frames that are shown, each once."""
         return embeddings.shown(report)
 

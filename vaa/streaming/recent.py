@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 
+from vaa.cache import cache_key
 from vaa.types import Answer, Query
 
 
@@ -17,8 +17,7 @@ class RecentAnswers:
 
     def key(self, identity: str, query: Query) -> bytes:
         """What the answer hangs on, as 16 bytes, within one connection."""
-        asked = (query.frames, query.system, query.text, query.max_new_tokens, query.choices)
-        return hashlib.blake2b(repr((identity, *asked, query.stop_pattern)).encode(), digest_size=16).digest()
+        return cache_key(identity, None, query)
 
     def load(self, keys: Sequence[bytes]) -> dict[bytes, Answer]:
         """Those of the answers that are known; they are kept for the next turn."""

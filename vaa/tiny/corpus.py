@@ -16,7 +16,7 @@ from vaa.synthetic.kinds import ANOMALOUS, KINDS
 from vaa.synthetic.words import Account, account
 from vaa.synthetic.world import Picture, Script, picture, script
 from vaa.tiny import paraphrases
-from vaa.types import Query, Segment, Video
+from vaa.types import GenerateQuery, Segment, Video
 
 _NOWHERE = Video("synthetic", Path("synthetic"), 1, 1.0)
 _SHAPES = ((8, 2.9, 0.54), (10, 9.0, 0.2), (8, 9.0, 0.1), (16, 45.0, 0.1), (6, 5.0, 0.06))
@@ -88,7 +88,7 @@ def patches(labels: NDArray[np.uint8], side: int = 8) -> NDArray[np.int64]:
     return np.asarray(counts.argmax(axis=1), np.int64)
 
 
-def query(prompts: dict[str, Prompt], name: str, frames: int, draw: random.Random, **fields: str) -> Query:
+def query(prompts: dict[str, Prompt], name: str, frames: int, draw: random.Random, **fields: str) -> GenerateQuery:
     """Ask the prompt `name` about `frames` frames: in the project's words four times in five, else in others."""
     prompt = prompts[name]
     if draw.random() < 0.2:

@@ -55,7 +55,7 @@ class Exam:
     def _ask(self, name: str, shown: Iterable[tuple[Video, Segment]], **fields: str) -> list[str]:
         prompt = prompts.prompts()[name]
         asked = [replace(prompt.query(v, s, **fields), max_new_tokens=48) for v, s in shown]
-        return [str(answer) for answer in self.model.answer(asked)]
+        return [str(answer) for answer in self.model.generate(asked)]
 
     def _segments(self) -> list[tuple[Video, Segment, str]]:
         found = []

@@ -10,8 +10,8 @@ from typing import Any
 import yaml
 
 from vaa.process import PROJECT_ROOT
+from vaa.prompts.parsers import CaptionParser
 from vaa.prompts.template import Prompt
-from vaa.types import Response
 
 CONF = PROJECT_ROOT / "conf" / "prompt"
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
@@ -19,12 +19,8 @@ _SINGLE = {"verdict": "corevad", "threshold": "probe", "score": "plain", "guided
 _CHAIN = ("describe", "rate", "rerate", "tags", "box", "box_any", "understand")
 
 
-def _unread(text: str) -> Response:
-    return Response(text, float("nan"), text)
-
-
 def _prompt(fields: dict[str, Any]) -> Prompt:
-    return Prompt(**{k: v for k, v in fields.items() if k not in ("_target_", "parser")}, parser=_unread)
+    return Prompt(**{k: v for k, v in fields.items() if k not in ("_target_", "parser")}, parser=CaptionParser())
 
 
 def prompts() -> dict[str, Prompt]:

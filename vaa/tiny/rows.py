@@ -10,7 +10,7 @@ import torch
 
 from vaa.models.transformers.families import mark_internvl
 from vaa.models.transformers.loaded import write
-from vaa.types import Query
+from vaa.types import GenerateQuery
 
 IGNORED = -100
 
@@ -28,7 +28,7 @@ class TokenBatch:
     mask: torch.Tensor
 
 
-def encode(tokenizer: Any, query: Query, answer: str, image_tokens: int) -> tuple[list[int], list[int]]:
+def encode(tokenizer: Any, query: GenerateQuery, answer: str, image_tokens: int) -> tuple[list[int], list[int]]:
     """The ids of the chat as the model is asked it, and of the answer with its end."""
     text = write(tokenizer, query, [mark_internvl(tokenizer, None, image_tokens)] * len(query.frames))
     asked = tokenizer(text, add_special_tokens=False).input_ids

@@ -17,7 +17,7 @@ from vaa.errors import ModelError
 from vaa.models.checkpoints import convert, internvl2, layout
 from vaa.models.transformers import loading
 from vaa.models.transformers.vlm import TransformersVLM
-from vaa.types import Query, Video
+from vaa.types import GenerateQuery, Video
 
 Maker = Callable[..., tuple[Path, Any]]
 SHARED = ["internvl2-original-tiny", "internvl2-original-tiny-dynamic-rope"]
@@ -233,8 +233,8 @@ def vlm(folder: Path, **fields: Any) -> TransformersVLM:
     return TransformersVLM(**{**defaults, "checkpoint": str(folder), "batch_size": 2, **fields})
 
 
-def query(clip: Path, *frames: int, text: str = "what happens here") -> Query:
-    return Query("verdict", Video("clip", clip, 25, 10.0), 0, frames, text, max_new_tokens=8)
+def query(clip: Path, *frames: int, text: str = "what happens here") -> GenerateQuery:
+    return GenerateQuery(purpose="verdict", video=Video("clip", clip, 25, 10.0), at=0, frames=frames, text=text, max_new_tokens=8)
 
 
 def test_a_converted_checkpoint_answers_like_the_original(make: Maker, clip: Path, tmp_path: Path) -> None:
@@ -253,9 +253,9 @@ def test_a_converted_checkpoint_answers_like_the_original(make: Maker, clip: Pat
         query(clip),
         query(clip, 3, 4, text="Frame1: <image>\nFrame2: <image>\nwhat?"),
     ]
-    answers = list(vlm(folder).answer(queries))
+    answers = list(vlm(folder).generate(queries))
     assert len(set(answers)) > 1
-    assert list(vlm(target).answer(queries)) == answers
+    assert list(vlm(target).generate(queries)) == answers
     assert sorted(path.name for path in target.parent.iterdir()) == ["native"]
 
 
@@ -292,7 +292,7 @@ def test_a_source_without_a_tokenizer_is_converted_with_a_notice(
 def test_an_original_checkpoint_is_quantized_while_loading(make: Maker, clip: Path, quantization: str) -> None:
     folder, _ = make()
     model = vlm(folder, quantization=quantization)
-    answers = list(model.answer([query(clip, 0, 5), query(clip)]))
+    answers = list(model.generate([query(clip, 0, 5), query(clip)]))
     assert all(isinstance(answer, str) for answer in answers)
     network = model._load().model
     kinds = {type(module).__name__ for module in network.modules()}
@@ -429,7 +429,7 @@ def test_every_size_answers(make: Maker, clip: Path, choice: str) -> None:
     folder, _ = make(architecture=architecture, vision=vision)
     overrides = [f"vlm.{field}" for field in (*ON_CPU, f"checkpoint={folder}")]
     model = instantiate(composed([f"vlm={choice}", *overrides]).vlm, _convert_="all")
-    (answer,) = model.answer([query(clip, 0, 5, text="Frame1: <image>\nFrame2: <image>\nwhat happens?")])
+    (answer,) = model.generate([query(clip, 0, 5, text="Frame1: <image>\nFrame2: <image>\nwhat happens?")])
     assert isinstance(answer, str)
     assert composed([f"vlm={choice}"]).vlm.checkpoint.startswith("OpenGVLab/InternVL2-")
 

@@ -15,7 +15,7 @@ from tiny_checkpoints import check_refused
 from vaa.models.checkpoints import videollama3
 from vaa.models.transformers import loading
 from vaa.models.transformers.vlm import TransformersVLM
-from vaa.types import Query, Video
+from vaa.types import GenerateQuery, Video
 from vaa.video import sources
 
 Maker = Callable[..., tuple[Path, tiny.Tensors]]
@@ -56,8 +56,8 @@ def vlm(folder: Path, **changes: Any) -> TransformersVLM:
     return TransformersVLM(**fields)
 
 
-def query(clip: Path, *frames: int, text: str = "what happens here", **fields: Any) -> Query:
-    return Query("verdict", Video("clip", clip, 25, 10.0), 0, frames, text, **{"max_new_tokens": 8, **fields})
+def query(clip: Path, *frames: int, text: str = "what happens here", **fields: Any) -> GenerateQuery:
+    return GenerateQuery(purpose="verdict", video=Video("clip", clip, 25, 10.0), at=0, frames=frames, text=text, **{"max_new_tokens": 8, **fields})
 
 
 def config_of(folder: Path) -> dict[str, Any]:
@@ -178,9 +178,9 @@ def test_a_converted_checkpoint_answers_like_the_original(
     assert first.keys() == second.keys()
     assert all(torch.equal(first[name], tensor) for name, tensor in second.items())
     queries = [query(clip, 0, 5), query(clip, 20), query(clip), query(clip, 3, 4, text="A: <image>\nB: <image>\nwhat?")]
-    answers = list(vlm(folder).answer(queries))
+    answers = list(vlm(folder).generate(queries))
     assert len(set(answers)) > 1
-    assert list(vlm(target).answer(queries)) == answers
+    assert list(vlm(target).generate(queries)) == answers
     assert sorted(path.name for path in target.parent.iterdir()) == ["native"]
 
 
@@ -188,7 +188,7 @@ def test_a_converted_checkpoint_answers_like_the_original(
 def test_an_original_checkpoint_is_quantized_while_loading(make: Maker, clip: Path, quantization: str) -> None:
     folder, _ = make()
     model = vlm(folder, quantization=quantization)
-    (answer,) = model.answer([query(clip, 0, 5)])
+    (answer,) = model.generate([query(clip, 0, 5)])
     assert isinstance(answer, str)
     kinds = {type(module).__name__ for module in model._load().model.modules()}
     assert ("Linear8bitLt" if quantization == "int8" else "Linear4bit") in kinds

@@ -20,12 +20,13 @@ import numpy as np
 import pytest
 from fake_server import FakeServer, Reply, failed, handle, said, shown, tops
 from PIL import Image
+from queries import choose_query
 
 from vaa.errors import VaaError
-from vaa.models.base import Model
+from vaa.models.base import VLM, answer
 from vaa.models.server import backoff, messages
 from vaa.models.server.model import ServerModel
-from vaa.types import Answer, NoAnswer, Query, Video
+from vaa.types import Answer, GenerateQuery, NoAnswer, Query, Video
 from vaa.video import sources
 
 HOUSE = Path(__file__).parents[3]
@@ -46,19 +47,27 @@ def server(fake: FakeServer) -> ServerModel:
     return made
 
 
-def ask(text: str = "what happens?", *frames: int, path: Path = Path("none.mp4"), **fields: Any) -> Query:
+def ask(text: str = "what happens?", *frames: int, path: Path = Path("none.mp4"), **fields: Any) -> GenerateQuery:
     limit = fields.pop("max_new_tokens", 8)
-    return Query("verdict", Video("clip", path, 25, 10.0), 0, frames, text, max_new_tokens=limit, **fields)
+    return GenerateQuery(
+        purpose="verdict",
+        video=Video("clip", path, 25, 10.0),
+        at=0,
+        frames=frames,
+        text=text,
+        max_new_tokens=limit,
+        **fields,
+    )
 
 
 def one(server: ServerModel, query: Query | None = None) -> Answer | NoAnswer:
-    (answer,) = server.answer([query or ask()])
-    return answer
+    (result,) = answer(server, [query or ask()])
+    return result
 
 
-def reason(answer: Answer | NoAnswer) -> str:
-    assert isinstance(answer, NoAnswer)
-    return answer.reason
+def reason(result: Answer | NoAnswer) -> str:
+    assert isinstance(result, NoAnswer)
+    return result.reason
 
 
 def content(body: dict[str, Any]) -> Any:
@@ -124,7 +133,7 @@ def test_a_video_that_cannot_be_decoded_costs_only_its_own_question(
     fake: FakeServer, server: ServerModel, clip: Path
 ) -> None:
     good, bad = ask("What?", 0, path=clip), ask("What?", 0)
-    first, second, third = server.answer([good, bad, good])
+    first, second, third = server.generate([good, bad, good])
     assert (first, third) == ("fine", "fine")
     assert "none.mp4: no such video file" in reason(second)
     assert len(fake.bodies) == 2
@@ -141,7 +150,7 @@ def test_answers_come_in_order_whichever_is_ready_first(fake: FakeServer, server
         return said(f"to {content(body)}")
 
     fake.script = script
-    assert list(server.answer([ask(str(k)) for k in range(20)])) == [f"to {k}" for k in range(20)]
+    assert list(server.generate([ask(str(k)) for k in range(20)])) == [f"to {k}" for k in range(20)]
 
 
 def test_an_answer_is_handed_on_before_the_last_question_is_asked(fake: FakeServer, server: ServerModel) -> None:
@@ -152,7 +161,7 @@ def test_an_answer_is_handed_on_before_the_last_question_is_asked(fake: FakeServ
         return said("fine")
 
     fake.script = script
-    answers = server.answer([ask(str(k)) for k in range(50)])
+    answers = server.generate([ask(str(k)) for k in range(50)])
     assert next(answers) == "fine"
     assert len(fake.bodies) <= 1 + server.concurrency
     go_on.set()
@@ -167,13 +176,13 @@ def test_as_many_questions_are_under_way_as_allowed(fake: FakeServer, server: Se
         return said("fine")
 
     fake.script = script
-    assert len(list(server.answer([ask(str(k)) for k in range(12)]))) == 12
+    assert len(list(server.generate([ask(str(k)) for k in range(12)]))) == 12
     assert fake.most == 4
 
 
 def test_who_stops_listening_waits_for_nobody(fake: FakeServer, server: ServerModel) -> None:
     fake.script = lambda body, before: said("fine") if content(body) == "0" else Reply(silent=True)
-    answers = server.answer([ask(str(k)) for k in range(50)])
+    answers = server.generate([ask(str(k)) for k in range(50)])
     assert next(answers) == "fine"
     before = threading.active_count()
     with ThreadPoolExecutor(1) as pool:
@@ -203,7 +212,7 @@ def test_what_may_pass_is_tried_again(fake: FakeServer, server: ServerModel, nam
     assert one(server) == "at last"
     assert len(fake.bodies) == 3
     fake.script = lambda body, before: reply if content(body) == "bad" else said("fine")
-    first, lost, last = server.answer([ask("a"), ask("bad"), ask("b")])
+    first, lost, last = server.generate([ask("a"), ask("bad"), ask("b")])
     assert (first, last) == ("fine", "fine")
     assert isinstance(lost, NoAnswer)
     assert re.search(says + r".*\(attempt 3 of 3\)", lost.reason), lost.reason
@@ -257,7 +266,7 @@ def test_no_answer_has_a_reason_and_is_not_asked_again(
     fake: FakeServer, server: ServerModel, reply: Reply, says: str
 ) -> None:
     fake.script = lambda body, before: reply if content(body) == "bad" else said("fine")
-    first, lost, last = server.answer([ask("a"), ask("bad"), ask("b")])
+    first, lost, last = server.generate([ask("a"), ask("bad"), ask("b")])
     assert (first, last) == ("fine", "fine")
     assert says in reason(lost)
     assert len(fake.bodies) == 3
@@ -268,12 +277,12 @@ def test_a_cut_answer_is_kept_and_said_once(
 ) -> None:
     fake.script = lambda body, before: said(content(body), finish="length" if content(body) in "abc" else "stop")
     caplog.set_level(logging.INFO)
-    assert list(server.answer([ask(text) for text in "abcde"])) == list("abcde")
+    assert list(server.generate([ask(text) for text in "abcde"])) == list("abcde")
     (warning,) = (record.message for record in caplog.records if record.levelno == logging.WARNING)
     assert "3 of 5 answers were cut" in warning
     (told,) = (record.message for record in caplog.records if record.levelno == logging.INFO)
     assert told == f"fake at {server.base_url}: 5 answers, 50 prompt tokens, 15 completion tokens"
-    list(server.answer([ask("f")]))
+    list(server.generate([ask("f")]))
     assert server.usage == {"answers": 6, "cut": 3, "prompt_tokens": 60, "completion_tokens": 18}
 
 
@@ -326,7 +335,7 @@ def test_a_server_that_stops_answering_ends_the_run_before_every_question_is_los
     fake.script = lambda body, before: said("fine") if content(body) in "01" else failed(500, "out of memory")
     answers: list[Answer | NoAnswer] = []
     with pytest.raises(VaaError, match=r"left 8 questions in a row without an answer.*out of memory.*remembered"):
-        answers.extend(server.answer([ask(str(k)) for k in range(500)]))
+        answers.extend(server.generate([ask(str(k)) for k in range(500)]))
     assert answers[:2] == ["fine", "fine"]
     assert len(answers) < 2 + 2 * server.concurrency
     assert len(fake.bodies) < 100
@@ -364,7 +373,7 @@ def test_choices_are_weighed_by_their_first_tokens(fake: FakeServer, server: Ser
     top = tops(Normal=-0.5, **{" Yes": -3.0, "Yes": -1.0, "No": -2.0, "Anom": -1.0, "An": -0.1, "A": -0.01})
     fake.script = lambda body, before: said("No", finish="length", logprobs=top)
     pairs = [("Yes", "No"), ("No", "Yes"), ("Anomalous", "Normal"), ("Normal", "No")]
-    answers = list(server.answer([ask("which?", choices=pair) for pair in pairs]))
+    answers = list(server.choose([choose_query(ask("which?"), pair) for pair in pairs]))
     expected = [(-1, -2), (-2, -1), (-1, -0.5), (-0.5, -2)]
     for answer, logits in zip(answers, expected, strict=True):
         weights = np.exp(logits)
@@ -387,13 +396,13 @@ def test_choices_are_weighed_by_their_first_tokens(fake: FakeServer, server: Ser
 def test_a_server_without_logprobs_cannot_weigh_choices(fake: FakeServer, server: ServerModel, logprobs: Any) -> None:
     fake.script = lambda body, before: said("Yes", logprobs=logprobs)
     with pytest.raises(VaaError, match="gives no log-probabilities"):
-        one(server, ask(choices=("Yes", "No")))
+        one(server, choose_query(ask(), ("Yes", "No")))
 
 
 def test_a_server_that_refuses_logprobs_cannot_weigh_choices(fake: FakeServer, server: ServerModel) -> None:
     fake.script = lambda body, before: failed(400, "'logprobs' is not supported with this model")
     with pytest.raises(VaaError, match=r"gives no log-probabilities.*not supported with this model"):
-        one(server, ask(choices=("Yes", "No")))
+        one(server, choose_query(ask(), ("Yes", "No")))
 
 
 @pytest.mark.parametrize(
@@ -406,11 +415,11 @@ def test_a_choice_that_is_not_among_the_top_is_never_guessed(
     fake.script = lambda body, before: said("Yes", logprobs=tops(Yes=-0.1, N=-2.0, M=-3.0, An=-4.0, No=-5.0))
     if missing == "Nobody":
         fake.script = lambda body, before: said("Yes", logprobs=tops(Yes=-0.1, N=-2.0))
-    assert f"no token of its own for the choice '{missing}'" in reason(one(server, ask(choices=choices)))
+    assert f"no token of its own for the choice '{missing}'" in reason(one(server, choose_query(ask(), choices)))
 
 
 def test_the_identity_is_what_the_answer_hangs_on(server: ServerModel) -> None:
-    assert isinstance(server, Model)
+    assert isinstance(server, VLM)
     patience = {"concurrency": 9, "timeout": 1.0, "retries": 0, "backoff": 3.0, "api_key_env": "X", "decoder": "pyav"}
     same = [replace(server, **{name: value}) for name, value in patience.items()]
     same.append(replace(server, base_url="https://elsewhere:1/v1"))
@@ -453,7 +462,7 @@ def test_plain_http_is_for_this_machine(server: ServerModel, host: str) -> None:
 
 def test_nothing_asked_is_nothing_opened(server: ServerModel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "openai", None)
-    assert list(server.answer([])) == []
+    assert list(server.generate([])) == []
     server.release()
 
 

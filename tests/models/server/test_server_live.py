@@ -18,7 +18,7 @@ from making import make_tokenizer
 
 from vaa.errors import VaaError
 from vaa.models.server.model import ServerModel
-from vaa.types import NoAnswer, Query, Video
+from vaa.types import ChooseQuery, GenerateQuery, NoAnswer, Query, Video
 from vaa.video import sources
 
 pytestmark = pytest.mark.slow
@@ -124,24 +124,32 @@ def local(folder: Path, query: Query) -> str:
 def test_a_served_checkpoint_answers_as_it_does_here(served: str, checkpoints: Path, clip: Path) -> None:
     known = Video("clip", clip, 25, 10.0)
     words = [("what happens here", ""), ("a car", "Normal scenes")]
-    llm = [Query("any", known, 0, (), text, system, max_new_tokens=9) for text, system in words]
+    llm = [
+        GenerateQuery(purpose="any", video=known, at=0, frames=(), text=text, system=system, max_new_tokens=9)
+        for text, system in words
+    ]
     shown = [(0, 24), (0, 7), (23, 24)]
-    vlm = [Query("any", known, 0, frames, "a <image> b <image> car", max_new_tokens=9) for frames in shown]
-    vlm += [Query("any", known, 0, (5,), "<image>in the street", max_new_tokens=4)]
+    vlm = [
+        GenerateQuery(purpose="any", video=known, at=0, frames=frames, text="a <image> b <image> car", max_new_tokens=9)
+        for frames in shown
+    ]
+    vlm += [GenerateQuery(purpose="any", video=known, at=0, frames=(5,), text="<image>in the street", max_new_tokens=4)]
     for name, queries in (("llama", llm), ("llava", vlm)):
         model = live(served, str(checkpoints / name))
-        assert list(model.answer(queries)) == [local(checkpoints / name, query) for query in queries]
+        assert list(model.generate(queries)) == [local(checkpoints / name, query) for query in queries]
         assert model.usage["answers"] == len(queries)
         assert model.usage["completion_tokens"] <= 9 * len(queries)
         assert model.usage["prompt_tokens"] > 5 * len(queries)
 
 
 def test_what_it_does_not_have_is_named(served: str, checkpoints: Path) -> None:
-    query = Query("any", Video("clip", Path("none.mp4"), 25, 10.0), 0, (), "Which?", max_new_tokens=4)
-    (lost,) = live(served, "nobody/nothing").answer([query])
+    query = GenerateQuery(
+        purpose="any", video=Video("clip", Path("none.mp4"), 25, 10.0), at=0, frames=(), text="Which?", max_new_tokens=4
+    )
+    (lost,) = live(served, "nobody/nothing").generate([query])
     assert isinstance(lost, NoAnswer)
     # All it says of a model that it does not have is HTTP 500, or, under load, nothing at all.
     assert "attempt 2 of 2" in lost.reason
-    weighed = Query("any", query.video, 0, (), "Which?", choices=("a", "b"))
+    weighed = ChooseQuery(purpose="any", video=query.video, at=0, frames=(), text="Which?", choices=("a", "b"))
     with pytest.raises(VaaError, match="no log-probabilities"):
-        list(live(served, str(checkpoints / "llama")).answer([weighed]))
+        list(live(served, str(checkpoints / "llama")).generate([weighed]))

@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 from making import make_clip
+from queries import choose_query
 
+from vaa.models.base import answer
 from vaa.models.transformers import batching
 from vaa.models.transformers.families import VisionInputs
 from vaa.models.transformers.vision_features import encode_frames
@@ -22,7 +24,7 @@ from vaa.models.transformers.vlm import TransformersVLM
 from vaa.prompts import parsers
 from vaa.prompts.template import truncate_answer
 from vaa.tiny import prompts
-from vaa.types import NoAnswer, Query, Video
+from vaa.types import GenerateQuery, NoAnswer, Query, Video
 from vaa.video import prefetch, sources
 
 TINY = str(prompts.CHECKPOINTS / "vlm")
@@ -47,7 +49,14 @@ def queries(tmp_path: Path) -> list[Query]:
         shown = Video(path.stem, path, length, 30.0)
         for start in range(0, length - 30, 7):
             frames = tuple(range(start, start + 30, 4))
-            query = Query("verdict", shown, start, frames, prompt.text.replace("$frames\n", ""))
+            query = GenerateQuery(
+                purpose="verdict",
+                video=shown,
+                at=start,
+                frames=frames,
+                text=prompt.text.replace("$frames\n", ""),
+                max_new_tokens=8,
+            )
             asked.append(replace(query, max_new_tokens=24))
     return asked
 
@@ -59,9 +68,9 @@ def said(answer: Any) -> str:
 
 @pytest.mark.slow
 def test_other_processes_and_other_batches_give_the_same_answers(queries: list[Query]) -> None:
-    singly = [said(answer) for query in queries for answer in vlm().answer([query])]
+    singly = [said(answer) for query in queries for answer in vlm().generate([query])]
     for fields in ({"batch_size": 3}, {"batch_size": 16}, {"batch_size": 2, "workers": 2}):
-        assert [said(answer) for answer in vlm(**fields).answer(queries)] == singly
+        assert [said(answer) for answer in vlm(**fields).generate(queries)] == singly
     refused = [k for k, answer in enumerate(singly) if answer.startswith("UNANSWERED")]
     assert refused == [k for k, query in enumerate(queries) if query.video.id == "bad"]
 
@@ -95,7 +104,7 @@ def test_the_first_batches_are_small_ones_where_other_processes_prepare_it(
     )
     good = [query for query in queries if query.video.id != "bad"][:12]
     for workers in (0, 1):
-        list(vlm(batch_size=8, workers=workers).answer(good))
+        list(vlm(batch_size=8, workers=workers).generate(good))
     assert batches == [8, 4, 2, 4, 6]
 
 
@@ -107,12 +116,12 @@ def test_choices_about_the_same_frames_stay_together_unless_that_was_too_much(
         batching._Asker, "ask", lambda _, batch, __: batches.append(len(batch)) or ["said"] * len(batch)
     )
     three = [q for q in queries if q.video.id == "a"][:3]
-    asked = [replace(query, at=k, choices=("a", "b")) for query in three for k in range(5)]
+    asked = [choose_query(query, ("a", "b"), at=k) for query in three for k in range(5)]
     model = vlm(batch_size=6)
-    list(model.answer([*asked, *three]))
+    list(answer(model, [*asked, *three]))
     assert batches == [10, 5, 3]
     model._load().room[True].shrink(10)
-    list(model.answer([*asked, *three]))
+    list(answer(model, [*asked, *three]))
     assert batches[3:] == [5, 5, 5, 3]
     model.release()
 
@@ -120,7 +129,7 @@ def test_choices_about_the_same_frames_stay_together_unless_that_was_too_much(
 @pytest.mark.slow
 def test_the_time_spent_waiting_for_pixels_is_told(queries: list[Query], caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, logger="vaa"):
-        list(vlm().answer(queries[:2]))
+        list(vlm().generate(queries[:2]))
     assert "2 questions in" in caplog.text
     assert "waiting for pixels" in caplog.text
 
@@ -146,12 +155,12 @@ def test_a_video_that_breaks_the_decoder_costs_no_other(
 ) -> None:
     good = [q for q in queries if q.video.id == "b"]
     bad = [replace(q, at=q.at) for q in queries if q.video.id == "a"][:3]
-    expected = [said(answer) for answer in vlm().answer(good)]
+    expected = [said(answer) for answer in vlm().generate(good)]
     monkeypatch.setattr(sources, "frames", troubled(kind))
     monkeypatch.setattr(prefetch, "PATIENCE", 2.0 if kind == "hang" else 60.0)
     monkeypatch.setattr(batching, "_WORTH", 0)
     mixed = [*good[:2], *bad, *good[2:]]
-    answers = [said(answer) for answer in vlm(batch_size=4, workers=1).answer(mixed)]
+    answers = [said(answer) for answer in vlm(batch_size=4, workers=1).generate(mixed)]
     assert answers[:2] + answers[5:] == expected
     how = "ended the process" if kind == "kill" else "took longer than 2 s"
     assert all(answer.startswith("UNANSWERED") and how in answer for answer in answers[2:5])
@@ -162,7 +171,7 @@ def test_a_decoding_process_killed_once_costs_nothing(
     queries: list[Query], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     good = [q for q in queries if q.video.id != "bad"]
-    expected = [said(answer) for answer in vlm().answer(good)]
+    expected = [said(answer) for answer in vlm().generate(good)]
     frames = sources.frames
 
     def decode(shown: Video, *given: Any) -> Any:
@@ -173,7 +182,7 @@ def test_a_decoding_process_killed_once_costs_nothing(
 
     monkeypatch.setattr(sources, "frames", decode)
     monkeypatch.setattr(batching, "_WORTH", 0)
-    assert [said(answer) for answer in vlm(workers=1).answer(good)] == expected
+    assert [said(answer) for answer in vlm(workers=1).generate(good)] == expected
     assert (tmp_path / "killed").exists()
 
 
@@ -190,12 +199,12 @@ def test_frames_of_overlapping_windows_are_decoded_in_one_pass(
 @pytest.mark.slow
 def test_an_answer_stops_where_its_contract_is_complete(queries: list[Query]) -> None:
     model, query = vlm(), replace(queries[0], max_new_tokens=40)
-    (whole,) = model.answer([query])
+    (whole,) = model.generate([query])
     assert isinstance(whole, str)
     assert whole.count("```") == 2
     for stop_pattern in (r"[^`]*`{3}", "```[^`]*```", r"\A\s*`"):
         cut = replace(query, stop_pattern=stop_pattern)
-        assert list(model.answer([cut, query, cut])) == [
+        assert list(model.generate([cut, query, cut])) == [
             truncate_answer(cut, whole),
             whole,
             truncate_answer(cut, whole),
@@ -209,8 +218,8 @@ def test_an_answer_stops_where_its_contract_is_complete(queries: list[Query]) ->
 
     model._load().model.generate = measured
     try:
-        list(model.answer([query, replace(query, stop_pattern=r"`{3}")]))
-        list(model.answer([replace(query, stop_pattern=r"`{3}")]))
+        list(model.generate([query, replace(query, stop_pattern=r"`{3}")]))
+        list(model.generate([replace(query, stop_pattern=r"`{3}")]))
     finally:
         del model._load().model.generate
     assert lengths[1] < 4 < lengths[0]
@@ -229,7 +238,15 @@ def test_an_answer_stops_where_its_contract_is_complete(queries: list[Query]) ->
     ],
 )
 def test_an_answer_cut_where_it_is_complete_says_the_same(parser: Any, text: str, rest: str) -> None:
-    query = Query("any", Video("v", Path("v"), 1, 1.0), 0, (), "", stop_pattern=parser.stop_pattern)
+    query = GenerateQuery(
+        purpose="any",
+        video=Video("v", Path("v"), 1, 1.0),
+        at=0,
+        frames=(),
+        text="",
+        max_new_tokens=8,
+        stop_pattern=parser.stop_pattern,
+    )
     assert truncate_answer(query, text + rest) == text
     for end in range(len(text)):
         assert truncate_answer(query, text[:end]) == text[:end]

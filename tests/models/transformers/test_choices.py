@@ -6,15 +6,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from queries import generate_query
 from tiny_checkpoints import make
 
 from vaa.errors import VaaError
+from vaa.models.base import answer
 from vaa.models.transformers import prefill
 from vaa.models.transformers.families import VisionInputs
 from vaa.models.transformers.llm import TransformersLLM
 from vaa.models.transformers.loaded import LoadedModel
 from vaa.models.transformers.vlm import TransformersVLM
-from vaa.types import NoAnswer, Query, Video
+from vaa.types import ChooseQuery, NoAnswer, Query, Video
 from vaa.video import sources
 
 NAMES = ["internvl", "qwen2_5_vl", "qwen3_vl", "videollama3", "llava_onevision"]
@@ -45,7 +47,15 @@ def llm(folders: dict[str, Path]) -> TransformersLLM:
 def ask(clip: Path) -> Asker:
     def query(*frames: int, text: str = "what happens", choices: tuple[str, ...] = SINGLE, **other: Any) -> Query:
         place = other.pop("path", clip)
-        return Query("probe", Video("clip", place, 25, 10.0), 0, frames, text, choices=choices, **other)
+        return ChooseQuery(
+            purpose="probe",
+            video=Video("clip", place, 25, 10.0),
+            at=0,
+            frames=frames,
+            text=text,
+            choices=choices,
+            **other,
+        )
 
     return query
 
@@ -81,12 +91,12 @@ def test_a_model_of_which_layers_lie_on_the_disk_says_the_same(
 ) -> None:
     from accelerate import dispatch_model
 
-    asked = [ask(0, 5), ask(10), *(ask(*shown, choices=(), max_new_tokens=8) for shown in ((0, 5), (10, 12, 24)))]
-    before, held = list(vlm.answer(asked)), vlm._load()
+    asked = [ask(0, 5), ask(10), *(generate_query(ask(*shown), 8) for shown in ((0, 5), (10, 12, 24)))]
+    before, held = list(answer(vlm, asked)), vlm._load()
     text, places = held.model.model.language_model, {"": "cpu", "model.language_model.layers": "disk"}
     held.model = dispatch_model(held.model, places, main_device="cpu", offload_dir=tmp_path)
     assert {weight.device.type for weight in text.layers.parameters()} == {"meta"}
-    after = list(vlm.answer(asked))
+    after = list(answer(vlm, asked))
     assert after[2:] == before[2:]
     assert np.allclose(after[:2], before[:2], atol=1e-6)
 
@@ -96,12 +106,12 @@ def test_a_model_of_which_layers_lie_on_the_disk_says_the_same(
 def test_probabilities_are_the_models(vlm: TransformersVLM, ask: Asker, choices: tuple[str, ...]) -> None:
     queries = [ask(0, 5, text=f"is it {k}", choices=choices, system="Frame") for k in ("a car", "the street", "runs")]
     queries += [ask(choices=choices), ask(7, choices=choices), ask(7, text="walks", choices=choices)]
-    together = list(vlm.answer(queries))
+    together = list(vlm.choose(queries))
     for query, answer in zip(queries, together, strict=True):
         assert isinstance(answer, np.ndarray)
         assert (answer.dtype, answer.shape) == (np.float64, (len(choices),))
         np.testing.assert_allclose(answer.sum(), 1, atol=1e-12)
-        np.testing.assert_allclose(answer, next(vlm.answer([query])), atol=1e-4)
+        np.testing.assert_allclose(answer, next(vlm.choose([query])), atol=1e-4)
         np.testing.assert_allclose(answer, expected(vlm._load(), query), atol=1e-4)
         np.testing.assert_allclose(np.log(answer), np.log(expected(vlm._load(), query)), atol=1e-3)
     assert len({tuple(np.round(np.log(np.asarray(answer)), 2)) for answer in together}) == len(together)
@@ -126,7 +136,7 @@ def test_questions_about_the_same_frames_share_decoding_and_encoding(
     monkeypatch.setattr(sources, "frames", lambda *given: decoded.append(1) or frames(*given))
     words = ["a car", "the street", "a person", "runs", "fights", "walks"]  # more than a batch holds
     queries = [ask(0, 24, text=text.format(word)) for word in words]
-    together = list(vlm.answer(queries))
+    together = list(vlm.choose(queries))
     for hook in hooks:
         hook.remove()
     assert (len(seen), len(decoded)) == (1, 1)
@@ -135,7 +145,7 @@ def test_questions_about_the_same_frames_share_decoding_and_encoding(
         assert read[1][0] == len(words)
         assert read[0][1] > 2 * read[1][1]
     for query, answer in zip(queries, together, strict=True):
-        np.testing.assert_allclose(answer, next(vlm.answer([query])), atol=1e-4)
+        np.testing.assert_allclose(answer, next(vlm.choose([query])), atol=1e-4)
         np.testing.assert_allclose(answer, expected(held, query), atol=1e-4)
 
 
@@ -149,10 +159,10 @@ def test_questions_about_several_windows_are_read_side_by_side(
     hook = model.language_model.register_forward_pre_hook(
         lambda _m, _a, kwargs: read.append(len(kwargs["inputs_embeds"])), with_kwargs=True
     )
-    together = list(vlm.answer(queries))
+    together = list(vlm.choose(queries))
     assert read == [2, 4, 1, 2]  # what two windows begin with, their questions; the same for the third
     monkeypatch.setattr(prefill, "_AT_ONCE", {"cpu": 1})
-    list(vlm.answer(queries))
+    list(vlm.choose(queries))
     hook.remove()
     assert read[4:] == [1, 2] * 3
     for query, answer in zip(queries, together, strict=True):
@@ -163,13 +173,13 @@ def test_questions_about_several_windows_are_read_side_by_side(
 def test_words_and_numbers_are_asked_in_one_go_in_their_order(vlm: TransformersVLM, ask: Asker, tmp_path: Path) -> None:
     (tmp_path / "bad.mp4").write_text("no video")
     bad = [ask(0, path=tmp_path / "bad.mp4"), ask(0, text="a car", path=tmp_path / "bad.mp4")]
-    good = [ask(0), ask(0, text="runs"), ask(0, choices=(), max_new_tokens=4), ask(), ask(5), ask(choices=WHOLE)]
-    answers = list(vlm.answer([good[0], *bad, *good[1:4], *good[4:], bad[0]]))
-    assert [k for k, answer in enumerate(answers) if isinstance(answer, NoAnswer)] == [1, 2, 8]
-    kept = [answer for answer in answers if not isinstance(answer, NoAnswer)]
-    for query, answer in zip(good, kept, strict=True):
-        alone = next(vlm.answer([query]))
-        assert answer == alone if isinstance(answer, str) else np.abs(answer - alone).max() < 1e-4
+    good = [ask(0), ask(0, text="runs"), generate_query(ask(0), 4), ask(), ask(5), ask(choices=WHOLE)]
+    answers = list(answer(vlm, [good[0], *bad, *good[1:4], *good[4:], bad[0]]))
+    assert [k for k, result in enumerate(answers) if isinstance(result, NoAnswer)] == [1, 2, 8]
+    kept = [result for result in answers if not isinstance(result, NoAnswer)]
+    for query, result in zip(good, kept, strict=True):
+        alone = next(answer(vlm, [query]))
+        assert result == alone if isinstance(result, str) else np.abs(result - alone).max() < 1e-4
 
 
 def test_a_text_model_chooses_too_and_reads_what_is_shared_once(llm: TransformersLLM, ask: Asker) -> None:
@@ -178,7 +188,7 @@ def test_a_text_model_chooses_too_and_reads_what_is_shared_once(llm: Transformer
         lambda _m, _a, kwargs: read.append(tuple(kwargs["input_ids"].shape)), with_kwargs=True
     )
     queries = [ask(text=f"a person {word}", system="Normal scenes") for word in ("runs", "walks here", "fights", "a")]
-    together = list(llm.answer(queries))
+    together = list(llm.choose(queries))
     hook.remove()
     assert [rows for rows, _ in read] == [1, 4]
     for query, answer in zip(queries, together, strict=True):
@@ -187,11 +197,11 @@ def test_a_text_model_chooses_too_and_reads_what_is_shared_once(llm: Transformer
 
 def test_what_was_asked_before_does_not_move_what_is_asked_now(vlm: TransformersVLM, ask: Asker) -> None:
     text = ask(text="a car")
-    before = next(vlm.answer([text]))
-    list(vlm.answer([ask(0, 5, 9)]))  # Qwen remembers how far frames moved the positions
-    np.testing.assert_array_equal(next(vlm.answer([text])), before)
+    before = next(vlm.choose([text]))
+    list(vlm.choose([ask(0, 5, 9)]))  # Qwen remembers how far frames moved the positions
+    np.testing.assert_array_equal(next(vlm.choose([text])), before)
 
 
 def test_an_empty_choice_is_refused(vlm: TransformersVLM, ask: Asker) -> None:
     with pytest.raises(VaaError, match="probe question has an empty choice"):
-        list(vlm.answer([ask(0, choices=("a", ""))]))
+        list(vlm.choose([ask(0, choices=("a", ""))]))

@@ -10,7 +10,7 @@ import pytest
 
 from vaa.errors import VaaError
 from vaa.models.transformers.encoder import ClipEncoder, shades
-from vaa.types import NoAnswer, Query, Video
+from vaa.types import EmbedQuery, NoAnswer, Query, Video
 from vaa.video import sources
 from vaa.video.resize import resize_frames
 
@@ -36,11 +36,11 @@ def encoder(clip_checkpoint: Path) -> ClipEncoder:
 
 
 def seen(path: Path, *frames: int) -> Query:
-    return Query("embedding", Video("clip", path, 25, 10.0), 0, frames, "")
+    return EmbedQuery(video=Video("clip", path, 25, 10.0), at=0, frames=frames)
 
 
 def read(text: str) -> Query:
-    return Query("embedding", Video("clip", Path("nowhere.mp4"), 25, 10.0), 0, (), text)
+    return EmbedQuery(video=Video("clip", Path("nowhere.mp4"), 25, 10.0), at=0, text=text)
 
 
 def model_of(encoder: ClipEncoder):  # type: ignore[no-untyped-def]
@@ -65,7 +65,7 @@ def test_a_segment_is_the_mean_of_its_frames_unit_features_not_normalised_again(
             for frame in pixels
         ]
     expected = np.mean([f.double().numpy() / np.linalg.norm(f.double().numpy()) for f in features], axis=0)
-    (vector,) = encoder.answer([seen(clip, *frames)])
+    (vector,) = encoder.embed([seen(clip, *frames)])
     assert vector.dtype == np.float32
     np.testing.assert_allclose(vector, expected, atol=1e-6)
     assert np.linalg.norm(vector) < 1 - 1e-6
@@ -85,7 +85,7 @@ def test_texts_are_the_models_unit_features_batched_or_not(encoder: ClipEncoder)
     import torch
 
     texts = ["a car", "a person walks in the street", "fights", "Normal scenes.\nA  car", "runs", "a car"]
-    vectors = list(encoder.answer([read(text) for text in texts]))
+    vectors = list(encoder.embed([read(text) for text in texts]))
     model, tokenizer = model_of(encoder)
     for text, vector in zip(texts, vectors, strict=True):
         with torch.inference_mode():
@@ -99,7 +99,7 @@ def test_texts_are_the_models_unit_features_batched_or_not(encoder: ClipEncoder)
 @pytest.mark.parametrize("empty", ["", "  \n"])
 def test_an_empty_text_is_the_zero_vector(encoder: ClipEncoder, empty: str) -> None:
     for texts in ([empty], [empty, "a car", empty], ["a car", "runs", "fights", "the car", empty]):
-        vectors = list(encoder.answer([read(text) for text in texts]))
+        vectors = list(encoder.embed([read(text) for text in texts]))
         assert [bool(vector.any()) for vector in vectors] == [bool(text.strip()) for text in texts]
         assert {(vector.shape, vector.dtype.name) for vector in vectors} == {((16,), "float32")}
 
@@ -108,7 +108,7 @@ def test_a_text_is_cut_at_77_tokens(encoder: ClipEncoder) -> None:
     _, tokenizer = model_of(encoder)
     word = "x"
     assert len(tokenizer(word * 76)["input_ids"]) == 77  # with the end
-    fits, longer, cut, short = encoder.answer(
+    fits, longer, cut, short = encoder.embed(
         [read(word * n + tail) for n, tail in ((76, ""), (76, "yz"), (99, ""), (75, ""))]
     )
     np.testing.assert_allclose(longer, fits, atol=1e-6)
@@ -121,9 +121,9 @@ def test_frames_and_texts_in_one_go_keep_their_order_and_a_bad_video_costs_no_ot
 ) -> None:
     (tmp_path / "bad.mp4").write_text("no video")
     good = [seen(clip, 0, 1), read("a car"), seen(clip, 24), read(""), read("runs")]
-    alone = [next(encoder.answer([query])) for query in good]
+    alone = [next(encoder.embed([query])) for query in good]
     bad = seen(tmp_path / "bad.mp4", 0)
-    mixed = list(encoder.answer([good[0], bad, good[1], *good[2:], bad]))
+    mixed = list(encoder.embed([good[0], bad, good[1], *good[2:], bad]))
     assert [k for k, answer in enumerate(mixed) if isinstance(answer, NoAnswer)] == [1, 6]
     assert "bad.mp4" in mixed[1].reason
     for vector, expected in zip([v for v in mixed if not isinstance(v, NoAnswer)], alone, strict=True):
@@ -138,28 +138,28 @@ def test_the_identity_is_what_a_vector_hangs_on(encoder: ClipEncoder, tmp_path: 
 
 
 def test_other_statistics_are_other_vectors(encoder: ClipEncoder, clip: Path) -> None:
-    vectors = [next(replace(encoder, mean=mean).answer([seen(clip, 3)])) for mean in (MEAN, [0.1, 0.1, 0.1])]
+    vectors = [next(replace(encoder, mean=mean).embed([seen(clip, 3)])) for mean in (MEAN, [0.1, 0.1, 0.1])]
     assert np.abs(vectors[0] - vectors[1]).max() > 1e-4
 
 
 def test_release_forgets_the_weights_and_the_next_question_loads_again(encoder: ClipEncoder) -> None:
     from vaa.models.transformers import encoder as backend
 
-    before = next(encoder.answer([read("a car")]))
+    before = next(encoder.embed([read("a car")]))
     assert replace(encoder, mean=list(MEAN)) in backend._loaded  # an equal handle shares the weights
     encoder.release()
     encoder.release()
     assert encoder not in backend._loaded
-    np.testing.assert_array_equal(next(encoder.answer([read("a car")])), before)
+    np.testing.assert_array_equal(next(encoder.embed([read("a car")])), before)
 
 
 def test_a_folder_is_read_once_not_for_every_question(encoder: ClipEncoder, tmp_path: Path) -> None:
     folder = tmp_path / "vanishing"
     shutil.copytree(encoder.checkpoint, folder)
     handle = replace(encoder, checkpoint=str(folder))
-    before = next(handle.answer([read("a car")]))
+    before = next(handle.embed([read("a car")]))
     shutil.rmtree(folder)
-    np.testing.assert_array_equal(next(handle.answer([read("a car")])), before)
+    np.testing.assert_array_equal(next(handle.embed([read("a car")])), before)
     handle.release()
 
 
@@ -167,7 +167,7 @@ def test_a_wrong_checkpoint_says_what_to_do(encoder: ClipEncoder, tmp_path: Path
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "nothing known"}))
     for name in (str(tmp_path), "nowhere/at-all"):
         with pytest.raises(VaaError, match=r"(?s)cannot be loaded.*Give a folder"):
-            list(replace(encoder, checkpoint=name).answer([read("a car")]))
+            list(replace(encoder, checkpoint=name).embed([read("a car")]))
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -176,12 +176,10 @@ def test_overlapping_segments_are_running_means_over_one_pass(
     encoder: ClipEncoder, clip: Path, monkeypatch: pytest.MonkeyPatch, workers: int, size: int
 ) -> None:
     segments = [tuple(range(start, min(25, start + 9))) for start in (12, 0, 3, 6, 16)] + [(24,), (0,), (3, 9, 21)]
-    expected = [next(encoder.answer([seen(clip, *frames)])) for frames in segments]
+    expected = [next(encoder.embed([seen(clip, *frames)])) for frames in segments]
     decoded, frames = [], sources.frames
     monkeypatch.setattr(sources, "frames", lambda *given: decoded.extend(given[1]) or frames(*given))
-    found = list(
-        replace(encoder, batch_size=size, workers=workers).answer([seen(clip, *frames) for frames in segments])
-    )
+    found = list(replace(encoder, batch_size=size, workers=workers).embed([seen(clip, *frames) for frames in segments]))
     np.testing.assert_allclose(np.array(found), np.array(expected), atol=1e-6)
     if not workers:
         assert decoded == sorted({frame for segment in segments for frame in segment})
@@ -189,7 +187,7 @@ def test_overlapping_segments_are_running_means_over_one_pass(
 
 def test_a_stride_leaves_frames_out(encoder: ClipEncoder, clip: Path) -> None:
     every = replace(encoder, stride=4)
-    (thin,) = every.answer([seen(clip, *range(2, 13))])
-    (same,) = encoder.answer([seen(clip, 2, 6, 10)])
+    (thin,) = every.embed([seen(clip, *range(2, 13))])
+    (same,) = encoder.embed([seen(clip, 2, 6, 10)])
     np.testing.assert_allclose(thin, same, atol=1e-6)
     assert every.identity != encoder.identity

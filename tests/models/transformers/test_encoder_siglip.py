@@ -10,7 +10,7 @@ from tiny_checkpoints import make, siglip
 
 from vaa.errors import VaaError
 from vaa.models.transformers.encoder import ClipEncoder, shades
-from vaa.types import Query, Video
+from vaa.types import EmbedQuery, Query, Video
 from vaa.video import sources
 from vaa.video.resize import resize_frames
 
@@ -30,7 +30,7 @@ def encoder(name: str, folder: Path) -> ClipEncoder:
 
 
 def seen(path: Path, *frames: int) -> Query:
-    return Query("embedding", Video("clip", path, 25, 10.0), 0, frames, "")
+    return EmbedQuery(video=Video("clip", path, 25, 10.0), at=0, frames=frames)
 
 
 def read(text: str) -> Query:
@@ -43,7 +43,7 @@ def test_frames_are_the_models_unit_features(folder: Path, clip: Path) -> None:
     from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
     handle = encoder("siglip2", folder)
-    (vector,) = handle.answer([seen(clip, 3)])
+    (vector,) = handle.embed([seen(clip, 3)])
     frame = sources.frames(seen(clip).video, [3], "decord")
     own = SiglipImageProcessorPil(size={"height": 32, "width": 32}, resample=2)  # as the repository has it
     pixels = own(images=list(frame), return_tensors="np")["pixel_values"]
@@ -60,7 +60,7 @@ def test_texts_are_lower_case_padded_to_64_and_cut_there(folder: Path) -> None:
     from transformers import AutoTokenizer, SiglipModel
 
     texts = ["a Car", "", "A person walks in the STREET", "x" * 99]
-    vectors = list(encoder("siglip2", folder).answer([read(text) for text in texts]))
+    vectors = list(encoder("siglip2", folder).embed([read(text) for text in texts]))
     model, tokenizer = SiglipModel.from_pretrained(folder).eval(), AutoTokenizer.from_pretrained(folder)
     for text, vector in zip(texts, vectors, strict=True):
         assert (vector.shape, vector.dtype.name) == ((64,), "float32")
@@ -78,7 +78,7 @@ def test_texts_are_lower_case_padded_to_64_and_cut_there(folder: Path) -> None:
 @pytest.mark.parametrize("name", ["clip_vit_b16", "clip_vit_l14"])
 def test_the_clip_yamls_encode_both(name: str, clip_checkpoint: Path, clip: Path) -> None:
     handle = encoder(name, clip_checkpoint)
-    for vector in handle.answer([seen(clip, 0, 9), read("a car")]):
+    for vector in handle.embed([seen(clip, 0, 9), read("a car")]):
         assert isinstance(vector, np.ndarray)
         assert np.linalg.norm(vector) <= 1 + 1e-6
 
@@ -87,13 +87,13 @@ def test_how_frames_are_resampled_counts(folder: Path, clip: Path) -> None:
     handle = encoder("siglip2", folder)
     other = replace(handle, resample="bicubic")
     assert handle.identity != other.identity
-    one, two = (next(iter(h.answer([seen(clip, 3)]))) for h in (handle, other))
+    one, two = (next(iter(h.embed([seen(clip, 3)]))) for h in (handle, other))
     assert np.abs(np.asarray(one) - np.asarray(two)).max() > 1e-5
     with pytest.raises(VaaError, match="resample=nearest: choose one of bicubic, bilinear"):
-        list(replace(handle, resample="nearest").answer([seen(clip, 3)]))
+        list(replace(handle, resample="nearest").embed([seen(clip, 3)]))
 
 
 def test_a_checkpoint_that_is_no_encoder_is_refused(tmp_path: Path) -> None:
     handle = encoder("siglip2", make("qwen3", tmp_path / "llm"))
     with pytest.raises(VaaError, match="is a qwen3; an encoder is a CLIP or a SigLIP"):
-        list(handle.answer([read("a car")]))
+        list(handle.embed([read("a car")]))

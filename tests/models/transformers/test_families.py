@@ -10,14 +10,15 @@ import numpy as np
 import pytest
 import yaml
 from making import make_clip
+from queries import choose_query
 from tiny_checkpoints import make
 
 from vaa.errors import VaaError
-from vaa.models.base import Locator
+from vaa.models.base import Locator, answer
 from vaa.models.transformers import prefill
 from vaa.models.transformers.families import FAMILIES, family
 from vaa.models.transformers.vlm import TransformersVLM
-from vaa.types import Query, Video
+from vaa.types import ChatQuery, GenerateQuery, Query, Video
 
 CONF = Path(__file__).parents[3] / "conf/vlm"
 HERE = {
@@ -77,9 +78,13 @@ def upright(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def ask(clip: Path) -> Asker:
-    def query(*frames: int, text: str = "what happens here", path: Path = clip, **fields: Any) -> Query:
+    def query(*frames: int, text: str = "what happens here", path: Path = clip, **fields: Any) -> ChatQuery:
+        if "choices" in fields:
+            return choose_query(query(*frames, text=text, path=path), fields["choices"])
         fields = {"max_new_tokens": 8} | fields
-        return Query("verdict", Video("clip", path, 25, 10.0), 0, frames, text, **fields)
+        return GenerateQuery(
+            purpose="verdict", video=Video("clip", path, 25, 10.0), at=0, frames=frames, text=text, **fields
+        )
 
     return query
 
@@ -98,8 +103,8 @@ def test_a_batch_of_any_mixture_is_answered_as_each_question_alone(
         ask(7, text="a person walks in the street " * 5),
         ask(24, path=upright),
     ]
-    batched = list(vlm.answer(queries))
-    assert batched == [next(vlm.answer([query])) for query in queries]
+    batched = list(vlm.generate(queries))
+    assert batched == [next(vlm.generate([query])) for query in queries]
     assert len(set(batched)) > len(queries) - 2
 
 
@@ -111,13 +116,13 @@ def test_prompts_read_a_few_at_a_time_are_answered_as_together(
     words = [ask(), ask(text="a car", system="Normal scenes"), ask(text="a person walks in the street " * 5)]
     mixed = [ask(7), ask(), ask(12, path=upright)]
     queries, read = [*shown, *words, *mixed], list[int]()
-    together = list(vlm.answer(queries))
+    together = list(vlm.generate(queries))
     monkeypatch.setattr(prefill, "_AT_ONCE", {"cpu": 21})
     inner = vlm._load().model.get_decoder()
     watched = inner.register_forward_pre_hook(
         lambda _, __, given: read.append(len(given["inputs_embeds"])), with_kwargs=True
     )
-    found = list(vlm.answer(queries))
+    found = list(vlm.generate(queries))
     watched.remove()
     assert found == together
     assert read.count(1) >= 6  # else of three rows
@@ -126,7 +131,7 @@ def test_prompts_read_a_few_at_a_time_are_answered_as_together(
 @each
 def test_what_is_shown_counts_in_its_order(vlm: TransformersVLM, ask: Asker) -> None:
     choices = ("a", "c", "s", "Anomalous")
-    first, other, turned = vlm.answer(
+    first, other, turned = vlm.choose(
         [ask(0, 24, choices=choices), ask(0, 12, choices=choices), ask(24, 0, choices=choices)]
     )
     for one, two in ((first, other), (first, turned)):
@@ -170,16 +175,16 @@ def test_torch_resizes_for_internvl_and_nobody_else(vlm: TransformersVLM, ask: A
     quick = replace(vlm, resize="torch")
     assert quick.identity == f"{vlm.identity.removesuffix(' greedy')} resize torch greedy"
     if vlm._load().eye.config.model_type == "internvl":  # type: ignore[union-attr]
-        assert list(quick.answer([ask(3)])) != []
+        assert list(quick.generate([ask(3)])) != []
     else:
         with pytest.raises(VaaError, match=r"vlm\.resize=torch.*its own processor.*encoder\.resize=torch"):
-            list(quick.answer([ask(3)]))
+            list(quick.generate([ask(3)]))
 
 
 @pytest.mark.parametrize("vlm", ["internvl", "llava_onevision"], indirect=True)
 def test_where_every_frame_is_one_tile_a_limit_would_change_nothing(vlm: TransformersVLM, ask: Asker) -> None:
     with pytest.raises(VaaError, match=r"max_pixels=4096: every frame is 32x32 for .* give max_pixels=null"):
-        list(replace(vlm, max_pixels=4096).answer([ask(0)]))
+        list(replace(vlm, max_pixels=4096).generate([ask(0)]))
 
 
 @pytest.mark.parametrize(
@@ -205,7 +210,7 @@ def test_the_time_of_each_frame_is_written_before_it(vlm: TransformersVLM, ask: 
 @pytest.mark.parametrize("vlm", ["internvl", "qwen2_5_vl", "llava_onevision"], indirect=True)
 def test_who_cannot_read_times_says_so(vlm: TransformersVLM, ask: Asker) -> None:
     with pytest.raises(VaaError, match=r"timestamps=true: .* was not trained"):
-        list(replace(vlm, timestamps=True).answer([ask(0)]))
+        list(replace(vlm, timestamps=True).generate([ask(0)]))
 
 
 @pytest.mark.parametrize(
@@ -246,7 +251,7 @@ def test_who_gives_no_boxes_says_so(vlm: TransformersVLM) -> None:
 @each
 def test_quantized_weights_of_low_precision_answer_too(vlm: TransformersVLM, ask: Asker) -> None:
     handle = replace(vlm, quantization="nf4", dtype="bfloat16")
-    text, numbers = handle.answer([ask(0, 5, max_new_tokens=2), ask(0, 5, choices=("a", "c"))])
+    text, numbers = answer(handle, [ask(0, 5, max_new_tokens=2), ask(0, 5, choices=("a", "c"))])
     assert isinstance(text, str)
     assert np.isclose(np.sum(numbers), 1)
     handle.release()

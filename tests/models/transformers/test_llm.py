@@ -7,13 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from queries import choose_query
 from tiny_checkpoints import make
 
 from vaa.errors import VaaError
+from vaa.models.base import answer
 from vaa.models.transformers.generation import GenerationConfig, drawn
 from vaa.models.transformers.llm import TransformersLLM
 from vaa.models.transformers.loaded import write
-from vaa.types import Query, Video
+from vaa.types import GenerateQuery, Query, Video
 
 CONF = Path(__file__).parents[3] / "conf/llm"
 HERE = {"dtype": "float32", "device_map": "cpu", "batch_size": 3}
@@ -23,7 +25,9 @@ Asker = Callable[..., Query]
 
 
 def ask(text: str, system: str = "", limit: int = 8, frames: tuple[int, ...] = ()) -> Query:
-    return Query("rating", NOWHERE, 0, frames, text, system, limit)
+    return GenerateQuery(
+        purpose="rating", video=NOWHERE, at=0, frames=frames, text=text, system=system, max_new_tokens=limit
+    )
 
 
 QUESTIONS = [
@@ -49,9 +53,9 @@ def llm(request: pytest.FixtureRequest, folders: dict[str, Path]) -> Transformer
 @pytest.mark.parametrize("sampling", [{}, URF], ids=["greedy", "URF"])
 def test_a_batch_is_answered_as_each_question_alone(llm: TransformersLLM, sampling: dict[str, float]) -> None:
     handle = replace(llm, **sampling)
-    batched = list(handle.answer(QUESTIONS))
-    assert batched == [next(handle.answer([query])) for query in QUESTIONS]
-    assert batched == list(handle.answer(QUESTIONS[::-1]))[::-1]
+    batched = list(handle.generate(QUESTIONS))
+    assert batched == [next(handle.generate([query])) for query in QUESTIONS]
+    assert batched == list(handle.generate(QUESTIONS[::-1]))[::-1]
     assert len(set(batched)) == len(QUESTIONS)
     handle.release()
 
@@ -59,7 +63,7 @@ def test_a_batch_is_answered_as_each_question_alone(llm: TransformersLLM, sampli
 def test_draws_hang_on_the_seed_and_nothing_else_that_is_not_in_the_identity(llm: TransformersLLM) -> None:
     hot = replace(llm, temperature=2.0)
     handles = [hot, replace(hot, seed=7), replace(hot, batch_size=8), llm]
-    answers = [list(handle.answer(QUESTIONS)) for handle in handles]
+    answers = [list(handle.generate(QUESTIONS)) for handle in handles]
     assert answers[0] == answers[2]
     assert answers[0] != answers[1]
     assert answers[0] != answers[3]
@@ -70,7 +74,7 @@ def test_draws_hang_on_the_seed_and_nothing_else_that_is_not_in_the_identity(llm
 
 def test_a_shorter_answer_is_the_beginning_of_the_longer(llm: TransformersLLM) -> None:
     handle = replace(llm, temperature=2.0)
-    short, long = handle.answer([ask("a car", limit=3), ask("a car", limit=9)])
+    short, long = handle.generate([ask("a car", limit=3), ask("a car", limit=9)])
     tokenizer = handle._load().tokenizer
     assert short == tokenizer.decode(tokenizer(long, add_special_tokens=False)["input_ids"])[: len(str(short))]
     handle.release()
@@ -94,7 +98,7 @@ def test_the_next_token_is_drawn_as_often_as_it_is_likely() -> None:
 @pytest.mark.parametrize("wrong", [{"temperature": -1.0}, {"top_p": 0.0}, {"top_p": 1.5}], ids=str)
 def test_impossible_sampling_is_refused(llm: TransformersLLM, wrong: dict[str, float]) -> None:
     with pytest.raises(VaaError, match="at least 0, and above 0 up to 1"):
-        list(replace(llm, **wrong).answer(QUESTIONS))
+        list(replace(llm, **wrong).generate(QUESTIONS))
 
 
 def test_a_checkpoints_own_sampling_is_not_ours_but_its_end_is(folders: dict[str, Path], tmp_path: Path) -> None:
@@ -108,17 +112,17 @@ def test_a_checkpoints_own_sampling_is_not_ours_but_its_end_is(folders: dict[str
     own = GenerationConfig(do_sample=True, temperature=0.7, top_p=0.8, top_k=20, eos_token_id=[1, 2, 40])
     own.save_pretrained(folder)
     llm = TransformersLLM(str(folder), None, "float32", "none", "cpu", "sdpa", 0.0, 1.0, 0, 8)
-    assert list(llm.answer(QUESTIONS)) == list(replace(llm, checkpoint=str(folders["qwen3"])).answer(QUESTIONS))
+    assert list(llm.generate(QUESTIONS)) == list(replace(llm, checkpoint=str(folders["qwen3"])).generate(QUESTIONS))
     held = llm._load().model
     assert held.generation_config.eos_token_id == [1, 2, 40]
     hook = held.lm_head.register_forward_hook(lambda _m, _i, scores: scores.index_fill(-1, torch.tensor(40), 99.0))
-    assert list(llm.answer(QUESTIONS)) == [llm._load().tokenizer.decode([40])] * len(QUESTIONS)
+    assert list(llm.generate(QUESTIONS)) == [llm._load().tokenizer.decode([40])] * len(QUESTIONS)
     hook.remove()
 
 
 def test_frames_are_not_for_a_text_model(llm: TransformersLLM) -> None:
     with pytest.raises(VaaError, match="reads text only; the rating prompt shows it frames"):
-        llm.answer([ask("a car", frames=(0,))])
+        llm.generate([ask("a car", frames=(0,))])
 
 
 def test_thinking_is_switched_off_where_the_template_has_the_switch(llm: TransformersLLM) -> None:
@@ -157,7 +161,7 @@ def test_attention_falls_back_and_says_so(
     llm: TransformersLLM, attention: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     handle = replace(llm, attention=attention)
-    assert list(handle.answer(QUESTIONS)) == list(llm.answer(QUESTIONS))
+    assert list(handle.generate(QUESTIONS)) == list(llm.generate(QUESTIONS))
     used = handle._load().model.config._attn_implementation
     said = [record.message for record in caplog.records if record.name == "vaa"]
     if attention == "eager":
@@ -171,7 +175,7 @@ def test_attention_falls_back_and_says_so(
 
 def test_an_unknown_attention_is_refused(llm: TransformersLLM) -> None:
     with pytest.raises(VaaError, match="telepathy"):
-        list(replace(llm, attention="telepathy").answer(QUESTIONS))
+        list(replace(llm, attention="telepathy").generate(QUESTIONS))
 
 
 def raising(most: int, error: Exception):  # type: ignore[no-untyped-def]
@@ -200,16 +204,16 @@ def errors() -> list[Exception]:
 def test_out_of_memory_halves_the_batch_says_so_and_goes_on(
     llm: TransformersLLM, error: Exception, choices: tuple[str, ...], caplog: pytest.LogCaptureFixture
 ) -> None:
-    queries = [replace(query, choices=choices) for query in QUESTIONS]
+    queries = [choose_query(query, choices) if choices else query for query in QUESTIONS]
     wide = replace(llm, batch_size=5)
-    expected = list(llm.answer(queries))
+    expected = list(answer(llm, queries))
     hook = wide._load().model.register_forward_pre_hook(raising(2, error), with_kwargs=True)
-    found = list(wide.answer(queries))
+    found = list(answer(wide, queries))
     for one, other in zip(found, expected, strict=True):
         assert one == other if isinstance(one, str) else np.abs(one - np.asarray(other)).max() < 1e-4
     said = [record.message for record in caplog.records]
     assert said == ["Out of memory with 5 questions at once: from here on 2."]
-    assert len(list(wide.answer(queries))) == len(queries)
+    assert len(list(answer(wide, queries))) == len(queries)
     assert len(caplog.records) == 1  # it has not forgotten
     hook.remove()
     wide.release()
@@ -225,7 +229,7 @@ def test_out_of_memory_with_one_question_says_what_to_do_and_other_errors_are_no
     ):
         hook = handle._load().model.register_forward_pre_hook(raising(0, error), with_kwargs=True)
         with pytest.raises(expected, match=says):
-            list(handle.answer(QUESTIONS))
+            list(handle.generate(QUESTIONS))
         hook.remove()
     handle.release()
 
@@ -235,6 +239,6 @@ def test_quantized_weights_answer_without_a_warning_a_multiplication(
     llm: TransformersLLM, quantization: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     handle = replace(llm, quantization=quantization, dtype="bfloat16")
-    assert all(isinstance(answer, str) for answer in handle.answer(QUESTIONS[:2]))
+    assert all(isinstance(answer, str) for answer in handle.generate(QUESTIONS[:2]))
     assert not [record for record in caplog.records if "autograd" in record.name]
     handle.release()

@@ -13,7 +13,7 @@ import pytest
 from vaa.errors import VaaError
 from vaa.models.transformers import vision_features
 from vaa.models.transformers.vlm import TransformersVLM, chat, tokens_per_image
-from vaa.types import NoAnswer, Query, Video
+from vaa.types import GenerateQuery, NoAnswer, Query, Video
 
 Asker = Callable[..., Query]
 
@@ -43,7 +43,15 @@ def vlm(internvl: Path) -> TransformersVLM:
 def ask(clip: Path) -> Asker:
     def query(*frames: int, text: str = "what happens here", path: Path = clip, **fields: Any) -> Query:
         limit = fields.pop("max_new_tokens", 8)
-        return Query("verdict", Video("clip", path, 25, 10.0), 0, frames, text, max_new_tokens=limit, **fields)
+        return GenerateQuery(
+            purpose="verdict",
+            video=Video("clip", path, 25, 10.0),
+            at=0,
+            frames=frames,
+            text=text,
+            max_new_tokens=limit,
+            **fields,
+        )
 
     return query
 
@@ -58,10 +66,10 @@ def test_a_batch_is_answered_as_each_question_alone(vlm: TransformersVLM, ask: A
         ask(7, text="a person walks in the street " * 5),
         ask(24),
     ]
-    batched = list(vlm.answer(queries))
-    assert batched == [next(vlm.answer([query])) for query in queries]
+    batched = list(vlm.generate(queries))
+    assert batched == [next(vlm.generate([query])) for query in queries]
     assert len(set(batched)) == len(queries)
-    assert list(vlm.answer([])) == []
+    assert list(vlm.generate([])) == []
 
 
 @pytest.mark.parametrize(
@@ -77,7 +85,7 @@ def test_a_batch_is_answered_as_each_question_alone(vlm: TransformersVLM, ask: A
 )
 def test_the_answer_hangs_on_all_that_is_asked(vlm: TransformersVLM, ask: Asker, other: dict[str, Any]) -> None:
     query = ask(0, 5)
-    first, second = vlm.answer([query, replace(query, **other)])
+    first, second = vlm.generate([query, replace(query, **other)])
     assert first != second
 
 
@@ -86,9 +94,9 @@ def test_a_video_that_cannot_be_decoded_is_unanswered_and_the_others_are_not(
 ) -> None:
     (tmp_path / "bad.mp4").write_text("no video")
     good = [ask(0), ask(5), ask(10), ask(15)]
-    alone = list(vlm.answer(good))
+    alone = list(vlm.generate(good))
     bad = ask(0, path=tmp_path / "bad.mp4")
-    mixed = list(vlm.answer([bad, good[0], bad, bad, bad, bad, *good[1:], ask(26)]))  # one batch has none to ask
+    mixed = list(vlm.generate([bad, good[0], bad, bad, bad, bad, *good[1:], ask(26)]))  # one batch has none to ask
     assert [answer for answer in mixed if isinstance(answer, str)] == alone
     assert [k for k, answer in enumerate(mixed) if isinstance(answer, NoAnswer)] == [0, 2, 3, 4, 5, 9]
     assert isinstance(mixed[0], NoAnswer)
@@ -97,20 +105,20 @@ def test_a_video_that_cannot_be_decoded_is_unanswered_and_the_others_are_not(
 
 def test_each_question_has_its_own_limit_of_new_tokens(vlm: TransformersVLM, ask: Asker) -> None:
     short, long = ask(0, max_new_tokens=2), ask(0, max_new_tokens=9)
-    alone, whole = next(vlm.answer([short])), next(vlm.answer([long]))
+    alone, whole = next(vlm.generate([short])), next(vlm.generate([long]))
     assert len(alone) < len(whole)
-    assert list(vlm.answer([short, long])) == [alone, whole]
+    assert list(vlm.generate([short, long])) == [alone, whole]
 
 
 def test_release_forgets_the_weights_and_the_next_question_loads_again(vlm: TransformersVLM, ask: Asker) -> None:
     from vaa.models.transformers import vlm as transformers_vlm
 
-    before = list(vlm.answer([ask(0)]))
+    before = list(vlm.generate([ask(0)]))
     assert replace(vlm) in transformers_vlm._loaded  # an equal handle shares the weights
     vlm.release()
     vlm.release()
     assert vlm not in transformers_vlm._loaded
-    assert list(vlm.answer([ask(0)])) == before
+    assert list(vlm.generate([ask(0)])) == before
 
 
 def test_the_identity_is_what_the_answer_hangs_on(vlm: TransformersVLM) -> None:
@@ -126,7 +134,7 @@ def test_quantized_weights_answer_too(vlm: TransformersVLM, ask: Asker, quantiza
     from vaa.models.transformers import vlm as transformers_vlm
 
     handle = replace(vlm, quantization=quantization)
-    answers = list(handle.answer([ask(0, 5), ask()]))
+    answers = list(handle.generate([ask(0, 5), ask()]))
     kinds = {type(module).__name__ for module in transformers_vlm._loaded[handle].model.modules()}
     assert ("Linear8bitLt" if quantization == "int8" else "Linear4bit") in kinds
     assert all(isinstance(answer, str) and answer for answer in answers)
@@ -134,7 +142,7 @@ def test_quantized_weights_answer_too(vlm: TransformersVLM, ask: Asker, quantiza
 
 
 def test_low_precision_answers_too(vlm: TransformersVLM, ask: Asker) -> None:
-    (answer,) = replace(vlm, dtype="bfloat16").answer([ask(0, 5)])
+    (answer,) = replace(vlm, dtype="bfloat16").generate([ask(0, 5)])
     assert isinstance(answer, str)
 
 
@@ -149,7 +157,7 @@ def test_low_precision_answers_too(vlm: TransformersVLM, ask: Asker) -> None:
 )
 def test_a_wrong_choice_says_what_to_do(vlm: TransformersVLM, ask: Asker, field: str, value: str, says: str) -> None:
     with pytest.raises(VaaError, match=f"(?s){says}"):
-        list(replace(vlm, **{field: value}).answer([ask(0)]))
+        list(replace(vlm, **{field: value}).generate([ask(0)]))
 
 
 def test_a_checkpoint_of_another_kind_says_what_to_do(
@@ -158,7 +166,7 @@ def test_a_checkpoint_of_another_kind_says_what_to_do(
     (tmp_path / "empty").mkdir()
     for folder in (clip_checkpoint, tmp_path / "empty"):
         with pytest.raises(VaaError, match=f"(?s){folder.name}.*Give a folder"):
-            list(replace(vlm, checkpoint=str(folder)).answer([ask(0)]))
+            list(replace(vlm, checkpoint=str(folder)).generate([ask(0)]))
 
 
 def test_a_checkpoint_without_a_chat_template_says_so(
@@ -168,7 +176,7 @@ def test_a_checkpoint_without_a_chat_template_says_so(
     shutil.copytree(internvl, folder)
     (folder / "chat_template.jinja").unlink()
     with pytest.raises(VaaError, match=r"plain.*no chat template"):
-        list(replace(vlm, checkpoint=str(folder)).answer([ask(0)]))
+        list(replace(vlm, checkpoint=str(folder)).generate([ask(0)]))
 
 
 @pytest.mark.parametrize(("frames", "marks"), [((0,), 2), ((0, 1), 1), ((), 1)])
@@ -176,7 +184,7 @@ def test_as_many_images_are_marked_as_there_are_frames(
     vlm: TransformersVLM, ask: Asker, frames: tuple[int, ...], marks: int
 ) -> None:
     with pytest.raises(VaaError, match=f"verdict prompt marks {marks} images for {len(frames)} frames"):
-        list(vlm.answer([ask(*frames, text="<image>" * marks)]))
+        list(vlm.generate([ask(*frames, text="<image>" * marks)]))
 
 
 def test_the_text_the_model_reads(vlm: TransformersVLM, ask: Asker) -> None:
@@ -203,7 +211,7 @@ def test_what_is_shown_is_the_frame_squashed_and_normalised(vlm: TransformersVLM
     from vaa.models.transformers import vlm as transformers_vlm
     from vaa.video import sources
 
-    list(vlm.answer([ask(0)]))
+    list(vlm.generate([ask(0)]))
     frame = sources.frames(ask(0).video, [12], "decord")[0]
     seen = transformers_vlm._loaded[vlm].eye.processor(images=[frame], crop_to_patches=False, return_tensors="np")
     small = np.asarray(Image.fromarray(frame).resize((32, 32), Image.Resampling.BICUBIC), dtype=np.float64) / 255

@@ -14,7 +14,7 @@ from typing import Any
 
 from vaa.errors import VaaError
 from vaa.models.server import backoff, messages
-from vaa.types import Answer, NoAnswer, Query
+from vaa.types import Answer, ChatQuery, ChooseQuery, NoAnswer
 
 log = logging.getLogger("vaa")
 _RETRIED = (408, 409, 425, 429)  # and 5xx
@@ -75,12 +75,12 @@ class ChatClient:
     lost_in_a_row: int = 0
     counted: Counter[str] = field(default_factory=Counter)
 
-    def put(self, query: Query, body: Mapping[str, Any]) -> Future[Answer | NoAnswer]:
+    def put(self, query: ChatQuery, body: Mapping[str, Any]) -> Future[Answer | NoAnswer]:
         """Ask over there; the future may raise what ends the run."""
         talk: Coroutine[Any, Any, Answer | NoAnswer] = self._ask(query, body)
         return asyncio.run_coroutine_threadsafe(talk, self.loop)
 
-    async def _ask(self, query: Query, body: Mapping[str, Any]) -> Answer | NoAnswer:
+    async def _ask(self, query: ChatQuery, body: Mapping[str, Any]) -> Answer | NoAnswer:
         async with self.slots:
             attempts = self.endpoint.retries + 1
             for attempt in range(1, attempts + 1):
@@ -94,7 +94,7 @@ class ChatClient:
                 await asyncio.sleep(backoff.pause(attempt, self.endpoint.backoff, heard.wait))
         raise AssertionError("the last attempt returns")
 
-    async def _once(self, query: Query, body: Mapping[str, Any]) -> Answer | NoAnswer | _Retry:
+    async def _once(self, query: ChatQuery, body: Mapping[str, Any]) -> Answer | NoAnswer | _Retry:
         import openai
 
         try:
@@ -116,7 +116,7 @@ class ChatClient:
         except messages.GarbledError as error:
             return _Retry(self._plain(str(error)))
 
-    def _heard(self, completion: Mapping[str, Any], query: Query) -> Answer | NoAnswer:
+    def _heard(self, completion: Mapping[str, Any], query: ChatQuery) -> Answer | NoAnswer:
         usage = completion.get("usage")
         for name in ("prompt_tokens", "completion_tokens"):
             said = usage.get(name) if isinstance(usage, dict) else None
@@ -127,7 +127,7 @@ class ChatClient:
         self.counted["cut"] += isinstance(answer, str) and messages.was_cut(completion)
         return answer if not isinstance(answer, NoAnswer) else NoAnswer(self._plain(answer.reason))
 
-    async def _refused(self, query: Query, status: int, code: str | None, reason: str) -> NoAnswer:
+    async def _refused(self, query: ChatQuery, status: int, code: str | None, reason: str) -> NoAnswer:
         url, variable = self.endpoint.base_url, self.endpoint.api_key_env
         if status in (401, 403):
             mend = (
@@ -136,7 +136,7 @@ class ChatClient:
             raise VaaError(f"{url} refuses the key ({reason}). {mend}") from None  # its words may repeat the key
         if status == 404:
             raise VaaError(f"{url} has no model '{self.endpoint.model}' ({reason}). {await self._models()}") from None
-        if query.choices and "logprob" in reason:
+        if isinstance(query, ChooseQuery) and "logprob" in reason:
             raise VaaError(f"{url}: {messages.NO_LOGPROBS} ({reason})") from None
         if code == "content_filter":
             return NoAnswer(f"the server's content filter refused the question ({reason})")

@@ -15,7 +15,7 @@ from PIL import Image
 
 from vaa.errors import VaaError
 from vaa.prompts.template import IMAGE, truncate_answer
-from vaa.types import Floats, NoAnswer, Pixels, Query
+from vaa.types import ChatQuery, ChooseQuery, Floats, NoAnswer, Pixels
 
 _FORMAT = re.compile(r"png|jpeg([1-9]\d?|100)")
 _TOP = 20  # as many alternatives as the protocol allows
@@ -47,7 +47,7 @@ def data_url(frame: Pixels, image_format: str, max_side: int | None) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
-def messages(query: Query, images: Sequence[str]) -> list[dict[str, Any]]:
+def messages(query: ChatQuery, images: Sequence[str]) -> list[dict[str, Any]]:
     """The system's words, if any, and the user's: each image at its mark, or all before a text without marks.
 
     Raises:
@@ -65,12 +65,12 @@ def messages(query: Query, images: Sequence[str]) -> list[dict[str, Any]]:
     return [*system, {"role": "user", "content": parts if images else query.text}]
 
 
-def asked(query: Query, sampling: Mapping[str, Any], limit: str) -> dict[str, Any]:
+def asked(query: ChatQuery, sampling: Mapping[str, Any], limit: str) -> dict[str, Any]:
     """The request's fields that say how to answer; those of `sampling` that are None, and no limit, are left out.
 
     Choices are weighed at temperature 1, the one at which no server rescales its log-probabilities.
     """
-    if query.choices:
+    if isinstance(query, ChooseQuery):
         return {limit: 1, "logprobs": True, "top_logprobs": _TOP, "temperature": 1.0, "top_p": 1.0}
     given = {name: value for name, value in sampling.items() if value is not None}
     return given | ({limit: query.max_new_tokens} if query.max_new_tokens else {})
@@ -91,7 +91,7 @@ def parsed(text: str) -> dict[str, Any]:
     raise GarbledError(f"not a chat completion: {brief(text)!r}")
 
 
-def read(completion: Mapping[str, Any], query: Query) -> str | Floats | NoAnswer:
+def read(completion: Mapping[str, Any], query: ChatQuery) -> str | Floats | NoAnswer:
     """The text of a completion, or the probabilities of the question's choices; a refusal and an empty text say so.
 
     Raises:
@@ -103,7 +103,7 @@ def read(completion: Mapping[str, Any], query: Query) -> str | Floats | NoAnswer
         return NoAnswer(f"the model refused: {brief(str(message['refusal']))}")
     if ended == "content_filter":
         return NoAnswer("the server's content filter stopped the answer")
-    if query.choices:
+    if isinstance(query, ChooseQuery):
         return probabilities(choice, query.choices)
     text = message.get("content")
     if isinstance(text, str) and text.strip():

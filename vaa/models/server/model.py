@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from functools import partial
 from ipaddress import ip_address
 from threading import Thread
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from vaa import process
 from vaa.errors import VaaError, VideoError
 from vaa.models.server import messages
 from vaa.models.server.client import ChatClient, Endpoint
-from vaa.types import Answer, NoAnswer, Query
+from vaa.types import Answer, ChatQuery, ChooseQuery, Floats, GenerateQuery, NoAnswer
 from vaa.video import sources
 
 
@@ -53,6 +53,8 @@ class ServerModel:
     image_format: str
     max_side: int | None
     decoder: str
+
+    accepts_frames: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         url = urlsplit(self.base_url)
@@ -94,7 +96,15 @@ class ServerModel:
         """Answers (`cut` ones among them), prompt_tokens and completion_tokens since this process began."""
         return dict(_usage.get(self, {}))
 
-    def answer(self, queries: Sequence[Query]) -> Iterator[Answer | NoAnswer]:
+    def generate(self, queries: Sequence[GenerateQuery]) -> Iterator[str | NoAnswer]:
+        """Texts in order. See `_answers`."""
+        return self._answers(queries)
+
+    def choose(self, queries: Sequence[ChooseQuery]) -> Iterator[Floats | NoAnswer]:
+        """The probabilities of each query's choices, in order. See `_answers`."""
+        return self._answers(queries)
+
+    def _answers(self, queries: Sequence[ChatQuery]) -> Iterator[Any]:
         """In order, each as soon as it and those before it are there; frames are decoded while the server thinks.
 
         Raises:
@@ -123,7 +133,7 @@ class ServerModel:
     def release(self) -> None:
         """Nothing is held."""
 
-    def _put(self, line: ChatClient, pool: ThreadPoolExecutor, query: Query) -> Future[Answer | NoAnswer]:
+    def _put(self, line: ChatClient, pool: ThreadPoolExecutor, query: ChatQuery) -> Future[Answer | NoAnswer]:
         """Decode in order (readers of videos cannot be shared), encode side by side, and let the line ask."""
         try:
             frames = sources.frames(query.video, query.frames, self.decoder) if query.frames else ()

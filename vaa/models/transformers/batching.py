@@ -18,24 +18,24 @@ from vaa.models.transformers.families import VisionInputs
 from vaa.models.transformers.generation import GenerationConfig, generate
 from vaa.models.transformers.loaded import FrameProcessor, LoadedModel
 from vaa.models.transformers.memory import GpuMemoryMeter
-from vaa.types import Answer, NoAnswer, Pixels, Query
+from vaa.types import Answer, ChatQuery, ChooseQuery, GenerateQuery, NoAnswer, Pixels
 from vaa.video import prefetch, sources
 from vaa.video.prefetch import DecodePool, WaitTimer, WorkerLost
 
 log = logging.getLogger("vaa")
 
-Batch = tuple[Query, ...]
+Batch = tuple[ChatQuery, ...]
 _WORTH = 2  # so many batches with frames are worth other processes
 _FIRST = (0.25, 0.5)  # of a whole batch have the first two, so that the model need not wait long for their frames
 
 
 def answers(
     load: Callable[[], LoadedModel],
-    queries: Sequence[Query],
+    queries: Sequence[ChatQuery],
     sampling: GenerationConfig,
     decoder: str,
     workers: int | None,
-) -> Iterator[Answer | NoAnswer]:
+) -> Iterator[Any]:
     """Ask and yield in order; a question whose frames cannot be decoded is Unanswered, the others go on.
 
     `workers` processes prepare frames (None: as many as the machine has to spare) where it is worth starting them.
@@ -70,7 +70,7 @@ def prepare(eye: FrameProcessor | None, decoder: str, batch: Batch, resting: boo
         sources.stop_readahead(own, decoder)
     whole = [k for k in range(len(batch)) if k not in refused]
     once = {frame_key(batch[k]): shown[k] for k in whole}
-    rows = list(once.values()) if batch[0].choices else [shown[k] for k in whole]
+    rows = list(once.values()) if isinstance(batch[0], ChooseQuery) else [shown[k] for k in whole]
     frames = [frame for row in rows for frame in row]
     seen = eye.see(frames) if eye is not None and frames else VisionInputs({}, ())
     return {name: value.numpy() for name, value in seen.inputs.items()}, (seen.tokens, refused)
@@ -116,7 +116,7 @@ class _Asker:
         if said is not None:
             return said
         loading.free_memory()  # not while the error is handled: its traceback holds the tensors
-        self.held.room[bool(batch[0].choices)].shrink(len(batch))
+        self.held.room[isinstance(batch[0], ChooseQuery)].shrink(len(batch))
         half = max(1, len(batch) // 2)
         parts = [batch[first : first + half] for first in range(0, len(batch), half)]
         return [answer for part in parts for answer in self.ask(part, self.feeder.put(part))]
@@ -144,14 +144,17 @@ class _Asker:
                     "fewer frames, or set quantization=nf4, a smaller max_pixels or another device_map for the model."
                 ) from error
             return None
-        if not batch[0].choices:  # these are read some at a time: more at once would make nothing sooner
+        if not isinstance(
+            batch[0], ChooseQuery
+        ):  # these are read some at a time: more at once would make nothing sooner
             self.held.room[False].grow(len(batch), gauge.used)
         return [NoAnswer(refused[k]) if k in refused else next(said) for k in range(len(batch))]
 
-    def _asked(self, ready: Sequence[Query], seen: VisionInputs) -> Sequence[Answer]:
-        if ready[0].choices:
-            return choose(self.held, ready, seen)
-        return generate(self.held, ready, seen, self.sampling)
+    def _asked(self, ready: Sequence[ChatQuery], seen: VisionInputs) -> Sequence[Answer]:
+        choices = [query for query in ready if isinstance(query, ChooseQuery)]
+        if choices:
+            return choose(self.held, choices, seen)
+        return generate(self.held, [q for q in ready if isinstance(q, GenerateQuery)], seen, self.sampling)
 
     def _parted(self, batch: Batch, lost: WorkerLost) -> list[Answer | NoAnswer]:
         """A process was lost over a batch: find out over which video, so that the others go on."""
@@ -167,20 +170,20 @@ class _Asker:
         return [found[query] for query in batch]
 
 
-def _hands(queries: Sequence[Query], held: LoadedModel, workers: int | None) -> int:
+def _hands(queries: Sequence[ChatQuery], held: LoadedModel, workers: int | None) -> int:
     seen = sum(bool(query.frames) for query in queries)
     wanted = prefetch.spare() if workers is None else workers
     return wanted if seen > _WORTH * held.batch_size else 0
 
 
-def _end(queries: Sequence[Query], start: int, held: LoadedModel, share: float) -> int:
+def _end(queries: Sequence[ChatQuery], start: int, held: LoadedModel, share: float) -> int:
     """Where the batch ends that starts here: at another kind of answer, or when it has this `share` of its room.
 
     Choices about the same frames stay together, unless that was seen to be too much.
     """
-    chosen = bool(queries[start].choices)
+    chosen = isinstance(queries[start], ChooseQuery)
     end, room = start + 1, held.room[chosen]
-    while end < len(queries) and bool(queries[end].choices) == chosen:
+    while end < len(queries) and isinstance(queries[end], ChooseQuery) == chosen:
         alike = chosen and queries[end].frames and frame_key(queries[end]) == frame_key(queries[end - 1])
         if end - start >= room.size * share and (room.tight or not alike):
             break

@@ -15,7 +15,7 @@ from vaa.models.transformers.kv_cache import named
 from vaa.models.transformers.loaded import LoadedModel
 from vaa.models.transformers.prefill import Ids, TokenizedPrompt, move, moved, portions, read
 from vaa.models.transformers.vision_features import VisionFeatures, encode_frames
-from vaa.types import Floats, Query
+from vaa.types import ChatQuery, ChooseQuery, Floats
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class _SharedPrefix:
         return len(self.begin.ids) * sum(len(row.rests(len(self.begin.ids))) for row in self.rows)
 
 
-def choose(held: LoadedModel, queries: Sequence[Query], seen: VisionInputs) -> list[Floats]:
+def choose(held: LoadedModel, queries: Sequence[ChooseQuery], seen: VisionInputs) -> list[Floats]:
     """The probabilities of each question's choices, shape (choices,); frames asked about several times are `seen` once.
 
     The frames are encoded once, and what all questions about them begin with is read once. Where each choice is one
@@ -68,12 +68,12 @@ def choose(held: LoadedModel, queries: Sequence[Query], seen: VisionInputs) -> l
     return [found[place] for place in range(len(queries))]
 
 
-def frame_key(query: Query) -> object:
+def frame_key(query: ChatQuery) -> object:
     """What it is asked about: questions of the same frames share them."""
     return query.frames and (query.video.path, query.frames)
 
 
-def _groups(held: LoadedModel, queries: Sequence[Query], seen: VisionInputs) -> Iterator[_SharedPrefix]:
+def _groups(held: LoadedModel, queries: Sequence[ChooseQuery], seen: VisionInputs) -> Iterator[_SharedPrefix]:
     """Those about the same frames together, each by itself where they differ before the last frame."""
     about: dict[object, list[int]] = {}
     for place, query in enumerate(queries):
@@ -133,7 +133,7 @@ def _ids(held: LoadedModel, text: str) -> Ids:
     return list(held.tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
-def _ends(held: LoadedModel, text: str, ids: Ids, query: Query) -> list[Ids]:
+def _ends(held: LoadedModel, text: str, ids: Ids, query: ChooseQuery) -> list[Ids]:
     """Each choice as tokens after the text; where one begins another, the end of the answer counts as a token too.
 
     Raises:

@@ -18,7 +18,7 @@ from vaa.errors import VaaError, VideoError
 from vaa.models.checkpoints.files import checkpoint_identity
 from vaa.models.transformers import loading
 from vaa.models.transformers.pooling import Piece, means
-from vaa.types import Floats, NoAnswer, Query
+from vaa.types import EmbedQuery, Floats, NoAnswer
 from vaa.video import prefetch, sources
 from vaa.video.prefetch import DecodePool, WaitTimer, WorkerLost
 from vaa.video.resize import resize_frames, resized_by
@@ -77,7 +77,7 @@ class ClipEncoder:
     def __hash__(self) -> int:
         return hash((self.checkpoint, self.revision, self.dtype, self.device_map, *self.mean, *self.std))
 
-    def answer(self, queries: Sequence[Query]) -> Iterator[Floats | NoAnswer]:
+    def embed(self, queries: Sequence[EmbedQuery]) -> Iterator[Floats | NoAnswer]:
         """Vectors of shape (d,) in order; a text that is empty has the zero vector (CoReVAD)."""
         watch, frames = WaitTimer(), sum(len(query.frames) for query in queries)
         wanted = prefetch.spare() if self.workers is None else self.workers

@@ -15,7 +15,7 @@ from vaa.models.transformers.kv_cache import named
 from vaa.models.transformers.loaded import LoadedModel
 from vaa.models.transformers.vision_features import VisionFeatures, encode_frames
 from vaa.prompts.template import truncate_answer
-from vaa.types import Query
+from vaa.types import ChatQuery, GenerateQuery
 
 _CLOSING = "]}`"
 """Every pattern for a complete answer ends in one of these."""
@@ -44,12 +44,14 @@ class GenerationConfig:
             return "greedy"
         return f"temperature {self.temperature} top_p {self.top_p} seed {self.seed}"
 
-    def stream(self, query: Query) -> random.Random:
+    def stream(self, query: ChatQuery) -> random.Random:
         """The question's own random numbers."""
         return random.Random(repr((self.seed, query.system, query.text, query.frames)))  # noqa: S311, no secret
 
 
-def generate(held: LoadedModel, queries: Sequence[Query], seen: VisionInputs, sampling: GenerationConfig) -> list[str]:
+def generate(
+    held: LoadedModel, queries: Sequence[GenerateQuery], seen: VisionInputs, sampling: GenerationConfig
+) -> list[str]:
     """Ask in one left-padded batch about frames `seen` one question's after the other's.
 
     Each answer ends where it is complete by its question's own pattern, or at its question's own limit.
@@ -76,7 +78,7 @@ def generate(held: LoadedModel, queries: Sequence[Query], seen: VisionInputs, sa
 
 
 def _read(
-    held: LoadedModel, queries: Sequence[Query], inputs: Mapping[str, Any], seen: VisionFeatures | None
+    held: LoadedModel, queries: Sequence[GenerateQuery], inputs: Mapping[str, Any], seen: VisionFeatures | None
 ) -> dict[str, Any]:
     """What is kept of the prompts; for a model that keeps other things, the frames to read them with."""
     ids = [row[mask.bool()].tolist() for row, mask in zip(*inputs.values(), strict=True)]
@@ -89,7 +91,7 @@ def _read(
     return {**given, **(held.typed(inputs["input_ids"]) if given else {})}
 
 
-def _endings(tokenizer: Any, queries: Sequence[Query], asked: int) -> list[Any]:
+def _endings(tokenizer: Any, queries: Sequence[GenerateQuery], asked: int) -> list[Any]:
     """Stop each row where its answer is complete; only after a closing sign is it worth looking."""
     if not any(query.stop_pattern for query in queries):
         return []
@@ -118,7 +120,7 @@ def settle(model: Any, tokenizer: Any) -> None:
     config.max_length = None
 
 
-def _processors(sampling: GenerationConfig, queries: Sequence[Query]) -> list[Any]:
+def _processors(sampling: GenerationConfig, queries: Sequence[GenerateQuery]) -> list[Any]:
     """Greedy decoding draws when all but the drawn token are forbidden before it looks."""
     if sampling.temperature == 0:
         return []

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from vaa.errors import VaaError
 from vaa.models.checkpoints.files import checkpoint_identity
+from vaa.errors import ConfigError
 from vaa.models.transformers import batching, loading
 from vaa.models.transformers.generation import GenerationConfig, settle
 from vaa.models.transformers.loaded import LoadedModel
-from vaa.types import Answer, NoAnswer, Query
+from vaa.types import ChatQuery, ChooseQuery, Floats, GenerateQuery, NoAnswer
 
 
 @dataclass(frozen=True)
@@ -37,16 +37,28 @@ class TransformersLLM:
         name = checkpoint_identity(self.checkpoint, self.revision)
         return f"{name} {self.dtype} {self.quantization} {self._sampling.identity}"
 
-    def answer(self, queries: Sequence[Query]) -> Iterator[Answer | NoAnswer]:
-        """Text, or the probabilities of a question's choices, in order.
+    def generate(self, queries: Sequence[GenerateQuery]) -> Iterator[str | NoAnswer]:
+        """Texts in order.
 
         Raises:
-            VaaError: a question is about frames.
+            ConfigError: a query has frames.
         """
+        self._refuse_frames(queries)
+        return batching.answers(self._load, queries, self._sampling, decoder="none", workers=0)
+
+    def choose(self, queries: Sequence[ChooseQuery]) -> Iterator[Floats | NoAnswer]:
+        """The probabilities of each query's choices, in order.
+
+        Raises:
+            ConfigError: a query has frames.
+        """
+        self._refuse_frames(queries)
+        return batching.answers(self._load, queries, self._sampling, decoder="none", workers=0)
+
+    def _refuse_frames(self, queries: Sequence[ChatQuery]) -> None:
         seen = next((query for query in queries if query.frames), None)
         if seen is not None:
-            raise VaaError(f"'{self.checkpoint}' reads text only; the {seen.purpose} prompt shows it frames.")
-        return batching.answers(self._load, queries, self._sampling, decoder="none", workers=0)
+            raise ConfigError(f"'{self.checkpoint}' reads text only; the {seen.purpose} prompt shows it frames.")
 
     def release(self) -> None:
         """Forget the weights."""

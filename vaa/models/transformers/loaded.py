@@ -10,7 +10,7 @@ from vaa.errors import VaaError
 from vaa.models.transformers.families import Family, VisionInputs
 from vaa.models.transformers.memory import AdaptiveBatchSize
 from vaa.prompts.template import IMAGE
-from vaa.types import Pixels, Query
+from vaa.types import ChatQuery, Pixels
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +35,7 @@ class FrameProcessor:
         """Frames as the model takes them."""
         return self.family.see(self.config, self.processor, frames, self.max_pixels, self.resize)
 
-    def marks(self, tokenizer: Any, query: Query, tokens: Sequence[int]) -> list[str]:
+    def marks(self, tokenizer: Any, query: ChatQuery, tokens: Sequence[int]) -> list[str]:
         """The text in the place of each of the question's frames."""
         marks = [self.family.mark(tokenizer, self.config, count) for count in tokens]
         if not self.timestamps:
@@ -61,7 +61,7 @@ class LoadedModel:
         """Frames as the model takes them, beside it."""
         return VisionInputs({name: self._placed(value) for name, value in seen.inputs.items()}, seen.tokens)
 
-    def read(self, query: Query, tokens: Sequence[int]) -> str:
+    def read(self, query: ChatQuery, tokens: Sequence[int]) -> str:
         """The whole text the model reads, given the number of visual tokens of each of the question's frames."""
         if self.eye is None:
             return write(self.tokenizer, query, [])
@@ -79,7 +79,7 @@ class LoadedModel:
         return value.to(self.model.dtype) if value.is_floating_point() else value
 
 
-def write(tokenizer: Any, query: Query, marks: Sequence[str], between: str = "", after: str = "") -> str:
+def write(tokenizer: Any, query: ChatQuery, marks: Sequence[str], between: str = "", after: str = "") -> str:
     """The whole text a model reads: the chat template round the prompt, `marks` in the places of its frames.
 
     Raises:

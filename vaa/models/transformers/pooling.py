@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from vaa.types import Floats, NoAnswer, Query, Video
+from vaa.types import EmbedQuery, Floats, NoAnswer, Video
 
 Piece = tuple[Video, tuple[int, ...]]
 """Some frames of a video."""
 
 
 def means(
-    queries: Sequence[Query],
+    queries: Sequence[EmbedQuery],
     stride: int,
     size: int,
     features: Callable[[Sequence[Piece]], Iterator[Floats | str]],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
 from vaa.errors import VaaError
 from vaa.models.checkpoints.files import checkpoint_identity
@@ -13,7 +13,7 @@ from vaa.models.transformers import batching, loading, vision_features
 from vaa.models.transformers.families import family, mark_internvl, tokens_per_image
 from vaa.models.transformers.generation import GenerationConfig, settle
 from vaa.models.transformers.loaded import FrameProcessor, LoadedModel, write
-from vaa.types import XYXY, Answer, NoAnswer, Query, Video
+from vaa.types import XYXY, ChatQuery, ChooseQuery, Floats, GenerateQuery, NoAnswer, Video
 from vaa.video import sources
 from vaa.video.resize import resized_by
 
@@ -49,6 +49,8 @@ class TransformersVLM:
     workers: int | None
     resize: str
 
+    accepts_frames: ClassVar[bool] = True
+
     @property
     def identity(self) -> str:
         """Checkpoint, revision, precision, how frames are shown and how tokens are taken; neither batch nor device."""
@@ -56,8 +58,12 @@ class TransformersVLM:
         shown = f"max_pixels {self.max_pixels} timestamps {self.timestamps}" + resized_by(self.resize)
         return f"{name} {self.dtype} {self.quantization} {shown} {self._sampling.identity}"
 
-    def answer(self, queries: Sequence[Query]) -> Iterator[Answer | NoAnswer]:
-        """Text, or the probabilities of a question's choices, in order; Unanswered where frames cannot be decoded."""
+    def generate(self, queries: Sequence[GenerateQuery]) -> Iterator[str | NoAnswer]:
+        """Texts in order; NoAnswer where frames cannot be decoded."""
+        return batching.answers(self._load, queries, self._sampling, self.decoder, self.workers)
+
+    def choose(self, queries: Sequence[ChooseQuery]) -> Iterator[Floats | NoAnswer]:
+        """The probabilities of each query's choices, in order; NoAnswer where frames cannot be decoded."""
         return batching.answers(self._load, queries, self._sampling, self.decoder, self.workers)
 
     def release(self) -> None:
@@ -128,7 +134,7 @@ def _seeing(name: str, revision: str | None) -> tuple[Any, Any]:
     return loading.load(AutoConfig, name, revision), loading.load(AutoImageProcessor, name, revision, backend="pil")
 
 
-def chat(tokenizer: Any, query: Query, image_tokens: int) -> str:
+def chat(tokenizer: Any, query: ChatQuery, image_tokens: int) -> str:
     """The whole text an InternVL reads: the chat template round the prompt, each `<image>` as its visual tokens.
 
     Raises:
