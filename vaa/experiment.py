@@ -22,7 +22,7 @@ from vaa.report import console, files, notices, plots, reproduction
 from vaa.report.alerts import Alerts
 from vaa.report.page.build import Page
 from vaa.report.runs import Run
-from vaa.stages.base import Stage
+from vaa.stages.base import Stage, check_models
 from vaa.stages.causal import CausalMethod
 from vaa.streaming.stream import Stream
 from vaa.streaming.watch import watch
@@ -173,4 +173,5 @@ class StreamExperiment:
 
 def _method(stages: Mapping[str, Stage | None], causal: CausalMethod | None) -> dict[str, Stage]:
     method = {name: stage for name, stage in stages.items() if stage is not None}
+    check_models(method)
     return causal(method) if causal else method

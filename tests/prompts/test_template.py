@@ -1,7 +1,8 @@
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -13,11 +14,15 @@ VIDEO = Video("v", Path("v.mp4"), 50, 30.0)
 SEGMENT = Segment(0, 30, (0, 10, 29), 5)
 
 
-def shout(answer: str) -> Response:
-    return Response(answer, 0.5, answer.upper())
+@dataclass(frozen=True)
+class UpperParser:
+    stop_pattern: ClassVar[str] = r"!"
+
+    def __call__(self, text: str) -> Response:
+        return Response(text, 0.5, text.upper())
 
 
-PROMPT = Prompt("verdict", "", "Look:\n$frames\nWell?", None, 16, shout)
+PROMPT = Prompt("verdict", "", "Look:\n$frames\nWell?", None, 16, UpperParser())
 
 
 def test_the_question_lists_the_frames_where_the_text_says() -> None:
@@ -29,7 +34,15 @@ def test_the_question_lists_the_frames_where_the_text_says() -> None:
         text="Look:\nFrame1: <image>\nFrame2: <image>\nFrame3: <image>\nWell?",
         system="",
         max_new_tokens=16,
+        stop_pattern="!",
     )
+
+
+def test_a_choice_query_has_the_same_messages() -> None:
+    query = PROMPT.choice_query(VIDEO, SEGMENT, ["yes", "no"])
+    text = PROMPT.query(VIDEO, SEGMENT)
+    assert (query.purpose, query.video, query.at, query.frames) == (text.purpose, text.video, text.at, text.frames)
+    assert (query.text, query.system, query.choices) == (text.text, text.system, ("yes", "no"))
 
 
 def test_fields_fill_text_and_system() -> None:

@@ -86,7 +86,7 @@ class Blind:
     [
         ({"frames": "all"}, "frames=all"),
         ({"prior": "truth"}, "prior=truth"),
-        ({"vlm": Blind()}, "Blind gives no boxes"),
+        ({"model": Blind()}, "Blind gives no boxes"),
     ],
 )
 def test_wrong_fields_are_named(wrong: dict[str, object], said: str) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from vaa.errors import VaaError, VideoError
 from vaa.models.recorded import RecordedModel
-from vaa.prompts.parsers import RatingParser, TagsParser
+from vaa.prompts.parsers import CaptionParser, RatingParser, TagsParser
 from vaa.prompts.template import Prompt
 from vaa.stages.responses import CaptionSegments, InterpolateScores, RateCaptions
 from vaa.stages.urf import DropUnusableTags, FindSuspiciousWindow, RerateCaptions, TagWindow, UncertaintyGate
@@ -141,7 +141,7 @@ def test_nothing_read_is_no_track() -> None:
 
 
 def test_an_empty_caption_says_that_nothing_was_detected() -> None:
-    captions = Prompt("caption", "", "$frames", None, 8, lambda text: Response(text, math.nan, text.strip()))
+    captions = Prompt("caption", "", "$frames", None, 8, CaptionParser())
     after = CaptionSegments(NOBODY, captions, "Nothing was detected").absorb(report([0.0, 0.0]), ["A dog", " "])
     assert [response.description for response in after.responses] == ["A dog", "Nothing was detected"]
     assert (after.answers, after.unparsed) == (0, 0)

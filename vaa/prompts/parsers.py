@@ -7,7 +7,7 @@ import json
 import math
 import re
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from vaa.types import Response
 
@@ -19,6 +19,7 @@ _DIGITS = 9  # of a pixel's number
 _NUMBER = re.compile(r"\d+(?:\.\d+)?|\.\d+")
 
 
+@runtime_checkable
 class Parser(Protocol):
     """Turns a model's answer into a Response."""
 

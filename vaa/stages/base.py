@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, get_type_hints, runtime_checkable
 
-from vaa.models.base import Model
+from vaa.errors import ConfigError
+from vaa.models.base import LLM, VLM, Encoder, Model
 from vaa.types import Query, Report
 
 
@@ -33,3 +34,20 @@ class ModelStage(Protocol):
 
 
 Stage = Transform | ModelStage
+
+_KINDS: dict[Any, str] = {VLM: "a VLM", LLM: "an LLM", Encoder: "an encoder"}
+
+
+def check_models(stages: Mapping[str, Stage]) -> None:
+    """Check that each stage's model is of the kind that the stage annotates its field `model` with.
+
+    Raises:
+        ConfigError: a stage has another kind of model, for example an encoder where it needs a VLM.
+    """
+    for name, stage in stages.items():
+        if isinstance(stage, ModelStage):
+            wanted = get_type_hints(type(stage))["model"]
+            if not isinstance(stage.model, wanted):
+                raise ConfigError(
+                    f"stages.{name}.model: {type(stage.model).__name__} is not {_KINDS[wanted]}. Choose another model."
+                )

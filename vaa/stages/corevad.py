@@ -19,17 +19,12 @@ from vaa.types import EmbedQuery, Floats, Report, ScoreTrack
 class LocalClean:
     """Give each segment the best-fitting response of those within `radius`; the first wins ties (LRC)."""
 
-    encoder: Encoder
+    model: Encoder
     radius: int
 
     def __post_init__(self) -> None:
         if self.radius < 0:
             raise VaaError(f"stages.clean.radius={self.radius}: must not be negative.")
-
-    @property
-    def model(self) -> Encoder:
-        """The encoder."""
-        return self.encoder
 
     def queries(self, report: Report) -> tuple[EmbedQuery, ...]:
         """The segments' frames, then the responses' whole texts."""
@@ -50,17 +45,12 @@ class LocalClean:
 class SoftmaxRefine:
     """Average all scores of the video, weighted by how well each description fits the segment's frames."""
 
-    encoder: Encoder
+    model: Encoder
     temperature: float
 
     def __post_init__(self) -> None:
         if not self.temperature > 0:
             raise VaaError(f"refinement.temperature={self.temperature}: must be above 0.")
-
-    @property
-    def model(self) -> Encoder:
-        """The encoder."""
-        return self.encoder
 
     def queries(self, report: Report) -> tuple[EmbedQuery, ...]:
         """The segments' frames, then the responses' descriptions."""

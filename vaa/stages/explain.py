@@ -32,15 +32,10 @@ class DrawBoxes:
 class DescribeVideo:
     """Ask what `shown` frames of the whole video, or of its drawn copy, say of any anomaly, handing over the tags."""
 
-    vlm: VLM
+    model: VLM
     prompt: Prompt
     shown: int
     nothing: str
-
-    @property
-    def model(self) -> VLM:
-        """The VLM."""
-        return self.vlm
 
     def queries(self, report: Report) -> tuple[GenerateQuery, ...]:
         """One, of the drawn copy where there is one; `nothing` stands where there are no tags."""

@@ -18,15 +18,10 @@ log = logging.getLogger("vaa")
 class JudgeSummary:
     """Ask an LLM three questions about every summary that has a reference; a mark that cannot be read is NaN."""
 
-    llm: LLM
+    model: LLM
     reasonability: Prompt
     detail: Prompt
     consistency: Prompt
-
-    @property
-    def model(self) -> LLM:
-        """The LLM."""
-        return self.llm
 
     def queries(self, report: Report) -> tuple[GenerateQuery, ...]:
         """Three, or none where there is no reference or no summary."""

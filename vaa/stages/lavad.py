@@ -40,12 +40,7 @@ class SingleFrames:
 class CleanCaptions:
     """Give each frame the caption, of all those of its video, that fits it best; the first wins ties."""
 
-    encoder: Encoder
-
-    @property
-    def model(self) -> Encoder:
-        """The encoder."""
-        return self.encoder
+    model: Encoder
 
     def queries(self, report: Report) -> tuple[EmbedQuery, ...]:
         """The frames, then the captions, each once."""
@@ -87,14 +82,9 @@ class GatherCaptions:
 class SummariseCaptions:
     """Have an LLM sum up every window's captions; `empty` stands for an answer that says nothing."""
 
-    llm: LLM
+    model: LLM
     prompt: Prompt
     empty: str
-
-    @property
-    def model(self) -> LLM:
-        """The LLM."""
-        return self.llm
 
     def queries(self, report: Report) -> tuple[GenerateQuery, ...]:
         """One a window, without frames."""
@@ -117,18 +107,13 @@ class NearestSummaries:
     segment's own description is one of them if it is near enough. Of equally near ones the first count.
     """
 
-    encoder: Encoder
+    model: Encoder
     nearest: int
     temperature: float
 
     def __post_init__(self) -> None:
         if self.nearest < 1 or not self.temperature > 0:
             raise VaaError(f"refinement: nearest={self.nearest}, temperature={self.temperature}: must be above 0.")
-
-    @property
-    def model(self) -> Encoder:
-        """The encoder."""
-        return self.encoder
 
     def queries(self, report: Report) -> tuple[EmbedQuery, ...]:
         """The frames that are shown, each once, then the descriptions."""

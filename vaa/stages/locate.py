@@ -22,7 +22,7 @@ class LocateBoxes:
     the true `class` (an oracle). Without tags the prompt `unnamed` is put instead of `named`.
     """
 
-    vlm: VLM
+    model: VLM
     named: Prompt
     unnamed: Prompt
     frames: str
@@ -38,14 +38,9 @@ class LocateBoxes:
 
     @property
     def _locator(self) -> Locator:
-        if not isinstance(self.vlm, Locator):
-            raise VaaError(f"{type(self.vlm).__name__} gives no boxes; choose another vlm.")
-        return self.vlm
-
-    @property
-    def model(self) -> VLM:
-        """The VLM."""
-        return self.vlm
+        if not isinstance(self.model, Locator):
+            raise VaaError(f"{type(self.model).__name__} gives no boxes; choose another vlm.")
+        return self.model
 
     def queries(self, report: Report) -> tuple[GenerateQuery, ...]:
         """One a frame."""

@@ -24,7 +24,7 @@ class ThresholdProbe:
     questions has no probability has no score, and is counted.
     """
 
-    vlm: VLM
+    model: VLM
     prompt: Prompt
     thresholds: Sequence[float]
     choices: Sequence[str]
@@ -33,11 +33,6 @@ class ThresholdProbe:
         if not self.thresholds or any(b <= a for a, b in zip(self.thresholds, self.thresholds[1:], strict=False)):
             raise VaaError(f"stages.ask.thresholds={list(self.thresholds)}: must rise, and be at least one.")
         choice_scores(self.prompt, self.choices)
-
-    @property
-    def model(self) -> VLM:
-        """The VLM."""
-        return self.vlm
 
     def queries(self, report: Report) -> tuple[ChooseQuery, ...]:
         """One a threshold of each segment, those of a segment together: they share its frames."""

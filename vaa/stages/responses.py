@@ -57,13 +57,8 @@ def choice_scores(prompt: Prompt, choices: Sequence[str]) -> Floats:
 class QuerySegments:
     """Put the prompt to every segment; each answer is read into a Response, and those that say no score are counted."""
 
-    vlm: VLM
+    model: VLM
     prompt: Prompt
-
-    @property
-    def model(self) -> VLM:
-        """The VLM."""
-        return self.vlm
 
     def queries(self, report: Report) -> tuple[GenerateQuery, ...]:
         """One a segment."""
@@ -86,14 +81,9 @@ class QuerySegments:
 class CaptionSegments:
     """Ask what every segment shows; no score is expected. `empty` stands for an answer that says nothing."""
 
-    vlm: VLM
+    model: VLM
     prompt: Prompt
     empty: str
-
-    @property
-    def model(self) -> VLM:
-        """The VLM."""
-        return self.vlm
 
     def queries(self, report: Report) -> tuple[GenerateQuery, ...]:
         """One a segment."""
@@ -115,17 +105,12 @@ class ChoiceScores:
     asked about yet has an empty description.
     """
 
-    vlm: VLM
+    model: VLM
     prompt: Prompt
     choices: Sequence[str]
 
     def __post_init__(self) -> None:
         choice_scores(self.prompt, self.choices)
-
-    @property
-    def model(self) -> VLM:
-        """The VLM."""
-        return self.vlm
 
     def queries(self, report: Report) -> tuple[ChooseQuery, ...]:
         """One a segment, to be answered by a probability for each choice."""
@@ -143,13 +128,8 @@ class ChoiceScores:
 class RateCaptions:
     """Have an LLM rate every segment's description."""
 
-    llm: LLM
+    model: LLM
     prompt: Prompt
-
-    @property
-    def model(self) -> LLM:
-        """The LLM."""
-        return self.llm
 
     def queries(self, report: Report) -> tuple[GenerateQuery, ...]:
         """One a segment, without frames; the caption is given as a sentence."""

@@ -53,15 +53,10 @@ class FindSuspiciousWindow:
 class TagWindow:
     """Have the VLM name what is suspicious in the suspicious window: `rate` frames a second, `most` at the most."""
 
-    vlm: VLM
+    model: VLM
     prompt: Prompt
     rate: float
     most: int
-
-    @property
-    def model(self) -> VLM:
-        """The VLM."""
-        return self.vlm
 
     def queries(self, report: Report) -> tuple[GenerateQuery, ...]:
         """One, about the window."""
@@ -113,16 +108,11 @@ class RerateCaptions:
     Ratings that cannot be read are interpolated, `digits` kept.
     """
 
-    llm: LLM
+    model: LLM
     prompt: Prompt
     prior: str
     most_words: int
     digits: int
-
-    @property
-    def model(self) -> LLM:
-        """The LLM."""
-        return self.llm
 
     def queries(self, report: Report) -> tuple[GenerateQuery, ...]:
         """One a segment of a doubtful video with tags, none of the others."""

@@ -22,7 +22,7 @@ class RetrievalRefine:
     Similarity is the cosine between the means of the shown frames.
     """
 
-    encoder: Encoder
+    model: Encoder
     share: float
     temperature: float
 
@@ -31,11 +31,6 @@ class RetrievalRefine:
             raise VaaError(
                 f"refinement: share={self.share} must be in (0, 1] and temperature={self.temperature} above 0."
             )
-
-    @property
-    def model(self) -> Encoder:
-        """The encoder."""
-        return self.encoder
 
     def queries(self, report: Report) -> tuple[EmbedQuery, ...]:
         """The frames that are shown, each once."""

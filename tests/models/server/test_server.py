@@ -23,7 +23,8 @@ from PIL import Image
 from queries import choose_query
 
 from vaa.errors import VaaError
-from vaa.models.base import VLM, answer
+from vaa.models import base
+from vaa.models.base import VLM
 from vaa.models.server import backoff, messages
 from vaa.models.server.model import ServerModel
 from vaa.types import Answer, GenerateQuery, NoAnswer, Query, Video
@@ -61,7 +62,7 @@ def ask(text: str = "what happens?", *frames: int, path: Path = Path("none.mp4")
 
 
 def one(server: ServerModel, query: Query | None = None) -> Answer | NoAnswer:
-    (result,) = answer(server, [query or ask()])
+    (result,) = base.answer(server, [query or ask()])
     return result
 
 

@@ -16,7 +16,7 @@ import pytest
 from making import make_clip
 from queries import choose_query
 
-from vaa.models.base import answer
+from vaa.models import base
 from vaa.models.transformers import batching
 from vaa.models.transformers.families import VisionInputs
 from vaa.models.transformers.vision_features import encode_frames
@@ -118,10 +118,10 @@ def test_choices_about_the_same_frames_stay_together_unless_that_was_too_much(
     three = [q for q in queries if q.video.id == "a"][:3]
     asked = [choose_query(query, ("a", "b"), at=k) for query in three for k in range(5)]
     model = vlm(batch_size=6)
-    list(answer(model, [*asked, *three]))
+    list(base.answer(model, [*asked, *three]))
     assert batches == [10, 5, 3]
     model._load().room[True].shrink(10)
-    list(answer(model, [*asked, *three]))
+    list(base.answer(model, [*asked, *three]))
     assert batches[3:] == [5, 5, 5, 3]
     model.release()
 

@@ -10,7 +10,7 @@ from queries import generate_query
 from tiny_checkpoints import make
 
 from vaa.errors import VaaError
-from vaa.models.base import answer
+from vaa.models import base
 from vaa.models.transformers import prefill
 from vaa.models.transformers.families import VisionInputs
 from vaa.models.transformers.llm import TransformersLLM
@@ -92,11 +92,11 @@ def test_a_model_of_which_layers_lie_on_the_disk_says_the_same(
     from accelerate import dispatch_model
 
     asked = [ask(0, 5), ask(10), *(generate_query(ask(*shown), 8) for shown in ((0, 5), (10, 12, 24)))]
-    before, held = list(answer(vlm, asked)), vlm._load()
+    before, held = list(base.answer(vlm, asked)), vlm._load()
     text, places = held.model.model.language_model, {"": "cpu", "model.language_model.layers": "disk"}
     held.model = dispatch_model(held.model, places, main_device="cpu", offload_dir=tmp_path)
     assert {weight.device.type for weight in text.layers.parameters()} == {"meta"}
-    after = list(answer(vlm, asked))
+    after = list(base.answer(vlm, asked))
     assert after[2:] == before[2:]
     assert np.allclose(after[:2], before[:2], atol=1e-6)
 
@@ -174,11 +174,11 @@ def test_words_and_numbers_are_asked_in_one_go_in_their_order(vlm: TransformersV
     (tmp_path / "bad.mp4").write_text("no video")
     bad = [ask(0, path=tmp_path / "bad.mp4"), ask(0, text="a car", path=tmp_path / "bad.mp4")]
     good = [ask(0), ask(0, text="runs"), generate_query(ask(0), 4), ask(), ask(5), ask(choices=WHOLE)]
-    answers = list(answer(vlm, [good[0], *bad, *good[1:4], *good[4:], bad[0]]))
+    answers = list(base.answer(vlm, [good[0], *bad, *good[1:4], *good[4:], bad[0]]))
     assert [k for k, result in enumerate(answers) if isinstance(result, NoAnswer)] == [1, 2, 8]
     kept = [result for result in answers if not isinstance(result, NoAnswer)]
     for query, result in zip(good, kept, strict=True):
-        alone = next(answer(vlm, [query]))
+        alone = next(base.answer(vlm, [query]))
         assert result == alone if isinstance(result, str) else np.abs(result - alone).max() < 1e-4
 
 

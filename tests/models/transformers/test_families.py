@@ -14,7 +14,8 @@ from queries import choose_query
 from tiny_checkpoints import make
 
 from vaa.errors import VaaError
-from vaa.models.base import Locator, answer
+from vaa.models import base
+from vaa.models.base import Locator
 from vaa.models.transformers import prefill
 from vaa.models.transformers.families import FAMILIES, family
 from vaa.models.transformers.vlm import TransformersVLM
@@ -251,7 +252,7 @@ def test_who_gives_no_boxes_says_so(vlm: TransformersVLM) -> None:
 @each
 def test_quantized_weights_of_low_precision_answer_too(vlm: TransformersVLM, ask: Asker) -> None:
     handle = replace(vlm, quantization="nf4", dtype="bfloat16")
-    text, numbers = answer(handle, [ask(0, 5, max_new_tokens=2), ask(0, 5, choices=("a", "c"))])
+    text, numbers = base.answer(handle, [ask(0, 5, max_new_tokens=2), ask(0, 5, choices=("a", "c"))])
     assert isinstance(text, str)
     assert np.isclose(np.sum(numbers), 1)
     handle.release()

@@ -11,7 +11,7 @@ from queries import choose_query
 from tiny_checkpoints import make
 
 from vaa.errors import VaaError
-from vaa.models.base import answer
+from vaa.models import base
 from vaa.models.transformers.generation import GenerationConfig, drawn
 from vaa.models.transformers.llm import TransformersLLM
 from vaa.models.transformers.loaded import write
@@ -206,14 +206,14 @@ def test_out_of_memory_halves_the_batch_says_so_and_goes_on(
 ) -> None:
     queries = [choose_query(query, choices) if choices else query for query in QUESTIONS]
     wide = replace(llm, batch_size=5)
-    expected = list(answer(llm, queries))
+    expected = list(base.answer(llm, queries))
     hook = wide._load().model.register_forward_pre_hook(raising(2, error), with_kwargs=True)
-    found = list(answer(wide, queries))
+    found = list(base.answer(wide, queries))
     for one, other in zip(found, expected, strict=True):
         assert one == other if isinstance(one, str) else np.abs(one - np.asarray(other)).max() < 1e-4
     said = [record.message for record in caplog.records]
     assert said == ["Out of memory with 5 questions at once: from here on 2."]
-    assert len(list(answer(wide, queries))) == len(queries)
+    assert len(list(base.answer(wide, queries))) == len(queries)
     assert len(caplog.records) == 1  # it has not forgotten
     hook.remove()
     wide.release()
