@@ -234,7 +234,9 @@ def vlm(folder: Path, **fields: Any) -> TransformersVLM:
 
 
 def query(clip: Path, *frames: int, text: str = "what happens here") -> GenerateQuery:
-    return GenerateQuery(purpose="verdict", video=Video("clip", clip, 25, 10.0), at=0, frames=frames, text=text, max_new_tokens=8)
+    return GenerateQuery(
+        purpose="verdict", video=Video("clip", clip, 25, 10.0), at=0, frames=frames, text=text, max_new_tokens=8
+    )
 
 
 def test_a_converted_checkpoint_answers_like_the_original(make: Maker, clip: Path, tmp_path: Path) -> None:

@@ -57,7 +57,14 @@ def vlm(folder: Path, **changes: Any) -> TransformersVLM:
 
 
 def query(clip: Path, *frames: int, text: str = "what happens here", **fields: Any) -> GenerateQuery:
-    return GenerateQuery(purpose="verdict", video=Video("clip", clip, 25, 10.0), at=0, frames=frames, text=text, **{"max_new_tokens": 8, **fields})
+    return GenerateQuery(
+        purpose="verdict",
+        video=Video("clip", clip, 25, 10.0),
+        at=0,
+        frames=frames,
+        text=text,
+        **{"max_new_tokens": 8, **fields},
+    )
 
 
 def config_of(folder: Path) -> dict[str, Any]:
