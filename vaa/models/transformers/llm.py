@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from vaa.models.checkpoints.files import checkpoint_identity
 from vaa.errors import ConfigError
+from vaa.models.checkpoints.files import checkpoint_identity
 from vaa.models.transformers import batching, loading
 from vaa.models.transformers.generation import GenerationConfig, settle
 from vaa.models.transformers.loaded import LoadedModel
