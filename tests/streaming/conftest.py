@@ -15,7 +15,7 @@ FRAMES, FPS = 100, 10
 
 @pytest.fixture(scope="session")
 def transport(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An MPEG-TS file of 100 frames at 10 a second, 64x48, a key frame every 10; halves as bright as the digits."""
+    """An MPEG-TS file: 100 frames at 10 a second, 64x48; the brightness of each half is a digit of the frame number."""
     path = tmp_path_factory.mktemp("transport") / "clip.ts"
     with av.open(str(path), "w", format="mpegts") as container:
         stream = container.add_stream("libx264", rate=FPS, options={"g": "10", "bf": "0"})
@@ -32,6 +32,9 @@ def transport(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def stream() -> Callable[..., Stream]:
-    """A stream with other fields than these where they are named."""
-    plain = Stream("unused", None, False, None, None, 60.0, 3.0, {})
-    return lambda **fields: replace(plain, **fields)
+    """Makes a stream with the given fields and these defaults."""
+    default = Stream(
+        url="unused", url_env=None, follow=False, fps=None, height=None, max_delay=60.0, reconnect_timeout=3.0,
+        options={},
+    )  # fmt: skip
+    return lambda **fields: replace(default, **fields)

@@ -1,1 +1,1 @@
-"""A camera or a growing file, scored as it comes."""
+"""Live sources: a camera or a growing file, scored while it is received."""

@@ -1,4 +1,4 @@
-"""One connection, scored as its frames come: the stages of a causal run, a few segments at a time."""
+"""Scores one connection as its frames arrive: the stages of a causal method, on a few segments at a time."""
 
 from __future__ import annotations
 
@@ -15,53 +15,56 @@ from vaa.stages.causal import CausalModelStage, CausalTransform
 from vaa.streaming.recent import RecentAnswers
 from vaa.types import Report, ScoreTrack, Segment, Video
 
-MOST = 64  # segments at a time, so that scores come while a file is caught up with
+_BATCH = 64  # segments at a time, so that scores appear before all frames of a file are scored
 
 
-@dataclass
+@dataclass(kw_only=True)
 class StreamScorer:
-    """What has been said of a connection, as far as later segments hang on it: the last segments before each stage.
+    """Keeps of earlier segments what later ones need: the last `look_back` of them, as they were before each stage.
 
-    `stages` are those of a causal run, the window first, without what spreads scores over frames.
+    `stages` are those of a causal method after the `window`, without those that expand scores to frames.
     """
 
     window: Stage
     stages: Mapping[str, Stage]
     engine: Engine
-    since: int = 0
-    _done: int = -1
-    _before: dict[str, Report] = field(default_factory=dict)
+    _last_scored: int = -1
+    _earlier: dict[str, Report] = field(default_factory=dict)
     _recent: RecentAnswers = field(default_factory=RecentAnswers)
 
-    def ready(self, video: Video, whole: bool) -> tuple[Segment, ...]:
-        """Segments that nobody has scored and that what comes cannot change; all that are left where it is `whole`."""
-        result = RunResult({video.id: Report(video, since=self.since)})
-        advance(result, "window", self.window, self.engine, self._recent)
-        if result.failures:
-            raise VideoError(result.failures[0].reason)
-        segments = result.reports[video.id].segments
-        new = (s for s in segments if s.at > self._done and (whole or s.stop < video.n_frames))
-        return tuple(new)[:MOST]
-
-    def score(self, video: Video, segments: tuple[Segment, ...]) -> Report:
-        """These segments with their responses and scores; they are looked back at from now on.
+    def next_segments(self, video: Video, ended: bool) -> tuple[Segment, ...]:
+        """Segments without a score that later frames cannot change; all that are left where the video has `ended`.
 
         Raises:
-            VideoError: a stage could not be done; the segments have no score and are passed over.
+            VideoError: the window cannot be applied.
         """
-        self._done = self.since = segments[-1].at
-        now, seen = Report(video, segments), {}
+        report = self._advance("window", self.window, Report(video, since=max(0, self._last_scored)))
+        complete = (
+            segment
+            for segment in report.segments
+            if segment.at > self._last_scored and (ended or segment.stop < video.n_frames)
+        )
+        return tuple(complete)[:_BATCH]
+
+    def score(self, video: Video, segments: tuple[Segment, ...]) -> Report:
+        """These segments with their responses and scores.
+
+        Raises:
+            VideoError: a stage failed; the segments get no score.
+        """
+        self._last_scored = segments[-1].at
+        report, earlier = Report(video, segments), {}
         for name, stage in self.stages.items():
-            before = self._before.get(name, Report(video))
             if isinstance(stage, CausalTransform | CausalModelStage):
-                whole = _joined(before, now)
-                stage, seen[name] = replace(stage, settled=len(before.segments)), _last(whole, stage.look_back - 1)
-                now = _last(self._advance(name, stage, whole), len(segments))
+                before = self._earlier.get(name, Report(video))
+                both = _concatenate(before, report)
+                stage, earlier[name] = replace(stage, settled=len(before.segments)), _last(both, stage.look_back - 1)
+                report = _last(self._advance(name, stage, both), len(segments))
             else:
-                now = self._advance(name, stage, now)
-        self._before |= seen
+                report = self._advance(name, stage, report)
+        self._earlier |= earlier
         self._recent.turn()
-        return now
+        return report
 
     def _advance(self, name: str, stage: Stage, report: Report) -> Report:
         result = RunResult({report.video.id: report})
@@ -71,14 +74,17 @@ class StreamScorer:
         return result.reports[report.video.id]
 
 
-def _joined(before: Report, now: Report) -> Report:
-    """The segments of both, in order."""
-    track = now.track
-    if before.track and track:
-        values = np.concatenate([before.track.values, track.values])
-        track = ScoreTrack(values, np.concatenate([before.track.starts, track.starts]))
+def _concatenate(first: Report, second: Report) -> Report:
+    """The second report with the segments, responses and scores of both."""
+    track = second.track
+    if first.track and track:
+        values = np.concatenate([first.track.values, track.values])
+        track = ScoreTrack(values, np.concatenate([first.track.starts, track.starts]))
     return replace(
-        now, segments=before.segments + now.segments, responses=before.responses + now.responses, track=track
+        second,
+        segments=first.segments + second.segments,
+        responses=first.responses + second.responses,
+        track=track,
     )
 
 

@@ -1,4 +1,4 @@
-"""Watch a stream: a line a score as it comes, and the same in `scores.jsonl`."""
+"""Watch a stream: print each score as it is computed, and append it to `scores.jsonl`."""
 
 from __future__ import annotations
 
@@ -14,104 +14,102 @@ from typing import TextIO
 
 from vaa import process
 from vaa.engines.base import Engine
-from vaa.errors import VaaError, VideoError
+from vaa.errors import ConfigError, VideoError
 from vaa.stages.base import Stage
 from vaa.stages.causal import DelayScores
 from vaa.stages.scores import score_track
 from vaa.stages.window import CentredWindow, ConsecutiveWindow
-from vaa.streaming.connection import Connection
-from vaa.streaming.intake import StreamReader
+from vaa.streaming.reader import Connection, StreamReader
 from vaa.streaming.scoring import StreamScorer
 from vaa.streaming.stream import Stream
 from vaa.types import Report, Segment, Video
 
 log = logging.getLogger("vaa")
-_BAR, _TEXT = 20, 80  # signs
+_BAR_WIDTH, _TEXT_WIDTH = 20, 80  # characters
 
 
 @dataclass
 class StreamStats:
-    """What a stream came to: segments scored and passed over, connections, frames lost, and the delays in seconds."""
+    """Counts of a stream: segments with a score and without, connections, lost frames; the last delays, in seconds."""
 
     segments: int = 0
     failed: int = 0
     connections: int = 0
-    lost: int = 0
+    lost_frames: int = 0
     _delays: list[float] = field(default_factory=list)
 
-    def late(self, delay: float) -> None:
-        """A score came so long after its last frame; of many the last thousand are kept."""
+    def add_score(self, delay: float) -> None:
+        """Count a segment whose score came `delay` seconds after its last frame; the last 1,000 delays are stored."""
         self._delays = [*self._delays[-999:], delay]
         self.segments += 1
 
-    def said(self) -> str:
-        """In one line."""
-        found = sorted(self._delays) or [0.0]
+    def summary(self) -> str:
+        """The counts and delays in one line."""
+        delays = sorted(self._delays) or [0.0]
         return (
-            f"{self.segments} segments scored, {self.failed} not, {self.connections} connections, "
-            f"{self.lost} frames lost; of the last {len(self._delays)} a score came "
-            f"{found[len(found) // 2]:.2f} s after its last frame "
-            f"(median), {found[-1]:.2f} s at the most"
+            f"{self.segments} segments scored, {self.failed} failed, {self.connections} connections, "
+            f"{self.lost_frames} frames lost; seconds from a segment's last frame to its score (last "
+            f"{len(self._delays)}): median {delays[len(delays) // 2]:.2f}, maximum {delays[-1]:.2f}"
         )
 
 
 def watch(stream: Stream, stages: Mapping[str, Stage], engine: Engine, folder: Path, threshold: float) -> StreamStats:
-    """Score what comes until the source ends for good or Control-C is pressed; what is printed is on disk too.
+    """Score a stream until it ends for good or Control-C is pressed. Scores of at least `threshold` are marked.
 
     Raises:
-        VaaError: the stages are none of a causal run, or the source failed.
+        ConfigError: the stages are not those of a causal method.
+        DataError: the stream failed.
     """
-    (_, window), *rest = stages.items()
-    names = [name for name, _ in rest]
-    arrive = next((k for k, (_, stage) in enumerate(rest) if isinstance(stage, DelayScores)), None)
-    if not isinstance(window, CentredWindow | ConsecutiveWindow) or arrive is None:
-        raise VaaError(f"data=stream needs a method that begins with a window, and causal=true; this has {names}.")
-    watched = StreamStats()
-    with (folder / "scores.jsonl").open("a", encoding="utf-8") as file, StreamReader(stream) as intake:
-        log.info("Watching %s; Control-C ends it. Scores: %s", stream.name, file.name)
+    (_, window), *later = stages.items()
+    end = next((k for k, (_, stage) in enumerate(later) if isinstance(stage, DelayScores)), None)
+    if not isinstance(window, CentredWindow | ConsecutiveWindow) or end is None:
+        raise ConfigError(f"data=stream needs a method with a window and causal=true; this one has {list(stages)}.")
+    stats = StreamStats()
+    with (folder / "scores.jsonl").open("a", encoding="utf-8") as file, StreamReader(stream) as reader:
+        log.info("Watching %s; press Control-C to stop. Scores: %s", stream.name, file.name)
+        writer = ScoreWriter(file=file, threshold=threshold)
         try:
-            with _quietly():
-                for connection in intake:
-                    watched.connections += 1
-                    look = StreamScorer(window, dict(rest[:arrive]), engine)
-                    _follow(connection, look, watched, ScoreWriter(file, stream, threshold))
-        except KeyboardInterrupt:  # the way a stream ends
+            with _hide_info_logs():
+                for connection in reader:
+                    stats.connections += 1
+                    scorer = StreamScorer(window=window, stages=dict(later[:end]), engine=engine)
+                    _score_connection(connection, f"{stream.name}#{stats.connections}", scorer, stats, writer)
+        except KeyboardInterrupt:  # the usual end of a stream
             pass
         finally:
-            watched.lost = intake.lost
-            log.info("%s", watched.said())
-    return watched
+            stats.lost_frames = reader.lost_frames
+            log.info("%s", stats.summary())
+    return stats
 
 
 @contextmanager
-def _quietly() -> Iterator[None]:
-    """What models log of every few questions would bury the scores; warnings are shown."""
+def _hide_info_logs() -> Iterator[None]:
+    """Models log every few queries, between the scores; only warnings are shown."""
 
-    def kept(record: logging.LogRecord) -> bool:
+    def is_warning(record: logging.LogRecord) -> bool:
         return record.levelno > logging.INFO
 
-    log.addFilter(kept)
+    log.addFilter(is_warning)
     try:
         yield
     finally:
-        log.removeFilter(kept)
+        log.removeFilter(is_warning)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ScoreWriter:
-    """Where scores are written."""
+    """Prints scores and appends them to an open file."""
 
     file: TextIO
-    stream: Stream
     threshold: float
 
-    def write(self, connection: int, segment: Segment, report: Report, k: int, fps: float, delay: float) -> None:
-        """One score, on the screen and in the file."""
-        score, frame = float(score_track(report).values[k]), segment.stop - 1
-        text = " ".join((report.responses[k].description or report.responses[k].text).split())[:_TEXT]
-        now, bar = datetime.now(UTC), "#" * round(_BAR * min(1.0, max(0.0, score)))
+    def write(self, connection: int, segment: Segment, report: Report, k: int, delay: float) -> None:
+        """The score and the text of the k-th segment of a report."""
+        score, frame, fps = float(score_track(report).values[k]), segment.stop - 1, report.video.fps
+        text = " ".join((report.responses[k].description or report.responses[k].text).split())[:_TEXT_WIDTH]
+        now, bar = datetime.now(UTC), "#" * round(_BAR_WIDTH * min(1.0, max(0.0, score)))
         mark = "!" if score >= self.threshold else " "
-        sys.stdout.write(f"{now:%H:%M:%S}  {frame / fps:9.1f} s  {score:.3f} {mark} {bar:{_BAR}}  {text}\n")
+        sys.stdout.write(f"{now:%H:%M:%S}  {frame / fps:9.1f} s  {score:.3f} {mark} {bar:{_BAR_WIDTH}}  {text}\n")
         sys.stdout.flush()
         entry = {
             "time": now.isoformat(timespec="milliseconds"),
@@ -126,25 +124,27 @@ class ScoreWriter:
         self.file.flush()
 
 
-def _follow(connection: Connection, look: StreamScorer, watched: StreamStats, paper: ScoreWriter) -> None:
-    """Score one connection to its end, or to where it is cut because the model is too late."""
-    while not process.interrupt_requested() and not connection.cut:
-        n, ended = connection.wait()
-        video = Video(f"{paper.stream.name}#{watched.connections}", connection.folder, n, connection.fps, "live")
-        ready = look.ready(video, ended) if n else ()
-        connection.need = ready[0].stop if ready else n
-        if not ready and ended:
+def _score_connection(
+    connection: Connection, name: str, scorer: StreamScorer, stats: StreamStats, writer: ScoreWriter
+) -> None:
+    """Score one connection until it ends, or is dropped because the model is too slow."""
+    while not process.interrupt_requested() and not connection.dropped:
+        n_frames, ended = connection.wait()
+        video = Video(name, connection.folder, n_frames, connection.fps, "live")
+        segments = scorer.next_segments(video, ended) if n_frames else ()
+        connection.backlog_start = segments[0].stop if segments else n_frames
+        if not segments and ended:
             return
-        if not ready:
+        if not segments:
             continue
         try:
-            report = look.score(video, ready)
+            report = scorer.score(video, segments)
         except VideoError as error:
-            watched.failed += len(ready)
-            log.error("%d segments from frame %d have no score: %s", len(ready), ready[0].start, error)
+            stats.failed += len(segments)
+            log.error("%d segments from frame %d have no score: %s", len(segments), segments[0].start, error)
             continue
-        for k, segment in enumerate(ready):
-            delay = connection.delay(segment.stop - 1)
-            watched.late(delay)
-            paper.write(watched.connections, segment, report, k, connection.fps, delay)
-        connection.forget(ready[-1].start)
+        for k, segment in enumerate(segments):
+            delay = connection.age(segment.stop - 1)
+            stats.add_score(delay)
+            writer.write(stats.connections, segment, report, k, delay)
+        connection.discard(segments[-1].start)

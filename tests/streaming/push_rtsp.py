@@ -1,4 +1,4 @@
-"""`python push.py FILE ADDRESS`: send a file's video to who listens there by RTSP, again until somebody does."""
+"""`python push_rtsp.py FILE ADDRESS`: send a video to an RTSP server, with retries until there is one."""
 
 from __future__ import annotations
 

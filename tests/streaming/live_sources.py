@@ -1,4 +1,4 @@
-"""Real sources that drop, come back, or are still being written."""
+"""Sources that drop, come back, or are still being written."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pathlib import Path
 
 
 @contextmanager
-def served(parts: Sequence[bytes]) -> Iterator[str]:
-    """The address of an HTTP server that gives each who asks a part, says no length, and hangs up; after that, 503."""
-    left = list(parts)
+def serve(parts: Sequence[bytes]) -> Iterator[str]:
+    """The address of an HTTP server that answers each request with the next part, without a length; after that, 503."""
+    remaining = list(parts)
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            part = left.pop(0) if left else None
+            part = remaining.pop(0) if remaining else None
             self.send_response(200 if part else 503)
             self.send_header("Content-Type", "video/mp2t")
             self.end_headers()
@@ -36,17 +36,17 @@ def served(parts: Sequence[bytes]) -> Iterator[str]:
 
 
 @contextmanager
-def written(path: Path, whole: bytes, steps: int) -> Iterator[None]:
-    """A file that grows by a step every twentieth of a second; half of the first is there at once."""
-    step, done = len(whole) // steps + 1, threading.Event()
-    path.write_bytes(whole[: step // 2])
+def growing_file(path: Path, content: bytes, steps: int) -> Iterator[None]:
+    """Write a file in steps, one every 50 ms; it starts with half of the first."""
+    step, done = len(content) // steps + 1, threading.Event()
+    path.write_bytes(content[: step // 2])
 
     def write() -> None:
-        for at in range(step // 2, len(whole), step):
+        for at in range(step // 2, len(content), step):
             if done.wait(0.05):
                 return
             with path.open("ab") as file:
-                file.write(whole[at : at + step])
+                file.write(content[at : at + step])
 
     thread = threading.Thread(target=write)
     thread.start()
