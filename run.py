@@ -54,7 +54,7 @@ def run_job(cfg: DictConfig, hydra_cfg: Any) -> None:
     process.assign_gpu()
     experiment = hydra.utils.instantiate(cfg.run, _convert_="all")
     if cfg.doctor:
-        diagnosis.say(experiment.method)
+        diagnosis.check(experiment.method)
         return
     multirun = hydra_cfg.mode is RunMode.MULTIRUN
     swept = overrides.swept(Path(hydra_cfg.runtime.cwd, hydra_cfg.sweep.dir, "multirun.yaml")) if multirun else {}

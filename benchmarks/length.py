@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmarks.timing import Row
 from vaa.cache import AnswerCache
-from vaa.engines.local import LocalEngine
+from vaa.engines.base import LocalEngine
 from vaa.pipeline import analyse
 from vaa.prompts.parsers import VerdictParser
 from vaa.prompts.template import Prompt

@@ -47,7 +47,7 @@ def actors() -> list[psutil.Process]:
 def warm(ray: RayEngine, model: Model, queries: list[Query]) -> None:
     """Until every worker has answered: where one is slow to start, the others are done without it."""
     while True:
-        list(ray.ask(model, queries[:64]))
+        list(ray.answer(model, queries[:64]))
         busy = [sum(process.cpu_times()[:2]) for process in actors()]
         if len(busy) == ray.workers and min(busy) > max(busy) / 3:
             return
@@ -58,7 +58,7 @@ def timed(workers: int, model: Model, queries: list[Query], kill: bool = False) 
     ray = engine(workers)
     warm(ray, model, queries)
     began = time.perf_counter()
-    stream = ray.ask(model, queries)
+    stream = ray.answer(model, queries)
     answers = [next(stream)]
     if kill:
         os.kill(actors()[0].pid, signal.SIGKILL)

@@ -17,7 +17,7 @@ from hydra.utils import instantiate
 
 from vaa.cache import AnswerCache
 from vaa.data.synthetic import SyntheticDataset
-from vaa.engines.local import LocalEngine
+from vaa.engines.base import LocalEngine
 from vaa.pipeline import RunResult, analyse
 from vaa.stages.base import ModelStage, Transform
 from vaa.types import Dataset

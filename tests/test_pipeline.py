@@ -13,7 +13,7 @@ import pytest
 from tqdm import tqdm
 
 from vaa.cache import AnswerCache
-from vaa.engines.local import LocalEngine
+from vaa.engines.base import LocalEngine
 from vaa.errors import VaaError, VideoError
 from vaa.pipeline import RunResult, Stage, analyse
 from vaa.types import EmbedQuery, Failure, GenerateQuery, NoAnswer, Query, Report, Response, Video

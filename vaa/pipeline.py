@@ -148,7 +148,7 @@ def _ask(name: str, stage: ModelStage, result: RunResult, engine: Engine, cache:
     answers |= cache.load([key for key in queries if isinstance(key, bytes)])
     remembered = len(answers)
     missing = {key: query for key, query in queries.items() if key not in answers}
-    stream = engine.ask(stage.model, list(missing.values())) if missing else iter(())
+    stream = engine.answer(stage.model, list(missing.values())) if missing else iter(())
     for key, answer in zip(_progress(list(missing), name, "question"), stream, strict=True):
         answers[key] = answer
         if isinstance(key, bytes) and not isinstance(answer, NoAnswer):

@@ -11,7 +11,7 @@ import pytest
 
 from vaa.cache import AnswerCache
 from vaa.data.annotated import AnnotatedDataset
-from vaa.engines.local import LocalEngine
+from vaa.engines.base import LocalEngine
 from vaa.errors import VaaError
 from vaa.evaluation.protocol import Protocol, read_labels
 from vaa.models.recorded import RecordedModel

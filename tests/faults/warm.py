@@ -12,7 +12,7 @@ from transformers import AutoImageProcessor, AutoModel, AutoModelForImageTextToT
 
 torch.set_num_threads(1)  # before the fork none may be running
 PARTS = (
-    *("vaa.experiment", "vaa.data.synthetic", "vaa.data.folder", "vaa.engines.local", "vaa.doctor.diagnosis"),
+    *("vaa.experiment", "vaa.data.synthetic", "vaa.data.folder", "vaa.engines.base", "vaa.doctor.diagnosis"),
     *(
         "vaa.models.transformers.vlm",
         "vaa.models.transformers.encoder",

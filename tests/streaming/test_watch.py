@@ -19,7 +19,7 @@ from live_sources import growing_file, serve
 
 from vaa.cache import AnswerCache
 from vaa.data.synthetic import SyntheticDataset
-from vaa.engines.local import LocalEngine
+from vaa.engines.base import LocalEngine
 from vaa.errors import ConfigError, DataError
 from vaa.models.base import Model
 from vaa.pipeline import analyse
@@ -45,11 +45,11 @@ class CountingEngine:
     max_stored: int = 0
     _local: LocalEngine = field(default_factory=LocalEngine)
 
-    def ask(self, model: Model, queries: Sequence[Query]) -> Iterator[Answer | NoAnswer]:
+    def answer(self, model: Model, queries: Sequence[Query]) -> Iterator[Answer | NoAnswer]:
         self.n_queries += len(queries)
         folder = queries[0].video.path
         self.max_stored = max(self.max_stored, len(list(folder.iterdir())) if folder.is_dir() else 0)
-        return self._local.ask(model, queries)
+        return self._local.answer(model, queries)
 
     def release(self, model: Model) -> None:
         self._local.release(model)

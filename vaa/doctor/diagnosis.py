@@ -1,191 +1,277 @@
-"""Before anything is loaded: what the composed run needs, what this machine has, and whether the one fits the other."""
+"""Before anything is loaded: what the models of a run need, what this machine has, and whether that suffices."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from vaa.doctor.machine import Machine, look
-from vaa.doctor.needs import Need, needs
-from vaa.doctor.weights import CheckpointInfo
-from vaa.errors import VaaError
+from vaa.doctor.checkpoint import CheckpointInfo, inspect_checkpoint
+from vaa.doctor.machine import Machine, inspect_machine
+from vaa.errors import ConfigError
+from vaa.models.base import VLM, Encoder, HasRequirements, LocalWeights, Requirements
+from vaa.stages.base import ModelStage, Transform
+from vaa.types import GenerateQuery, Query, Report, Video
 
 log = logging.getLogger("vaa")
 
 LIBRARIES = ("accelerate", "av", "bitsandbytes", "decord", "flash_attn", "openai", "sentencepiece")
-_GROUPS = {"TransformersVLM": "vlm", "TransformersLLM": "llm", "Clip": "encoder"}
-_ADVICE = {
-    "bitsandbytes": "pip install bitsandbytes, or quantization=none",
-    "decord": "pip install decord, or decoder=pyav",
-    "av": "pip install av, or decoder=decord",
-}
-_SPARE = 0.92  # of a memory; the rest is the libraries' own
+_USABLE = 0.92  # of a memory; libraries use the rest
 _PRECISIONS = (("float32", "none"), ("bfloat16", "none"), ("bfloat16", "int8"), ("bfloat16", "nf4"))
+_IMAGE_TOKENS = 256  # of a frame, if the checkpoint's config does not state it
+_ENCODER_TOKENS = 77  # of a text, CLIP's limit
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What to tell, line by line, and whether the run can be expected to go through."""
+    """The lines to show, and whether the run can be expected to work."""
 
     lines: tuple[str, ...]
-    fits: bool
+    ok: bool
 
 
-def say(stages: Mapping[str, Any]) -> None:
+@dataclass(frozen=True, kw_only=True)
+class ModelUse:
+    """A model, the stages that query it with their positions in the order, and its largest query."""
+
+    model: Any
+    stages: tuple[str, ...]
+    positions: tuple[int, ...]
+    requirements: Requirements
+    checkpoint: CheckpointInfo | None
+    frames: int
+    tokens: int
+
+    def memory(self, quantization: str | None = None, batch_size: int | None = None) -> float | None:
+        """Estimated bytes of weights, keys and values, and activations; None if the model's size is unknown.
+
+        `quantization` and `batch_size` replace the configured ones.
+        """
+        weights, info = self.requirements.weights, self.checkpoint
+        if weights is None or info is None:
+            return 0.0
+        weight_bytes = info.weight_bytes(weights.dtype, quantization or weights.quantization or "none")
+        if weight_bytes is None:
+            return None
+        if not info.shape.layers:
+            return weight_bytes * 1.2
+        batch = batch_size or weights.batch_size
+        tokens = batch * (self.frames * (info.shape.image_tokens or _IMAGE_TOKENS) + self.tokens)
+        activations = info.activation_bytes(weights.dtype, tokens, batch * self.frames)
+        return weight_bytes + tokens * info.kv_bytes_per_token(weights.dtype) + activations
+
+
+def check(stages: Mapping[str, Any]) -> None:
     """Log what the stages' models need and what this machine has.
 
     Raises:
-        VaaError: they do not fit.
+        ConfigError: the run does not fit this machine.
     """
-    found = examine(stages)
-    log.info("%s", "\n".join(found.lines))
-    if not found.fits:
-        raise VaaError("This run does not fit this machine; see above.")
+    diagnosis = diagnose(stages)
+    log.info("%s", "\n".join(diagnosis.lines))
+    if not diagnosis.ok:
+        raise ConfigError("This run does not fit this machine; see above.")
 
 
-def examine(stages: Mapping[str, Any], machine: Machine | None = None) -> Diagnosis:
-    """Look at the models of the stages (by name, in order) and at this machine, or the one given."""
-    machine = machine or look(LIBRARIES)
-    wanted = list(needs(stages))
+def diagnose(stages: Mapping[str, Any], machine: Machine | None = None) -> Diagnosis:
+    """Compare the models of the stages (name -> stage, in order) with `machine`, by default this one."""
+    uses = list(model_uses(stages))
+    declared = {library.module for use in uses for library in use.requirements.libraries}
+    machine = machine or inspect_machine({*LIBRARIES, *declared})
     lines: list[str] = []
-    whole = True
-    for need in wanted:
-        told, ready = _told(need, machine)
-        lines += told
-        whole &= ready
-    lines += _has(machine)
-    verdict, fits = _verdict(wanted, machine)
-    if not whole:
-        verdict = [*verdict, "verdict    what is marked with ! has to be mended first"]
-    return Diagnosis((*lines, *verdict), fits and whole)
+    ok = True
+    for use in uses:
+        notes, problems = _check_model(use, machine)
+        lines += [f"{', '.join(use.stages)}: {type(use.model).__name__} {use.requirements.name}"]
+        lines += _describe(use, machine)
+        lines += [*(f"  note     {note}" for note in notes), *(f"! {problem}" for problem in problems)]
+        ok &= not problems
+    lines += _describe_machine(machine)
+    verdict, fits = _verdict(uses, machine)
+    if not ok:
+        verdict.append("verdict    fix the lines marked with ! first")
+    return Diagnosis((*lines, *verdict), fits and ok)
 
 
-def _told(need: Need, machine: Machine) -> tuple[list[str], bool]:
-    model, weights = need.model, need.weights
-    name = getattr(model, "checkpoint", None) or getattr(model, "model", None) or getattr(model, "root", "")
-    lines = [f"{', '.join(need.names)}: {type(model).__name__} {name}"]
-    bad = list(_lacking(model, weights, machine))
-    notes: list[str] = []
+def model_uses(stages: Mapping[str, Any]) -> Iterator[ModelUse]:
+    """Each different model once, with the largest query of its stages for one minute of video."""
+    report = Report(Video("doctor", Path("doctor.mp4"), 1800, 30.0))
+    models: list[Any] = []
+    users: list[dict[str, int]] = []  # of each model: stage -> position
+    queries: list[list[Query]] = []
+    for position, (name, stage) in enumerate(stages.items()):
+        if not isinstance(stage, ModelStage):
+            with suppress(Exception):  # without the answers of earlier stages a transform may fail
+                report = stage(report) if isinstance(stage, Transform) else report
+            continue
+        if stage.model not in models:
+            models.append(stage.model)
+            users.append({})
+            queries.append([])
+        index = models.index(stage.model)
+        users[index][name] = position
+        with suppress(Exception):
+            queries[index].extend(stage.queries(report))
+    for model, positions, model_queries in zip(models, users, queries, strict=True):
+        requirements = model.requirements if isinstance(model, HasRequirements) else Requirements(name="")
+        frames = max((len(query.frames) for query in model_queries), default=1)
+        tokens = max(map(_tokens, model_queries), default=512)
+        if isinstance(model, Encoder):  # its batch is of single frames or texts
+            frames, tokens = 1, _ENCODER_TOKENS
+        yield ModelUse(
+            model=model,
+            stages=tuple(positions),
+            positions=tuple(positions.values()),
+            requirements=requirements,
+            checkpoint=_inspect(requirements.weights),
+            frames=frames,
+            tokens=tokens,
+        )
+
+
+def _inspect(weights: LocalWeights | None) -> CheckpointInfo | None:
     if weights is None:
-        where = getattr(model, "base_url", None)
-        lines.append(f"  runs at  {where}" if where else "  weights  none")
-    else:
-        lines.append(f"  where    {_where(weights, machine)}")
-        if weights.folder is None and not weights.missing:
-            bad += _undownloaded(weights, machine)
-        later = weights.cached and not machine.offline
-        coming = ", to be downloaded if the hub has it" if later else ""
-        (notes if later else bad).extend(f"{what}{coming}" for what in weights.missing)
-        bad += weights.broken
-        lines += _weighed(need, weights)
-    if getattr(model, "attention", "") == "flash_attention_2" and not machine.flashes:
-        notes.append("flash attention wants a GPU and flash_attn (pip install flash-attn): sdpa is used instead")
-    return [*lines, *(f"  note     {note}" for note in notes), *(f"! {reason}" for reason in bad)], not bad
+        return None
+    return inspect_checkpoint(weights.checkpoint, weights.revision, image_processor=weights.image_processor)
 
 
-def _undownloaded(weights: CheckpointInfo, machine: Machine) -> Iterator[str]:
+def _tokens(query: Query) -> int:
+    """Estimated text tokens of a query and its answer: three characters a token."""
+    new = query.max_new_tokens if isinstance(query, GenerateQuery) else 0
+    return len(query.text + getattr(query, "system", "")) // 3 + new
+
+
+def _check_model(use: ModelUse, machine: Machine) -> tuple[list[str], list[str]]:
+    """Notes, and problems that prevent the run."""
+    weights, info = use.requirements.weights, use.checkpoint
+    notes: list[str] = []
+    problems = list(_missing_libraries(use, machine))
+    if info is not None:
+        if info.folder is None and not info.missing:
+            problems += _download_problems(info, machine)
+        if info.in_hub_cache and not machine.offline:
+            notes += [f"{message}, to be downloaded if the hub has it" for message in info.missing]
+        else:
+            problems += info.missing
+        problems += info.damaged
+    flash_attention = bool(machine.gpus) and "flash_attn" in machine.libraries
+    if weights is not None and weights.attention == "flash_attention_2" and not flash_attention:
+        notes.append("flash attention needs a GPU and flash_attn (pip install flash-attn): sdpa is used instead")
+    return notes, problems
+
+
+def _missing_libraries(use: ModelUse, machine: Machine) -> Iterator[str]:
+    for library in use.requirements.libraries:
+        if library.module not in machine.libraries:
+            yield f"{library.module} is not installed: {library.remedy}"
+    if use.checkpoint and use.checkpoint.sentencepiece and "sentencepiece" not in machine.libraries:
+        yield "sentencepiece is not installed: pip install sentencepiece"
+
+
+def _download_problems(info: CheckpointInfo, machine: Machine) -> Iterator[str]:
     if machine.offline:
-        yield "it is not here, and HF_HUB_OFFLINE forbids downloading it"
-    size = weights.bytes("bfloat16", "none") or 0
+        yield "it is not on this machine, and HF_HUB_OFFLINE forbids downloading it"
+    size = info.weight_bytes("bfloat16", "none") or 0
     if size > machine.disk:
-        yield f"its {_said(size)} do not fit on the disk of the hub's cache ({_said(machine.disk)} free)"
+        yield f"its {_gigabytes(size)} do not fit on the disk of the hub's cache ({_gigabytes(machine.disk)} free)"
 
 
-def _where(weights: CheckpointInfo, machine: Machine) -> str:
-    if weights.folder is None and weights.missing:
-        return "nowhere"
-    if weights.folder is None:
-        size = weights.bytes("bfloat16", "none")
-        about = f", about {_said(size)}" if size else ""
-        return f"not here: would be downloaded from the hub{about} ({_said(machine.disk)} of disk free)"
-    return f"{weights.folder}{' (the hub cache)' if weights.cached else ''}"
-
-
-def _weighed(need: Need, weights: CheckpointInfo) -> Iterator[str]:
-    if weights.parameters is None:
-        yield "  weights  not known before it is here"
+def _describe(use: ModelUse, machine: Machine) -> Iterator[str]:
+    """Where the model's weights are and how large they are."""
+    weights, info = use.requirements.weights, use.checkpoint
+    if weights is None or info is None:
+        yield f"  runs at  {use.requirements.url}" if use.requirements.url else "  weights  none"
         return
-    each = (
-        (quantization if quantization != "none" else dtype, dtype, quantization) for dtype, quantization in _PRECISIONS
+    yield f"  where    {_location(info, machine)}"
+    if info.parameters is None:
+        yield "  weights  of unknown size until downloaded"
+        return
+    sizes = ", ".join(
+        f"{_gigabytes(info.weight_bytes(dtype, quantization) or 0)} {dtype if quantization == 'none' else quantization}"
+        for dtype, quantization in _PRECISIONS
     )
-    sizes = ", ".join(f"{_said(weights.bytes(dtype, packed) or 0)} {name}" for name, dtype, packed in each)
-    yield f"  weights  {weights.parameters / 1e9:.3g} billion ({weights.counted}): {sizes}, fp4 as nf4"
-    model = need.model
-    composed = ", ".join(
-        f"{field}={getattr(model, field)}" for field in ("dtype", "quantization", "batch_size") if hasattr(model, field)
-    )
-    about = f"{need.frames} frames and {need.tokens} tokens of text each"
-    yield f"  memory   about {_said(need.memory() or 0)} with {composed}; an estimate, for {about}"
+    yield f"  weights  {info.parameters / 1e9:.3g} billion ({info.counted_by}): {sizes}, fp4 as nf4"
+    quantization = f", quantization={weights.quantization}" if weights.quantization else ""
+    settings = f"dtype={weights.dtype}{quantization}, batch_size={weights.batch_size}"
+    query = f"{use.frames} frames and {use.tokens} tokens of text each"
+    yield f"  memory   about {_gigabytes(use.memory() or 0)} with {settings}; an estimate, for {query}"
 
 
-def _lacking(model: Any, weights: CheckpointInfo | None, machine: Machine) -> Iterator[str]:
-    """Libraries that it wants and this machine has not."""
-    wanted = {
-        "bitsandbytes": getattr(model, "quantization", "none") != "none",
-        "openai": hasattr(model, "base_url"),
-        "sentencepiece": weights is not None and weights.pieces,
-        "decord": getattr(model, "decoder", None) == "decord",
-        "av": getattr(model, "decoder", None) == "pyav",
-    }
-    for name in (name for name, so in wanted.items() if so and name not in machine.libraries):
-        yield f"{name} is not installed: {_ADVICE.get(name, f'pip install {name}')}"
+def _location(info: CheckpointInfo, machine: Machine) -> str:
+    if info.folder is not None:
+        return f"{info.folder}{' (the hub cache)' if info.in_hub_cache else ''}"
+    if info.missing:
+        return "nowhere"
+    size = info.weight_bytes("bfloat16", "none")
+    about = f", about {_gigabytes(size)}" if size else ""
+    return f"to be downloaded from the hub{about} ({_gigabytes(machine.disk)} of disk free)"
 
 
-def _has(machine: Machine) -> list[str]:
-    gpus = [f"{gpu.name} ({_said(gpu.free)} of {_said(gpu.total)} free)" for gpu in machine.gpus]
-    here = ", ".join(sorted(machine.libraries)) or "none"
+def _describe_machine(machine: Machine) -> list[str]:
+    gpus = [f"{gpu.name} ({_gigabytes(gpu.free)} of {_gigabytes(gpu.total)} free)" for gpu in machine.gpus]
+    libraries = ", ".join(sorted(machine.libraries)) or "none"
     return [
-        f"machine    {machine.cores} cores, {_said(machine.memory)} of memory, {_said(machine.disk)} of disk free",
+        f"machine    {machine.cores} cores, {_gigabytes(machine.memory)} of memory, "
+        f"{_gigabytes(machine.disk)} of disk free",
         f"  GPUs     {', '.join(gpus) or 'none: models run on the CPU, the large ones very slowly'}",
-        f"  software torch {machine.torch}; of the optional libraries: {here}",
+        f"  software torch {machine.torch}; optional libraries: {libraries}",
     ]
 
 
-def _verdict(wanted: Sequence[Need], machine: Machine) -> tuple[list[str], bool]:
-    """For the GPUs and for the machine's own memory: the most that is held at once, against what there is."""
+def _verdict(uses: Sequence[ModelUse], machine: Machine) -> tuple[list[str], bool]:
+    """For GPU memory and main memory: the largest amount needed at one time against what there is."""
     lines, fits = [], True
-    for device, room in (("GPU memory", sum(gpu.free for gpu in machine.gpus)), ("memory", machine.memory)):
-        here = [need for need in wanted if need.weights is not None and _device(need, machine) == device]
-        places = range(1 + max((need.places[-1] for need in here), default=-1))
-        held = [[need for need in here if need.places[0] <= place <= need.places[-1]] for place in places]
-        peak: list[Need] = max(held, key=_sum, default=[])
-        unknown = [need.model.checkpoint for need in here if need.memory() is None]
+    for memory, available in (("GPU memory", sum(gpu.free for gpu in machine.gpus)), ("memory", machine.memory)):
+        here = [use for use in uses if use.checkpoint is not None and _memory_of(use, machine) == memory]
+        positions = range(1 + max((use.positions[-1] for use in here), default=-1))
+        # A model stays loaded from the first to the last stage that queries it.
+        loaded = [[use for use in here if use.positions[0] <= k <= use.positions[-1]] for k in positions]
+        peak: list[ModelUse] = max(loaded, key=_total, default=[])
+        unknown = [use.requirements.name for use in here if use.memory() is None]
         if unknown:
-            lines.append(f"verdict    cannot be said: how large {', '.join(unknown)} is")
+            lines.append(f"verdict    unknown: the size of {', '.join(unknown)}")
         if not peak:
             continue
-        enough = _sum(peak) <= room * _SPARE
+        enough = _total(peak) <= available * _USABLE
         fits &= enough
-        said = f"about {_said(_sum(peak))} of {_said(room)} of {device}"
-        lines.append(f"verdict    {'fits' if enough else 'does not fit'}: {said}{'' if enough else _mend(peak, room)}")
-    return lines or ["verdict    fits: no model runs here"], fits
+        amount = f"about {_gigabytes(_total(peak))} of {_gigabytes(available)} of {memory}"
+        remedy = "" if enough else _remedy(peak, available)
+        lines.append(f"verdict    {'fits' if enough else 'does not fit'}: {amount}{remedy}")
+    return lines or ["verdict    fits: no model runs on this machine"], fits
 
 
-def _mend(peak: Sequence[Need], room: float) -> str:
+def _remedy(peak: Sequence[ModelUse], available: float) -> str:
     """The smallest change of the largest model that makes it fit."""
-    need = max(peak, key=lambda one: one.memory() or 0)
-    group, others = _GROUPS.get(type(need.model).__name__, "vlm"), _sum(peak) - (need.memory() or 0)
-    changes: list[tuple[str | None, int | None]] = [(None, 1)] if getattr(need.model, "batch_size", 1) > 1 else []
-    if hasattr(need.model, "quantization"):
+    largest = max(peak, key=lambda use: use.memory() or 0)
+    others, weights = _total(peak) - (largest.memory() or 0), largest.requirements.weights
+    changes: list[tuple[str | None, int | None]] = [(None, 1)] if weights and weights.batch_size > 1 else []
+    if weights and weights.quantization:
         changes += [("int8", None), ("nf4", None), ("nf4", 1)]
     for quantization, batch in changes:
-        less = need.memory(quantization, batch) or 0
-        if others + less <= room * _SPARE:
-            fields = [f"{group}.{k}={v}" for k, v in (("quantization", quantization), ("batch_size", batch)) if v]
-            return f"; {' '.join(fields)} would (about {_said(others + less)})"
-    return "; take a smaller model, more memory, or a server (vlm=server)"
+        total = others + (largest.memory(quantization, batch) or 0)
+        if total <= available * _USABLE:
+            changed = (("quantization", quantization), ("batch_size", batch))
+            overrides = " ".join(f"{_group(largest.model)}.{key}={value}" for key, value in changed if value)
+            return f"; it fits with {overrides} (about {_gigabytes(total)})"
+    return "; use a smaller model, more memory, or a server (vlm=server)"
 
 
-def _device(need: Need, machine: Machine) -> str:
-    on_cpu = not machine.gpus or getattr(need.model, "device_map", "auto") == "cpu"
-    return "memory" if on_cpu else "GPU memory"
+def _group(model: Any) -> str:
+    """The config group of a model of this kind."""
+    return "vlm" if isinstance(model, VLM) else "encoder" if isinstance(model, Encoder) else "llm"
 
 
-def _sum(needs: Sequence[Need]) -> float:
-    return sum(need.memory() or 0 for need in needs)
+def _memory_of(use: ModelUse, machine: Machine) -> str:
+    weights = use.requirements.weights
+    return "memory" if not machine.gpus or (weights and weights.device_map == "cpu") else "GPU memory"
 
 
-def _said(size: float) -> str:
+def _total(uses: Sequence[ModelUse]) -> float:
+    return sum(use.memory() or 0 for use in uses)
+
+
+def _gigabytes(size: float) -> str:
     return f"{size / 1e9:.1f} GB" if size >= 1e8 else f"{size / 1e6:.1f} MB"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+_MEMORY_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
 @dataclass(frozen=True)
@@ -20,11 +21,11 @@ class Gpu:
     free: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Machine:
-    """Memory (of this container, where it has a limit) and the disk of the hub's cache, in bytes.
+    """A machine. `memory` respects the limit of a container; `disk` is free where the hub's cache is; both in bytes.
 
-    `torch` is its build, `libraries` are the optional ones that are here; with `offline` nothing is downloaded.
+    `libraries` are the optional Python modules that are installed; if `offline`, nothing is downloaded.
     """
 
     memory: int
@@ -35,14 +36,9 @@ class Machine:
     libraries: frozenset[str]
     offline: bool
 
-    @property
-    def flashes(self) -> bool:
-        """Whether flash attention can be had."""
-        return bool(self.gpus) and "flash_attn" in self.libraries
 
-
-def look(libraries: tuple[str, ...]) -> Machine:
-    """This machine; of `libraries`, those that can be imported."""
+def inspect_machine(libraries: Iterable[str]) -> Machine:
+    """This machine; `libraries` are the modules to look for."""
     import torch
     from huggingface_hub import constants
 
@@ -66,8 +62,8 @@ def _memory() -> int:
     if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     else:
-        memory = 16 * 2**30  # Windows does not say without further libraries: a common size
-    for limit in map(Path, _LIMITS):
-        said = limit.read_text(encoding="ascii").strip() if limit.is_file() else "max"
-        memory = min(memory, int(said) if said.isdigit() else memory)
+        memory = 16 * 2**30  # Windows needs another library to know it: a common size
+    for file in map(Path, _MEMORY_LIMITS):
+        limit = file.read_text(encoding="ascii").strip() if file.is_file() else "max"
+        memory = min(memory, int(limit) if limit.isdigit() else memory)
     return memory

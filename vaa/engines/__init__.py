@@ -1,1 +1,1 @@
-"""Where models run: this process or a Ray cluster."""
+"""Engines: where models run."""

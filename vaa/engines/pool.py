@@ -1,141 +1,183 @@
-"""Workers of one model: chunks are dealt to those that are free, and again when a worker is lost."""
+"""Chunks of neighbouring queries, and a pool of Ray workers that answers them and survives the loss of a worker."""
 
 from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from vaa import process
-from vaa.engines.chunks import Chunk
-from vaa.engines.worker import WorkerAnswers, WorkerError
-from vaa.errors import VaaError
+from vaa.engines.worker import ChunkResult
+from vaa.errors import ModelError, VaaError
 from vaa.models.base import WaitStats
-from vaa.types import Answer, NoAnswer
+from vaa.types import Answer, NoAnswer, Query
 
 log = logging.getLogger("vaa")
 
-_AHEAD = 16  # chunks a worker that may be answered before those in front of them are
-_HOPELESS = 20  # workers lost in a row, with no answer in between
-_MINUTE = 60.0
+_CHUNKS_AHEAD = 16  # chunks per worker that may be answered before an earlier one is
+_MAX_LOST_IN_A_ROW = 20  # workers, with no answer in between
+_START_TIMEOUT = 60.0  # seconds before a warning that the cluster starts no worker
 
 Answers = list[Answer | NoAnswer]
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True, kw_only=True)
+class Chunk:
+    """Consecutive queries, from the `start`-th of all; `lost` workers ended while answering them."""
+
+    start: int
+    queries: tuple[Query, ...]
+    lost: int = 0
+
+    def retry(self, attempts: int) -> tuple[Chunk, ...]:
+        """The chunks to send after another worker was lost; empty for a single query without attempts left.
+
+        The same chunk until `attempts` workers are lost, since the cause may lie outside it. Then its halves, and
+        theirs, until the query that ends every worker is alone; it gets all its attempts.
+        """
+        if self.lost + 1 < attempts:
+            return (replace(self, lost=self.lost + 1),)
+        if len(self.queries) == 1:
+            return ()
+        half = -(-len(self.queries) // 2)
+        parts = (self.start, self.queries[:half]), (self.start + half, self.queries[half:])
+        return tuple(
+            Chunk(start=start, queries=part, lost=attempts - 1 if len(part) > 1 else 0) for start, part in parts
+        )
+
+
+def split(queries: Sequence[Query], size: int) -> Iterator[Chunk]:
+    """Chunks of at most `size` queries, in order; one ends with a video if a video ends in its second half."""
+    start = 0
+    while start < len(queries):
+        end = min(start + size, len(queries))
+        ends_of_videos = (k for k in range(end, start + size // 2, -1) if _ends_video(queries, k))
+        stop = next(ends_of_videos, end)
+        yield Chunk(start=start, queries=tuple(queries[start:stop]))
+        start = stop
+
+
+def _ends_video(queries: Sequence[Query], k: int) -> bool:
+    return k == len(queries) or queries[k].video != queries[k - 1].video
+
+
+@dataclass(eq=False, kw_only=True)
 class WorkerPool:
-    """`size` workers that `start` makes, each a Ray actor of `vaa.engines.worker.Worker`, one chunk in hand each."""
+    """Up to `size` workers, Ray actors of `vaa.engines.worker.Worker` that `start` creates, each with one chunk.
+
+    A chunk is tried with `attempts` workers before it is halved.
+    """
 
     start: Callable[[], Any]
     size: int
     attempts: int
-    _starting: dict[Any, Any] = field(init=False, default_factory=dict)
-    _free: list[Any] = field(init=False, default_factory=list)
-    _busy: dict[Any, tuple[Any, Chunk]] = field(init=False, default_factory=dict)
-    _lost: int = field(init=False, default=0)
-    _warned: set[str] = field(init=False, default_factory=set)
-    _waited: list[WaitStats] = field(init=False, default_factory=list)
+    _starting: dict[Any, Any] = field(init=False, default_factory=dict)  # reference of `ready` -> worker
+    _idle: list[Any] = field(init=False, default_factory=list)
+    _busy: dict[Any, tuple[Any, Chunk]] = field(init=False, default_factory=dict)  # reference of `answer` -> ...
+    _lost_in_a_row: int = field(init=False, default=0)
+    _warnings: set[str] = field(init=False, default_factory=set)
+    _waits: list[WaitStats] = field(init=False, default_factory=list)
 
-    def ask(self, chunks: Iterable[Chunk]) -> Iterator[Answer | NoAnswer]:
-        """Answers in the order of the questions.
+    def answer(self, chunks: Iterable[Chunk]) -> Iterator[Answer | NoAnswer]:
+        """Answers in the order of the queries.
 
         Raises:
-            VaaError: a worker says what a person has to mend, or one worker after another is lost.
+            VaaError: the model's own, from a worker.
+            ModelError: many workers in a row were lost.
         """
-        waiting, done, given = deque(chunks), dict[int, Answers](), 0
-        ahead = _AHEAD * self.size * max((len(chunk.queries) for chunk in waiting), default=0)
-        while waiting or self._busy or done:
-            if not process.interrupt_requested():  # else what is under way is taken in, and no more
-                self._deal(waiting, given + ahead)
-            if given in done:
-                answers = done.pop(given)
-                given += len(answers)
+        pending, answered, n_yielded = deque(chunks), dict[int, Answers](), 0
+        ahead = _CHUNKS_AHEAD * self.size * max((len(chunk.queries) for chunk in pending), default=0)
+        while pending or self._busy or answered:
+            if not process.interrupt_requested():  # after an interrupt, only the chunks being answered are collected
+                self._assign(pending, n_yielded + ahead)
+            if n_yielded in answered:
+                answers = answered.pop(n_yielded)
+                n_yielded += len(answers)
                 yield from answers
                 continue
             if not self._busy:
                 process.check_interrupted()
-            done.update(self._collect(waiting))
-        if self._waited:
-            log.info("The workers' time, added up: %s", WaitStats.together(self._waited))
-            self._waited.clear()
+            answered.update(self._collect(pending))
+        if self._waits:
+            log.info("Time of all workers: %s", WaitStats.together(self._waits))
+            self._waits.clear()
 
     def close(self) -> None:
         """End all workers."""
         import ray
 
-        for worker in (*self._starting.values(), *self._free, *(worker for worker, _ in self._busy.values())):
+        for worker in (*self._starting.values(), *self._idle, *(worker for worker, _ in self._busy.values())):
             ray.kill(worker)
-        for held in (self._starting, self._free, self._busy):
-            held.clear()
+        for workers in (self._starting, self._idle, self._busy):
+            workers.clear()
 
-    def _deal(self, waiting: deque[Chunk], end: int) -> None:
-        """As many workers as there is work for; to each that is free the next chunk that starts before `end`."""
-        missing = min(self.size, len(waiting) + len(self._busy))
-        while len(self._starting) + len(self._free) + len(self._busy) < missing:
+    def _assign(self, pending: deque[Chunk], end: int) -> None:
+        """Start as many workers as there are chunks for, and give each idle one the next chunk that starts before `end`."""
+        wanted = min(self.size, len(pending) + len(self._busy))
+        while len(self._starting) + len(self._idle) + len(self._busy) < wanted:
             worker = self.start()
             self._starting[worker.ready.remote()] = worker
-        while self._free and waiting and waiting[0].start < end:
-            worker, chunk = self._free.pop(), waiting.popleft()
+        while self._idle and pending and pending[0].start < end:
+            worker, chunk = self._idle.pop(), pending.popleft()
             self._busy[worker.answer.remote(chunk.queries)] = worker, chunk
 
-    def _collect(self, waiting: deque[Chunk]) -> Iterator[tuple[int, Answers]]:
-        """Wait until something has happened; where answers are there, the number of the first and all of them."""
+    def _collect(self, pending: deque[Chunk]) -> Iterator[tuple[int, Answers]]:
+        """Wait until a worker is ready, has answered or is lost; (number of the first query, answers) of its chunk."""
         import ray
 
-        happened, _ = ray.wait([*self._starting, *self._busy], num_returns=1, timeout=_MINUTE)
-        if not happened and not self._busy:
-            log.warning("engine=ray: no worker has found room yet. Is the cluster taken by others?")
-        for ref in happened:
+        done, _ = ray.wait([*self._starting, *self._busy], num_returns=1, timeout=_START_TIMEOUT)
+        if not done and not self._busy:
+            log.warning("engine=ray: the cluster has started no worker yet. Are its CPUs or GPUs used by others?")
+        for reference in done:
             chunk = None
-            worker = self._starting.pop(ref, None)
+            worker = self._starting.pop(reference, None)
             if worker is None:
-                worker, chunk = self._busy.pop(ref)
-            self._free.append(worker)
+                worker, chunk = self._busy.pop(reference)
+            self._idle.append(worker)
             try:
-                said = ray.get(ref)
-            except ray.exceptions.RayTaskError as error:  # a defect: as it would end the run if the model were here
+                result: ChunkResult | VaaError | None = ray.get(reference)
+            except ray.exceptions.RayTaskError as error:  # a defect: raised as if the model ran in this process
                 raise error.cause from error
             except ray.exceptions.RayError as error:
-                self._free.remove(worker)
-                yield from self._bereaved(chunk, waiting, error)
-            else:
-                yield from self._heard(chunk, said)
+                self._idle.remove(worker)
+                yield from self._retry(chunk, pending, error)
+                continue
+            if isinstance(result, VaaError):
+                raise result
+            if chunk is not None and result is not None:
+                self._log(result)
+                self._lost_in_a_row = 0
+                yield chunk.start, list(result.answers)
 
-    def _heard(self, chunk: Chunk | None, said: WorkerAnswers | WorkerError | None) -> Iterator[tuple[int, Answers]]:
-        if isinstance(said, WorkerError):
-            raise VaaError(said.message)
-        if chunk is None or said is None:
-            return
-        for warning in said.warnings:
-            if warning not in self._warned:  # each worker meets the same
-                self._warned.add(warning)
+    def _log(self, result: ChunkResult) -> None:
+        for warning in result.warnings:
+            if warning not in self._warnings:  # every worker logs the same ones
+                self._warnings.add(warning)
                 log.warning("%s", warning)
-        self._waited += said.waited
-        self._lost = 0
-        yield chunk.start, list(said.answers)
+        self._waits += result.waits
 
-    def _bereaved(self, chunk: Chunk | None, waiting: deque[Chunk], error: Exception) -> Iterator[tuple[int, Answers]]:
-        """A worker is lost: its questions are asked again, unless they are what it was lost over."""
-        self._lost += 1
+    def _retry(self, chunk: Chunk | None, pending: deque[Chunk], error: Exception) -> Iterator[tuple[int, Answers]]:
+        """Put the chunk of a lost worker back, or give up its only query."""
+        self._lost_in_a_row += 1
         log.debug("a worker was lost: %s", error)
-        if self._lost >= _HOPELESS:
-            raise VaaError(
-                f"engine=ray: {self._lost} workers in a row ended before they could answer. Is the memory too small "
-                f"for the model (engine.workers, engine.gpus)? The last one: {_first_line(error)}"
+        if self._lost_in_a_row >= _MAX_LOST_IN_A_ROW:
+            raise ModelError(
+                f"engine=ray: {self._lost_in_a_row} workers in a row ended without an answer. Is there too little "
+                f"memory for the model (engine.workers, engine.gpus)? Last error: {_first_line(error)}"
             )
         if chunk is None:
             return
-        again = chunk.again(self.attempts)
-        waiting.extendleft(reversed(again))
-        if again:
-            log.warning("A worker was lost over %d questions; they are asked again.", len(chunk.queries))
+        chunks = chunk.retry(self.attempts)
+        pending.extendleft(reversed(chunks))
+        if chunks:
+            log.warning("A worker was lost; its %d queries are sent again.", len(chunk.queries))
             return
         (query,) = chunk.queries
-        log.error("%s, frame %d: %d workers were lost over it.", query.video.id, query.at, self.attempts)
-        reason = f"the process that was asked about frame {query.at} ended, {self.attempts} times over"
-        yield chunk.start, [NoAnswer(f"{query.video.path}: {reason}. Does it play? Does the memory suffice?")]
+        log.error("%s, frame %d: %d workers were lost.", query.video.id, query.at, self.attempts)
+        reason = f"{self.attempts} worker processes ended while answering the query for frame {query.at}"
+        yield chunk.start, [NoAnswer(f"{query.video.path}: {reason}. Is the video damaged, or the memory too small?")]
 
 
 def _first_line(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""What runs in a worker's own process: one model, asked chunk after chunk."""
+"""The process of a Ray worker: one model, queried chunk by chunk."""
 
 from __future__ import annotations
 
@@ -8,72 +8,67 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vaa.errors import VaaError
+from vaa.errors import ConfigError, VaaError
 from vaa.models.base import Model, WaitStats, answer
 from vaa.types import Answer, NoAnswer, Query
 
 
-@dataclass(frozen=True)
-class WorkerAnswers:
-    """Answers in the order of the questions, what was warned of meanwhile, and the waiting for pixels, if any."""
+@dataclass(frozen=True, kw_only=True)
+class ChunkResult:
+    """Answers in the order of the queries, and the warnings and wait statistics logged meanwhile."""
 
     answers: Sequence[Answer | NoAnswer]
     warnings: Sequence[str]
-    waited: Sequence[WaitStats]
-
-
-@dataclass(frozen=True)
-class WorkerError:
-    """What a person has to mend."""
-
-    message: str
+    waits: Sequence[WaitStats]
 
 
 class _LogCollector(logging.Handler):
-    """Keeps what is said until it is fetched: nobody reads a worker's own output."""
+    """Collects warnings and wait statistics for the driver: the output of a worker process is not shown."""
 
     def __init__(self) -> None:
         super().__init__(logging.INFO)
         self.warnings: list[str] = []
-        self.waited: list[WaitStats] = []
+        self.waits: list[WaitStats] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep one line."""
+        """Store the record's warning or wait statistics."""
         if record.levelno >= logging.WARNING:
             self.warnings.append(record.getMessage())
         elif isinstance(record.args, tuple):
-            self.waited += [said for said in record.args if isinstance(said, WaitStats)]
+            self.waits += [value for value in record.args if isinstance(value, WaitStats)]
 
-    def fetched(self, answers: Sequence[Answer | NoAnswer]) -> WorkerAnswers:
-        """The answers, with what was said since the last time."""
-        said = WorkerAnswers(answers, self.warnings, self.waited)
-        self.warnings, self.waited = [], []
-        return said
+    def clear(self) -> None:
+        """Begin with the next chunk."""
+        self.warnings, self.waits = [], []
 
 
 class Worker:
-    """Holds a model, which loads with the first question; paths mean what they mean to the driver, in `folder`."""
+    """A Ray actor with a model, which loads at the first query; relative paths are relative to `folder`, the driver's.
+
+    Methods return a VaaError instead of raising it: Ray would wrap it in an error with a traceback.
+    """
 
     def __init__(self, model: Model, folder: Path) -> None:
-        self._model, self._folder, self._kept = model, folder, _LogCollector()
-        logging.getLogger("vaa").addHandler(self._kept)
+        self._model, self._folder, self._log = model, folder, _LogCollector()
+        logging.getLogger("vaa").addHandler(self._log)
         logging.getLogger("vaa").setLevel(logging.INFO)
 
-    def ready(self) -> WorkerError | None:
-        """Answered as soon as the worker has its place."""
+    def ready(self) -> VaaError | None:
+        """Enter the folder; the call returns as soon as the cluster has started the worker."""
         try:
             os.chdir(self._folder)
         except OSError as error:
-            return WorkerError(
-                f"engine=ray: a worker cannot see the folder {self._folder} ({error.strerror}). Workers on other "
-                "machines need the same folders: start the run from a file system that all machines share."
+            return ConfigError(
+                f"engine=ray: a worker cannot open the folder {self._folder} ({error.strerror}). Start the run from "
+                "a file system that all machines of the cluster share."
             )
         return None
 
-    def answer(self, queries: Sequence[Query]) -> WorkerAnswers | WorkerError:
-        """All answers at once; an error meant for people as words, since a traceback would hide them."""
+    def answer(self, queries: Sequence[Query]) -> ChunkResult | VaaError:
+        """All answers to a chunk of queries."""
+        self._log.clear()
         try:
             answers = list(answer(self._model, queries))
         except VaaError as error:
-            return WorkerError(str(error))
-        return self._kept.fetched(answers)
+            return error
+        return ChunkResult(answers=answers, warnings=self._log.warnings, waits=self._log.waits)

@@ -73,6 +73,58 @@ def answer(model: Model, queries: Sequence[Query]) -> Iterator[Answer | NoAnswer
         yield from method(list(group))
 
 
+@dataclass(frozen=True, kw_only=True)
+class Library:
+    """An optional Python module that a model imports, and what to do if it is not installed."""
+
+    module: str
+    remedy: str
+
+
+DECODER_LIBRARIES = {
+    "decord": Library(module="decord", remedy="pip install decord, or decoder=pyav"),
+    "pyav": Library(module="av", remedy="pip install av, or decoder=decord"),
+}
+BITSANDBYTES = Library(module="bitsandbytes", remedy="pip install bitsandbytes, or quantization=none")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalWeights:
+    """Weights that a model loads on this machine, and how.
+
+    `quantization` is None for a model that cannot be quantized; with `image_processor` the checkpoint has to contain
+    an image processor.
+    """
+
+    checkpoint: str
+    revision: str | None
+    device_map: str
+    dtype: str
+    quantization: str | None
+    attention: str
+    batch_size: int
+    image_processor: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Requirements:
+    """What a model needs to run. `name` is its checkpoint, its name at the server `url`, or a folder of answers."""
+
+    name: str
+    weights: LocalWeights | None = None
+    url: str = ""
+    libraries: tuple[Library, ...] = ()
+
+
+@runtime_checkable
+class HasRequirements(Protocol):
+    """A model that declares its requirements; `doctor=true` compares them with the machine."""
+
+    @property
+    def requirements(self) -> Requirements:
+        """What the model needs to run."""
+
+
 @dataclass(frozen=True)
 class WaitStats:
     """How long so many of `what` took, and how much of it was waiting for pixels, in seconds."""
