@@ -10,23 +10,32 @@ from typing import Any
 import pytest
 from transformers import AutoModelForImageTextToText
 
-from vaa.doctor.diagnosis import LIBRARIES, examine
-from vaa.doctor.machine import Gpu, Machine, look
-from vaa.doctor.weights import weigh
+from vaa.doctor.checkpoint import inspect_checkpoint
+from vaa.doctor.diagnosis import LIBRARIES, diagnose
+from vaa.doctor.machine import Gpu, Machine, inspect_machine
 from vaa.errors import VaaError
+from vaa.models.base import Requirements
 from vaa.models.transformers import loading
 from vaa.models.transformers.vlm import TransformersVLM
 from vaa.stages.window import ConsecutiveWindow
 from vaa.types import GenerateQuery, Query, Report
 
 GB = 10**9
-HERE = Machine(64 * GB, 500 * GB, 8, (), "2.13.0+cpu", frozenset({"decord", "av"}), offline=False)
-GPU = replace(HERE, gpus=(Gpu("a card", 24 * GB, 23 * GB),))
+CPU = Machine(
+    memory=64 * GB,
+    disk=500 * GB,
+    cores=8,
+    gpus=(),
+    torch="2.13.0+cpu",
+    libraries=frozenset({"decord", "av"}),
+    offline=False,
+)
+GPU = replace(CPU, gpus=(Gpu("a card", 24 * GB, 23 * GB),))
 
 
 @dataclass(frozen=True)
-class Look:
-    """A stage that shows every segment to a model."""
+class AskEverySegment:
+    """A stage with one query for each segment."""
 
     model: Any
 
@@ -49,36 +58,46 @@ class Look:
 
 
 @dataclass(frozen=True)
-class Replayed:
-    """A model without weights."""
+class WithoutWeights:
+    """A model that loads no weights on this machine."""
 
-    root: str
+    folder: str
+
+    @property
+    def requirements(self) -> Requirements:
+        return Requirements(name=self.folder)
 
 
 def vlm(checkpoint: str | Path, **fields: Any) -> TransformersVLM:
-    given: dict[str, Any] = {"dtype": "bfloat16", "quantization": "none", "device_map": "auto", "attention": "sdpa"}
-    given |= {"revision": None, "max_pixels": None, "timestamps": False, "temperature": 0.0, "top_p": 1.0, "seed": 0}
-    return TransformersVLM(
-        **{
-            **given,
-            "checkpoint": str(checkpoint),
-            "batch_size": 8,
-            "decoder": "decord",
-            "workers": 0,
-            "resize": "pil",
-            **fields,
-        }
+    defaults: dict[str, Any] = {
+        "revision": None,
+        "dtype": "bfloat16",
+        "quantization": "none",
+        "device_map": "auto",
+        "attention": "sdpa",
+        "max_pixels": None,
+        "timestamps": False,
+        "temperature": 0.0,
+        "top_p": 1.0,
+        "seed": 0,
+        "batch_size": 8,
+        "decoder": "decord",
+        "workers": 0,
+        "resize": "pil",
+    }
+    return TransformersVLM(**{**defaults, "checkpoint": str(checkpoint), **fields})
+
+
+def run_doctor(model: Any, machine: Machine) -> tuple[str, bool]:
+    diagnosis = diagnose(
+        {"window": ConsecutiveWindow(30, 8), "ask": AskEverySegment(model), "explain": AskEverySegment(model)}, machine
     )
-
-
-def told(model: Any, machine: Machine) -> tuple[str, bool]:
-    found = examine({"window": ConsecutiveWindow(30, 8), "ask": Look(model), "explain": Look(model)}, machine)
-    return "\n".join(found.lines), found.fits
+    return "\n".join(diagnosis.lines), diagnosis.ok
 
 
 @pytest.fixture
 def large(tmp_path: Path) -> Path:
-    """An 8B-shaped InternVL2 of two shards, of which there are only headers."""
+    """An InternVL2 with the sizes of the 8B model, in two shards that consist of headers only."""
     folder = tmp_path / "large"
     folder.mkdir()
     text = {"hidden_size": 4096, "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 8}
@@ -95,103 +114,103 @@ def large(tmp_path: Path) -> Path:
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": files}))
     for name, file in files.items():
         header = {"__metadata__": {}, name: {"dtype": "BF16", "shape": [4_040_000, 1000], "data_offsets": [0, 0]}}
-        written = json.dumps(header).encode()
-        (folder / file).write_bytes(len(written).to_bytes(8, "little") + written + b"\0")
+        content = json.dumps(header).encode()
+        (folder / file).write_bytes(len(content).to_bytes(8, "little") + content + b"\0")
     return folder
 
 
 def test_a_model_that_fits(large: Path) -> None:
     machine = replace(GPU, libraries=GPU.libraries | {"sentencepiece"})
-    said, fits = told(vlm(large), machine)
-    assert fits
-    assert said.splitlines()[0] == f"ask, explain: TransformersVLM {large}"
-    assert "8.08 billion (by its files): 32.3 GB float32, 16.2 GB bfloat16" in said
-    assert "for 8 frames and " in said
-    assert "of 23.0 GB of GPU memory" in said
-    assert "!" not in said
-    # Keys and values: 32 layers x 8 heads x 128 x 2 x 2 bytes a token, 8 questions of 8 frames of 256 tokens and more.
-    weights = weigh(str(large), None, sees=True)
-    assert weights.per_token("bfloat16") == 131_072
-    assert weights.shape.tokens == 256
-    (line,) = (line for line in said.splitlines() if line.startswith("verdict"))
-    assert 18.3 < float(line.split("about ")[1].split()[0]) < 22.9
+    text, ok = run_doctor(vlm(large), machine)
+    assert ok
+    assert text.splitlines()[0] == f"ask, explain: TransformersVLM {large}"
+    assert "8.08 billion (by its files): 32.3 GB float32, 16.2 GB bfloat16" in text
+    assert "for 8 frames and " in text
+    assert "of 23.0 GB of GPU memory" in text
+    assert "!" not in text
+    # Keys and values: 32 layers x 8 heads x 128 x 2 x 2 bytes per token; 8 queries of 8 frames of 256 tokens.
+    checkpoint = inspect_checkpoint(str(large), None, image_processor=True)
+    assert checkpoint.kv_bytes_per_token("bfloat16") == 131_072
+    assert checkpoint.shape.image_tokens == 256
+    (verdict,) = (line for line in text.splitlines() if line.startswith("verdict"))
+    assert 18.3 < float(verdict.split("about ")[1].split()[0]) < 22.9
 
 
 @pytest.mark.parametrize(
-    ("free", "batch", "advice"),
+    ("free", "batch", "remedy"),
     [
-        (18.6, 8, "vlm.batch_size=1 would"),
-        (15.2, 8, "vlm.quantization=int8 would"),
-        (11.5, 8, "vlm.quantization=nf4 would"),
-        (7.2, 32, "vlm.quantization=nf4 vlm.batch_size=1 would"),
-        (2.0, 8, "take a smaller model"),
+        (18.6, 8, "it fits with vlm.batch_size=1 "),
+        (15.2, 8, "it fits with vlm.quantization=int8 "),
+        (11.5, 8, "it fits with vlm.quantization=nf4 "),
+        (7.2, 32, "it fits with vlm.quantization=nf4 vlm.batch_size=1 "),
+        (2.0, 8, "use a smaller model"),
     ],
 )
-def test_a_model_that_does_not_fit_says_what_would(large: Path, free: float, batch: int, advice: str) -> None:
-    said, fits = told(vlm(large, batch_size=batch), replace(GPU, gpus=(Gpu("a card", 24 * GB, int(free * GB)),)))
-    assert not fits
-    assert "verdict    does not fit" in said
-    assert advice in said
+def test_a_model_that_does_not_fit_is_reported_with_a_remedy(large: Path, free: float, batch: int, remedy: str) -> None:
+    text, ok = run_doctor(vlm(large, batch_size=batch), replace(GPU, gpus=(Gpu("a card", 24 * GB, int(free * GB)),)))
+    assert not ok
+    assert "verdict    does not fit" in text
+    assert remedy in text
 
 
-def test_models_are_counted_while_they_are_held_and_where_they_run(large: Path) -> None:
+def test_models_count_from_their_first_to_their_last_stage_in_the_memory_they_use(large: Path) -> None:
     first, second = vlm(large, device_map="cpu"), vlm(large, dtype="float16", device_map="cpu")
-    machine = replace(HERE, memory=30 * GB, libraries=HERE.libraries | {"sentencepiece"})
-    one_after_the_other = examine({"a": Look(first), "b": Look(second)}, machine)
-    assert one_after_the_other.fits
-    both_at_once = examine({"a": Look(first), "b": Look(second), "c": Look(first)}, machine)
-    assert not both_at_once.fits
-    assert "of 30.0 GB of memory" in both_at_once.lines[-1]
+    machine = replace(CPU, memory=30 * GB, libraries=CPU.libraries | {"sentencepiece"})
+    one_at_a_time = diagnose({"a": AskEverySegment(first), "b": AskEverySegment(second)}, machine)
+    assert one_at_a_time.ok
+    both = diagnose({"a": AskEverySegment(first), "b": AskEverySegment(second), "c": AskEverySegment(first)}, machine)
+    assert not both.ok
+    assert "of 30.0 GB of memory" in both.lines[-1]
 
 
 def test_a_missing_folder_and_missing_files_are_named(large: Path, internvl: Path, tmp_path: Path) -> None:
-    said, fits = told(vlm("no/such/folder"), HERE)
-    assert not fits
-    assert "! 'no/such/folder' is no folder, nor a name on the hub" in said
+    text, ok = run_doctor(vlm("no/such/folder"), CPU)
+    assert not ok
+    assert "! 'no/such/folder' is neither a folder nor a hub name" in text
     (large / "model-00002-of-00002.safetensors").unlink()
     (large / "tokenizer.model").unlink()
-    said, fits = told(vlm(large), HERE)
-    assert not fits
-    assert "! no model-00002-of-00002.safetensors in" in said
-    assert "! no tokenizer" in said
+    text, ok = run_doctor(vlm(large), CPU)
+    assert not ok
+    assert "! no model-00002-of-00002.safetensors in" in text
+    assert "! no tokenizer" in text
     folder = tmp_path / "native"
     shutil.copytree(internvl, folder)
-    assert told(vlm(folder), HERE)[1]
+    assert run_doctor(vlm(folder), CPU)[1]
     (folder / "preprocessor_config.json").unlink()
-    assert "! no preprocessor_config.json" in told(vlm(folder), HERE)[0]
+    assert "! no preprocessor_config.json" in run_doctor(vlm(folder), CPU)[0]
 
 
-BIN = "no model.safetensors in {} (pytorch_model.bin is not read: it can hold code. Save it anew as .safetensors)"
+BIN = "no model.safetensors in {} (pytorch_model.bin is not loaded: it can contain code. Save it again as .safetensors)"
 
 
-def test_weights_that_would_not_be_read_do_not_count(internvl: Path, tmp_path: Path) -> None:
+def test_weights_in_unsupported_formats_are_reported(internvl: Path, tmp_path: Path) -> None:
     folder = tmp_path / "bin"
     shutil.copytree(internvl, folder)
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
-    said, fits = told(vlm(folder), HERE)
-    assert not fits
-    assert f"! {BIN.format(folder)}" in said
+    text, ok = run_doctor(vlm(folder), CPU)
+    assert not ok
+    assert f"! {BIN.format(folder)}" in text
     with pytest.raises(VaaError, match="safetensors"):
         loading.load(AutoModelForImageTextToText, str(folder), None)
 
 
-def test_weights_that_are_cut_off_or_lie_elsewhere_would_be_refused(internvl: Path, large: Path) -> None:
-    folder = large.parent / "cut"
+def test_truncated_weights_and_weights_outside_the_folder_are_reported(internvl: Path, large: Path) -> None:
+    folder = large.parent / "truncated"
     shutil.copytree(internvl, folder)
     with (folder / "model.safetensors").open("r+b") as file:
         file.truncate(file.seek(0, 2) - 10)
-    said, fits = told(vlm(folder), HERE)
-    assert not fits
-    assert f"! model.safetensors in {folder} is cut off" in said
+    text, ok = run_doctor(vlm(folder), CPU)
+    assert not ok
+    assert f"! model.safetensors in {folder} is truncated" in text
     with pytest.raises(VaaError, match="cannot be loaded"):
         loading.load(AutoModelForImageTextToText, str(folder), None)
     (large / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": "../a.safetensors"}}))
-    said, fits = told(vlm(large), HERE)
-    assert not fits
-    assert "names weights outside its folder: ../a.safetensors" in said
+    text, ok = run_doctor(vlm(large), CPU)
+    assert not ok
+    assert "names weights outside its folder: ../a.safetensors" in text
 
 
-def test_of_the_hubs_cache_what_is_missing_comes_and_what_is_broken_does_not(
+def test_missing_files_in_the_hub_cache_are_downloaded_and_damaged_ones_reported(
     internvl: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
@@ -200,68 +219,68 @@ def test_of_the_hubs_cache_what_is_missing_comes_and_what_is_broken_does_not(
     (tmp_path / "models--some--model/refs").mkdir()
     (tmp_path / "models--some--model/refs/main").write_text("abc")
     (snapshot / "model.safetensors").rename(snapshot / "pytorch_model.bin")
-    said, fits = told(vlm("some/model"), HERE)
-    assert fits
-    assert f"note     {BIN.format(snapshot)}, to be downloaded if the hub has it" in said
-    assert f"! {BIN.format(snapshot)}" in told(vlm("some/model"), replace(HERE, offline=True))[0]
+    text, ok = run_doctor(vlm("some/model"), CPU)
+    assert ok
+    assert f"note     {BIN.format(snapshot)}, to be downloaded if the hub has it" in text
+    assert f"! {BIN.format(snapshot)}" in run_doctor(vlm("some/model"), replace(CPU, offline=True))[0]
     (snapshot / "model.safetensors").write_bytes(b"cut")
-    assert not told(vlm("some/model"), HERE)[1]
+    assert not run_doctor(vlm("some/model"), CPU)[1]
 
 
-def test_what_is_on_the_hub_only_would_be_downloaded() -> None:
-    said, fits = told(vlm("OpenGVLab/InternVL2-8B"), HERE)
-    assert fits
-    assert "not here: would be downloaded from the hub, about 16.0 GB (500.0 GB of disk free)" in said
-    assert "8 billion (by its name)" in said
-    assert "do not fit on the disk" in told(vlm("OpenGVLab/InternVL2-8B"), replace(HERE, disk=GB))[0]
-    said, fits = told(vlm("OpenGVLab/InternVL2-8B"), replace(HERE, offline=True))
-    assert not fits
-    assert "! it is not here, and HF_HUB_OFFLINE forbids downloading it" in said
-    assert "cannot be said: how large openai/clip is" in told(vlm("openai/clip"), HERE)[0]
+def test_a_checkpoint_on_the_hub_is_to_be_downloaded() -> None:
+    text, ok = run_doctor(vlm("OpenGVLab/InternVL2-8B"), CPU)
+    assert ok
+    assert "to be downloaded from the hub, about 16.0 GB (500.0 GB of disk free)" in text
+    assert "8 billion (by its name)" in text
+    assert "do not fit on the disk" in run_doctor(vlm("OpenGVLab/InternVL2-8B"), replace(CPU, disk=GB))[0]
+    text, ok = run_doctor(vlm("OpenGVLab/InternVL2-8B"), replace(CPU, offline=True))
+    assert not ok
+    assert "! it is not on this machine, and HF_HUB_OFFLINE forbids downloading it" in text
+    assert "unknown: the size of openai/clip" in run_doctor(vlm("openai/clip"), CPU)[0]
 
 
 @pytest.mark.parametrize(
-    ("fields", "says"),
+    ("fields", "message"),
     [
         ({"quantization": "nf4"}, "! bitsandbytes is not installed: pip install bitsandbytes, or quantization=none"),
         ({"decoder": "pyav"}, "! av is not installed: pip install av, or decoder=decord"),
         ({}, "! sentencepiece is not installed: pip install sentencepiece"),
     ],
 )
-def test_a_missing_library_is_named(large: Path, fields: dict[str, Any], says: str) -> None:
-    said, fits = told(vlm(large, **fields), replace(HERE, libraries=frozenset({"decord"})))
-    assert not fits
-    assert says in said
-    assert says not in told(vlm(large, **fields), replace(HERE, libraries=frozenset(LIBRARIES)))[0]
+def test_a_missing_library_is_named(large: Path, fields: dict[str, Any], message: str) -> None:
+    text, ok = run_doctor(vlm(large, **fields), replace(CPU, libraries=frozenset({"decord"})))
+    assert not ok
+    assert message in text
+    assert message not in run_doctor(vlm(large, **fields), replace(CPU, libraries=frozenset(LIBRARIES)))[0]
 
 
-def test_flash_attention_that_is_not_here_is_no_hindrance(internvl: Path) -> None:
-    said, fits = told(vlm(internvl, attention="flash_attention_2"), HERE)
-    assert fits
-    assert "note     flash attention wants a GPU and flash_attn" in said
+def test_missing_flash_attention_is_a_note(internvl: Path) -> None:
+    text, ok = run_doctor(vlm(internvl, attention="flash_attention_2"), CPU)
+    assert ok
+    assert "note     flash attention needs a GPU and flash_attn" in text
     machine = replace(GPU, libraries=GPU.libraries | {"flash_attn"})
-    assert "note" not in told(vlm(internvl, attention="flash_attention_2"), machine)[0]
+    assert "note" not in run_doctor(vlm(internvl, attention="flash_attention_2"), machine)[0]
 
 
-def test_what_needs_no_memory_here() -> None:
-    said, fits = told(Replayed("answers"), HERE)
-    assert fits
-    assert said.startswith("ask, explain: Replayed answers\n")
-    assert "verdict    fits: no model runs here" in said
+def test_a_model_without_weights_needs_no_memory() -> None:
+    text, ok = run_doctor(WithoutWeights("answers"), CPU)
+    assert ok
+    assert text.startswith("ask, explain: WithoutWeights answers\n")
+    assert "verdict    fits: no model runs on this machine" in text
 
 
-def test_the_config_counts_where_there_are_no_weights(internvl: Path, tmp_path: Path) -> None:
-    by_files = weigh(str(internvl), None, sees=True)
+def test_parameters_are_estimated_from_the_config_without_weights(internvl: Path, tmp_path: Path) -> None:
+    by_files = inspect_checkpoint(str(internvl), None, image_processor=True)
     (tmp_path / "config.json").write_text((internvl / "config.json").read_text())
-    by_config = weigh(str(tmp_path), None, sees=True)
-    assert (by_files.counted, by_config.counted) == ("by its files", "by its config")
+    by_config = inspect_checkpoint(str(tmp_path), None, image_processor=True)
+    assert (by_files.counted_by, by_config.counted_by) == ("by its files", "by its config")
     assert by_files.parameters is not None
     assert by_config.parameters == pytest.approx(by_files.parameters, rel=0.3)
-    assert by_files.bytes("float32", "none") == 4 * by_files.parameters
+    assert by_files.weight_bytes("float32", "none") == 4 * by_files.parameters
 
 
-def test_this_machine_is_seen() -> None:
-    machine = look(LIBRARIES)
+def test_this_machine_is_inspected() -> None:
+    machine = inspect_machine(LIBRARIES)
     assert machine.memory > GB / 10
     assert machine.disk > 0
     assert machine.cores >= 1

@@ -1,4 +1,4 @@
-"""engine=ray on a cluster of its own: the same answers as here, and nothing is lost with a worker."""
+"""engine=ray on its own cluster: the same answers as engine=local, also when a worker is lost."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ import numpy as np
 import psutil
 import pytest
 
-from vaa import process as interrupt
-from vaa.engines.local import LocalEngine
+from vaa import process
+from vaa.engines.base import LocalEngine
 from vaa.engines.ray import RayEngine
-from vaa.errors import VaaError
+from vaa.errors import ModelError
 from vaa.models.recorded import RecordedModel
 from vaa.models.transformers.encoder import ClipEncoder
 from vaa.models.transformers.vlm import TransformersVLM
-from vaa.types import Answer, GenerateQuery, NoAnswer, Query, Video
+from vaa.types import Answer, EmbedQuery, GenerateQuery, NoAnswer, Query, Video
 
 pytestmark = pytest.mark.slow
-HOUSE = Path(__file__).parents[2]
-BOUND = 60.0  # seconds until a condition is given up that a busy machine meets late
+PROJECT = Path(__file__).parents[2]
+TIMEOUT = 60.0  # seconds to wait for a condition; a busy machine is slow
 ENGINE = RayEngine(address=None, workers=2, gpus=None, cpus=0.5, chunk=4, attempts=2)
 
 
 @dataclass(frozen=True)
 class Echo:
-    """Answers in capitals; some texts make it do other things. `folder` holds a file for each process it was in.
+    """Answers each text in capitals; some texts make it fail.
 
-    It answers nothing before it was called in `processes` of them.
+    It writes a file to `folder` for each process it runs in, and waits until it runs in `processes` of them.
     """
 
     folder: str
@@ -51,39 +51,39 @@ class Echo:
             time.sleep(self.pause)
             if query.text == "deadly":
                 os.kill(os.getpid(), signal.SIGKILL)
-            if query.text == "wrong":
-                raise VaaError("checkpoint 'x' is not there: give another one")
+            if query.text == "error":
+                raise ModelError("checkpoint 'x' does not exist: give another one")
             if query.text == "defect":
-                raise ZeroDivisionError("one by nothing")
-            if query.text == "loud":
+                raise ZeroDivisionError("division by zero")
+            if query.text == "warn":
                 logging.getLogger("vaa").warning("slow attention is used")
-            yield NoAnswer("does not play") if query.text == "blind" else query.text.upper()
+            yield NoAnswer("damaged video") if query.text == "unreadable" else query.text.upper()
 
     def release(self) -> None:
-        """Nothing is held."""
+        """Nothing to free."""
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + BOUND
+    end = time.monotonic() + TIMEOUT
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.01)
 
 
 def workers() -> list[psutil.Process]:
-    """The processes of our actors."""
-    found = []
-    for process in psutil.Process().children(recursive=True):
+    """The worker processes of this test's cluster."""
+    workers = []
+    for child in psutil.Process().children(recursive=True):
         try:
-            if process.name().startswith("ray::Worker") or "ray::Worker" in " ".join(process.cmdline()):
-                found.append(process)
+            if child.name().startswith("ray::Worker") or "ray::Worker" in " ".join(child.cmdline()):
+                workers.append(child)
         except psutil.Error:
             continue
-    return found
+    return workers
 
 
-def gone(processes: Sequence[psutil.Process]) -> bool:
-    return not psutil.wait_procs(processes, timeout=BOUND)[1]
+def ended(processes: Sequence[psutil.Process]) -> bool:
+    return not psutil.wait_procs(processes, timeout=TIMEOUT)[1]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -91,10 +91,10 @@ def _cluster() -> Iterator[None]:
     ray = pytest.importorskip("ray")
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
     yield
-    mine = psutil.Process().children(recursive=True)
-    assert mine
+    cluster = psutil.Process().children(recursive=True)
+    assert cluster
     ray.shutdown()
-    assert gone(mine)
+    assert ended(cluster)
 
 
 @pytest.fixture
@@ -102,88 +102,88 @@ def echo(tmp_path: Path) -> Iterator[Echo]:
     echo = Echo(str(tmp_path))
     yield echo
     ENGINE.release(echo)
-    assert gone(workers())
+    assert ended(workers())
 
 
-def texts(*said: str) -> list[Query]:
+def make_queries(*texts: str) -> list[Query]:
     return [
         GenerateQuery(
-            purpose="tell", video=Video("v", Path("v.mp4"), 99, 10.0), at=k, frames=(), text=text, max_new_tokens=8
+            purpose="any", video=Video("v", Path("v.mp4"), 99, 10.0), at=k, frames=(), text=text, max_new_tokens=8
         )
-        for k, text in enumerate(said)
+        for k, text in enumerate(texts)
     ]
 
 
-def test_answers_come_in_order_from_several_processes_and_what_cannot_be_seen_is_unanswered(echo: Echo) -> None:
-    queries = texts(*(f"q{k}" for k in range(39)), "blind")
+def test_answers_come_in_order_from_several_processes(echo: Echo) -> None:
+    queries = make_queries(*(f"q{k}" for k in range(39)), "unreadable")
     both = replace(echo, processes=2)
-    answers = list(ENGINE.ask(both, queries))
+    answers = list(ENGINE.answer(both, queries))
     assert answers[:39] == [f"Q{k}" for k in range(39)]
-    assert answers[39] == NoAnswer("does not play")
+    assert answers[39] == NoAnswer("damaged video")
     assert len(list(Path(echo.folder).iterdir())) == 2
     ENGINE.release(both)
-    assert list(ENGINE.ask(echo, [])) == []
+    assert list(ENGINE.answer(echo, [])) == []
 
 
-def test_a_worker_killed_from_outside_loses_nothing(echo: Echo, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_queries_of_a_killed_worker_are_answered_by_another(echo: Echo, caplog: pytest.LogCaptureFixture) -> None:
     slow = replace(echo, pause=0.1)
-    stream = ENGINE.ask(slow, texts(*(f"q{k}" for k in range(40))))
+    stream = ENGINE.answer(slow, make_queries(*(f"q{k}" for k in range(40))))
     answers = [next(stream)]
     victims = [int(file.name) for file in Path(echo.folder).iterdir()]
     os.kill(victims[0], signal.SIGKILL)
     answers += stream
     assert answers == [f"Q{k}" for k in range(40)]
-    assert "A worker was lost over 4 questions" in caplog.text
+    assert "A worker was lost; its 4 queries are sent again" in caplog.text
     ENGINE.release(slow)
 
 
-def test_a_question_nobody_survives_is_reported_and_the_others_are_answered(echo: Echo) -> None:
-    said = [f"q{k}" for k in range(10)]
-    said[6] = "deadly"
-    answers = list(ENGINE.ask(echo, texts(*said)))
+def test_a_query_that_ends_every_worker_has_no_answer_and_the_others_do(echo: Echo) -> None:
+    texts = [f"q{k}" for k in range(10)]
+    texts[6] = "deadly"
+    answers = list(ENGINE.answer(echo, make_queries(*texts)))
     assert [answer for k, answer in enumerate(answers) if k != 6] == [f"Q{k}" for k in range(10) if k != 6]
     assert isinstance(answers[6], NoAnswer)
-    assert "v.mp4: the process that was asked about frame 6 ended, 2 times over" in answers[6].reason
+    assert "v.mp4: 2 worker processes ended while answering the query for frame 6" in answers[6].reason
 
 
 @pytest.mark.parametrize(
     ("text", "error", "message"),
     [
-        ("wrong", VaaError, "checkpoint 'x' is not there: give another one"),
-        ("defect", ZeroDivisionError, "one by nothing"),
+        ("error", ModelError, "checkpoint 'x' does not exist: give another one"),
+        ("defect", ZeroDivisionError, "division by zero"),
     ],
 )
-def test_an_error_ends_the_run_with_its_own_words_and_the_workers_go(
+def test_an_error_in_a_worker_is_raised_unchanged_and_ends_the_workers(
     echo: Echo, text: str, error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error) as caught:
-        list(ENGINE.ask(echo, texts("fine", text)))
+        list(ENGINE.answer(echo, make_queries("fine", text)))
     assert str(caught.value) == message
-    assert gone(workers())
+    assert ended(workers())
 
 
-def test_breaking_off_ends_the_workers(echo: Echo) -> None:
-    stream = ENGINE.ask(replace(echo, pause=0.2), texts(*(f"q{k}" for k in range(40))))
+def test_closing_the_stream_of_answers_ends_the_workers(echo: Echo) -> None:
+    stream = ENGINE.answer(replace(echo, pause=0.2), make_queries(*(f"q{k}" for k in range(40))))
     next(stream)
     wait_for(lambda: len(workers()) == 2)  # the second may still be starting
-    mine = workers()
+    running = workers()
     stream.close()  # type: ignore[attr-defined]
-    assert gone(mine)
+    assert ended(running)
 
 
-def test_another_models_workers_make_room(echo: Echo) -> None:
+def test_the_workers_of_another_model_are_ended_first(echo: Echo) -> None:
     other = replace(echo, identity="other")
-    assert list(ENGINE.ask(echo, texts("a"))) == ["A"]
-    assert list(ENGINE.ask(echo, texts("b"))) == ["B"]
+    assert list(ENGINE.answer(echo, make_queries("a"))) == ["A"]
+    assert list(ENGINE.answer(echo, make_queries("b"))) == ["B"]
     assert len(list(Path(echo.folder).iterdir())) == 1  # the same process
-    mine = workers()
-    assert list(ENGINE.ask(other, texts("b"))) == ["B"]
-    assert gone(mine)
+    running = workers()
+    assert list(ENGINE.answer(other, make_queries("b"))) == ["B"]
+    assert ended(running)
     ENGINE.release(other)
 
 
-def test_what_a_worker_warns_of_is_said_once(echo: Echo, caplog: pytest.LogCaptureFixture) -> None:
-    list(ENGINE.ask(echo, texts(*["loud"] * 12)))
+def test_a_warning_of_the_workers_is_logged_once(echo: Echo, caplog: pytest.LogCaptureFixture) -> None:
+    list(ENGINE.answer(echo, make_queries(*["warn"] * 12)))
     assert caplog.messages == ["slow attention is used"]
 
 
@@ -195,90 +195,90 @@ def frames_of(clip: Path) -> list[Query]:
     ]
 
 
-def test_the_tiny_vlm_answers_as_it_does_here_though_a_worker_is_killed(
+def test_the_tiny_vlm_gives_the_same_answers_although_a_worker_is_killed(
     internvl: Path, clip: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     model = TransformersVLM(
         str(internvl), None, "float32", "none", "cpu", "sdpa", None, False, 0.0, 1.0, 0, 2, "decord", None, "pil"
     )
     queries = frames_of(clip)
-    here = list(LocalEngine().ask(model, queries))
-    assert len({*here}) > 1
+    expected = list(LocalEngine().answer(model, queries))
+    assert len({*expected}) > 1
     with caplog.at_level(logging.INFO, logger="vaa"):
-        stream = ENGINE.ask(model, queries)
-        there = [next(stream)]
+        stream = ENGINE.answer(model, queries)
+        answers = [next(stream)]
         os.kill(workers()[-1].pid, signal.SIGKILL)
-        there += stream
-    assert there == here
-    told = [record.message for record in caplog.records if "waiting for pixels" in record.message]
-    assert [line.partition(" in ")[0] for line in told] == [f"The workers' time, added up: {len(queries)} questions"]
+        answers += stream
+    assert answers == expected
+    messages = [record.message for record in caplog.records if "waiting for pixels" in record.message]
+    assert [text.partition(" in ")[0] for text in messages] == [f"Time of all workers: {len(queries)} questions"]
     ENGINE.release(model)
     model.release()
 
 
-def test_vectors_are_the_same(clip_checkpoint: Path, clip: Path) -> None:
+def test_embeddings_are_the_same(clip_checkpoint: Path, clip: Path) -> None:
     means = [0.5, 0.5, 0.5]
     model = ClipEncoder(str(clip_checkpoint), None, "float32", "cpu", means, means, "bicubic", 4, "decord", 1, 0, "pil")
-    queries = [replace(query, text="", max_new_tokens=0) for query in frames_of(clip)]
-    here, there = list(LocalEngine().ask(model, queries)), list(ENGINE.ask(model, queries))
-    np.testing.assert_allclose(np.stack(there), np.stack(here), rtol=0, atol=1e-6)  # type: ignore[arg-type]
+    queries = [EmbedQuery(video=query.video, at=query.at, frames=query.frames) for query in frames_of(clip)]
+    expected, vectors = list(LocalEngine().answer(model, queries)), list(ENGINE.answer(model, queries))
+    np.testing.assert_allclose(np.stack(vectors), np.stack(expected), rtol=0, atol=1e-6)  # type: ignore[arg-type]
     ENGINE.release(model)
     model.release()
 
 
 def run(folder: Path, engine: list[str]) -> dict[str, object]:
-    """What a run of run.py in a process of its own found, report by report; no process may be left of it."""
+    """File name -> report of a run of run.py in its own process; checks that no process of it is left."""
     small = ["data.videos=2", "data.seconds=20", "cache=null", "plots=false", "page=null"]
-    command = [sys.executable, str(HOUSE / "run.py"), "method=corevad", *engine, *small]
+    command = [sys.executable, str(PROJECT / "run.py"), "method=corevad", *engine, *small]
     environment = {**os.environ, "WANDB_MODE": "disabled", "VAA_TEST": str(folder)}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
-    assert gone([process for process in psutil.process_iter() if marked(process, str(folder))])
+    assert ended([candidate for candidate in psutil.process_iter() if has_mark(candidate, str(folder))])
     newest = max((folder / "outputs/corevad").iterdir(), key=lambda path: path.stat().st_mtime_ns)
     return {file.name: json.loads(file.read_text()) for file in sorted((newest / "reports").iterdir())}
 
 
-def marked(process: psutil.Process, mark: str) -> bool:
+def has_mark(candidate: psutil.Process, mark: str) -> bool:
     try:
-        return process.environ().get("VAA_TEST") == mark
+        return candidate.environ().get("VAA_TEST") == mark
     except psutil.Error:
         return False
 
 
-def test_a_whole_run_is_the_same_run(tmp_path: Path) -> None:
-    here = run(tmp_path, [])
-    there = run(tmp_path, ["engine=ray", "engine.workers=2", "engine.cpus=0.5"])
-    assert len(here) == 2
-    assert answers(here) == answers(there)
+def test_a_whole_run_gives_the_same_texts(tmp_path: Path) -> None:
+    expected = run(tmp_path, [])
+    reports = run(tmp_path, ["engine=ray", "engine.workers=2", "engine.cpus=0.5"])
+    assert len(expected) == 2
+    assert texts_of(expected) == texts_of(reports)
 
 
-def answers(reports: dict[str, object]) -> list[str]:
-    """Every text in them, in order; numbers may differ in their last digits."""
+def texts_of(reports: dict[str, object]) -> list[str]:
+    """All texts, in order; numbers may differ in their last digits."""
     if isinstance(reports, str):
         return [reports]
     parts = reports.values() if isinstance(reports, dict) else reports if isinstance(reports, list) else ()
-    return [text for part in parts for text in answers(part)]
+    return [text for part in parts for text in texts_of(part)]
 
 
-def test_control_c_takes_in_what_is_under_way(echo: Echo) -> None:
+def test_control_c_collects_the_chunks_being_answered(echo: Echo) -> None:
     answers: list[Answer | NoAnswer] = []
-    stream = ENGINE.ask(replace(echo, pause=0.1), texts(*(f"q{k}" for k in range(40))))
-    with pytest.raises(KeyboardInterrupt), interrupt.graceful_interrupts():
-        press_and_read_on(stream, answers)
+    stream = ENGINE.answer(replace(echo, pause=0.1), make_queries(*(f"q{k}" for k in range(40))))
+    with pytest.raises(KeyboardInterrupt), process.graceful_interrupts():
+        interrupt_and_collect(stream, answers)
     assert answers == [f"Q{k}" for k in range(len(answers))]
     assert 4 <= len(answers) < 40
-    assert gone(workers())
+    assert ended(workers())
 
 
-def press_and_read_on(stream: Iterator[Answer | NoAnswer], answers: list[Answer | NoAnswer]) -> None:
+def interrupt_and_collect(stream: Iterator[Answer | NoAnswer], answers: list[Answer | NoAnswer]) -> None:
     answers.append(next(stream))
     signal.raise_signal(signal.SIGINT)
     while True:
         answers.append(next(stream))
 
 
-def test_recorded_answers_come_through_it_too(tmp_path: Path) -> None:
+def test_recorded_answers_are_the_same(tmp_path: Path) -> None:
     (tmp_path / "VLM_responses.json").write_text(json.dumps({"v": ["Normal scenes.", "Anomalous scenes."]}))
     model = RecordedModel(str(tmp_path), None, None, None, None, None, None)
     queries = [
@@ -292,8 +292,8 @@ def test_recorded_answers_come_through_it_too(tmp_path: Path) -> None:
         )
         for at in (0, 30, 60)
     ]
-    here, there = list(LocalEngine().ask(model, queries)), list(ENGINE.ask(model, queries))
-    assert there == here
-    assert there[:2] == ["Normal scenes.", "Anomalous scenes."]
-    assert isinstance(there[2], NoAnswer)
+    expected, answers = list(LocalEngine().answer(model, queries)), list(ENGINE.answer(model, queries))
+    assert answers == expected
+    assert answers[:2] == ["Normal scenes.", "Anomalous scenes."]
+    assert isinstance(answers[2], NoAnswer)
     ENGINE.release(model)

@@ -112,7 +112,7 @@ def inspect_checkpoint(name: str, revision: str | None, *, image_processor: bool
 
 
 def _locate(name: str, revision: str | None) -> tuple[Path | None, bool, bool]:
-    """The local folder if there is one, whether it is in the hub's cache, and whether `name` is a folder or hub name."""
+    """The local folder if any, whether it is in the hub's cache, and whether `name` is a folder or a hub name."""
     folder = Path(resolve_checkpoint(name))
     if folder.is_dir():
         return folder, False, True

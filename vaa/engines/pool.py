@@ -114,7 +114,7 @@ class WorkerPool:
             workers.clear()
 
     def _assign(self, pending: deque[Chunk], end: int) -> None:
-        """Start as many workers as there are chunks for, and give each idle one the next chunk that starts before `end`."""
+        """Start a worker for each chunk, up to `size`; send idle ones the next chunks that start before `end`."""
         wanted = min(self.size, len(pending) + len(self._busy))
         while len(self._starting) + len(self._idle) + len(self._busy) < wanted:
             worker = self.start()

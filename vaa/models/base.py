@@ -81,11 +81,17 @@ class Library:
     remedy: str
 
 
-DECODER_LIBRARIES = {
+_DECODERS = {
     "decord": Library(module="decord", remedy="pip install decord, or decoder=pyav"),
     "pyav": Library(module="av", remedy="pip install av, or decoder=decord"),
 }
-BITSANDBYTES = Library(module="bitsandbytes", remedy="pip install bitsandbytes, or quantization=none")
+_BITSANDBYTES = Library(module="bitsandbytes", remedy="pip install bitsandbytes, or quantization=none")
+
+
+def libraries(decoder: str | None = None, quantization: str = "none") -> tuple[Library, ...]:
+    """The optional libraries of a video decoder and of a quantization."""
+    decoders = (_DECODERS[decoder],) if decoder in _DECODERS else ()
+    return decoders if quantization == "none" else (_BITSANDBYTES, *decoders)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 from vaa.data.boxes import read_boxes
 from vaa.errors import ConfigError, VaaError
+from vaa.models.base import Requirements
 from vaa.types import XYXY, ChooseQuery, Floats, GenerateQuery, NoAnswer, Video, file_name
 
 _SEGMENT = 30  # frames a released CoReVAD answer stands for
@@ -69,6 +70,11 @@ class RecordedModel:
             ConfigError: always: authors released texts only.
         """
         raise ConfigError(f"{self.root} holds recorded texts, no probabilities: choose a readout that reads texts.")
+
+    @property
+    def requirements(self) -> Requirements:
+        """Only the folder."""
+        return Requirements(name=self.root)
 
     def to_frame(self, video: Video, xyxy: XYXY) -> XYXY:
         """Recorded boxes are in the frames' own pixels."""

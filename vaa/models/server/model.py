@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 from vaa import process
 from vaa.errors import VaaError, VideoError
+from vaa.models.base import Library, Requirements, libraries
 from vaa.models.server import messages
 from vaa.models.server.client import ChatClient, Endpoint
 from vaa.types import Answer, ChatQuery, ChooseQuery, Floats, GenerateQuery, NoAnswer
@@ -129,6 +130,12 @@ class ServerModel:
                 process.check_interrupted()
             finally:
                 _usage.setdefault(self, Counter()).update(line.counted)
+
+    @property
+    def requirements(self) -> Requirements:
+        """A server, its client and the decoder."""
+        client = Library(module="openai", remedy="pip install openai")
+        return Requirements(name=self.model, url=self.base_url, libraries=(client, *libraries(self.decoder)))
 
     def release(self) -> None:
         """Nothing is held."""

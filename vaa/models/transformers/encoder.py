@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from vaa import process
 from vaa.errors import VaaError, VideoError
+from vaa.models.base import LocalWeights, Requirements, libraries
 from vaa.models.checkpoints.files import checkpoint_identity
 from vaa.models.transformers import loading
 from vaa.models.transformers.pooling import Piece, means
@@ -92,6 +93,21 @@ class ClipEncoder:
                     yield from means([*group], self.stride, self.batch_size, features)
         if frames:
             log.info("%s", watch.told(sum(bool(query.frames) for query in queries), "segments"))
+
+    @property
+    def requirements(self) -> Requirements:
+        """Its weights and the decoder."""
+        weights = LocalWeights(
+            checkpoint=self.checkpoint,
+            revision=self.revision,
+            device_map=self.device_map,
+            dtype=self.dtype,
+            quantization=None,
+            attention="",
+            batch_size=self.batch_size,
+            image_processor=False,
+        )
+        return Requirements(name=self.checkpoint, weights=weights, libraries=libraries(self.decoder))
 
     def release(self) -> None:
         """Forget the weights."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from vaa.errors import ConfigError
 from vaa.models.checkpoints.files import checkpoint_identity
+from vaa.models.base import LocalWeights, Requirements, libraries
 from vaa.models.transformers import batching, loading
 from vaa.models.transformers.generation import GenerationConfig, settle
 from vaa.models.transformers.loaded import LoadedModel
@@ -59,6 +60,22 @@ class TransformersLLM:
         seen = next((query for query in queries if query.frames), None)
         if seen is not None:
             raise ConfigError(f"'{self.checkpoint}' reads text only; the {seen.purpose} prompt shows it frames.")
+
+    @property
+    def requirements(self) -> Requirements:
+        """Its weights, and bitsandbytes if quantized."""
+        weights = LocalWeights(
+            checkpoint=self.checkpoint,
+            revision=self.revision,
+            device_map=self.device_map,
+            dtype=self.dtype,
+            quantization=self.quantization,
+            attention=self.attention,
+            batch_size=self.batch_size,
+            image_processor=False,
+        )
+        needed = libraries(quantization=self.quantization)
+        return Requirements(name=self.checkpoint, weights=weights, libraries=needed)
 
     def release(self) -> None:
         """Forget the weights."""

@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any, ClassVar
 
 from vaa.errors import VaaError
+from vaa.models.base import LocalWeights, Requirements, libraries
 from vaa.models.checkpoints.files import checkpoint_identity
 from vaa.models.transformers import batching, loading, vision_features
 from vaa.models.transformers.families import family, mark_internvl, tokens_per_image
@@ -65,6 +66,22 @@ class TransformersVLM:
     def choose(self, queries: Sequence[ChooseQuery]) -> Iterator[Floats | NoAnswer]:
         """The probabilities of each query's choices, in order; NoAnswer where frames cannot be decoded."""
         return batching.answers(self._load, queries, self._sampling, self.decoder, self.workers)
+
+    @property
+    def requirements(self) -> Requirements:
+        """Its weights, bitsandbytes if quantized, and the decoder."""
+        weights = LocalWeights(
+            checkpoint=self.checkpoint,
+            revision=self.revision,
+            device_map=self.device_map,
+            dtype=self.dtype,
+            quantization=self.quantization,
+            attention=self.attention,
+            batch_size=self.batch_size,
+            image_processor=True,
+        )
+        needed = libraries(self.decoder, self.quantization)
+        return Requirements(name=self.checkpoint, weights=weights, libraries=needed)
 
     def release(self) -> None:
         """Forget the weights."""
