@@ -26,7 +26,7 @@ from vaa.types import file_name
 
 HOUSE = Path(__file__).parents[1]
 sys.path.append(str(HOUSE / "tests" / "models"))
-from fake_server import FakeServer, failed  # noqa: E402
+from fake_server import FakeServer, error  # noqa: E402
 
 FILES = {f.relative_to(HOUSE).as_posix(): f for f in [HOUSE / "run.py", *sorted((HOUSE / "vaa").rglob("*.py"))]}
 KEY = "sk-canary-9f8e7d6c5b4a39281706"
@@ -155,7 +155,7 @@ def test_a_key_is_nowhere_even_where_the_server_repeats_it(
     (tmp_path / "clips").mkdir()
     shutil.copy(clip, tmp_path / "clips")
     server = FakeServer()
-    server.script = lambda body, before: failed(refusal, f"bad key {KEY}")
+    server.script = lambda body, before: error(refusal, f"bad key {KEY}")
     try:
         done = subprocess.run(
             [sys.executable, str(HOUSE / "run.py"), "method=plain", "vlm=server", f"vlm.base_url={server.url}",

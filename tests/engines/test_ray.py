@@ -24,7 +24,7 @@ from vaa.errors import ModelError
 from vaa.models.recorded import RecordedModel
 from vaa.models.transformers.encoder import ClipEncoder
 from vaa.models.transformers.vlm import TransformersVLM
-from vaa.types import Answer, EmbedQuery, GenerateQuery, NoAnswer, Query, Video
+from vaa.types import Answer, ChooseQuery, EmbedQuery, Floats, GenerateQuery, NoAnswer, Query, Video
 
 pytestmark = pytest.mark.slow
 PROJECT = Path(__file__).parents[2]
@@ -44,7 +44,7 @@ class Echo:
     pause: float = 0.0
     processes: int = 1
 
-    def generate(self, queries: Sequence[Query]) -> Iterator[Answer | NoAnswer]:
+    def generate(self, queries: Sequence[GenerateQuery]) -> Iterator[str | NoAnswer]:
         (Path(self.folder) / str(os.getpid())).touch()
         wait_for(lambda: len(list(Path(self.folder).iterdir())) >= self.processes)
         for query in queries:
@@ -58,6 +58,9 @@ class Echo:
             if query.text == "warn":
                 logging.getLogger("vaa").warning("slow attention is used")
             yield NoAnswer("damaged video") if query.text == "unreadable" else query.text.upper()
+
+    def choose(self, queries: Sequence[ChooseQuery]) -> Iterator[Floats | NoAnswer]:
+        raise NotImplementedError
 
     def release(self) -> None:
         """Nothing to free."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import runs
-from fake_server import FakeServer, Reply, failed, said
+from fake_server import FakeServer, Reply, completion, error
 from faults import Backwards, Counting, Hanging, OutOfMemory
 from wandb_log import read_back
 from wandb_server import KEY, WandbServer
@@ -62,11 +62,11 @@ def server() -> Iterator[FakeServer]:
 def answer(body: dict[str, Any]) -> Reply:
     """Another one for each question."""
     digest = hashlib.sha256(json.dumps(body["messages"]).encode()).hexdigest()
-    return said(f"{'Anomalous' if digest < '8' else 'Normal'} scenes. {digest}")
+    return completion(f"{'Anomalous' if digest < '8' else 'Normal'} scenes. {digest}")
 
 
 def served(server: FakeServer, world: str) -> tuple[str, ...]:
-    overrides = ["vlm=server", f"vlm.base_url={server.url}", "vlm.model=fake", "vlm.timeout=2", "vlm.backoff=0.01"]
+    overrides = ["vlm=server", f"vlm.base_url={server.url}", "vlm.model=fake", "vlm.timeout=2"]
     overrides += ["vlm.retries=6", "vlm.concurrency=2", "~stages.clean", "~stages.refine"]
     return (*overrides, *(field for field in runs.SMALL if not field.startswith("workers")), world)
 
@@ -76,8 +76,8 @@ def test_a_server_in_trouble_after_some_work(tmp_path: Path, world: str, server:
     calm = runs.run(tmp_path, "calm", *served(server, world), "cache=null")
     asked = len(server.bodies)
     troubles = [
-        failed(429, "slow down"),
-        failed(500, "oh"),
+        error(429, "slow down", Retry_After="0.01"),
+        error(500, "oh", Retry_After="0.01"),
         Reply(body={"choices": [{"mess": "a" * 100}]}, half=True),
         Reply(body=b"<html>no JSON</html>"),
         Reply(silent=True),
@@ -116,7 +116,7 @@ def test_a_server_that_dies_is_gone_on_with_later(tmp_path: Path, world: str, se
     server.script = lambda body, before: answer(body)
     calm = runs.run(tmp_path, "calm", *served(server, world), "cache=null")
     asked = len(server.bodies)
-    server.script = lambda body, before: answer(body) if len(server.bodies) <= asked + 3 else failed(500, "dead")
+    server.script = lambda body, before: answer(body) if len(server.bodies) <= asked + 3 else error(500, "dead")
     dead = runs.start(tmp_path, "dead", *served(server, world), "vlm.retries=0", "vlm.timeout=60")
     assert dead.end() in (1, 3)
     assert "HTTP 500: dead" in dead.said

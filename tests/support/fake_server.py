@@ -1,4 +1,4 @@
-"""A real HTTP server that speaks as much of OpenAI's protocol as a test tells it to."""
+"""An HTTP server with a scripted part of OpenAI's protocol."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from PIL import Image
 
 @dataclass
 class Reply:
-    """What is sent back; `half` breaks the connection in the middle of the body, `silent` sends nothing."""
+    """A response; with `half` the connection breaks in the middle of the body, with `silent` nothing is sent."""
 
     status: int = 200
     body: Any = None
@@ -27,7 +27,7 @@ class Reply:
     silent: bool = False
 
 
-def said(content: Any, finish: str = "stop", logprobs: Any = None, **message: Any) -> Reply:
+def completion(content: Any, finish: str = "stop", logprobs: Any = None, **message: Any) -> Reply:
     choice = {
         "index": 0,
         "finish_reason": finish,
@@ -35,85 +35,80 @@ def said(content: Any, finish: str = "stop", logprobs: Any = None, **message: An
         "message": {"role": "assistant", "content": content, **message},
     }
     usage = {"prompt_tokens": 10, "completion_tokens": 3, "total_tokens": 13}
-    return Reply(
-        body={
-            "id": "1",
-            "object": "chat.completion",
-            "created": 0,
-            "model": "fake",
-            "choices": [choice],
-            "usage": usage,
-        }
-    )
+    body = {"id": "1", "object": "chat.completion", "created": 0, "model": "fake", "choices": [choice], "usage": usage}
+    return Reply(body=body)
 
 
-def failed(status: int, message: str, code: str | None = None, **headers: str) -> Reply:
+def error(status: int, message: str, code: str | None = None, **headers: str) -> Reply:
     names = {name.replace("_", "-"): value for name, value in headers.items()}
     return Reply(status, {"error": {"message": message, "type": "some", "param": None, "code": code}}, names)
 
 
-def tops(**logprobs: float) -> dict[str, Any]:
+def top_logprobs(**logprobs: float) -> dict[str, Any]:
     top = [{"token": token, "logprob": value, "bytes": None} for token, value in logprobs.items()]
     return {"content": [{"token": top[0]["token"], "logprob": top[0]["logprob"], "bytes": None, "top_logprobs": top}]}
 
 
-def handle(url: str, **fields: Any) -> Any:
-    """A server's handle, asked four questions at once, with these fields otherwise."""
+def server_model(url: str, **fields: Any) -> Any:
+    """A ServerModel with four requests at a time; `fields` replace its other fields."""
     from vaa.models.server.model import ServerModel
 
-    given: dict[str, Any] = {"allow_http": False, "model": "fake", "revision": None, "api_key_env": None}
-    given |= {"concurrency": 4, "timeout": 5, "retries": 2, "backoff": 0.001, "temperature": 0, "top_p": None}
-    given |= {"seed": None, "limit": "max_tokens", "extra": {}, "image_format": "png", "max_side": None}
-    return ServerModel(**{**given, "base_url": url, "decoder": "decord", **fields})
+    defaults: dict[str, Any] = {"allow_http": False, "model": "fake", "revision": None, "api_key_env": None}
+    defaults |= {"concurrency": 4, "timeout": 5, "retries": 2, "temperature": 0, "top_p": None}
+    defaults |= {"seed": None, "token_limit": "max_tokens", "extra": {}, "image_format": "png", "max_side": None}
+    return ServerModel(**{**defaults, "base_url": url, "decoder": "decord", **fields})
 
 
-def shown(body: dict[str, Any]) -> list[np.ndarray]:
+def images(body: dict[str, Any]) -> list[np.ndarray]:
     """The images of a request as arrays."""
     content = body["messages"][-1]["content"]
     urls = [part["image_url"]["url"] for part in content if part["type"] == "image_url"]
     return [np.asarray(Image.open(io.BytesIO(base64.b64decode(url.split(",")[1])))) for url in urls]
 
 
-class _Quiet(ThreadingHTTPServer):
+class _HttpServer(ThreadingHTTPServer):
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Who was asked may have hung up."""
+        """Ignore clients that closed the connection."""
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)
 
 
 class FakeServer:
-    """Answers by `script` (request's body, how many requests with this body came before) and keeps what it was sent."""
+    """Answers by `script` (request body, number of earlier requests with this body) and records the requests.
+
+    `max_concurrent` is the largest number of requests at one time.
+    """
 
     def __init__(self) -> None:
-        self.script: Callable[[dict[str, Any], int], Reply] = lambda body, before: said("fine")
+        self.script: Callable[[dict[str, Any], int], Reply] = lambda body, before: completion("fine")
         self.bodies: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.models: Any = {"object": "list", "data": [{"id": "fake"}, {"id": "other"}]}
-        self.gone = threading.Event()
-        self.most, self._now, self._lock = 0, 0, threading.Lock()
-        self._http = _Quiet(("127.0.0.1", 0), self._handler())
+        self.closing = threading.Event()
+        self.max_concurrent, self._concurrent, self._lock = 0, 0, threading.Lock()
+        self._http = _HttpServer(("127.0.0.1", 0), self._handler())
         self.url = f"http://127.0.0.1:{self._http.server_port}/v1"
         self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.02})
         self._thread.start()
 
     def close(self) -> None:
-        self.gone.set()
+        self.closing.set()
         self._http.shutdown()
         self._thread.join()
         self._http.server_close()
 
-    def asked(self, body: dict[str, Any], headers: dict[str, str]) -> Reply:
+    def respond(self, body: dict[str, Any], headers: dict[str, str]) -> Reply:
         with self._lock:
             before = self.bodies.count(body)
             self.bodies.append(body)
             self.headers.append(headers)
-            self._now += 1
-            self.most = max(self.most, self._now)
+            self._concurrent += 1
+            self.max_concurrent = max(self.max_concurrent, self._concurrent)
         try:
             return self.script(body, before)
         finally:
             with self._lock:
-                self._now -= 1
+                self._concurrent -= 1
 
     def _handler(server) -> type[BaseHTTPRequestHandler]:  # noqa: N805 - the handler's own self is below
         class Handler(BaseHTTPRequestHandler):
@@ -121,14 +116,14 @@ class FakeServer:
 
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                self._send(server.asked(body, {k.lower(): v for k, v in self.headers.items()}))
+                self._send(server.respond(body, {k.lower(): v for k, v in self.headers.items()}))
 
             def do_GET(self) -> None:
-                self._send(Reply(body=server.models) if server.models else failed(404, "no such page"))
+                self._send(Reply(body=server.models) if server.models else error(404, "no such page"))
 
             def _send(self, reply: Reply) -> None:
                 if reply.silent:
-                    server.gone.wait(10)
+                    server.closing.wait(10)
                     self.close_connection = True
                     return
                 raw = reply.body if isinstance(reply.body, bytes) else json.dumps(reply.body).encode()

@@ -1,4 +1,4 @@
-"""Against a server that is not ours: `transformers serve` with tiny checkpoints of random weights."""
+"""Against another server: `transformers serve` with tiny random checkpoints."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_server import handle
+from fake_server import server_model
 from making import make_tokenizer
 
-from vaa.errors import VaaError
+from vaa.errors import ConfigError
 from vaa.models.server.model import ServerModel
 from vaa.types import ChooseQuery, GenerateQuery, NoAnswer, Query, Video
 from vaa.video import sources
@@ -78,13 +78,13 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     program = "from transformers.cli.transformers import main; main()"
     command = [sys.executable, "-c", program, "serve", "--host", "127.0.0.1", "--port", str(port), "--device", "cpu"]
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-    said = tmp_path_factory.mktemp("log") / "serve.log"
-    with said.open("wb") as log, subprocess.Popen(command, env=environment, stdout=log, stderr=log) as process:
+    log_file = tmp_path_factory.mktemp("log") / "serve.log"
+    with log_file.open("wb") as log, subprocess.Popen(command, env=environment, stdout=log, stderr=log) as process:
         try:
             for _ in range(1200):
-                assert process.poll() is None, said.read_text()
-                with socket.socket() as knock:
-                    if knock.connect_ex(("127.0.0.1", port)) == 0:
+                assert process.poll() is None, log_file.read_text()
+                with socket.socket() as probe:
+                    if probe.connect_ex(("127.0.0.1", port)) == 0:
                         break
                 time.sleep(0.1)
             yield f"http://127.0.0.1:{port}/v1"
@@ -92,13 +92,13 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             process.send_signal(signal.SIGKILL)
 
 
-def live(url: str, model: str) -> ServerModel:
-    made: ServerModel = handle(url, model=model, concurrency=2, timeout=100, retries=1, backoff=0.1)
-    return made
+def served_model(url: str, model: str) -> ServerModel:
+    result: ServerModel = server_model(url, model=model, concurrency=2, timeout=100, retries=1)
+    return result
 
 
 def local(folder: Path, query: Query) -> str:
-    """The same asked of the same checkpoint here."""
+    """The answer of the same checkpoint in this process."""
     import torch
     from PIL import Image
     from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, AutoProcessor, AutoTokenizer
@@ -117,39 +117,39 @@ def local(folder: Path, query: Query) -> str:
     inputs.pop("token_type_ids", None)
     with torch.inference_mode():
         ids = model.generate(**inputs, do_sample=False, max_new_tokens=query.max_new_tokens)
-    (said,) = processor.batch_decode(ids[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
-    return str(said)
+    (answer,) = processor.batch_decode(ids[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
+    return str(answer)
 
 
-def test_a_served_checkpoint_answers_as_it_does_here(served: str, checkpoints: Path, clip: Path) -> None:
-    known = Video("clip", clip, 25, 10.0)
-    words = [("what happens here", ""), ("a car", "Normal scenes")]
+def test_a_served_checkpoint_answers_like_a_local_one(served: str, checkpoints: Path, clip: Path) -> None:
+    video = Video("clip", clip, 25, 10.0)
+    texts = [("what happens here", ""), ("a car", "Normal scenes")]
     llm = [
-        GenerateQuery(purpose="any", video=known, at=0, frames=(), text=text, system=system, max_new_tokens=9)
-        for text, system in words
+        GenerateQuery(purpose="any", video=video, at=0, frames=(), text=text, system=system, max_new_tokens=9)
+        for text, system in texts
     ]
-    shown = [(0, 24), (0, 7), (23, 24)]
+    frame_sets = [(0, 24), (0, 7), (23, 24)]
     vlm = [
-        GenerateQuery(purpose="any", video=known, at=0, frames=frames, text="a <image> b <image> car", max_new_tokens=9)
-        for frames in shown
+        GenerateQuery(purpose="any", video=video, at=0, frames=frames, text="a <image> b <image> car", max_new_tokens=9)
+        for frames in frame_sets
     ]
-    vlm += [GenerateQuery(purpose="any", video=known, at=0, frames=(5,), text="<image>in the street", max_new_tokens=4)]
+    vlm += [GenerateQuery(purpose="any", video=video, at=0, frames=(5,), text="<image>in the street", max_new_tokens=4)]
     for name, queries in (("llama", llm), ("llava", vlm)):
-        model = live(served, str(checkpoints / name))
+        model = served_model(served, str(checkpoints / name))
         assert list(model.generate(queries)) == [local(checkpoints / name, query) for query in queries]
         assert model.usage["answers"] == len(queries)
         assert model.usage["completion_tokens"] <= 9 * len(queries)
         assert model.usage["prompt_tokens"] > 5 * len(queries)
 
 
-def test_what_it_does_not_have_is_named(served: str, checkpoints: Path) -> None:
+def test_a_missing_model_and_missing_logprobs_are_reported(served: str, checkpoints: Path) -> None:
     query = GenerateQuery(
         purpose="any", video=Video("clip", Path("none.mp4"), 25, 10.0), at=0, frames=(), text="Which?", max_new_tokens=4
     )
-    (lost,) = live(served, "nobody/nothing").generate([query])
-    assert isinstance(lost, NoAnswer)
-    # All it says of a model that it does not have is HTTP 500, or, under load, nothing at all.
-    assert "attempt 2 of 2" in lost.reason
-    weighed = ChooseQuery(purpose="any", video=query.video, at=0, frames=(), text="Which?", choices=("a", "b"))
-    with pytest.raises(VaaError, match="no log-probabilities"):
-        list(live(served, str(checkpoints / "llama")).generate([weighed]))
+    (answer,) = served_model(served, "nobody/nothing").generate([query])
+    assert isinstance(answer, NoAnswer)
+    # For a missing model it sends HTTP 500 or, under load, no response.
+    assert "1 retries" in answer.reason
+    choice_query = ChooseQuery(purpose="any", video=query.video, at=0, frames=(), text="Which?", choices=("a", "b"))
+    with pytest.raises(ConfigError, match="no log-probabilities"):
+        list(served_model(served, str(checkpoints / "llama")).choose([choice_query]))

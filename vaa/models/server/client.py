@@ -1,4 +1,4 @@
-"""The line to a server that speaks OpenAI's protocol: retries, the server's refusals in words, what it counted."""
+"""OpenAI's client in a thread of its own: concurrent requests, errors of the server, token counts."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ import json
 import logging
 import os
 from collections import Counter
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Iterator, Mapping
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from threading import Thread
 from typing import Any
 
-from vaa.errors import VaaError
-from vaa.models.server import backoff, messages
+from vaa.errors import ConfigError, ModelError
+from vaa.models.server import messages
 from vaa.types import Answer, ChatQuery, ChooseQuery, NoAnswer
 
 log = logging.getLogger("vaa")
-_RETRIED = (408, 409, 425, 429)  # and 5xx
-_PATIENCE = 600.0  # seconds that a server may ask us to wait
-_TOLD = 10.0  # seconds of it that are worth a line
-_IN_A_ROW = 8  # so many questions lost one after the other (or twice `concurrency`) end the run
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 8.0  # seconds, doubled for each retry: those of OpenAI's client
+_MAX_FAILED_IN_A_ROW = 8  # queries (or twice `concurrency`) without an answer before the run ends
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Endpoint:
-    """Where a model is served, and how patiently it is asked; seconds for `timeout` and `backoff`."""
+    """A model at a server and how to query it; `timeout` in seconds."""
 
     base_url: str
     model: str
@@ -33,37 +33,28 @@ class Endpoint:
     concurrency: int
     timeout: float
     retries: int
-    backoff: float
 
-    def key(self) -> str | None:
-        """The key, from the environment; None where none is wanted.
+    def api_key(self) -> str | None:
+        """The key, from the environment variable `api_key_env`; None without one.
 
         Raises:
-            VaaError: the variable is not set.
+            ConfigError: the variable is not set.
         """
         if self.api_key_env is None:
             return None
         if key := os.environ.get(self.api_key_env, "").strip():
             return key
-        raise VaaError(
-            f"api_key_env={self.api_key_env}: this environment variable is not set. Put the key of {self.base_url} "
-            "into it, or give api_key_env=null for a server that wants none."
+        raise ConfigError(
+            f"api_key_env={self.api_key_env}: this environment variable is not set. Set it to the key of "
+            f"{self.base_url}, or give api_key_env=null for a server without keys."
         )
 
 
-@dataclass(frozen=True)
-class _Retry:
-    """A failure that may pass, and the seconds that the server asks us to wait."""
-
-    reason: str
-    wait: float = 0.0
-
-
-@dataclass
+@dataclass(kw_only=True)
 class ChatClient:
-    """A client in a loop of its own, and what has happened on it so far.
+    """OpenAI's client, the event loop it runs in, and what has happened so far.
 
-    `counted`: answers, cut answers, prompt_tokens, completion_tokens, as the server says them.
+    `usage` counts answers, truncated answers, prompt_tokens and completion_tokens, as the server reports them.
     """
 
     endpoint: Endpoint
@@ -72,111 +63,163 @@ class ChatClient:
     loop: asyncio.AbstractEventLoop
     slots: asyncio.Semaphore
     reached: bool = False
-    lost_in_a_row: int = 0
-    counted: Counter[str] = field(default_factory=Counter)
+    failed_in_a_row: int = 0
+    usage: Counter[str] = field(default_factory=Counter)
 
-    def put(self, query: ChatQuery, body: Mapping[str, Any]) -> Future[Answer | NoAnswer]:
-        """Ask over there; the future may raise what ends the run."""
-        talk: Coroutine[Any, Any, Answer | NoAnswer] = self._ask(query, body)
-        return asyncio.run_coroutine_threadsafe(talk, self.loop)
+    def submit(self, query: ChatQuery, body: Mapping[str, Any]) -> Future[Answer | NoAnswer]:
+        """Send a request; the future raises the errors that end the run."""
+        request: Coroutine[Any, Any, Answer | NoAnswer] = self._answer(query, body)
+        return asyncio.run_coroutine_threadsafe(request, self.loop)
 
-    async def _ask(self, query: ChatQuery, body: Mapping[str, Any]) -> Answer | NoAnswer:
+    async def _answer(self, query: ChatQuery, body: Mapping[str, Any]) -> Answer | NoAnswer:
+        retries, reason = self.endpoint.retries, ""
         async with self.slots:
-            attempts = self.endpoint.retries + 1
-            for attempt in range(1, attempts + 1):
-                heard = await self._once(query, body)
-                if not isinstance(heard, _Retry):
-                    return heard
-                if attempt == attempts or heard.wait > _PATIENCE:
-                    return self._lost(f"{heard.reason} (attempt {attempt} of {attempts})")
-                if heard.wait > _TOLD:
-                    log.info("%s asks to wait %.0f s: %s", self.endpoint.base_url, heard.wait, heard.reason)
-                await asyncio.sleep(backoff.pause(attempt, self.endpoint.backoff, heard.wait))
-        raise AssertionError("the last attempt returns")
+            # openai 3.54 retries connection errors, timeouts and status 408, 409, 429 and 5xx. It does not retry a
+            # response with status 200 that is no chat completion, which overloaded gateways send.
+            for attempt in range(retries + 1):
+                try:
+                    return await self._request(query, body)
+                except messages.MalformedError as error:
+                    reason = self._redact(str(error))
+                if attempt < retries:
+                    await asyncio.sleep(min(_FIRST_PAUSE * 2.0**attempt, _LONGEST_PAUSE))
+            return self._fail(f"{reason} (after {retries} retries)")
 
-    async def _once(self, query: ChatQuery, body: Mapping[str, Any]) -> Answer | NoAnswer | _Retry:
+    async def _request(self, query: ChatQuery, body: Mapping[str, Any]) -> Answer | NoAnswer:
         import openai
 
         try:
-            heard = await self.client.chat.completions.with_raw_response.create(**body)
-            self.reached = True
-            return self._heard(messages.parsed(heard.text), query)
+            response = await self.client.chat.completions.with_raw_response.create(**body)
         except openai.APIStatusError as error:
             self.reached = True
-            reason = f"HTTP {error.status_code}: {self._plain(messages.complaint(error.response.text))}"
-            if error.status_code in _RETRIED or error.status_code >= 500:
-                return _Retry(reason, backoff.wished(error.response.headers))
-            return await self._refused(query, error.status_code, error.code, reason)
+            return await self._explain_status(query, error)
         except openai.APIConnectionError as error:
             cause = type(error.__cause__).__name__
             self.reached |= not cause.startswith("Connect")
             timed_out = isinstance(error, openai.APITimeoutError)
-            says = f"no answer within timeout={self.endpoint.timeout} s" if timed_out else "the connection broke"
-            return _Retry(f"{says} ({cause}: {self._plain(str(error.__cause__))})".replace(": )", ")"))
-        except messages.GarbledError as error:
-            return _Retry(self._plain(str(error)))
+            reason = f"no answer within timeout={self.endpoint.timeout} s" if timed_out else "the connection broke"
+            detail = ": ".join(filter(None, (cause, self._redact(str(error.__cause__)))))
+            return self._fail(f"{reason} ({detail}; after {self.endpoint.retries} retries)")
+        self.reached = True
+        return self._read(messages.parse_completion(response.text), query)
 
-    def _heard(self, completion: Mapping[str, Any], query: ChatQuery) -> Answer | NoAnswer:
+    def _read(self, completion: Mapping[str, Any], query: ChatQuery) -> Answer | NoAnswer:
         usage = completion.get("usage")
         for name in ("prompt_tokens", "completion_tokens"):
-            said = usage.get(name) if isinstance(usage, dict) else None
-            self.counted[name] += said if isinstance(said, int) else 0
-        self.counted["answers"] += 1
-        self.lost_in_a_row = 0
-        answer = messages.read(completion, query)
-        self.counted["cut"] += isinstance(answer, str) and messages.was_cut(completion)
-        return answer if not isinstance(answer, NoAnswer) else NoAnswer(self._plain(answer.reason))
+            count = usage.get(name) if isinstance(usage, dict) else None
+            self.usage[name] += count if isinstance(count, int) else 0
+        self.usage["answers"] += 1
+        self.failed_in_a_row = 0
+        answer = messages.read_answer(completion, query)
+        self.usage["truncated"] += isinstance(answer, str) and messages.is_truncated(completion)
+        return NoAnswer(self._redact(answer.reason)) if isinstance(answer, NoAnswer) else answer
 
-    async def _refused(self, query: ChatQuery, status: int, code: str | None, reason: str) -> NoAnswer:
+    async def _explain_status(self, query: ChatQuery, error: Any) -> NoAnswer:
+        """Why there is no answer. Errors that end the run have no cause: the server's text may repeat the key."""
         url, variable = self.endpoint.base_url, self.endpoint.api_key_env
-        if status in (401, 403):
-            mend = (
-                f"Is that in {variable} right?" if variable else "Name the variable that holds one: api_key_env=NAME."
+        reason = f"HTTP {error.status_code}: {self._redact(messages.error_message(error.response.text))}"
+        if error.status_code in (401, 403):
+            remedy = (
+                f"Check the value of {variable}."
+                if variable
+                else "Name the environment variable of a key: api_key_env=NAME."
             )
-            raise VaaError(f"{url} refuses the key ({reason}). {mend}") from None  # its words may repeat the key
-        if status == 404:
-            raise VaaError(f"{url} has no model '{self.endpoint.model}' ({reason}). {await self._models()}") from None
+            raise ConfigError(f"{url} refuses the key ({reason}). {remedy}") from None
+        if error.status_code == 404:
+            models = await self._list_models()
+            raise ConfigError(f"{url} has no model '{self.endpoint.model}' ({reason}). {models}") from None
         if isinstance(query, ChooseQuery) and "logprob" in reason:
-            raise VaaError(f"{url}: {messages.NO_LOGPROBS} ({reason})") from None
-        if code == "content_filter":
-            return NoAnswer(f"the server's content filter refused the question ({reason})")
-        return self._lost(reason) if not self.counted["answers"] else NoAnswer(reason)
+            raise ConfigError(f"{url}: {messages.NO_LOGPROBS} ({reason})") from None
+        if error.code == "content_filter":
+            return NoAnswer(f"the server's content filter refused the query ({reason})")
+        if error.status_code in (408, 409, 429) or error.status_code >= 500:
+            return self._fail(f"{reason} (after up to {self.endpoint.retries} retries)")
+        return NoAnswer(reason) if self.usage["answers"] else self._fail(reason)
 
-    async def _models(self) -> str:
+    async def _list_models(self) -> str:
         try:
-            heard = await self.client.models.with_raw_response.list()
-            names = sorted(str(entry["id"]) for entry in json.loads(heard.text)["data"])
-        except Exception:  # whatever it is, the 404 before it is what is told
-            return f"It has no list of models either: does its address end in /v1 ({self.endpoint.base_url})?"
+            response = await self.client.models.with_raw_response.list()
+            names = sorted(str(entry["id"]) for entry in json.loads(response.text)["data"])
+        except Exception:  # the 404 before it is the error to report
+            return f"It has no list of models either: base_url usually ends in /v1 ({self.endpoint.base_url})."
         return f"It has: {', '.join(names) or 'none'}. Give one as model=NAME."
 
-    def _lost(self, reason: str) -> NoAnswer:
-        url, self.lost_in_a_row = self.endpoint.base_url, self.lost_in_a_row + 1
+    def _fail(self, reason: str) -> NoAnswer:
+        """Count a query without an answer; raise if there is no server or too many have failed in a row."""
+        url, self.failed_in_a_row = self.endpoint.base_url, self.failed_in_a_row + 1
         if not self.reached:
-            raise VaaError(
-                f"No server is reached at {url}: {reason}. Start one, as in `vllm serve {self.endpoint.model}`, or "
+            raise ModelError(
+                f"No server answers at {url}: {reason}. Start one, as in `vllm serve {self.endpoint.model}`, or "
                 "give its address as base_url=URL (docs/backbones.md, 'A server')."
             ) from None
-        if self.lost_in_a_row >= max(_IN_A_ROW, 2 * self.endpoint.concurrency):
-            raise VaaError(
-                f"{url} left {self.lost_in_a_row} questions in a row without an answer, the last by {reason}. "
-                "What it answered before is remembered: mend the server and run again."
+        if self.failed_in_a_row >= max(_MAX_FAILED_IN_A_ROW, 2 * self.endpoint.concurrency):
+            raise ModelError(
+                f"{url} left {self.failed_in_a_row} queries in a row without an answer; the last error is {reason}. "
+                "Earlier answers are cached: repair the server and start the run again."
             ) from None
         return NoAnswer(f"{url}: {reason}")
 
-    def _plain(self, text: str) -> str:
-        return messages.brief(text.replace(self.key, "***") if self.key else text)
+    def _redact(self, text: str) -> str:
+        return messages.shorten(text.replace(self.key, "***") if self.key else text)
 
-    def tell(self) -> None:
-        """Log what the questions cost, and warn of answers that were cut."""
-        at, n = f"{self.endpoint.model} at {self.endpoint.base_url}", self.counted
-        if not n["answers"]:
+    def log_usage(self) -> None:
+        """Log the token counts, and warn of truncated answers."""
+        name, usage = f"{self.endpoint.model} at {self.endpoint.base_url}", self.usage
+        if not usage["answers"]:
             return
-        cost = (n["answers"], n["prompt_tokens"], n["completion_tokens"])
-        log.info("%s: %d answers, %d prompt tokens, %d completion tokens", at, *cost)
-        if n["cut"]:
+        counts = (usage["answers"], usage["prompt_tokens"], usage["completion_tokens"])
+        log.info("%s: %d answers, %d prompt tokens, %d completion tokens", name, *counts)
+        if usage["truncated"]:
             log.warning(
-                "%s: %d of %d answers were cut at their limit of new tokens (finish_reason length); their text is used "
-                "as it is. A larger prompt.max_new_tokens lets them end.",
-                *(at, n["cut"], n["answers"]),
+                "%s: %d of %d answers reached their limit of new tokens (finish_reason length) and are used as they "
+                "are. Increase prompt.max_new_tokens for complete ones.",
+                *(name, usage["truncated"], usage["answers"]),
             )
+
+
+@contextmanager
+def open_client(endpoint: Endpoint) -> Iterator[ChatClient]:
+    """A client whose pending requests are cancelled on exit.
+
+    Raises:
+        ConfigError: OpenAI's client is not installed, or the key's environment variable is not set.
+    """
+    try:
+        from openai import AsyncOpenAI
+    except ImportError as error:
+        raise ConfigError("A server needs OpenAI's client: pip install 'vaa[server]'.") from error
+    for name in ("httpx", "httpx2"):  # they log every request
+        logging.getLogger(name).setLevel(logging.WARNING)
+    key, runner = endpoint.api_key(), asyncio.Runner(loop_factory=asyncio.new_event_loop)
+    openai_client = AsyncOpenAI(
+        base_url=endpoint.base_url, api_key=key or "none", timeout=endpoint.timeout, max_retries=endpoint.retries
+    )
+    client = ChatClient(
+        endpoint=endpoint,
+        key=key,
+        client=openai_client,
+        loop=runner.get_loop(),
+        slots=asyncio.Semaphore(endpoint.concurrency),
+    )
+    thread = Thread(target=_run_loop, args=(runner, openai_client), name="vaa-server", daemon=True)
+    thread.start()
+    try:
+        yield client
+    finally:
+        client.loop.call_soon_threadsafe(client.loop.stop)
+        thread.join()
+        client.log_usage()
+
+
+def _run_loop(runner: asyncio.Runner, openai_client: Any) -> None:
+    with runner:
+        runner.get_loop().run_forever()
+        runner.run(_close(openai_client))
+
+
+async def _close(openai_client: Any) -> None:
+    pending = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in pending:
+        task.cancel()
+    await asyncio.gather(*pending, return_exceptions=True)
+    await openai_client.close()

@@ -1,4 +1,4 @@
-"""What a server that speaks OpenAI's protocol is sent, and what is read in what it sends back."""
+"""Requests to and responses of an OpenAI-compatible server."""
 
 from __future__ import annotations
 
@@ -13,51 +13,56 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from vaa.errors import VaaError
+from vaa.errors import ConfigError
 from vaa.prompts.template import IMAGE, truncate_answer
 from vaa.types import ChatQuery, ChooseQuery, Floats, NoAnswer, Pixels
 
 _FORMAT = re.compile(r"png|jpeg([1-9]\d?|100)")
-_TOP = 20  # as many alternatives as the protocol allows
-_SHOWN = 300  # characters of a server's own words that a message repeats
-NO_LOGPROBS = "This server gives no log-probabilities, so it cannot weigh choices: use one that does, such as vLLM."
+_TOP_LOGPROBS = 20  # the protocol's maximum
+_MAX_CHARACTERS = 300  # of a server's text in a message
+NO_LOGPROBS = (
+    "the server returns no log-probabilities, which are needed for the probabilities of choices. Use a server that "
+    "does, such as vLLM."
+)
 
 
-class GarbledError(Exception):
-    """What came back is no chat completion."""
+class MalformedError(Exception):
+    """A response body is not a chat completion."""
 
 
 def check_format(image_format: str) -> None:
-    """Refuse what is neither `png` nor `jpegQUALITY`.
+    """Check that the format is `png` or `jpegQUALITY`.
 
     Raises:
-        VaaError: it is not.
+        ConfigError: it is not.
     """
     if not _FORMAT.fullmatch(image_format):
-        raise VaaError(f"image_format={image_format}: choose png, or jpeg with its quality of 1 to 100, as in jpeg90.")
+        raise ConfigError(f"image_format={image_format}: give png, or jpeg with its quality of 1 to 100, as in jpeg90.")
 
 
 def data_url(frame: Pixels, image_format: str, max_side: int | None) -> str:
-    """A frame (h, w, 3) as a data URL, shrunk so that neither side is longer than `max_side` pixels."""
+    """A frame (h, w, 3) as a data URL, reduced so that neither side is longer than `max_side` pixels."""
     image, buffer = Image.fromarray(frame), io.BytesIO()
     if max_side is not None:
         image.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)
-    kind, quality = image_format[:4].rstrip("0123456789"), image_format.removeprefix("jpeg")
-    image.save(buffer, kind, **({} if kind == "png" else {"quality": int(quality)}))
-    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    encoding, quality = image_format[:4].rstrip("0123456789"), image_format.removeprefix("jpeg")
+    image.save(buffer, encoding, **({} if encoding == "png" else {"quality": int(quality)}))
+    return f"data:image/{encoding};base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
-def messages(query: ChatQuery, images: Sequence[str]) -> list[dict[str, Any]]:
-    """The system's words, if any, and the user's: each image at its mark, or all before a text without marks.
+def chat_messages(query: ChatQuery, images: Sequence[str]) -> list[dict[str, Any]]:
+    """System and user message; each image replaces an `<image>` of the text, or all precede a text without any.
 
     Raises:
-        VaaError: the text marks another number of images than there are.
+        ConfigError: the text has another number of `<image>` than there are images.
     """
-    *marked, last = query.text.split(IMAGE)
-    if len(marked) not in (0, len(images)):
-        raise VaaError(f"The {query.purpose} prompt marks {len(marked)} images for {len(images)} frames.")
+    *before_images, last = query.text.split(IMAGE)
+    if len(before_images) not in (0, len(images)):
+        raise ConfigError(
+            f"The {query.purpose} prompt has {len(before_images)} <image> marks for {len(images)} frames."
+        )
     parts: list[dict[str, Any]] = []
-    for before, image in zip(marked or [""] * len(images), images, strict=True):
+    for before, image in zip(before_images or [""] * len(images), images, strict=True):
         parts += [{"type": "text", "text": before}] if before else []
         parts.append({"type": "image_url", "image_url": {"url": image}})
     parts += [{"type": "text", "text": last}] if last else []
@@ -65,109 +70,110 @@ def messages(query: ChatQuery, images: Sequence[str]) -> list[dict[str, Any]]:
     return [*system, {"role": "user", "content": parts if images else query.text}]
 
 
-def asked(query: ChatQuery, sampling: Mapping[str, Any], limit: str) -> dict[str, Any]:
-    """The request's fields that say how to answer; those of `sampling` that are None, and no limit, are left out.
+def generation_fields(query: ChatQuery, sampling: Mapping[str, Any], token_limit: str) -> dict[str, Any]:
+    """The request's generation parameters; values of `sampling` that are None and a limit of 0 are omitted.
 
-    Choices are weighed at temperature 1, the one at which no server rescales its log-probabilities.
+    Probabilities of choices are requested at temperature 1, at which no server rescales log-probabilities.
     """
     if isinstance(query, ChooseQuery):
-        return {limit: 1, "logprobs": True, "top_logprobs": _TOP, "temperature": 1.0, "top_p": 1.0}
-    given = {name: value for name, value in sampling.items() if value is not None}
-    return given | ({limit: query.max_new_tokens} if query.max_new_tokens else {})
+        return {token_limit: 1, "logprobs": True, "top_logprobs": _TOP_LOGPROBS, "temperature": 1.0, "top_p": 1.0}
+    fields = {name: value for name, value in sampling.items() if value is not None}
+    return fields | ({token_limit: query.max_new_tokens} if query.max_new_tokens else {})
 
 
-def parsed(text: str) -> dict[str, Any]:
-    """A chat completion as JSON.
+def parse_completion(body: str) -> dict[str, Any]:
+    """A chat completion from its JSON.
 
     Raises:
-        GarbledError: it is none.
+        MalformedError: the body is something else.
     """
     try:
-        body = json.loads(text)
-        if isinstance(body["choices"][0]["message"], dict):
-            return dict(body)
+        completion = json.loads(body)
+        if isinstance(completion["choices"][0]["message"], dict):
+            return dict(completion)
     except (ValueError, LookupError, TypeError):
         pass
-    raise GarbledError(f"not a chat completion: {brief(text)!r}")
+    raise MalformedError(f"not a chat completion: {shorten(body)!r}")
 
 
-def read(completion: Mapping[str, Any], query: ChatQuery) -> str | Floats | NoAnswer:
-    """The text of a completion, or the probabilities of the question's choices; a refusal and an empty text say so.
+def read_answer(completion: Mapping[str, Any], query: ChatQuery) -> str | Floats | NoAnswer:
+    """The text, or the probabilities of the query's choices; NoAnswer for a refusal and an empty text.
 
     Raises:
-        VaaError: choices were asked about, and the server gives no log-probabilities.
+        ConfigError: probabilities are needed, and the server returns no log-probabilities.
     """
     choice = completion["choices"][0]
-    message, ended = choice["message"], choice.get("finish_reason")
+    message, finish_reason = choice["message"], choice.get("finish_reason")
     if message.get("refusal"):
-        return NoAnswer(f"the model refused: {brief(str(message['refusal']))}")
-    if ended == "content_filter":
+        return NoAnswer(f"the model refused: {shorten(str(message['refusal']))}")
+    if finish_reason == "content_filter":
         return NoAnswer("the server's content filter stopped the answer")
     if isinstance(query, ChooseQuery):
         return probabilities(choice, query.choices)
     text = message.get("content")
     if isinstance(text, str) and text.strip():
         return truncate_answer(query, text)
-    why = f": all {query.max_new_tokens or ''} tokens went before the text, maybe on thinking".replace("  ", " ")
-    return NoAnswer(f"the answer is empty (finish_reason {ended}{why if ended == 'length' else ''})")
+    limit = f" {query.max_new_tokens}" if query.max_new_tokens else ""
+    cause = f": all{limit} tokens were used before the text, perhaps for reasoning" if is_truncated(completion) else ""
+    return NoAnswer(f"the answer is empty (finish_reason {finish_reason}{cause})")
 
 
-def was_cut(completion: Mapping[str, Any]) -> bool:
-    """Whether the answer ended because it ran out of tokens."""
+def is_truncated(completion: Mapping[str, Any]) -> bool:
+    """Whether the answer reached its limit of tokens."""
     return bool(completion["choices"][0].get("finish_reason") == "length")
 
 
 def probabilities(choice: Mapping[str, Any], choices: Sequence[str]) -> Floats | NoAnswer:
-    """Softmax over the choices' first tokens, shape (choices,); Unanswered where one of them is not among the top.
+    """Softmax over the choices' first tokens, shape (choices,); NoAnswer if one is not among the top tokens.
 
     Raises:
-        VaaError: the server gives no log-probabilities.
+        ConfigError: the server returns no log-probabilities.
     """
     try:
         top = choice["logprobs"]["content"][0]["top_logprobs"]
-        found = {str(entry["token"]): float(entry["logprob"]) for entry in top}
+        logprobs = {str(entry["token"]): float(entry["logprob"]) for entry in top}
     except (LookupError, TypeError, ValueError):
-        found = {}
-    if not found:
-        raise VaaError(NO_LOGPROBS)
-    tokens = [_first_token(wanted, choices, found) for wanted in choices]
-    for wanted, token in zip(choices, tokens, strict=True):
+        logprobs = {}
+    if not logprobs:
+        raise ConfigError(f"Choices: {NO_LOGPROBS}")
+    tokens = [_first_token(text, choices, logprobs) for text in choices]
+    for text, token in zip(choices, tokens, strict=True):
         if token is None:
-            said = ", ".join(map(repr, list(found)[:5]))
-            return NoAnswer(f"no token of its own for the choice {wanted!r} among the {len(found)} likeliest: {said}")
-    weights = np.array([math.exp(found[token] - max(found.values())) for token in tokens if token is not None])
+            likeliest = ", ".join(map(repr, list(logprobs)[:5]))
+            return NoAnswer(f"no distinct token for choice {text!r} among the top {len(logprobs)}: {likeliest}")
+    weights = np.array([math.exp(logprobs[token] - max(logprobs.values())) for token in tokens if token is not None])
     if not np.isfinite(weights).all() or not weights.sum() > 0:
         return NoAnswer("the log-probabilities of the choices are not finite")
     return np.asarray(weights / weights.sum(), dtype=np.float64)
 
 
-def _first_token(wanted: str, choices: Sequence[str], found: Mapping[str, float]) -> str | None:
-    """The token that is the choice, or else its longest beginning (of two characters or more) that begins no other."""
-    whole = [token for token in found if token.strip() == wanted.strip()]
+def _first_token(text: str, choices: Sequence[str], logprobs: Mapping[str, float]) -> str | None:
+    """The token that is the whole choice, or else its longest prefix (of 2 characters or more) that no other shares."""
+    whole = [token for token in logprobs if token.strip() == text.strip()]
     if whole:
         return min(whole, key=len)
-    others = [choice.strip() for choice in choices if choice != wanted]
-    begun = [
+    others = [choice.strip() for choice in choices if choice != text]
+    prefixes = [
         token
-        for token in found
-        if len(start := token.strip()) > 1
-        and wanted.strip().startswith(start)
-        and not any(other.startswith(start) for other in others)
+        for token in logprobs
+        if len(prefix := token.strip()) > 1
+        and text.strip().startswith(prefix)
+        and not any(other.startswith(prefix) for other in others)
     ]
-    return max(begun, key=lambda token: (len(token.strip()), -len(token)), default=None)
+    return max(prefixes, key=lambda token: (len(token.strip()), -len(token)), default=None)
 
 
-def complaint(text: str) -> str:
-    """What a server says is wrong: the message of an error in JSON, or else the text itself."""
+def error_message(body: str) -> str:
+    """The message in an error response: of its JSON, or else the body."""
     try:
-        told = json.loads(text)
-        told = told.get("error") or told
-        return str(told if isinstance(told, str) else told.get("message") or told.get("detail") or told)
+        content = json.loads(body)
+        content = content.get("error") or content
+        return str(content if isinstance(content, str) else content.get("message") or content.get("detail") or content)
     except (ValueError, AttributeError):
-        return text
+        return body
 
 
-def brief(text: str) -> str:
-    """On one line, and not longer than a message can bear."""
-    line = " ".join(text.split())
-    return line if len(line) <= _SHOWN else f"{line[:_SHOWN]}..."
+def shorten(text: str) -> str:
+    """The text in one line of limited length."""
+    text = " ".join(text.split())
+    return text if len(text) <= _MAX_CHARACTERS else f"{text[:_MAX_CHARACTERS]}..."
