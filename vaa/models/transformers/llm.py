@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from vaa.errors import ConfigError
 from vaa.models.checkpoints.files import checkpoint_identity
 from vaa.models.base import LocalWeights, Requirements, libraries
+from vaa.models.checkpoints.files import checkpoint_identity
 from vaa.models.transformers import batching, loading
 from vaa.models.transformers.generation import GenerationConfig, settle
 from vaa.models.transformers.loaded import LoadedModel
