@@ -22,7 +22,7 @@ LAYERS = (
     ("models/base.py",),
     ("models/checkpoints",),
     ("models",),
-    ("doctor/machine.py", "doctor/weights.py"),
+    ("doctor/machine.py", "doctor/checkpoint.py"),
     ("stages", "engines", "cache"),
     ("doctor",),
     ("pipeline",),

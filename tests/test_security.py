@@ -124,7 +124,7 @@ def test_there_is_no_switch_for_a_checkpoints_own_code(tmp_path: Path, override:
         [sys.executable, str(HOUSE / "run.py"), override, "wandb.mode=disabled", "hydra.run.dir=out"],
         cwd=tmp_path, capture_output=True, text=True,
     )  # fmt: skip
-    assert done.returncode == 1, done.stdout
+    assert done.returncode == 2, done.stdout
     assert "trust_remote_code" in done.stdout + done.stderr
     assert not (tmp_path / "out/metrics.json").exists()
 
