@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from vaa.errors import ConfigError
-from vaa.models.checkpoints.files import checkpoint_identity
 from vaa.models.base import LocalWeights, Requirements, libraries
 from vaa.models.checkpoints.files import checkpoint_identity
 from vaa.models.transformers import batching, loading
