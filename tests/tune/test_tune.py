@@ -157,7 +157,8 @@ def test_the_labels_of_a_fold_do_not_influence_its_setting(tmp_path: Path) -> No
         tunable = load(run)
         return selection.nested_settings(tunable, selection.try_settings(tunable, settings, folds, RULE), folds)
 
-    tunable, changed = load(run), {}
+    tunable = load(run)
+    changed: dict[str, Setting] = {}
     folds = selection.make_folds(tunable, 4, seed=0)
     before = nested()
     truth = json.loads((run / "truth.json").read_text())
