@@ -122,7 +122,7 @@ def made(setting: Setting) -> LoadedModel:
 def queries(setting: Setting) -> list[Query]:
     """CoReVAD's question about every second of a film of 320 x 240."""
     path = clip(Path("outputs/benchmarks") / f"key250_{setting.queries}s.mp4", setting.queries, 250)
-    video, prompt = Video("v", path, setting.queries * 30, 30.0), prompts.prompts()["verdict"]
+    video, prompt = Video("v", path, setting.queries * 30, 30.0), prompts.load_prompts()["verdict"]
     return [
         replace(prompt.query(video, segment), max_new_tokens=setting.new_tokens, stop_pattern="")
         for segment in ConsecutiveWindow(30, 8)(Report(video)).segments

@@ -27,7 +27,7 @@ def rows() -> list[Row]:
     dataset = SyntheticDataset(
         root="outputs/synthetic", split="val", videos=VIDEOS, seconds=120.0, fps=10.0, size=128
     ).load()
-    prompt = prompts.prompts()["verdict"]
+    prompt = prompts.load_prompts()["verdict"]
     asked: list[Query] = []
     for video in dataset.videos:
         segments = ConsecutiveWindow(30, 8)(Report(video)).segments

@@ -14,7 +14,7 @@ from vaa.models.transformers.encoder import ClipEncoder
 from vaa.models.transformers.vlm import TransformersVLM
 from vaa.prompts import parsers
 from vaa.tiny import prompts, tokenizer
-from vaa.types import Dataset, EmbedQuery, Query, Response, Segment
+from vaa.types import Dataset, EmbedQuery, GenerateQuery, Response, Segment
 
 VLM = prompts.CHECKPOINTS / "vlm"
 CLIP = prompts.CHECKPOINTS / "clip"
@@ -39,9 +39,9 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     ).load()
 
 
-def asked(dataset: Dataset, name: str, count: int = 8, **fields: str) -> list[Query]:
-    """The prompt put to the middle of the anomaly, or of the video, of every video."""
-    prompt, queries = prompts.prompts()[name], []
+def make_queries(dataset: Dataset, name: str, count: int = 8, **fields: str) -> list[GenerateQuery]:
+    """The prompt about the middle of the anomaly, or of the video, for every video."""
+    prompt, queries = prompts.load_prompts()[name], []
     for video in dataset.videos:
         spans = dataset.truths[video.id].spans
         middle = (spans[0].start + spans[0].end) // 2 if spans else video.n_frames // 2
@@ -51,8 +51,8 @@ def asked(dataset: Dataset, name: str, count: int = 8, **fields: str) -> list[Qu
 
 
 def test_no_prompt_has_changed_since_the_tiny_vlm_was_trained() -> None:
-    taught = json.loads((VLM / "prompts.json").read_text())
-    changed = [name for name, mark in prompts.fingerprints().items() if taught.get(name) != mark]
+    trained = json.loads((VLM / "prompts.json").read_text())
+    changed = [name for name, fingerprint in prompts.fingerprints().items() if trained.get(name) != fingerprint]
     assert not changed, f"conf/prompt: {', '.join(changed)} changed: run `python -m vaa.tiny.train` again"
 
 
@@ -72,54 +72,54 @@ def test_the_checkpoints_are_small() -> None:
         ("guided_xd", parsers.RatingParser(), {}),
     ],
 )
-def test_its_judgements_can_be_read_and_are_mostly_right(
+def test_its_scores_are_parsed_and_mostly_right(
     vlm: TransformersVLM, dataset: Dataset, name: str, parser: Callable[[str], Response], fields: dict[str, str]
 ) -> None:
-    scores = [parser(str(text)).score for text in vlm.generate(asked(dataset, name, **fields))]
+    scores = [parser(str(text)).score for text in vlm.generate(make_queries(dataset, name, **fields))]
     assert not any(math.isnan(score) for score in scores)
     wrong = [(s > 0.5) != bool(dataset.truths[v.id].spans) for s, v in zip(scores, dataset.videos, strict=True)]
     assert sum(wrong) <= 1
 
 
-def test_it_describes_tags_and_explains(vlm: TransformersVLM, dataset: Dataset) -> None:
+def test_it_answers_descriptions_tags_and_explanations(vlm: TransformersVLM, dataset: Dataset) -> None:
     for name, fields, ending in (("describe", {}, "."), ("tags", {}, "]"), ("understand", {"tags": "none"}, ".")):
-        for text in vlm.generate(asked(dataset, name, **fields)):
+        for text in vlm.generate(make_queries(dataset, name, **fields)):
             assert str(text).strip().endswith(ending)
 
 
-def test_it_captions_a_frame_and_sums_up_captions(vlm: TransformersVLM, dataset: Dataset) -> None:
+def test_it_captions_a_frame_and_summarises_captions(vlm: TransformersVLM, dataset: Dataset) -> None:
     sentences = set(tokenizer.answers())
-    said = [str(text) for text in vlm.generate(asked(dataset, "frame", count=1))]
-    assert set(said) <= sentences
+    texts = [str(text) for text in vlm.generate(make_queries(dataset, "frame", count=1))]
+    assert set(texts) <= sentences
     captions = ["A person walks in the street by day."] * 4 + ["A fire burns in the street by day."] * 6
-    (summed,) = vlm.generate([replace(asked(dataset, "summarise", captions="\n".join(captions))[0], frames=())])
-    assert summed == "A fire burns in the street by day."
+    (summary,) = vlm.generate([replace(make_queries(dataset, "summarise", captions="\n".join(captions))[0], frames=())])
+    assert summary == "A fire burns in the street by day."
 
 
 def test_its_boxes_are_json(vlm: TransformersVLM, dataset: Dataset) -> None:
     for name, fields in (("box_any", {}), ("box", {"tags": "fight"})):
-        for text in vlm.generate(asked(dataset, name, count=1, **fields)):
+        for text in vlm.generate(make_queries(dataset, name, count=1, **fields)):
             assert isinstance(json.loads(str(text)), list)
 
 
-def test_it_rates_a_caption_without_seeing_anything(vlm: TransformersVLM, dataset: Dataset) -> None:
-    nothing = Segment(0, 1, (), 0)
-    prompt = prompts.prompts()["rate"]
-    said = ("Two people fight in the street at night.", "A person walks a dog in the courtyard by day.")
-    queries = [prompt.query(dataset.videos[0], nothing, caption=caption) for caption in said]
-    bad, good = (parsers.RatingParser()(str(text)).score for text in vlm.generate(queries))
-    assert bad > 0.5 > good
+def test_it_rates_a_caption_without_frames(vlm: TransformersVLM, dataset: Dataset) -> None:
+    no_frames = Segment(0, 1, (), 0)
+    prompt = prompts.load_prompts()["rate"]
+    captions = ("Two people fight in the street at night.", "A person walks a dog in the courtyard by day.")
+    queries = [prompt.query(dataset.videos[0], no_frames, caption=caption) for caption in captions]
+    anomalous, normal = (parsers.RatingParser()(str(text)).score for text in vlm.generate(queries))
+    assert anomalous > 0.5 > normal
 
 
-def test_the_tiny_clip_puts_a_picture_near_its_sentence(clip: ClipEncoder, dataset: Dataset) -> None:
-    queries = asked(dataset, "describe")
-    seen = list(clip.embed(queries))
+def test_the_tiny_clip_embeds_frames_and_texts(clip: ClipEncoder, dataset: Dataset) -> None:
+    queries = [EmbedQuery(video=q.video, at=q.at, frames=q.frames) for q in make_queries(dataset, "describe")]
+    frames = list(clip.embed(queries))
     sentences = ("A fire burns in the street by day.", "A person waits in the corridor at night.")
     texts = list(clip.embed([EmbedQuery(video=dataset.videos[0], at=0, text=text) for text in sentences]))
-    assert {vector.shape for vector in (*seen, *texts)} == {(64,)}
+    assert {vector.shape for vector in (*frames, *texts)} == {(64,)}
     assert all(np.linalg.norm(vector) == pytest.approx(1, abs=1e-5) for vector in texts)
-    assert all(0.5 < np.linalg.norm(vector) <= 1 + 1e-5 for vector in seen)
+    assert all(0.5 < np.linalg.norm(vector) <= 1 + 1e-5 for vector in frames)
 
 
-def test_there_is_a_card() -> None:
+def test_the_model_card_exists() -> None:
     assert (Path(__file__).parents[2] / "docs" / "tiny.md").is_file()

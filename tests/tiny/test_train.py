@@ -34,37 +34,37 @@ def test_a_patch_has_the_label_of_what_fills_it() -> None:
     labels[0:8, 8:16] = Label.CAR
     labels[8:10, 0:2] = Label.DOG  # 4 pixels are too few
     labels[60:64, 56:64] = Label.FIRE
-    found = corpus.patches(labels)
-    assert {int(i): int(v) for i, v in enumerate(found) if v} == {1: Label.CAR, 63: Label.FIRE}
+    patches = corpus.patches(labels)
+    assert {int(i): int(v) for i, v in enumerate(patches) if v} == {1: Label.CAR, 63: Label.FIRE}
 
 
-def test_a_moment_with_an_anomaly_says_so() -> None:
+def test_the_account_of_a_clip_with_an_anomaly_is_anomalous() -> None:
     rng = np.random.default_rng(5)
     for _ in range(6):
-        moment = corpus.moment(rng, (8, 2.9))
-        assert moment.account.anomalous == any(p.box for p in moment.pictures)
-        assert len(moment.pictures) == len(moment.events) == 8
+        clip = corpus.draw_clip(rng, (8, 2.9))
+        assert clip.account.anomalous == any(picture.box for picture in clip.pictures)
+        assert len(clip.pictures) == len(clip.events) == 8
 
 
-@pytest.mark.parametrize("name", sorted(prompts.prompts()))
-def test_every_prompt_has_other_wordings_with_its_placeholders(name: str) -> None:
-    own = {
+@pytest.mark.parametrize("name", sorted(prompts.load_prompts()))
+def test_paraphrases_have_the_placeholders_of_their_prompt(name: str) -> None:
+    expected = {
         part
         for part in ("$tags", "$threshold", "$prior")
-        if part in prompts.prompts()[name].text + prompts.prompts()[name].system
+        if part in prompts.load_prompts()[name].text + prompts.load_prompts()[name].system
     }
     for seed in range(5):
-        other = paraphrases.reword(name, random.Random(seed))
-        assert {part for part in ("$tags", "$threshold", "$prior") if part in other} == own
+        text = paraphrases.draw_paraphrase(name, random.Random(seed))
+        assert {part for part in ("$tags", "$threshold", "$prior") if part in text} == expected
 
 
-def test_answers_come_back_from_the_tokenizer_as_they_were() -> None:
-    words = tokenizer.build()
+def test_the_tokenizer_decodes_answers_exactly() -> None:
+    tiny = tokenizer.build()
     for text in (*tokenizer.answers(), '[{"bbox_2d": [0, 16, 984, 1000], "confidence": 0.9}]', "```\nNormal scenes.\n"):
-        assert words.decode(words(text).input_ids) == text
+        assert tiny.decode(tiny(text).input_ids) == text
 
 
-def test_an_answer_begins_with_the_same_token_whatever_follows() -> None:
-    words = tokenizer.build()
+def test_an_answer_starts_with_the_same_tokens_whatever_follows() -> None:
+    tiny = tokenizer.build()
     for start, rest in (("YES", "."), ("Anomalous scenes", ".\nA fire burns."), ("[0", ".9]")):
-        assert words(start).input_ids == words(start + rest).input_ids[: len(words(start).input_ids)]
+        assert tiny(start).input_ids == tiny(start + rest).input_ids[: len(tiny(start).input_ids)]

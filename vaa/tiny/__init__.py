@@ -1,1 +1,1 @@
-"""The tiny VLM and the tiny CLIP that the project ships: trained from nothing on the synthetic world."""
+"""The tiny VLM and the tiny CLIP that come with the project, and their training on the synthetic videos."""

@@ -1,4 +1,4 @@
-"""What the tiny VLM gets right on held-out videos, kind by kind: `python -m vaa.tiny.measure`."""
+"""The accuracy of the tiny models on synthetic videos of another split: `python -m vaa.tiny.measure`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from vaa import process
 from vaa.data.synthetic import SyntheticDataset
 from vaa.models.transformers.vlm import TransformersVLM
 from vaa.prompts import parsers
@@ -22,98 +23,100 @@ log = logging.getLogger("vaa.tiny")
 
 
 def main() -> None:
-    """Read the command line, ask and print."""
+    """Measure the checkpoints and log the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checkpoint", default=str(prompts.CHECKPOINTS / "vlm"))
     parser.add_argument("--root", default="outputs/synthetic")
     parser.add_argument("--split", default="val")
     parser.add_argument("--videos", type=int, default=40)
-    given = parser.parse_args()
+    args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     dataset = SyntheticDataset(
-        root=given.root, split=given.split, videos=given.videos, seconds=60.0, fps=10.0, size=128
+        root=args.root, split=args.split, videos=args.videos, seconds=60.0, fps=10.0, size=128
     ).load()
     model = TransformersVLM(
-        given.checkpoint, None, "float32", "none", "cpu", "sdpa", None, False, 0.0, 1.0, 0, 16, "decord", None, "pil"
+        args.checkpoint, None, "float32", "none", "cpu", "sdpa", None, False, 0.0, 1.0, 0, 16, "decord", None, "pil"
     )
-    for name, numbers in Exam(model, dataset).numbers().items():
+    for name, numbers in VlmAccuracy(model, dataset).all().items():
         log.info("%s %s", name, json.dumps(numbers))
-    log.info("clip %s", json.dumps({k: round(v, 3) for k, v in clip.exam(prompts.CHECKPOINTS / "clip", 2000).items()}))
+    log.info(
+        "clip %s", json.dumps({k: round(v, 3) for k, v in clip.accuracy(prompts.CHECKPOINTS / "clip", 2000).items()})
+    )
 
 
 @dataclass(frozen=True, eq=False)
-class Exam:
-    """Questions about every segment of 30 frames and about every tenth frame."""
+class VlmAccuracy:
+    """Right answers about every segment of 30 frames and about every tenth frame."""
 
     model: TransformersVLM
     dataset: Dataset
 
-    def numbers(self) -> dict[str, dict[str, float]]:
-        """Shares of right answers."""
+    def all(self) -> dict[str, dict[str, float]]:
+        """Prompt -> the share of right answers, in parts."""
         return {"verdict": self._verdicts(), "tags": self._tags(), "box": self._boxes(), "rating": self._ratings()}
 
-    def _ask(self, name: str, shown: Iterable[tuple[Video, Segment]], **fields: str) -> list[str]:
-        prompt = prompts.prompts()[name]
-        asked = [replace(prompt.query(v, s, **fields), max_new_tokens=48) for v, s in shown]
-        return [str(answer) for answer in self.model.generate(asked)]
+    def _answers(self, name: str, inputs: Iterable[tuple[Video, Segment]], **fields: str) -> list[str]:
+        prompt = prompts.load_prompts()[name]
+        queries = [replace(prompt.query(v, s, **fields), max_new_tokens=48) for v, s in inputs]
+        return [str(answer) for answer in self.model.generate(queries)]
 
     def _segments(self) -> list[tuple[Video, Segment, str]]:
-        found = []
+        segments = []
         for video in self.dataset.videos:
             for start in range(0, video.n_frames, 30):
                 segment = Segment(start, start + 30, tuple(int(f) for f in np.linspace(start, start + 29, 8)), start)
                 label = _label(self.dataset.truths[video.id].spans, segment.frames)
                 if label is not None:
-                    found.append((video, segment, label))
-        return found
+                    segments.append((video, segment, label))
+        return segments
 
     def _verdicts(self) -> dict[str, float]:
-        shown = self._segments()
-        answers = [parsers.VerdictParser()(text) for text in self._ask("verdict", ((v, s) for v, s, _ in shown))]
+        segments = self._segments()
+        answers = [parsers.VerdictParser()(text) for text in self._answers("verdict", ((v, s) for v, s, _ in segments))]
         right: dict[str, list[float]] = defaultdict(list)
-        for (_, _, label), answer in zip(shown, answers, strict=True):
+        for (_, _, label), answer in zip(segments, answers, strict=True):
             right[label].append(answer.score == (label != ""))
-            right["readable"].append(not np.isnan(answer.score))
+            right["parsed"].append(not np.isnan(answer.score))
             if label:
                 right["sentence"].append(KINDS[label].clause in answer.description.lower())
         return _means(right)
 
     def _tags(self) -> dict[str, float]:
-        shown = self._segments()
+        segments = self._segments()
         right: dict[str, list[float]] = defaultdict(list)
-        for (_, _, label), text in zip(shown, self._ask("tags", ((v, s) for v, s, _ in shown)), strict=True):
-            named = parsers.TagsParser()(text).description
-            right[label].append(KINDS[label].tag in named if label else not named)
+        for (_, _, label), text in zip(segments, self._answers("tags", ((v, s) for v, s, _ in segments)), strict=True):
+            tags = parsers.TagsParser()(text).description
+            right[label].append(KINDS[label].tag in tags if label else not tags)
             right["anomalous" if label else "normal"].append(right[label][-1])
         return _means(right)
 
     def _boxes(self) -> dict[str, float]:
-        shown, wanted = [], []
+        inputs, truths = [], []
         for video in self.dataset.videos:
             truth = {box.frame: box.xyxy for box in self.dataset.truths[video.id].boxes}
             for frame in range(0, video.n_frames, 10):
-                shown.append((video, Segment(frame, frame + 1, (frame,), frame)))
-                wanted.append(truth.get(frame))
+                inputs.append((video, Segment(frame, frame + 1, (frame,), frame)))
+                truths.append(truth.get(frame))
         right: dict[str, list[float]] = defaultdict(list)
-        for (video, segment), box, text in zip(shown, wanted, self._ask("box_any", shown), strict=True):
-            found = parsers.parse_boxes(text)
-            right["readable"].append(found is not None)
+        for (video, segment), box, text in zip(inputs, truths, self._answers("box_any", inputs), strict=True):
+            boxes = parsers.parse_boxes(text)
+            right["parsed"].append(boxes is not None)
             if box is None:
-                right["none where none"].append(found == ())
+                right["none where none"].append(boxes == ())
                 continue
-            overlap = _iou(np.array(box), np.array(found[0][:4]) * 0.128) if found else 0.0
+            overlap = _iou(np.array(box), np.array(boxes[0][:4]) * 0.128) if boxes else 0.0
             right["iou"].append(overlap)
             right[f"iou {_label(self.dataset.truths[video.id].spans, segment.frames)}"].append(overlap)
         return _means(right)
 
     def _ratings(self) -> dict[str, float]:
-        nowhere = self.dataset.videos[0]
+        video = self.dataset.videos[0]  # not shown: these prompts have no frames
         right: dict[str, list[float]] = defaultdict(list)
         for kind in KINDS.values():
             for form in ("{} in the car park at night.", "{}.", "The camera shows that {}."):
                 caption = form.format(kind.clause)
-                for text in self._ask(
-                    "rate", [(nowhere, Segment(0, 1, (), 0))], caption=caption[0].upper() + caption[1:]
+                for text in self._answers(
+                    "rate", [(video, Segment(0, 1, (), 0))], caption=caption[0].upper() + caption[1:]
                 ):
                     score = parsers.RatingParser()(text).score
                     right["within 0.1"].append(abs(score - kind.severity) <= 0.1001)
@@ -122,7 +125,7 @@ class Exam:
 
 
 def _label(spans: tuple[Span, ...], frames: tuple[int, ...]) -> str | None:
-    """The anomaly of most of the frames, "" if none shows one, None where it is in fewer than a quarter of them."""
+    """The class of most anomalous frames, "" if there are none, None if they are fewer than a quarter."""
     inside = {s.label: sum(t.start <= f <= t.end for f in frames for t in spans if t.label == s.label) for s in spans}
     name = max(inside, key=lambda label: inside[label], default="")
     if not name or inside[name] == 0:
@@ -141,4 +144,5 @@ def _means(right: dict[str, list[float]]) -> dict[str, float]:
 
 
 if __name__ == "__main__":
+    process.configure()
     main()

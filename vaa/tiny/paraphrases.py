@@ -1,4 +1,4 @@
-"""Other wordings of the prompts, so that the tiny VLM does not hang on every comma of ours."""
+"""Paraphrases of the prompts, so that the tiny VLM does not depend on their exact wording."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _GUIDED = (
         "Give a Python list of one number, 1 if something of the kind happens, else 0.",
     ),
 )
-_SHEETS: dict[str, tuple[tuple[str, ...], ...]] = {
+_PARTS: dict[str, tuple[tuple[str, ...], ...]] = {
     "verdict": (
         (
             "These are frames of a surveillance video.",
@@ -126,13 +126,13 @@ _SHEETS: dict[str, tuple[tuple[str, ...], ...]] = {
 }
 
 
-def reword(name: str, draw: random.Random) -> str:
-    """Another wording of the prompt `name`, with its placeholders, without the frames."""
-    lines = [draw.choice(choices) for choices in _SHEETS[name]]
-    glue = draw.choice(("\n", " "))
-    return glue.join(line for line in lines if line)
+def draw_paraphrase(name: str, draw: random.Random) -> str:
+    """A paraphrase of the prompt `name`, with its placeholders but without `$frames`."""
+    lines = [draw.choice(choices) for choices in _PARTS[name]]
+    separator = draw.choice(("\n", " "))
+    return separator.join(line for line in lines if line)
 
 
 def sentences() -> list[str]:
-    """Every line there is, for the tokenizer."""
-    return [line for sheet in _SHEETS.values() for choices in sheet for line in choices]
+    """All lines, for the tokenizer."""
+    return [line for parts in _PARTS.values() for choices in parts for line in choices]

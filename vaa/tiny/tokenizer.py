@@ -1,4 +1,4 @@
-"""A byte-level BPE tokenizer learned from the prompts and the answers."""
+"""A byte-level BPE tokenizer, trained on the prompts and the answers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from vaa.synthetic.canvas import SIDE
 from vaa.synthetic.kinds import KINDS
 from vaa.synthetic.words import Account
 from vaa.tiny import corpus, paraphrases
-from vaa.tiny.prompts import prompts
+from vaa.tiny.prompts import load_prompts
 
 VOCABULARY = 1536
 PAD, END, SYSTEM, USER, ASSISTANT = "<pad>", "<end>", "<system>", "<user>", "<assistant>"
@@ -18,32 +18,33 @@ TEMPLATE = (
     "{% if add_generation_prompt %}<assistant>{% endif %}"
 )
 _CHUNK = r" ?\d+| ?[A-Za-z]+( [A-Za-z]+)*| ?[^A-Za-z\d\s]+|\s+"
-"""Tokens may span words but neither lines, numbers nor punctuation: a prompt's long lines cost few tokens, and an
-answer begins with the same token whatever comes after."""
+"""Tokens can span words but not lines, numbers or punctuation: long lines of prompts take few tokens, and an answer
+starts with the same token whatever follows."""
 
 
 def answers() -> list[str]:
-    """Every sentence the tiny VLM may have to write."""
+    """Every sentence and tag that the tiny VLM can answer with."""
     kinds = (None, *KINDS.values())
-    told = [Account(k, place, night) for k in kinds for place in ("street", "courtyard", "car park", "corridor")
+    accounts = [Account(k, place, night) for k in kinds for place in ("street", "courtyard", "car park", "corridor")
             for night in (False, True) if k is None or place in k.places]  # fmt: skip
-    return sorted({a.sentence for a in told} | {a.description for a in told} | {t for a in told for t in a.tags})
+    tags = {tag for account in accounts for tag in account.tags}
+    return sorted({a.sentence for a in accounts} | {a.description for a in accounts} | tags)
 
 
 def _corpus() -> list[str]:
-    asked = [f"{p.system}\n{p.text}" for p in prompts().values()]
-    words = sorted({word for text in asked + answers() for word in text.split()})
-    texts = [spaced for word in words for spaced in (word, " " + word)] * 400
-    texts += asked * 60 + paraphrases.sentences() * 8
+    prompts = [f"{prompt.system}\n{prompt.text}" for prompt in load_prompts().values()]
+    words = sorted({word for text in prompts + answers() for word in text.split()})
+    texts = [variant for word in words for variant in (word, " " + word)] * 400
+    texts += prompts * 60 + paraphrases.sentences() * 8
     numbers = {*range(21), *(corpus.thousandths(pixel) for pixel in range(SIDE + 1))}
-    texts += [spaced for n in sorted(numbers) for spaced in (str(n), f" {n}")] * 400
+    texts += [variant for n in sorted(numbers) for variant in (str(n), f" {n}")] * 400
     return (
         texts + ["```\n", '[{"', '":', "],", "}]", "[]", '["', '"]', "Frame", "Anomalous scenes", "Normal scenes"] * 400
     )
 
 
 def build(ends_with: str = "") -> Any:
-    """The tokenizer in Hugging Face form; `ends_with` is a special token put after every text (CLIP pools there)."""
+    """The tokenizer as Hugging Face's class; `ends_with`: a special token appended to every text (CLIP pools there)."""
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast
 

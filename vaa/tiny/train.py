@@ -1,7 +1,7 @@
-"""Train the tiny VLM and the tiny CLIP from nothing: `python -m vaa.tiny.train`: 45 minutes on two CPU cores.
+"""Train the tiny VLM and the tiny CLIP from random weights: `python -m vaa.tiny.train`, 45 minutes on two CPU cores.
 
-First the vision alone on what is where in single frames, since small things are not learned through words in this
-time; then everything together, the vision at a third of the learning rate.
+First the VLM's vision tower alone, on the labels of patches in single frames, since small objects are not learned from
+text in this time; then the whole model, the vision tower at a third of the learning rate.
 """
 
 from __future__ import annotations
@@ -18,128 +18,132 @@ from typing import Any
 import numpy as np
 import torch
 
+from vaa import process
 from vaa.tiny import clip, corpus, prompts, tokenizer, vlm
-from vaa.tiny.lessons import Teacher
+from vaa.tiny.batches import BatchMaker
 
 log = logging.getLogger("vaa.tiny")
-WEIGHTS = (0.2, 0.2, 0.15, 0.5, 1.0)
-"""Of the answers about moments, single frames, texts, of the events and of what is where."""
+LOSS_WEIGHTS = (0.2, 0.2, 0.15, 0.5, 1.0)
+"""Answers about clips, single frames and texts; event classes; patches and boxes."""
 
 
 def main() -> None:
-    """Read the command line and train."""
+    """Train what the command line names."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=prompts.CHECKPOINTS, help="folder of the checkpoints")
     parser.add_argument("--part", choices=("vlm", "clip", "both"), default="both")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--look-steps", type=int, default=1100, help="steps of vision alone, 128 frames each")
-    parser.add_argument("--balance-steps", type=int, default=300, help="the same, where what is rare weighs more")
-    parser.add_argument("--steps", type=int, default=1450, help="steps of everything, 12 moments each")
+    parser.add_argument("--look-steps", type=int, default=1100, help="steps of the vision tower alone, 128 frames each")
+    parser.add_argument("--balance-steps", type=int, default=300, help="the same with larger weights for rare labels")
+    parser.add_argument("--steps", type=int, default=1450, help="steps of the whole VLM, 12 clips each")
     parser.add_argument("--clip-steps", type=int, default=1600, help="steps of the tiny CLIP, 96 frames each")
-    parser.add_argument("--look-from", type=Path, help="take up the state that an earlier vision phase left")
-    parser.add_argument("--look-to", type=Path, help="keep the state after the vision phase in this file")
-    given = parser.parse_args()
+    parser.add_argument("--look-from", type=Path, help="start from the vision tower saved by --look-to")
+    parser.add_argument("--look-to", type=Path, help="save the state after the steps of the vision tower")
+    args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    if given.part != "clip":
-        _vlm(given, given.out / "vlm")
-    if given.part != "vlm":
-        torch.manual_seed(given.seed)
-        words = tokenizer.build(ends_with=tokenizer.END)
-        clip.save(clip.train(words, given.seed, given.clip_steps), words, given.out / "clip")
+    if args.part != "clip":
+        _train_vlm(args, args.out / "vlm")
+    if args.part != "vlm":
+        torch.manual_seed(args.seed)
+        clip_tokenizer = tokenizer.build(ends_with=tokenizer.END)
+        clip_model = clip.train(clip_tokenizer, args.seed, args.clip_steps)
+        clip.save(clip_model, clip_tokenizer, args.out / "clip")
 
 
-def _vlm(given: argparse.Namespace, out: Path) -> None:
-    torch.manual_seed(given.seed)
-    words = tokenizer.build()
-    model, heads = vlm.build(words), vlm.Heads()
+def _train_vlm(args: argparse.Namespace, folder: Path) -> None:
+    torch.manual_seed(args.seed)
+    vlm_tokenizer = tokenizer.build()
+    model, heads = vlm.build(vlm_tokenizer), vlm.Heads()
     log.info("%d parameters", sum(p.numel() for p in model.parameters()))
-    if given.look_from:
-        _take_up(given.look_from, model, heads)
+    if args.look_from:
+        _load_vision(args.look_from, model, heads)
     else:
-        look(model, heads, given.seed, given.look_steps, vlm.EVEN, 0.75)
-    if given.balance_steps:
-        look(model, heads, given.seed, given.balance_steps, vlm.BALANCED, 0.45)
-    if given.look_to:
-        torch.save({"model": model.state_dict(), "heads": heads.state_dict()}, given.look_to)
-    talk(model, heads, words, given.seed, given.steps, out)
-    save(model, words, out)
+        train_vision(model, heads, args.seed, args.look_steps, vlm.EVEN, 0.75)
+    if args.balance_steps:
+        train_vision(model, heads, args.seed, args.balance_steps, vlm.BALANCED, 0.45)
+    if args.look_to:
+        torch.save({"model": model.state_dict(), "heads": heads.state_dict()}, args.look_to)
+    train_all(model, heads, vlm_tokenizer, args.seed, args.steps, folder)
+    save(model, vlm_tokenizer, folder)
 
 
-def _take_up(path: Path, model: Any, heads: vlm.Heads) -> None:
-    held = torch.load(path, weights_only=True)
-    seeing = {name: value for name, value in held["model"].items() if ".vision_tower." in name or "projector" in name}
-    model.load_state_dict(seeing, strict=False)
-    heads.load_state_dict(held["heads"], strict=False)
+def _load_vision(file: Path, model: Any, heads: vlm.Heads) -> None:
+    state = torch.load(file, weights_only=True)
+    vision = {name: value for name, value in state["model"].items() if ".vision_tower." in name or "projector" in name}
+    model.load_state_dict(vision, strict=False)
+    heads.load_state_dict(state["heads"], strict=False)
 
 
-def look(model: Any, heads: vlm.Heads, seed: int, steps: int, weights: Sequence[float], share: float) -> None:
-    """Teach the vision alone to say what is where in single frames."""
+def train_vision(model: Any, heads: vlm.Heads, seed: int, steps: int, weights: Sequence[float], share: float) -> None:
+    """Train the vision tower alone, on the labels of patches in single frames."""
     rng = np.random.default_rng([seed, steps])
-    learned = [
+    parameters = [
         *model.model.vision_tower.parameters(),
         *model.model.multi_modal_projector.parameters(),
         *heads.parameters(),
     ]
-    optimizer = torch.optim.AdamW(learned, lr=0.0, weight_decay=0.03, betas=(0.9, 0.98))
-    began = time.monotonic()
+    optimizer = torch.optim.AdamW(parameters, lr=0.0, weight_decay=0.03, betas=(0.9, 0.98))
+    start = time.monotonic()
     for step in range(steps):
-        _set(optimizer, [2e-3 * _warm(step, 60) * (0.15 + 0.85 * _cosine(step, steps))])
-        shown = [moment.pictures[0] for moment in corpus.stills(rng, 128, share)]
-        loss = vlm.dense_loss(heads, vlm.see(model, shown), shown, weights)
+        _set_rates(optimizer, [2e-3 * _warm_up(step, 60) * (0.15 + 0.85 * _cosine(step, steps))])
+        pictures = [sample.pictures[0] for sample in corpus.draw_stills(rng, 128, share)]
+        loss = vlm.dense_loss(heads, vlm.visual_tokens(model, pictures), pictures, weights)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(learned, 1.0)
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
         if step % 25 == 0:
-            log.info("look %d/%d loss %.3f, %.0f s", step, steps, loss.item(), time.monotonic() - began)
+            log.info("vision %d/%d loss %.3f, %.0f s", step, steps, loss.item(), time.monotonic() - start)
 
 
-def talk(model: Any, heads: vlm.Heads, words: Any, seed: int, steps: int, out: Path) -> None:
-    """Teach the answers, and go on teaching what is where."""
+def train_all(model: Any, heads: vlm.Heads, tokenizer: Any, seed: int, steps: int, folder: Path) -> None:
+    """Train the whole model on answers, event classes, patches and boxes."""
     rng, draw = np.random.default_rng([seed, 2]), random.Random(seed)  # noqa: S311, no secret
-    teacher = Teacher(words, prompts.prompts())
+    batches = BatchMaker(tokenizer, prompts.load_prompts())
     vision = [*model.model.vision_tower.parameters(), *model.model.multi_modal_projector.parameters()]
     language = [*model.model.language_model.parameters(), *heads.parameters()]
     optimizer = torch.optim.AdamW(
         [{"params": language}, {"params": vision}], lr=0.0, weight_decay=0.03, betas=(0.9, 0.98)
     )
-    began = time.monotonic()
+    start = time.monotonic()
     for step in range(steps):
         rate = 2e-3 * (0.02 + 0.98 * _cosine(step, steps))
-        _set(optimizer, [rate * _warm(step, 60), 0.3 * rate * _warm(step, 300)])
-        losses = _step(model, heads, teacher, rng, draw)
+        _set_rates(optimizer, [rate * _warm_up(step, 60), 0.3 * rate * _warm_up(step, 300)])
+        losses = _losses(model, heads, batches, rng, draw)
         optimizer.zero_grad()
-        (torch.stack(losses) * torch.tensor(WEIGHTS)).sum().backward()  # type: ignore[no-untyped-call]
+        (torch.stack(losses) * torch.tensor(LOSS_WEIGHTS)).sum().backward()  # type: ignore[no-untyped-call]
         for part in (vision, language):
             torch.nn.utils.clip_grad_norm_(part, 1.0)
         optimizer.step()
         if step % 25 == 0:
-            told = " ".join(f"{loss.item():.3f}" for loss in losses)
-            log.info("talk %d/%d loss %s, %.0f s", step, steps, told, time.monotonic() - began)
+            values = " ".join(f"{loss.item():.3f}" for loss in losses)
+            log.info("vlm %d/%d loss %s, %.0f s", step, steps, values, time.monotonic() - start)
         if step % 200 == 199:
-            save(model, words, out)
+            save(model, tokenizer, folder)
 
 
-def _step(
-    model: Any, heads: vlm.Heads, teacher: Teacher, rng: np.random.Generator, draw: random.Random
+def _losses(
+    model: Any, heads: vlm.Heads, batches: BatchMaker, rng: np.random.Generator, draw: random.Random
 ) -> list[torch.Tensor]:
-    moments, stills = teacher.moments(rng, draw, 12), teacher.stills(rng, draw, 20)
-    texts = teacher.texts(rng, draw, 7)
-    shown = (*moments.pictures, *stills.pictures)
-    seen = vlm.see(model, shown)
-    first = len(moments.pictures)
-    told = vlm.losses(model, heads, moments.batch, seen[:first], moments.events)
-    boxed = vlm.losses(model, heads, stills.batch, seen[first:], stills.events)
-    worded, _ = vlm.losses(model, heads, texts.batch, None, ())
-    return [told[0], boxed[0], worded, told[1] + boxed[1], vlm.dense_loss(heads, seen, shown, vlm.BALANCED)]
+    """In the order of LOSS_WEIGHTS."""
+    clips, stills = batches.clips(rng, draw, 12), batches.stills(rng, draw, 20)
+    texts = batches.texts(rng, draw, 7)
+    pictures = (*clips.pictures, *stills.pictures)
+    visual = vlm.visual_tokens(model, pictures)
+    split = len(clips.pictures)
+    clip_answers, clip_events = vlm.losses(model, heads, clips.tokens, visual[:split], clips.events)
+    still_answers, still_events = vlm.losses(model, heads, stills.tokens, visual[split:], stills.events)
+    text_answers, _ = vlm.losses(model, heads, texts.tokens, None, ())
+    dense = vlm.dense_loss(heads, visual, pictures, vlm.BALANCED)
+    return [clip_answers, still_answers, text_answers, clip_events + still_events, dense]
 
 
-def _set(optimizer: torch.optim.Optimizer, rates: Sequence[float]) -> None:
+def _set_rates(optimizer: torch.optim.Optimizer, rates: Sequence[float]) -> None:
     for group, rate in zip(optimizer.param_groups, rates, strict=True):
         group["lr"] = rate
 
 
-def _warm(step: int, steps: int) -> float:
+def _warm_up(step: int, steps: int) -> float:
     return min(1.0, (step + 1) / steps)
 
 
@@ -147,17 +151,18 @@ def _cosine(step: int, steps: int) -> float:
     return 0.5 * (1 + math.cos(math.pi * step / steps))
 
 
-def save(model: Any, words: Any, out: Path) -> None:
-    """Write the checkpoint in Hugging Face form, in half precision, with the prompts' fingerprints."""
+def save(model: Any, tokenizer: Any, folder: Path) -> None:
+    """Write the checkpoint in Hugging Face's format, in float16, with the prompts' fingerprints."""
     from transformers import AutoModelForImageTextToText
 
-    held = {name: value.to(torch.float16) for name, value in model.state_dict().items()}
-    model.save_pretrained(out, state_dict=held)
-    words.save_pretrained(out)
-    vlm.processor().save_pretrained(out)
-    prompts.remember(out)
-    AutoModelForImageTextToText.from_pretrained(out)
+    state = {name: value.to(torch.float16) for name, value in model.state_dict().items()}
+    model.save_pretrained(folder, state_dict=state)
+    tokenizer.save_pretrained(folder)
+    vlm.processor().save_pretrained(folder)
+    prompts.write_fingerprints(folder)
+    AutoModelForImageTextToText.from_pretrained(folder)  # fails if the checkpoint is incomplete
 
 
 if __name__ == "__main__":
+    process.configure()
     main()

@@ -1,4 +1,4 @@
-"""The tiny VLM: InternVL's architecture at 1.2 million parameters, and the heads that teach its vision."""
+"""The tiny VLM: InternVL's architecture with 1.2 million parameters, and the losses of its training."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from vaa.synthetic.canvas import SIDE, Label
 from vaa.synthetic.kinds import KINDS
 from vaa.synthetic.world import Picture
 from vaa.tiny.corpus import patches
-from vaa.tiny.rows import IGNORED, TokenBatch
+from vaa.tiny.packing import IGNORED, TokenBatch
 
 TOKENS = 16
-"""Visual tokens of a frame: 8x8 patches of 8 pixels, four merged into one."""
+"""Visual tokens of a frame: 8x8 patches of 8 pixels, four of them merged into one."""
 _MEAN, _STD = 0.45, 0.25
 WIDTH = 128
 EVEN = tuple(0.12 if label == Label.NOTHING else 1.0 for label in Label)
 BALANCED = (0.1, 0.7, 2.5, 0.9, 3.0, 2.0, 1.0, 1.5, 3.0, 3.0, 0.8, 2.0, 1.0, 1.0, 0.5, 2.0)
-"""Weights of the labels: first only the background weighs less, then what is rare weighs more."""
+"""Weights of the labels in the loss: EVEN lowers the background's, BALANCED also raises those of rare labels."""
 
 
 def build(tokenizer: Any) -> Any:
     """An untrained InternVLForConditionalGeneration.
 
-    Position embeddings start at random: at zero, the library's way, they hardly learn in an hour.
+    Position embeddings start at random: from zero, the library's default, they hardly change in an hour of training.
     """
     from transformers import InternVLConfig, InternVLForConditionalGeneration, InternVLVisionConfig, Qwen2Config
 
@@ -53,9 +53,9 @@ def build(tokenizer: Any) -> Any:
 
 
 class Heads(nn.Module):
-    """What must be told besides the answers, of the visual tokens (n, 16, WIDTH) and inside the language model.
+    """Heads on the visual tokens (n, 16, WIDTH) and inside the language model, for training only.
 
-    Not shipped: they only say early what answers say late.
+    Their losses reach the vision tower sooner than the loss of the answers.
     """
 
     def __init__(self) -> None:
@@ -65,17 +65,17 @@ class Heads(nn.Module):
         self.event = nn.Sequential(nn.LayerNorm(WIDTH), nn.Linear(WIDTH, len(KINDS) + 1))
 
     def forward(self, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Labels of patches (n, 16, 4, labels); whether and where the anomaly is (n, 16, 5)."""
+        """Logits of the patches' labels (n, 16, 4, labels); the logit and the box of an anomaly (n, 16, 5)."""
         return self.parts(tokens).unflatten(-1, (4, len(Label))), self.box(tokens)
 
 
 def pixels(pictures: Sequence[Picture]) -> torch.Tensor:
-    """Frames as the model's input, (n, 3, SIDE, SIDE)."""
-    stacked = torch.from_numpy(np.stack([shown.pixels for shown in pictures])).permute(0, 3, 1, 2)
+    """The model's input for frames, (n, 3, SIDE, SIDE)."""
+    stacked = torch.from_numpy(np.stack([picture.pixels for picture in pictures])).permute(0, 3, 1, 2)
     return (stacked.float() / 255 - _MEAN) / _STD
 
 
-def see(model: Any, pictures: Sequence[Picture]) -> torch.Tensor:
+def visual_tokens(model: Any, pictures: Sequence[Picture]) -> torch.Tensor:
     """The visual tokens of frames, (n, 16, WIDTH)."""
     return model.model.get_image_features(pixels(pictures), return_dict=True).pooler_output  # type: ignore[no-any-return]
 
@@ -83,21 +83,21 @@ def see(model: Any, pictures: Sequence[Picture]) -> torch.Tensor:
 def dense_loss(
     heads: Heads, tokens: torch.Tensor, pictures: Sequence[Picture], weights: Sequence[float]
 ) -> torch.Tensor:
-    """How badly the visual tokens tell what is where; every label has its weight."""
-    wanted = torch.from_numpy(np.stack([patches(shown.labels) for shown in pictures]))
-    wanted = wanted.view(-1, 4, 2, 4, 2).permute(0, 1, 3, 2, 4).reshape(-1, 16, 4)
-    parts, found = heads(tokens)
-    loss = F.cross_entropy(parts.flatten(0, 2), wanted.flatten(), torch.tensor(weights))
+    """The loss of the patches' labels, with these weights, and of the anomalies' boxes."""
+    targets = torch.from_numpy(np.stack([patches(picture.labels) for picture in pictures]))
+    targets = targets.view(-1, 4, 2, 4, 2).permute(0, 1, 3, 2, 4).reshape(-1, 16, 4)
+    part_logits, anomaly = heads(tokens)
+    loss = F.cross_entropy(part_logits.flatten(0, 2), targets.flatten(), torch.tensor(weights))
     inside, boxes = _cells(pictures)
-    loss = loss + F.binary_cross_entropy_with_logits(found[..., 0], inside.float())
+    loss = loss + F.binary_cross_entropy_with_logits(anomaly[..., 0], inside.float())
     if inside.any():
-        loss = loss + 4 * F.l1_loss(found[..., 1:][inside], boxes[:, None].expand(-1, 16, -1)[inside])
+        loss = loss + 4 * F.l1_loss(anomaly[..., 1:][inside], boxes[:, None].expand(-1, 16, -1)[inside])
     return loss
 
 
 def _cells(pictures: Sequence[Picture]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Which of the 4x4 cells the anomaly covers by a fifth, (n, 16), and its box / SIDE, (n, 4)."""
-    boxes = torch.tensor([shown.box or (0.0, 0.0, 0.0, 0.0) for shown in pictures])
+    """The 4x4 cells of which the anomaly covers a fifth or more, (n, 16), and its box / SIDE, (n, 4)."""
+    boxes = torch.tensor([picture.box or (0.0, 0.0, 0.0, 0.0) for picture in pictures])
     edges = torch.arange(4) * 16.0
     spans = [(torch.minimum(boxes[:, k + 2, None], edges + 16) - torch.maximum(boxes[:, k, None], edges)).clamp(0)
              for k in (0, 1)]  # fmt: skip
@@ -110,10 +110,11 @@ def _cells(pictures: Sequence[Picture]) -> tuple[torch.Tensor, torch.Tensor]:
 def losses(
     model: Any, heads: Heads, batch: TokenBatch, tokens: torch.Tensor | None, events: Sequence[int]
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """How badly the answers are told, and how badly the model knows, when it has read a frame, what happens there.
+    """The loss of the answers, and of the event class of each frame.
 
-    The first is the cross entropy summed over an answer's tokens, as a mean over answers; the second is taken where a
-    frame ends, a layer before the last, from which the answers can still read it. `events` has a number a frame.
+    The first is the cross entropy summed over an answer's tokens, as a mean over answers. The second is taken at the
+    last token of a frame, one layer before the last, where later tokens can still attend to it. `events` has a class
+    for each frame; without any the second loss is 0.
     """
     embedded = model.get_input_embeddings()(batch.ids)
     if tokens is not None:
@@ -122,18 +123,18 @@ def losses(
     out = model.model.language_model(
         inputs_embeds=embedded, attention_mask=batch.mask, position_ids=batch.positions, use_cache=False,
         output_hidden_states=True)  # fmt: skip
-    told = batch.targets != IGNORED
+    in_answer = batch.targets != IGNORED
     answers = (batch.targets == model.generation_config.eos_token_id).sum()
-    logits = model.lm_head(out.last_hidden_state[told])
-    answered = F.cross_entropy(logits, batch.targets[told], reduction="sum") / answers
+    logits = model.lm_head(out.last_hidden_state[in_answer])
+    answer_loss = F.cross_entropy(logits, batch.targets[in_answer], reduction="sum") / answers
     if not events:
-        return answered, torch.zeros(())
-    known = heads.event(out.hidden_states[2][batch.ids == model.config.image_token_id].view(-1, TOKENS, WIDTH)[:, -1])
-    return answered, F.cross_entropy(known, torch.tensor(events))
+        return answer_loss, torch.zeros(())
+    frames = out.hidden_states[2][batch.ids == model.config.image_token_id].view(-1, TOKENS, WIDTH)
+    return answer_loss, F.cross_entropy(heads.event(frames[:, -1]), torch.tensor(events))
 
 
 def processor() -> Any:
-    """How frames become the model's input outside of training: squashed, bicubic."""
+    """The image processor of the checkpoint: bicubic resize to SIDE x SIDE, whatever the aspect ratio."""
     from transformers import AutoImageProcessor, GotOcr2ImageProcessor  # noqa: F401
 
     return GotOcr2ImageProcessor(

@@ -43,7 +43,7 @@ def queries(tmp_path: Path) -> list[Query]:
     clips = [make_clip(tmp_path / "a.mp4", 90), make_clip(tmp_path / "b.mp4", 60)]
     bad = tmp_path / "bad.mp4"
     bad.write_text("no video")
-    prompt = prompts.prompts()["verdict"]
+    prompt = prompts.load_prompts()["verdict"]
     asked = []
     for path, length in ((clips[0], 90), (bad, 40), (clips[1], 60)):
         shown = Video(path.stem, path, length, 30.0)
