@@ -16,12 +16,12 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+from making import recorded_model
 
 from vaa import process
 from vaa.engines.base import LocalEngine
 from vaa.engines.ray import RayEngine
 from vaa.errors import ModelError
-from vaa.models.recorded import RecordedModel
 from vaa.models.transformers.encoder import ClipEncoder
 from vaa.models.transformers.vlm import TransformersVLM
 from vaa.types import Answer, ChooseQuery, EmbedQuery, Floats, GenerateQuery, NoAnswer, Query, Video
@@ -283,7 +283,7 @@ def interrupt_and_collect(stream: Iterator[Answer | NoAnswer], answers: list[Ans
 
 def test_recorded_answers_are_the_same(tmp_path: Path) -> None:
     (tmp_path / "VLM_responses.json").write_text(json.dumps({"v": ["Normal scenes.", "Anomalous scenes."]}))
-    model = RecordedModel(str(tmp_path), None, None, None, None, None, None)
+    model = recorded_model(tmp_path)
     queries = [
         GenerateQuery(
             purpose="verdict",

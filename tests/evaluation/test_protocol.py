@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from making import recorded_model
 
 from vaa.cache import AnswerCache
 from vaa.data.annotated import AnnotatedDataset
 from vaa.engines.base import LocalEngine
 from vaa.errors import VaaError
 from vaa.evaluation.protocol import Protocol, read_labels
-from vaa.models.recorded import RecordedModel
 from vaa.pipeline import RunResult, Stage, analyse
 from vaa.prompts.parsers import VerdictParser
 from vaa.prompts.template import Prompt
@@ -200,9 +200,7 @@ def answered(shared: Path) -> tuple[Dataset, RunResult]:
     """The whole of UCF-Crime with CoReVAD's released answers, read and scored."""
     stages: dict[str, Stage] = {
         "window": ConsecutiveWindow(30, 8),
-        "ask": QuerySegments(
-            RecordedModel(str(shared / "recorded" / "corevad"), None, None, None, None, None, None), PROMPT
-        ),
+        "ask": QuerySegments(recorded_model(shared / "recorded" / "corevad"), PROMPT),
         "score": ResponseScores(0.0),
     }
     found = benchmark(shared, "ucf_crime")

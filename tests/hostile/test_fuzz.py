@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from making import recorded_model
 
 from vaa.data.annotated import read_index, read_spans, read_texts
 from vaa.data.boxes import read_boxes
 from vaa.errors import VaaError
 from vaa.evaluation.protocol import read_labels
-from vaa.models.recorded import RecordedModel
 from vaa.prompts import parsers
 from vaa.stages.read_scores import ReadScores
 from vaa.types import GenerateQuery, NoAnswer, Report, Video, file_name
@@ -121,7 +121,7 @@ def test_recorded_answers_of_anything_are_text_or_none(
     file = root / PURPOSES[purpose]
     file.parent.mkdir(exist_ok=True)
     file.write_text(json.dumps({"v": content} if purpose != "rating" else {"0": content}))
-    model = RecordedModel(str(root), None, None, None, None, None, None)
+    model = recorded_model(root)
     try:
         (answer,) = model.generate(
             [GenerateQuery(purpose=purpose, video=VIDEO, at=0, frames=(0,), text="?", max_new_tokens=8)]

@@ -4,12 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
+from making import recorded_model
 
-from vaa.errors import VaaError
+from vaa.errors import ConfigError, DataError
 from vaa.models.recorded import RecordedModel
 from vaa.types import GenerateQuery, NoAnswer, Query, Video
 
-NOTHING_CHOSEN = dict.fromkeys(("captions", "scores", "refined_scores", "localisation", "understanding"))
 ANSWERS = {"v": ["Anomalous scenes. Fire.", "Normal scenes. A man.", "Normal scenes."], "w": "not a list"}
 
 
@@ -24,71 +24,69 @@ def query(video: str = "v", at: int = 0, purpose: str = "verdict") -> Query:
     )
 
 
-def recorded(folder: Path | str, verdict: str | None = None, **chosen: str) -> RecordedModel:
-    return RecordedModel(**{"root": str(folder), "verdict": verdict, **NOTHING_CHOSEN, **chosen})
-
-
 def write(folder: Path, content: object = ANSWERS, name: str = "VLM_responses_LRC_ucf.json") -> RecordedModel:
     (folder / name).write_text(content if isinstance(content, str) else json.dumps(content))
-    return recorded(folder)
+    model: RecordedModel = recorded_model(folder)
+    return model
 
 
-def test_answers_are_found_by_video_and_frame_without_the_video(tmp_path: Path) -> None:
+def test_answers_are_looked_up_by_video_and_frame_without_the_video(tmp_path: Path) -> None:
     model = write(tmp_path)
     assert list(model.generate([query(at=at) for at in (60, 0, 30)])) == [ANSWERS["v"][k] for k in (2, 0, 1)]
     assert model.identity is None
 
 
 @pytest.mark.parametrize(
-    ("asked", "reason"),
+    ("unrecorded", "reason"),
     [
         (query("x"), "VLM_responses_LRC_ucf.json has no answers"),
         (query("w"), "VLM_responses_LRC_ucf.json has no answers"),
         (query(at=90), "VLM_responses_LRC_ucf.json ends before"),
     ],
 )
-def test_what_was_not_recorded_is_unanswered(tmp_path: Path, asked: Query, reason: str) -> None:
-    (answer, other) = write(tmp_path).generate([asked, query()])
+def test_a_query_without_a_recorded_answer_has_no_answer(tmp_path: Path, unrecorded: Query, reason: str) -> None:
+    (answer, other) = write(tmp_path).generate([unrecorded, query()])
     assert isinstance(answer, NoAnswer)
     assert answer.reason.startswith(reason)
     assert other == ANSWERS["v"][0]
 
 
 @pytest.mark.parametrize(
-    ("asked", "says"),
-    [(query(at=16), "windows of 30 frames, none at frame 16"), (query(purpose="poem"), "'poem'")],
+    ("unsupported", "message"),
+    [(query(at=16), "one answer per 30 frames, none at frame 16"), (query(purpose="poem"), "'poem'")],
 )
-def test_what_cannot_have_been_recorded_ends_the_run(tmp_path: Path, asked: Query, says: str) -> None:
-    with pytest.raises(VaaError, match=says):
-        list(write(tmp_path).generate([asked]))
+def test_a_query_that_no_recorded_answer_fits_ends_the_run(tmp_path: Path, unsupported: Query, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        list(write(tmp_path).generate([unsupported]))
 
 
-def test_of_several_files_one_has_to_be_named(tmp_path: Path) -> None:
+def test_one_of_several_files_has_to_be_chosen(tmp_path: Path) -> None:
     write(tmp_path)
     model = write(tmp_path, {"v": ["other"]}, "VLM_responses_LRC_xd.json")
-    with pytest.raises(VaaError, match=r"2 files fit.*VLM_responses_LRC_ucf, VLM_responses_LRC_xd"):
+    with pytest.raises(ConfigError, match=r"2 files match.*VLM_responses_LRC_ucf, VLM_responses_LRC_xd"):
         list(model.generate([query()]))
-    assert list(recorded(model.root, "VLM_responses_LRC_xd").generate([query()])) == ["other"]
+    assert list(recorded_model(model.root, verdict="VLM_responses_LRC_xd").generate([query()])) == ["other"]
 
 
 @pytest.mark.parametrize("content", ["{half a fi", ["a list"]], ids=["damaged", "list"])
-def test_a_file_in_another_layout_is_named(tmp_path: Path, content: object) -> None:
-    with pytest.raises(VaaError, match=r"VLM_responses_LRC_ucf\.json"):
+def test_a_file_with_another_layout_is_named(tmp_path: Path, content: object) -> None:
+    with pytest.raises(DataError, match=r"VLM_responses_LRC_ucf\.json"):
         list(write(tmp_path, content).generate([query()]))
 
 
-def test_missing_files_and_folders_are_said(tmp_path: Path) -> None:
-    with pytest.raises(VaaError, match="0 files fit"):
-        list(recorded(tmp_path).generate([query()]))
-    with pytest.raises(VaaError, match="no such folder"):
-        list(recorded(tmp_path / "nowhere").generate([query()]))
+def test_missing_files_and_folders_are_reported(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="0 files match"):
+        list(recorded_model(tmp_path).generate([query()]))
+    with pytest.raises(DataError, match="no such folder"):
+        list(recorded_model(tmp_path / "nowhere").generate([query()]))
 
 
-def lay(root: Path, files: dict[str, object]) -> RecordedModel:
+def write_files(root: Path, files: dict[str, object]) -> RecordedModel:
     for name, content in files.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(json.dumps(content))
-    return recorded(root)
+    model: RecordedModel = recorded_model(root)
+    return model
 
 
 URF = {
@@ -100,21 +98,21 @@ URF = {
 
 
 @pytest.mark.parametrize(
-    ("purpose", "said"),
+    ("purpose", "expected"),
     [("caption", "A man runs"), ("rating", "[0.25]"), ("rerating", "[1.0]"), ("tags", "[running]")],
 )
-def test_urfs_files_answer_by_purpose_and_frame(tmp_path: Path, purpose: str, said: str) -> None:
-    assert list(lay(tmp_path, URF).generate([query(at=16, purpose=purpose)])) == [said]
+def test_answers_in_urfs_files_are_looked_up_by_purpose_and_frame(tmp_path: Path, purpose: str, expected: str) -> None:
+    assert list(write_files(tmp_path, URF).generate([query(at=16, purpose=purpose)])) == [expected]
 
 
 @pytest.mark.parametrize("purpose", ["caption", "rating", "rerating", "tags"])
-def test_what_urf_did_not_record_is_unanswered(tmp_path: Path, purpose: str) -> None:
-    (answer,) = lay(tmp_path, URF).generate([query("unknown", 16, purpose)])
+def test_a_query_that_urf_did_not_record_has_no_answer(tmp_path: Path, purpose: str) -> None:
+    (answer,) = write_files(tmp_path, URF).generate([query("unknown", 16, purpose)])
     assert isinstance(answer, NoAnswer)
 
 
-def test_of_two_folders_one_has_to_be_picked(tmp_path: Path) -> None:
-    lay(tmp_path, {**URF, "captions/blip/v.json": {"16": "Somebody"}})
-    with pytest.raises(VaaError, match="pick one by captions=FOLDER"):
-        list(recorded(tmp_path).generate([query(at=16, purpose="caption")]))
-    assert list(recorded(tmp_path, captions="blip").generate([query(at=16, purpose="caption")])) == ["Somebody"]
+def test_one_of_two_folders_has_to_be_chosen(tmp_path: Path) -> None:
+    write_files(tmp_path, {**URF, "captions/blip/v.json": {"16": "Somebody"}})
+    with pytest.raises(ConfigError, match="choose one by captions=FOLDER"):
+        list(recorded_model(tmp_path).generate([query(at=16, purpose="caption")]))
+    assert list(recorded_model(tmp_path, captions="blip").generate([query(at=16, purpose="caption")])) == ["Somebody"]

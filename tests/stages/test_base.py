@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from making import recorded_model
 
 from vaa.errors import ConfigError
 from vaa.models.base import LLM, VLM, Encoder
-from vaa.models.recorded import RecordedModel
 from vaa.models.transformers.encoder import ClipEncoder
 from vaa.models.transformers.llm import TransformersLLM
 from vaa.models.transformers.vlm import TransformersVLM
@@ -46,7 +46,7 @@ MODELS = {
     ),
     "TransformersLLM": TransformersLLM(*SIZES, "none", "cpu", "sdpa", 0.0, 1.0, 0, 1),
     "ClipEncoder": ClipEncoder(*SIZES, "cpu", (0.5,), (0.5,), "bicubic", 1, "decord", 1, None, "pil"),
-    "RecordedModel": RecordedModel("nowhere", None, None, None, None, None, None),
+    "RecordedModel": recorded_model(),
 }
 ACCEPTED = {
     VLMStage: {"TransformersVLM", "RecordedModel"},

@@ -4,16 +4,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from making import recorded_model
 
 from vaa.errors import VaaError
-from vaa.models.recorded import RecordedModel
 from vaa.prompts.parsers import BoxesParser, CaptionParser
 from vaa.prompts.template import Prompt
 from vaa.stages.explain import DescribeVideo, DrawBoxes
 from vaa.stages.locate import LocateBoxes
 from vaa.types import Box, GroundTruth, Report, SuspiciousWindow, Video
 
-NOBODY = RecordedModel("nowhere", None, None, None, None, None, None)
+NOBODY = recorded_model()
 NAMED = Prompt("box", "", "$frames Find $tags.", None, 8, BoxesParser())
 UNNAMED = Prompt("box", "", "$frames Find it.", None, 8, BoxesParser())
 WHY = Prompt("description", "", "$frames Known: $tags. Why?", None, 8, CaptionParser())

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from making import recorded_model
 
 from vaa.errors import VaaError, VideoError
-from vaa.models.recorded import RecordedModel
 from vaa.prompts.parsers import CaptionParser, RatingParser, TagsParser
 from vaa.prompts.template import Prompt
 from vaa.stages.responses import CaptionSegments, InterpolateScores, RateCaptions
@@ -17,7 +17,7 @@ from vaa.stages.urf import DropUnusableTags, FindSuspiciousWindow, RerateCaption
 from vaa.stages.window import CentredWindow
 from vaa.types import Report, Response, ScoreTrack, Segment, SuspiciousWindow, Video
 
-NOBODY = RecordedModel("nowhere", None, None, None, None, None, None)
+NOBODY = recorded_model()
 RATE = Prompt("rating", "Rate.", "$caption", None, 8, RatingParser())
 RERATE = Prompt("rerating", "Criminal$prior? $tags", "$caption", None, 8, RatingParser())
 TAGS = Prompt("tags", "", "$frames Name it.", None, 8, TagsParser())

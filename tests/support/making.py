@@ -49,6 +49,14 @@ class Nobody:
     def release(self) -> None: ...
 
 
+def recorded_model(root: Path | str = "nowhere", **choices: str) -> Any:
+    """A RecordedModel that chooses only the given files or folders."""
+    from vaa.models.recorded import RecordedModel
+
+    fields = ("verdict", "captions", "scores", "refined_scores", "localisation", "understanding")
+    return RecordedModel(root=str(root), **{**dict.fromkeys(fields), **choices})
+
+
 def make_tokenizer(*, end_of_text: bool = False) -> Any:
     """Byte-level BPE over a few words, with InternVL's image tokens and a chat template, or as CLIP ends its texts."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
