@@ -42,7 +42,7 @@ def test_the_account_of_a_clip_with_an_anomaly_is_anomalous() -> None:
     rng = np.random.default_rng(5)
     for _ in range(6):
         clip = corpus.draw_clip(rng, (8, 2.9))
-        assert clip.account.anomalous == any(picture.box for picture in clip.pictures)
+        assert clip.reference.anomalous == any(picture.box for picture in clip.pictures)
         assert len(clip.pictures) == len(clip.events) == 8
 
 

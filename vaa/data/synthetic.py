@@ -1,4 +1,4 @@
-"""The project's own small world as a data set: long surveillance clips written as real H.264 files."""
+"""The synthetic data set: surveillance videos with full ground truth, rendered and written as H.264 files."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ import os
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from vaa import synthetic
-from vaa.errors import VaaError
+from vaa.errors import ConfigError
 from vaa.synthetic.canvas import SIDE
-from vaa.synthetic.kinds import KINDS
-from vaa.synthetic.words import account
-from vaa.synthetic.world import Event, Script, picture, script
+from vaa.synthetic.events import EVENT_CLASSES
+from vaa.synthetic.script import Event, Script, random_script, reference_answer, render
 from vaa.types import Box, Dataset, GroundTruth, Pixels, Span, Video
 
 log = logging.getLogger("vaa")
 _SEEDS = {"train": 11, "val": 22, "test": 47}
 """With 47 every anomaly occurs among the 12 videos of the default test set."""
 _ANOMALIES = (1, 0, 1, 2)
-"""How many anomalies the videos hold, in turn."""
+"""Number of anomalies of the videos, in turn."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SyntheticDataset:
-    """`videos` clips of `seconds` each, `size` pixels square (a multiple of 64), written under `root` on first use."""
+    """`videos` videos of `seconds` each, `size` pixels square (a multiple of 64), written under `root` on first use."""
 
     root: str
     split: str
@@ -39,75 +39,75 @@ class SyntheticDataset:
     size: int
 
     def load(self) -> Dataset:
-        """The clips and all that is known of them; an interval's end is its last frame.
+        """The videos and their ground truth; the end of a span is its last frame.
 
         Raises:
-            VaaError: an unknown split, or a size that is no multiple of 64.
+            ConfigError: an unknown split, a size that is not a multiple of 64, or too short a video.
         """
         if self.split not in _SEEDS:
-            raise VaaError(f"data.split={self.split}: choose one of {', '.join(_SEEDS)}.")
-        if self.size % SIDE or self.size <= 0 or self.seconds < 10:
-            raise VaaError(
-                f"data.size={self.size}, data.seconds={self.seconds}: a multiple of {SIDE}, and at least 10."
-            )
+            raise ConfigError(f"data.split={self.split}: choose one of {', '.join(_SEEDS)}.")
+        if self.size % SIDE or self.size <= 0:
+            raise ConfigError(f"data.size={self.size}: give a multiple of {SIDE}.")
+        if self.seconds < 10:
+            raise ConfigError(f"data.seconds={self.seconds}: give at least 10.")
         folder = Path(self.root) / f"{self.split}-{self._fingerprint()}"
         if not folder.is_dir():
             self._write(folder)
-        told = json.loads((folder / "truth.json").read_text(encoding="utf-8"))
-        videos = tuple(Video(name, folder / f"{name}.mp4", self._frames, self.fps) for name in told)
-        return Dataset("synthetic", videos, {name: _truth(fields) for name, fields in told.items()}, ())
+        truths = json.loads((folder / "truth.json").read_text(encoding="utf-8"))
+        videos = tuple(Video(id_, folder / f"{id_}.mp4", self._n_frames, self.fps) for id_ in truths)
+        return Dataset("synthetic", videos, {id_: _parse_truth(fields) for id_, fields in truths.items()}, ())
 
     @property
-    def _frames(self) -> int:
+    def _n_frames(self) -> int:
         return round(self.seconds * self.fps)
 
     def _fingerprint(self) -> str:
-        """Of the fields and of the code that draws: videos drawn by an older version are not taken for ours."""
-        drawn_by = [*sorted(Path(synthetic.__file__).parent.glob("*.py")), Path(__file__)]
-        code = b"".join(file.read_bytes() for file in drawn_by)
+        """A hash of the fields and of the code that renders, so that files of an older version are not used."""
+        sources = [*sorted(Path(synthetic.__file__).parent.glob("*.py")), Path(__file__)]
+        code = b"".join(file.read_bytes() for file in sources)
         fields = json.dumps({**asdict(self), "root": ""}).encode()
         return hashlib.blake2b(fields + code, digest_size=6).hexdigest()
 
     def _write(self, folder: Path) -> None:
-        log.info("drawing %d synthetic videos of %.0f s into %s", self.videos, self.seconds, folder)
-        building = folder.with_name(f"{folder.name}.{os.getpid()}.tmp")
-        building.mkdir(parents=True)
-        told = {}
+        log.info("Rendering %d synthetic videos of %.0f s into %s.", self.videos, self.seconds, folder)
+        temporary = folder.with_name(f"{folder.name}.{os.getpid()}.tmp")
+        temporary.mkdir(parents=True)
+        truths = {}
         for index in range(self.videos):
             rng = np.random.default_rng([_SEEDS[self.split], index])
-            seen = script(rng, self.seconds, _ANOMALIES[index % len(_ANOMALIES)])
-            name = f"{self.split}_{index:02d}"
-            told[name] = asdict(self._film(seen, rng, building / f"{name}.mp4"))
-        (building / "truth.json").write_text(json.dumps(told), encoding="utf-8")
+            script = random_script(rng, self.seconds, _ANOMALIES[index % len(_ANOMALIES)])
+            id_ = f"{self.split}_{index:02d}"
+            truths[id_] = asdict(self._write_video(script, rng, temporary / f"{id_}.mp4"))
+        (temporary / "truth.json").write_text(json.dumps(truths), encoding="utf-8")
         try:
-            building.rename(folder)
-        except OSError:  # another process was first
-            shutil.rmtree(building)
+            temporary.rename(folder)
+        except OSError:  # another process has finished first
+            shutil.rmtree(temporary)
 
-    def _film(self, seen: Script, rng: np.random.Generator, path: Path) -> GroundTruth:
+    def _write_video(self, script: Script, rng: np.random.Generator, path: Path) -> GroundTruth:
         scale = self.size // SIDE
         frames: list[Pixels] = []
         boxes: list[Box] = []
-        for number in range(self._frames):
-            shown = picture(seen, number / self.fps, int(rng.integers(1464)))
-            frames.append(shown.pixels.repeat(scale, axis=0).repeat(scale, axis=1))
-            if shown.box:
-                x1, y1, x2, y2 = (float(edge * scale) for edge in shown.box)
+        for number in range(self._n_frames):
+            frame = render(script, number / self.fps, int(rng.integers(1464)))
+            frames.append(frame.pixels.repeat(scale, axis=0).repeat(scale, axis=1))
+            if frame.box:
+                x1, y1, x2, y2 = (float(edge * scale) for edge in frame.box)
                 boxes.append(Box(number, (x1, y1, x2, y2), 1.0))
         encode(path, frames, self.fps)
-        bad = [event for event in seen.events if KINDS[event.kind].anomalous]
-        spans = tuple(self._span(event) for event in bad)
-        moments = [[event.start, event.stop - 0.1] for event in bad] or [list(np.arange(0, seen.seconds, 0.5))]
-        text = " ".join(account(seen, times).description for times in moments)
+        anomalies = [event for event in script.events if EVENT_CLASSES[event.class_name].anomalous]
+        spans = tuple(self._span(event) for event in anomalies)
+        times = [[event.start, event.stop - 0.1] for event in anomalies] or [list(np.arange(0, script.seconds, 0.5))]
+        text = " ".join(reference_answer(script, each).description for each in times)
         return GroundTruth(spans, spans[0].label if spans else "Normal", tuple(boxes), text)
 
     def _span(self, event: Event) -> Span:
         first, last = np.ceil(event.start * self.fps), np.ceil(event.stop * self.fps) - 1
-        return Span(int(first), int(min(last, self._frames - 1)), event.kind)
+        return Span(int(first), int(min(last, self._n_frames - 1)), event.class_name)
 
 
 def encode(path: Path, frames: list[Pixels], fps: float) -> None:
-    """Write frames (height, width, 3) as H.264, a key frame every 30."""
+    """Write frames (height, width, 3) as H.264, with a key frame every 30."""
     import av
 
     height, width, _ = frames[0].shape
@@ -121,11 +121,7 @@ def encode(path: Path, frames: list[Pixels], fps: float) -> None:
         container.mux(stream.encode())
 
 
-def _truth(fields: dict[str, object]) -> GroundTruth:
-    told: dict[str, list[dict[str, object]]] = fields  # type: ignore[assignment]
-    spans = tuple(Span(**span) for span in told["spans"])  # type: ignore[arg-type]
-    boxes = tuple(
-        Box(int(b["frame"]), tuple(b["xyxy"]), float(b["score"]))  # type: ignore[call-overload,arg-type]
-        for b in told["boxes"]
-    )
-    return GroundTruth(spans, str(fields["label"]), boxes, str(fields["text"]))
+def _parse_truth(fields: dict[str, Any]) -> GroundTruth:
+    spans = tuple(Span(**span) for span in fields["spans"])
+    boxes = tuple(Box(box["frame"], tuple(box["xyxy"]), box["score"]) for box in fields["boxes"])
+    return GroundTruth(spans, fields["label"], boxes, fields["text"])

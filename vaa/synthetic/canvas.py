@@ -1,4 +1,4 @@
-"""A picture being drawn, with the label of every pixel and the extent of what was drawn."""
+"""An image being drawn, with a label for every pixel and the bounding box of what was drawn."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 SIDE = 64
-"""Width and height of the world's pictures, in pixels."""
+"""Width and height of the synthetic images, in pixels."""
 
 Colour = tuple[float, float, float]
 _ROWS, _COLUMNS = (axis.astype(np.float32) + 0.5 for axis in np.mgrid[0:SIDE, 0:SIDE])
 
 
 class Label(IntEnum):
-    """What a pixel shows; the tiny models' vision is taught with these."""
+    """What a pixel shows; the vision encoders of the tiny models are trained with these."""
 
     NOTHING = 0
     PERSON = 1
@@ -36,33 +36,31 @@ class Label(IntEnum):
     RED_CAR = 15
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Canvas:
-    """Pixels (SIDE, SIDE, 3) in 0..255, labels (SIDE, SIDE), and the bounding box of what was drawn since `begin`.
+    """Pixels (SIDE, SIDE, 3) in 0..255, labels (SIDE, SIDE), and the bounding box of what was drawn since `start_box`.
 
-    Colours are dimmed by `light` unless they glow; nothing is added to the box while `tracked` is False.
+    Colours are multiplied by `light` unless they glow.
     """
 
     pixels: NDArray[np.float32]
     labels: NDArray[np.uint8]
     light: float
-    tracked: bool = True
     extent: list[float] = field(default_factory=lambda: [SIDE, SIDE, 0.0, 0.0])
 
-    def begin(self) -> None:
-        """Forget the box of what was drawn so far."""
-        self.tracked = True
+    def start_box(self) -> None:
+        """Start a new bounding box."""
         self.extent = [SIDE, SIDE, 0.0, 0.0]
 
     def box(self) -> tuple[float, float, float, float] | None:
-        """(x1, y1, x2, y2) in pixels of what was drawn since `begin`; None if nothing of it is in the picture."""
+        """(x1, y1, x2, y2) in pixels of what was drawn since `start_box`; None where less than 3 x 3 is visible."""
         x1, y1, x2, y2 = self.extent
         return (x1, y1, x2, y2) if x2 - x1 >= 3 and y2 - y1 >= 3 else None
 
     def bar(
         self, start: tuple[float, float], end: tuple[float, float], width: float, colour: Colour, label: Label
     ) -> None:
-        """A thick line with round ends from (x, y) to (x, y)."""
+        """A thick line with round ends between two points (x, y)."""
         (x1, y1), (x2, y2) = start, end
         half = width / 2
         area = self._area(min(x1, x2) - half, min(y1, y2) - half, max(x1, x2) + half, max(y1, y2) + half)
@@ -81,8 +79,8 @@ class Canvas:
         (x, y), (rx, ry) = centre, radii
         area = self._area(x - rx, y - ry, x + rx, y + ry)
         if area is not None and rx > 0 and ry > 0:
-            reach = np.hypot((_COLUMNS[area] - x) / rx, (_ROWS[area] - y) / ry)
-            self._blend(area, np.clip((1 - reach) * min(rx, ry) + 0.5, 0, 1), colour, label, glow)
+            distance = np.hypot((_COLUMNS[area] - x) / rx, (_ROWS[area] - y) / ry)
+            self._blend(area, np.clip((1 - distance) * min(rx, ry) + 0.5, 0, 1), colour, label, glow)
 
     def block(self, box: tuple[float, float, float, float], colour: Colour, label: Label, glow: bool = False) -> None:
         """A filled rectangle (x1, y1, x2, y2)."""
@@ -95,20 +93,19 @@ class Canvas:
         right, bottom = min(float(SIDE), x2), min(float(SIDE), y2)
         if right - left < 0.5 or bottom - top < 0.5:
             return None
-        if self.tracked:
-            e = self.extent
-            self.extent = [min(e[0], left), min(e[1], top), max(e[2], right), max(e[3], bottom)]
+        box = self.extent
+        self.extent = [min(box[0], left), min(box[1], top), max(box[2], right), max(box[3], bottom)]
         return slice(int(top), int(np.ceil(bottom))), slice(int(left), int(np.ceil(right)))
 
     def _blend(
         self,
         area: tuple[slice, slice],
-        cover: NDArray[np.floating],
+        coverage: NDArray[np.floating],
         colour: Colour,
         label: Label,
         glow: bool = False,
     ) -> None:
-        tone = np.asarray(colour, np.float32) * (1.0 if glow else self.light)
+        shade = np.asarray(colour, np.float32) * (1.0 if glow else self.light)
         patch = self.pixels[area]
-        patch += cover[..., None] * (tone - patch)
-        self.labels[area][cover > 0.5] = label
+        patch += coverage[..., None] * (shade - patch)
+        self.labels[area][coverage > 0.5] = label

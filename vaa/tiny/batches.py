@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from vaa.prompts.template import Prompt
-from vaa.synthetic.world import Picture
+from vaa.synthetic.script import RenderedFrame
 from vaa.tiny import corpus
 from vaa.tiny.packing import Branch, TokenBatch, encode, pack
 from vaa.tiny.vlm import TOKENS
@@ -31,7 +31,7 @@ _WEIGHTS = {
 class TrainingBatch:
     """Pictures in the order of the image tokens in `tokens`, and the event class of each (0: none)."""
 
-    pictures: tuple[Picture, ...]
+    pictures: tuple[RenderedFrame, ...]
     events: tuple[int, ...]
     tokens: TokenBatch
 
@@ -67,28 +67,28 @@ class BatchMaker:
     def _branches(self, sample: corpus.Sample, names: Sequence[str], draw: random.Random) -> list[Branch]:
         branches = []
         for name in names:
-            fields = corpus.draw_fields(name, sample.account, draw)
+            fields = corpus.draw_fields(name, sample.reference, draw)
             query = corpus.draw_query(self.prompts, name, len(sample.pictures), draw, **fields)
-            branches.append(encode(self.tokenizer, query, corpus.answer(name, sample.account, fields), TOKENS))
+            branches.append(encode(self.tokenizer, query, corpus.answer(name, sample.reference, fields), TOKENS))
         return branches
 
     def _box_branch(self, sample: corpus.Sample, name: str, draw: random.Random) -> Branch:
-        fields = corpus.draw_fields(name, sample.account, draw)
+        fields = corpus.draw_fields(name, sample.reference, draw)
         query = corpus.draw_query(self.prompts, name, 1, draw, **fields)
         return encode(self.tokenizer, query, corpus.draw_box_answer(sample.pictures[0], draw), TOKENS)
 
     def _summary_branch(self, rng: np.random.Generator, draw: random.Random) -> Branch:
-        captions, account = corpus.draw_summary(rng, draw)
+        captions, reference = corpus.draw_summary(rng, draw)
         query = corpus.draw_query(self.prompts, "summarise", 0, draw, captions=captions)
-        return encode(self.tokenizer, query, account.sentence, TOKENS)
+        return encode(self.tokenizer, query, reference.sentence, TOKENS)
 
     def _rating_branch(self, draw: random.Random) -> Branch:
-        account = corpus.draw_account(draw)
+        reference = corpus.draw_reference_answer(draw)
         name = draw.choice(("rate", "rerate"))
-        caption = draw.choice(corpus.captions(account))
-        fields = corpus.draw_fields(name, account, draw) | {"caption": caption}
+        caption = draw.choice(corpus.captions(reference))
+        fields = corpus.draw_fields(name, reference, draw) | {"caption": caption}
         query = corpus.draw_query(self.prompts, name, 0, draw, **fields)
-        return encode(self.tokenizer, query, f"[{account.severity:.1f}]", TOKENS)
+        return encode(self.tokenizer, query, f"[{reference.severity:.1f}]", TOKENS)
 
 
 def _training_batch(samples: Sequence[corpus.Sample], tokens: TokenBatch) -> TrainingBatch:

@@ -16,8 +16,8 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812, the usual name
 
 from vaa.synthetic.canvas import SIDE, Label
-from vaa.synthetic.kinds import EVERYWHERE, KINDS
-from vaa.synthetic.words import Account
+from vaa.synthetic.events import EVENT_CLASSES, EVERYWHERE
+from vaa.synthetic.script import ReferenceAnswer
 from vaa.tiny import corpus
 from vaa.tiny.tokenizer import END
 from vaa.tiny.vlm import BALANCED, pixels
@@ -45,21 +45,24 @@ def build(tokenizer: Any) -> Any:
     return model
 
 
-def accounts() -> list[Account]:
-    """All accounts of a single frame."""
-    kinds = (None, *KINDS.values())
-    return [Account(k, place, night) for k in kinds for place in EVERYWHERE for night in (False, True)
-            if k is None or place in k.places]  # fmt: skip
+def reference_answers() -> list[ReferenceAnswer]:
+    """All reference answers that a single frame may have."""
+    return [
+        ReferenceAnswer(event_class=event_class, place=place, night=night)
+        for event_class in (None, *EVENT_CLASSES.values())
+        for place in (event_class.places if event_class else EVERYWHERE)
+        for night in (False, True)
+    ]
 
 
-def texts(accounts: Sequence[Account], form: int) -> list[str]:
-    """A text of each account: 0 its sentence, 1 a verdict and the sentence as CoReVAD has them, 2 its description."""
+def texts(references: Sequence[ReferenceAnswer], form: int) -> list[str]:
+    """A text of each: 0 its sentence, 1 a verdict and the sentence as in CoReVAD, 2 its description."""
     if form == 0:
-        return [account.sentence for account in accounts]
+        return [reference.sentence for reference in references]
     if form == 1:
-        verdicts = ["Anomalous scenes." if account.anomalous else "Normal scenes." for account in accounts]
-        return [f"{verdict} {account.sentence}" for verdict, account in zip(verdicts, accounts, strict=True)]
-    return [account.description for account in accounts]
+        verdicts = ["Anomalous scenes." if reference.anomalous else "Normal scenes." for reference in references]
+        return [f"{verdict} {reference.sentence}" for verdict, reference in zip(verdicts, references, strict=True)]
+    return [reference.description for reference in references]
 
 
 def train(tokenizer: Any, seed: int, steps: int) -> Any:
@@ -69,8 +72,8 @@ def train(tokenizer: Any, seed: int, steps: int) -> Any:
     """
     rng, draw = np.random.default_rng([seed, 3]), random.Random(seed)  # noqa: S311, no secret
     model, patch_head = build(tokenizer), nn.Linear(112, len(Label))
-    all_accounts = accounts()
-    index = {account: k for k, account in enumerate(all_accounts)}
+    references = reference_answers()
+    index = {reference: k for k, reference in enumerate(references)}
     parameters = [p for name, p in model.named_parameters() if name != "logit_scale"] + list(patch_head.parameters())
     optimizer = torch.optim.AdamW(parameters, lr=0.0, weight_decay=0.05, betas=(0.9, 0.98))
     start = time.monotonic()
@@ -79,8 +82,8 @@ def train(tokenizer: Any, seed: int, steps: int) -> Any:
         for group in optimizer.param_groups:
             group["lr"] = rate
         samples = [*corpus.draw_stills(rng, 48, 0.55), *(corpus.draw_clip(rng, (4, 2.7)) for _ in range(12))]
-        targets = torch.tensor([index[sample.account] for sample in samples])
-        inputs = tokenizer(texts(all_accounts, draw.randrange(3)), padding=True, return_tensors="pt")
+        targets = torch.tensor([index[sample.reference] for sample in samples])
+        inputs = tokenizer(texts(references, draw.randrange(3)), padding=True, return_tensors="pt")
         text_loss, patch_loss = _losses(model, patch_head, samples, inputs, targets)
         optimizer.zero_grad()
         (text_loss + patch_loss).backward()  # type: ignore[no-untyped-call]
@@ -95,7 +98,7 @@ def train(tokenizer: Any, seed: int, steps: int) -> Any:
 def _losses(
     model: Any, patch_head: nn.Linear, samples: Sequence[corpus.Sample], inputs: Any, targets: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The cross entropy of the account's text among all, and of the patches' labels."""
+    """The cross entropy of the reference's text among all, and of the patches' labels."""
     pictures = [picture for sample in samples for picture in sample.pictures]
     vision = model.vision_model(pixel_values=pixels(pictures))
     frames = F.normalize(model.visual_projection(vision.pooler_output), dim=-1)
@@ -122,16 +125,16 @@ def accuracy(folder: Path, frames: int) -> dict[str, float]:
     from transformers import AutoTokenizer, CLIPModel
 
     model, tokenizer = CLIPModel.from_pretrained(folder).float().eval(), AutoTokenizer.from_pretrained(folder)
-    all_accounts, samples = accounts(), corpus.draw_stills(np.random.default_rng([0, frames]), frames, 0.55)
-    inputs = tokenizer(texts(all_accounts, 0), padding=True, return_tensors="pt")
+    references, samples = reference_answers(), corpus.draw_stills(np.random.default_rng([0, frames]), frames, 0.55)
+    inputs = tokenizer(texts(references, 0), padding=True, return_tensors="pt")
     with torch.no_grad():
         text = model.get_text_features(**inputs).pooler_output
         image = model.get_image_features(pixel_values=pixels([sample.pictures[0] for sample in samples])).pooler_output
     nearest = (F.normalize(image, dim=-1) @ F.normalize(text, dim=-1).T).argmax(1).tolist()
-    pairs = [(all_accounts[k], sample.account) for k, sample in zip(nearest, samples, strict=True)]
+    pairs = [(references[k], sample.reference) for k, sample in zip(nearest, samples, strict=True)]
     return {
         "sentence": float(np.mean([guess == truth for guess, truth in pairs])),
-        "kind": float(np.mean([guess.kind == truth.kind for guess, truth in pairs])),
+        "kind": float(np.mean([guess.event_class == truth.event_class for guess, truth in pairs])),
         "anomalous or not": float(np.mean([guess.anomalous == truth.anomalous for guess, truth in pairs])),
         "place": float(np.mean([guess.place == truth.place for guess, truth in pairs])),
         "day or night": float(np.mean([guess.night == truth.night for guess, truth in pairs])),

@@ -12,24 +12,23 @@ from numpy.typing import NDArray
 
 from vaa.prompts.template import Prompt
 from vaa.synthetic.canvas import SIDE, Label
-from vaa.synthetic.kinds import ANOMALOUS, KINDS
-from vaa.synthetic.words import Account, account
-from vaa.synthetic.world import Picture, Script, picture, script
+from vaa.synthetic.events import ANOMALOUS, EVENT_CLASSES
+from vaa.synthetic.script import ReferenceAnswer, RenderedFrame, Script, random_script, reference_answer, render
 from vaa.tiny import paraphrases
 from vaa.types import GenerateQuery, Segment, Video
 
 _NOWHERE = Video("synthetic", Path("synthetic"), 1, 1.0)
 _SHAPES = ((8, 2.9, 0.54), (10, 9.0, 0.2), (8, 9.0, 0.1), (16, 45.0, 0.1), (6, 5.0, 0.06))
 """(frames, seconds from the first to the last, share of the clips): segments, whole videos, and others."""
-_NAMES = list(KINDS)
+_NAMES = list(EVENT_CLASSES)
 
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """Frames of a script, the account that describes them together, and the event class of each (0: none)."""
+    """Frames of a script, the reference that describes them together, and the event class of each (0: none)."""
 
-    pictures: tuple[Picture, ...]
-    account: Account
+    pictures: tuple[RenderedFrame, ...]
+    reference: ReferenceAnswer
     events: tuple[int, ...]
 
 
@@ -44,18 +43,18 @@ def draw_clip(rng: np.random.Generator, shape: tuple[int, float]) -> Sample:
     count, span = shape
     while True:
         anomalous = bool(rng.random() < 0.55)
-        drawn = script(rng, span + 16, int(anomalous))
+        drawn = random_script(rng, span + 16, int(anomalous))
         times = _draw_times(rng, drawn, count, span)
-        frames = sum(any(KINDS[e.kind].anomalous and e.start <= t < e.stop for e in drawn.events) for t in times)
+        frames = sum(any(EVENT_CLASSES[e.class_name].anomalous and e.start <= t < e.stop for e in drawn.events) for t in times)
         if frames == 0 or frames >= (2 if span < 4 else 1):
             grains = rng.integers(0, 1464, count)
-            pictures = tuple(picture(drawn, t, int(grain)) for t, grain in zip(times, grains, strict=True))
-            return Sample(pictures, account(drawn, times), tuple(event_class(account(drawn, [t])) for t in times))
+            pictures = tuple(render(drawn, t, int(grain)) for t, grain in zip(times, grains, strict=True))
+            return Sample(pictures, reference_answer(drawn, times), tuple(event_class(reference_answer(drawn, [t])) for t in times))
 
 
 def _draw_times(rng: np.random.Generator, drawn: Script, count: int, span: float) -> list[float]:
     """Evenly spaced times of frames; they mostly overlap the anomaly if there is one."""
-    anomalies = [event for event in drawn.events if KINDS[event.kind].anomalous]
+    anomalies = [event for event in drawn.events if EVENT_CLASSES[event.class_name].anomalous]
     last = drawn.seconds - span
     first = float(rng.uniform(0, last))
     if anomalies and rng.random() < 0.9:
@@ -68,20 +67,20 @@ def draw_stills(rng: np.random.Generator, count: int, share: float = 0.75) -> li
     """Single frames, six of each script; `share` of the scripts have an anomaly, with four of the six near it."""
     samples: list[Sample] = []
     while len(samples) < count:
-        drawn = script(rng, 18, int(rng.random() < share))
-        anomalies = [event for event in drawn.events if KINDS[event.kind].anomalous]
+        drawn = random_script(rng, 18, int(rng.random() < share))
+        anomalies = [event for event in drawn.events if EVENT_CLASSES[event.class_name].anomalous]
         interval = (anomalies[0].start - 1, anomalies[0].stop) if anomalies else (0.0, drawn.seconds)
         times = [float(t) for t in (*rng.uniform(*interval, 4), *rng.uniform(0, drawn.seconds, 2))]
         for t in times:
-            frame_account = account(drawn, [t])
-            frame = picture(drawn, t, int(rng.integers(1464)))
-            samples.append(Sample((frame,), frame_account, (event_class(frame_account),)))
+            reference = reference_answer(drawn, [t])
+            frame = render(drawn, t, int(rng.integers(1464)))
+            samples.append(Sample((frame,), reference, (event_class(reference),)))
     return samples[:count]
 
 
-def event_class(frame_account: Account) -> int:
+def event_class(reference: ReferenceAnswer) -> int:
     """The number of the kind of event, from 1; 0 for none."""
-    return 1 + _NAMES.index(frame_account.kind.name) if frame_account.kind else 0
+    return 1 + _NAMES.index(reference.event_class.name) if reference.event_class else 0
 
 
 def patches(labels: NDArray[np.uint8], side: int = 8) -> NDArray[np.int64]:
@@ -101,7 +100,7 @@ def draw_query(prompts: dict[str, Prompt], name: str, frames: int, draw: random.
     return prompt.query(_NOWHERE, Segment(0, frames, tuple(range(frames)), 0), **fields)
 
 
-def answer(name: str, truth: Account, fields: dict[str, str]) -> str:
+def answer(name: str, truth: ReferenceAnswer, fields: dict[str, str]) -> str:
     """The right answer to the prompt `name`, except for boxes."""
     if name == "verdict":
         return f"```\n{'Anomalous' if truth.anomalous else 'Normal'} scenes.\n{truth.sentence}\n```"
@@ -116,7 +115,7 @@ def answer(name: str, truth: Account, fields: dict[str, str]) -> str:
     return f"[{truth.severity:.1f}]" if name == "score" else truth.sentence
 
 
-def draw_box_answer(frame: Picture, draw: random.Random) -> str:
+def draw_box_answer(frame: RenderedFrame, draw: random.Random) -> str:
     """The box as JSON, in thousandths of the width and height, as for every InternVL; or an empty list.
 
     Noise of about a pixel is added to the edges: to next-token prediction 20 is as far from 21 as from 60, and the
@@ -133,7 +132,7 @@ def thousandths(pixel: int) -> int:
     return round(pixel * 1000 / SIDE)
 
 
-def draw_fields(name: str, truth: Account, draw: random.Random) -> dict[str, str]:
+def draw_fields(name: str, truth: ReferenceAnswer, draw: random.Random) -> dict[str, str]:
     """Values for a prompt's placeholders: tags (sometimes wrong), a threshold, a prior."""
     if name == "threshold":
         return {"threshold": f"{draw.randint(1, 10) / 10:.1f}"}
@@ -141,29 +140,29 @@ def draw_fields(name: str, truth: Account, draw: random.Random) -> dict[str, str
         return {}
     names = [*truth.tags] if draw.random() < 0.7 else []
     if draw.random() < (0.15 if truth.anomalous else 0.5):
-        names = [KINDS[draw.choice(ANOMALOUS)].tag]
+        names = [EVENT_CLASSES[draw.choice(ANOMALOUS)].tag]
     tags = ", ".join(names) or ("anything suspicious" if name == "box" else "none")
     return {"tags": tags} | ({"prior": draw.choice(("", " or criminal", " or violent"))} if name == "rerate" else {})
 
 
-def draw_summary(rng: np.random.Generator, draw: random.Random) -> tuple[str, Account]:
-    """Captions of up to ten frames, one on each line and some of them wrong, and the account of all of them."""
+def draw_summary(rng: np.random.Generator, draw: random.Random) -> tuple[str, ReferenceAnswer]:
+    """Captions of up to ten frames, one on each line and some of them wrong, and the reference of all of them."""
     count = draw.choice((10, 10, 10, 6, 3))
-    drawn = script(rng, 25, int(rng.random() < 0.55))
+    drawn = random_script(rng, 25, int(rng.random() < 0.55))
     times = _draw_times(rng, drawn, count, 0.9 * count)
-    frames = [account(drawn, [t] if draw.random() > 0.06 else [float(rng.uniform(0, drawn.seconds))]) for t in times]
-    return "\n".join(frame.sentence for frame in frames), account(drawn, times)
+    frames = [reference_answer(drawn, [t] if draw.random() > 0.06 else [float(rng.uniform(0, drawn.seconds))]) for t in times]
+    return "\n".join(frame.sentence for frame in frames), reference_answer(drawn, times)
 
 
-def draw_account(draw: random.Random) -> Account:
-    """An account without pictures."""
-    kind = draw.choice((None, *KINDS.values()))
+def draw_reference_answer(draw: random.Random) -> ReferenceAnswer:
+    """An reference without pictures."""
+    kind = draw.choice((None, *EVENT_CLASSES.values()))
     places = kind.places if kind else ("street", "courtyard", "car park", "corridor")
-    return Account(kind, draw.choice(places), draw.random() < 0.5)
+    return ReferenceAnswer(event_class=kind, place=draw.choice(places), night=draw.random() < 0.5)
 
 
-def captions(truth: Account) -> Sequence[str]:
-    """Longer and shorter texts of the same account."""
-    clause = truth.kind.clause if truth.kind else "nothing moves"
+def captions(truth: ReferenceAnswer) -> Sequence[str]:
+    """Longer and shorter texts of the same reference."""
+    clause = truth.event_class.clause if truth.event_class else "nothing moves"
     short, long = f"{clause[0].upper()}{clause[1:]}.", f"A surveillance video shows that {clause}."
     return truth.sentence, truth.sentence, short, clause, truth.description, long

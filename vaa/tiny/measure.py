@@ -15,7 +15,7 @@ from vaa import process
 from vaa.data.synthetic import SyntheticDataset
 from vaa.models.transformers.vlm import TransformersVLM
 from vaa.prompts import parsers
-from vaa.synthetic.kinds import KINDS
+from vaa.synthetic.events import EVENT_CLASSES
 from vaa.tiny import clip, prompts
 from vaa.types import Dataset, Segment, Span, Video
 
@@ -78,7 +78,7 @@ class VlmAccuracy:
             right[label].append(answer.score == (label != ""))
             right["parsed"].append(not np.isnan(answer.score))
             if label:
-                right["sentence"].append(KINDS[label].clause in answer.description.lower())
+                right["sentence"].append(EVENT_CLASSES[label].clause in answer.description.lower())
         return _means(right)
 
     def _tags(self) -> dict[str, float]:
@@ -86,7 +86,7 @@ class VlmAccuracy:
         right: dict[str, list[float]] = defaultdict(list)
         for (_, _, label), text in zip(segments, self._answers("tags", ((v, s) for v, s, _ in segments)), strict=True):
             tags = parsers.TagsParser()(text).description
-            right[label].append(KINDS[label].tag in tags if label else not tags)
+            right[label].append(EVENT_CLASSES[label].tag in tags if label else not tags)
             right["anomalous" if label else "normal"].append(right[label][-1])
         return _means(right)
 
@@ -112,7 +112,7 @@ class VlmAccuracy:
     def _ratings(self) -> dict[str, float]:
         video = self.dataset.videos[0]  # not shown: these prompts have no frames
         right: dict[str, list[float]] = defaultdict(list)
-        for kind in KINDS.values():
+        for kind in EVENT_CLASSES.values():
             for form in ("{} in the car park at night.", "{}.", "The camera shows that {}."):
                 caption = form.format(kind.clause)
                 for text in self._answers(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from vaa.synthetic.canvas import SIDE
-from vaa.synthetic.kinds import KINDS
-from vaa.synthetic.words import Account
+from vaa.synthetic.events import EVENT_CLASSES, EVERYWHERE
+from vaa.synthetic.script import ReferenceAnswer
 from vaa.tiny import corpus, paraphrases
 from vaa.tiny.prompts import load_prompts
 
@@ -24,11 +24,11 @@ starts with the same token whatever follows."""
 
 def answers() -> list[str]:
     """Every sentence and tag that the tiny VLM can answer with."""
-    kinds = (None, *KINDS.values())
-    accounts = [Account(k, place, night) for k in kinds for place in ("street", "courtyard", "car park", "corridor")
+    kinds = (None, *EVENT_CLASSES.values())
+    references = [ReferenceAnswer(k, place, night) for k in kinds for place in ("street", "courtyard", "car park", "corridor")
             for night in (False, True) if k is None or place in k.places]  # fmt: skip
-    tags = {tag for account in accounts for tag in account.tags}
-    return sorted({a.sentence for a in accounts} | {a.description for a in accounts} | tags)
+    tags = {tag for reference in references for tag in reference.tags}
+    return sorted({a.sentence for a in references} | {a.description for a in references} | tags)
 
 
 def _corpus() -> list[str]:

@@ -11,8 +11,8 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812, the usual name
 
 from vaa.synthetic.canvas import SIDE, Label
-from vaa.synthetic.kinds import KINDS
-from vaa.synthetic.world import Picture
+from vaa.synthetic.events import EVENT_CLASSES
+from vaa.synthetic.script import RenderedFrame
 from vaa.tiny.corpus import patches
 from vaa.tiny.packing import IGNORED, TokenBatch
 
@@ -62,26 +62,26 @@ class Heads(nn.Module):
         super().__init__()
         self.parts = nn.Linear(WIDTH, 4 * len(Label))
         self.box = nn.Linear(WIDTH, 5)
-        self.event = nn.Sequential(nn.LayerNorm(WIDTH), nn.Linear(WIDTH, len(KINDS) + 1))
+        self.event = nn.Sequential(nn.LayerNorm(WIDTH), nn.Linear(WIDTH, len(EVENT_CLASSES) + 1))
 
     def forward(self, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Logits of the patches' labels (n, 16, 4, labels); the logit and the box of an anomaly (n, 16, 5)."""
         return self.parts(tokens).unflatten(-1, (4, len(Label))), self.box(tokens)
 
 
-def pixels(pictures: Sequence[Picture]) -> torch.Tensor:
+def pixels(pictures: Sequence[RenderedFrame]) -> torch.Tensor:
     """The model's input for frames, (n, 3, SIDE, SIDE)."""
     stacked = torch.from_numpy(np.stack([picture.pixels for picture in pictures])).permute(0, 3, 1, 2)
     return (stacked.float() / 255 - _MEAN) / _STD
 
 
-def visual_tokens(model: Any, pictures: Sequence[Picture]) -> torch.Tensor:
+def visual_tokens(model: Any, pictures: Sequence[RenderedFrame]) -> torch.Tensor:
     """The visual tokens of frames, (n, 16, WIDTH)."""
     return model.model.get_image_features(pixels(pictures), return_dict=True).pooler_output  # type: ignore[no-any-return]
 
 
 def dense_loss(
-    heads: Heads, tokens: torch.Tensor, pictures: Sequence[Picture], weights: Sequence[float]
+    heads: Heads, tokens: torch.Tensor, pictures: Sequence[RenderedFrame], weights: Sequence[float]
 ) -> torch.Tensor:
     """The loss of the patches' labels, with these weights, and of the anomalies' boxes."""
     targets = torch.from_numpy(np.stack([patches(picture.labels) for picture in pictures]))
@@ -95,7 +95,7 @@ def dense_loss(
     return loss
 
 
-def _cells(pictures: Sequence[Picture]) -> tuple[torch.Tensor, torch.Tensor]:
+def _cells(pictures: Sequence[RenderedFrame]) -> tuple[torch.Tensor, torch.Tensor]:
     """The 4x4 cells of which the anomaly covers a fifth or more, (n, 16), and its box / SIDE, (n, 4)."""
     boxes = torch.tensor([picture.box or (0.0, 0.0, 0.0, 0.0) for picture in pictures])
     edges = torch.arange(4) * 16.0
