@@ -25,7 +25,7 @@ _NAMES = list(EVENT_CLASSES)
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """Frames of a script, the reference that describes them together, and the event class of each (0: none)."""
+    """Frames of a script, the reference answer for all of them, and the event class of each (0: none)."""
 
     pictures: tuple[RenderedFrame, ...]
     reference: ReferenceAnswer
@@ -45,11 +45,17 @@ def draw_clip(rng: np.random.Generator, shape: tuple[int, float]) -> Sample:
         anomalous = bool(rng.random() < 0.55)
         drawn = random_script(rng, span + 16, int(anomalous))
         times = _draw_times(rng, drawn, count, span)
-        frames = sum(any(EVENT_CLASSES[e.class_name].anomalous and e.start <= t < e.stop for e in drawn.events) for t in times)
+        frames = sum(
+            any(EVENT_CLASSES[e.class_name].anomalous and e.start <= t < e.stop for e in drawn.events) for t in times
+        )
         if frames == 0 or frames >= (2 if span < 4 else 1):
             grains = rng.integers(0, 1464, count)
             pictures = tuple(render(drawn, t, int(grain)) for t, grain in zip(times, grains, strict=True))
-            return Sample(pictures, reference_answer(drawn, times), tuple(event_class(reference_answer(drawn, [t])) for t in times))
+            return Sample(
+                pictures,
+                reference_answer(drawn, times),
+                tuple(event_class(reference_answer(drawn, [t])) for t in times),
+            )
 
 
 def _draw_times(rng: np.random.Generator, drawn: Script, count: int, span: float) -> list[float]:
@@ -146,23 +152,25 @@ def draw_fields(name: str, truth: ReferenceAnswer, draw: random.Random) -> dict[
 
 
 def draw_summary(rng: np.random.Generator, draw: random.Random) -> tuple[str, ReferenceAnswer]:
-    """Captions of up to ten frames, one on each line and some of them wrong, and the reference of all of them."""
+    """Captions of up to ten frames, one a line and some of them wrong, and the reference answer for all frames."""
     count = draw.choice((10, 10, 10, 6, 3))
     drawn = random_script(rng, 25, int(rng.random() < 0.55))
     times = _draw_times(rng, drawn, count, 0.9 * count)
-    frames = [reference_answer(drawn, [t] if draw.random() > 0.06 else [float(rng.uniform(0, drawn.seconds))]) for t in times]
+    frames = [
+        reference_answer(drawn, [t] if draw.random() > 0.06 else [float(rng.uniform(0, drawn.seconds))]) for t in times
+    ]
     return "\n".join(frame.sentence for frame in frames), reference_answer(drawn, times)
 
 
 def draw_reference_answer(draw: random.Random) -> ReferenceAnswer:
-    """An reference without pictures."""
+    """A reference answer without frames."""
     kind = draw.choice((None, *EVENT_CLASSES.values()))
     places = kind.places if kind else ("street", "courtyard", "car park", "corridor")
     return ReferenceAnswer(event_class=kind, place=draw.choice(places), night=draw.random() < 0.5)
 
 
 def captions(truth: ReferenceAnswer) -> Sequence[str]:
-    """Longer and shorter texts of the same reference."""
+    """Longer and shorter texts of the same reference answer."""
     clause = truth.event_class.clause if truth.event_class else "nothing moves"
     short, long = f"{clause[0].upper()}{clause[1:]}.", f"A surveillance video shows that {clause}."
     return truth.sentence, truth.sentence, short, clause, truth.description, long

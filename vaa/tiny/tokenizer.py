@@ -24,9 +24,12 @@ starts with the same token whatever follows."""
 
 def answers() -> list[str]:
     """Every sentence and tag that the tiny VLM can answer with."""
-    kinds = (None, *EVENT_CLASSES.values())
-    references = [ReferenceAnswer(k, place, night) for k in kinds for place in ("street", "courtyard", "car park", "corridor")
-            for night in (False, True) if k is None or place in k.places]  # fmt: skip
+    references = [
+        ReferenceAnswer(event_class=event_class, place=place, night=night)
+        for event_class in (None, *EVENT_CLASSES.values())
+        for place in (event_class.places if event_class else EVERYWHERE)
+        for night in (False, True)
+    ]
     tags = {tag for reference in references for tag in reference.tags}
     return sorted({a.sentence for a in references} | {a.description for a in references} | tags)
 
