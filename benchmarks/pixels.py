@@ -35,7 +35,7 @@ def rows() -> list[Row]:
             what = f"{name}, resized to {SIDE} (resize={resize} decoder={decoder})"
             mine, others = partial(ours, path, resize, decoder), partial(theirs, path)
             row = ratio(what, REFERENCE, wanted, mine, others, repeats=3)
-            found.append(row if resize == "torch" else replace(row, wanted="-"))
+            found.append(row if resize == "torch" else replace(row, required="-"))
         found += [_against_plain(f"{name}, not resized (decoder={decoder})", path, decoder) for decoder in DECODERS]
     return found
 

@@ -54,7 +54,7 @@ def _chosen(model: TransformersVLM, asked: list[Query]) -> Row:
     ours, theirs = partial(together, model, chosen), partial(singly, model._load(), chosen)
     assert all(np.abs(np.subtract(*pair)).max() < 1e-4 for pair in zip(ours(), theirs(), strict=True))
     what = f"the probability of {MANY} verdicts, as near as 1e-4 (decoder={model.decoder})"
-    return replace(ratio(what, "one question at a time, no overlap", 1, ours, theirs, repeats=3), wanted="-")
+    return replace(ratio(what, "one question at a time, no overlap", 1, ours, theirs, repeats=3), required="-")
 
 
 def together(model: TransformersVLM, asked: list[Query]) -> list[Any]:

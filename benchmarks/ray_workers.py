@@ -1,6 +1,6 @@
-"""engine=ray with two single-threaded workers against one, and with one of two killed on the way.
+"""engine=ray with two single-threaded workers against one, and with one of two killed during the work.
 
-`python -m benchmarks.ray_workers` prints both rows. Workers are up and have the model when a clock starts.
+`python -m benchmarks.ray_workers` prints both rows. The workers have loaded the model before the time is taken.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import os
 import signal
 import statistics
 import time
-from pathlib import Path
 
 import psutil
 from hydra import compose, initialize_config_dir
@@ -19,20 +18,21 @@ from hydra.utils import instantiate
 from benchmarks.timing import Row
 from vaa.engines.ray import RayEngine
 from vaa.models.base import Model
+from vaa.process import PROJECT_ROOT
 from vaa.types import Answer, NoAnswer, Query, Report
 
-HOUSE = Path(__file__).parents[1]
 REPEATS = 3
 OVERRIDES = ["method=corevad", "data.videos=12", "data.seconds=80", "workers=0"]
 Answers = list[Answer | NoAnswer]
 
 
-def asked() -> tuple[Model, list[Query]]:
-    """CoReVAD's questions to the built-in model about twelve built-in videos."""
-    with initialize_config_dir(str(HOUSE / "conf"), version_base="1.3"):
-        parts = instantiate(compose("config", OVERRIDES), _convert_="all")
-    window, ask = parts["stages"]["window"], parts["stages"]["ask"]
-    videos = parts["data"].load().videos
+def model_and_queries() -> tuple[Model, list[Query]]:
+    """The built-in model, and CoReVAD's queries about twelve built-in videos."""
+    with initialize_config_dir(str(PROJECT_ROOT / "conf"), version_base="1.3"):
+        config = compose("config", OVERRIDES)
+    stages, data = (instantiate(config[part], _convert_="all") for part in ("stages", "data"))
+    window, ask = stages["window"], stages["ask"]
+    videos = data.load().videos
     return ask.model, [query for video in videos for query in ask.queries(window(Report(video)))]
 
 
@@ -40,52 +40,51 @@ def engine(workers: int) -> RayEngine:
     return RayEngine(address=None, workers=workers, gpus=0, cpus=1, chunk=16, attempts=2)
 
 
-def actors() -> list[psutil.Process]:
+def worker_processes() -> list[psutil.Process]:
     return [p for p in psutil.Process().children(recursive=True) if p.name().startswith("ray::Worker")]
 
 
 def warm(ray: RayEngine, model: Model, queries: list[Query]) -> None:
-    """Until every worker has answered: where one is slow to start, the others are done without it."""
+    """Send queries until every worker has worked on some of them, since one may start later than the others."""
     while True:
         list(ray.answer(model, queries[:64]))
-        busy = [sum(process.cpu_times()[:2]) for process in actors()]
+        busy = [sum(process.cpu_times()[:2]) for process in worker_processes()]
         if len(busy) == ray.workers and min(busy) > max(busy) / 3:
             return
 
 
 def timed(workers: int, model: Model, queries: list[Query], kill: bool = False) -> tuple[float, Answers]:
-    """Seconds, and the answers; with `kill`, a worker ends after the first of them."""
+    """The seconds and the answers; with `kill`, a worker is killed after the first answer."""
     ray = engine(workers)
     warm(ray, model, queries)
-    began = time.perf_counter()
+    start = time.perf_counter()
     stream = ray.answer(model, queries)
     answers = [next(stream)]
     if kill:
-        os.kill(actors()[0].pid, signal.SIGKILL)
+        os.kill(worker_processes()[0].pid, signal.SIGKILL)
     answers += stream
-    seconds = time.perf_counter() - began
+    seconds = time.perf_counter() - start
     ray.release(model)
     return seconds, answers
 
 
 def rows() -> list[Row]:
-    """In turns, so that what else the machine does falls on all of them."""
-    model, queries = asked()
+    """The repeats alternate, so that other load on the machine affects all of them."""
+    model, queries = model_and_queries()
     one, two, killed, same = [], [], [], True
     for _ in range(REPEATS):
         first, expected = timed(1, model, queries)
-        second, there = timed(2, model, queries)
-        third, survived = timed(2, model, queries, kill=True)
+        second, parallel = timed(2, model, queries)
+        third, with_loss = timed(2, model, queries, kill=True)
         one.append(first)
         two.append(second)
         killed.append(third)
-        same = same and expected == there == survived
-    ratios = [alone / both for alone, both in zip(one, two, strict=True)]
+        same = same and expected == parallel == with_loss
+    ratios = [single / double for single, double in zip(one, two, strict=True)]
     ratio = statistics.median(ratios)
-    asked_for = f"{len(queries)} questions"
     return [
         Row(
-            f"engine=ray, 2 single-threaded workers, {asked_for}",
+            f"engine=ray, 2 single-threaded workers, {len(queries)} queries",
             "1 worker",
             f"{ratio:.2f}x ({min(ratios):.2f} to {max(ratios):.2f})",
             ">= 1.6x",
@@ -94,7 +93,7 @@ def rows() -> list[Row]:
             one,
         ),
         Row(
-            "the same with a worker killed after the first answers",
+            "the same with a worker killed after the first answer",
             "1 worker",
             "the same answers" if same else "OTHER ANSWERS",
             "nothing lost",
@@ -106,4 +105,4 @@ def rows() -> list[Row]:
 
 
 if __name__ == "__main__":
-    print(json.dumps([{"name": row.name, **row.told()} for row in rows()], indent=1))
+    print(json.dumps([{"name": row.name, **row.as_dict()} for row in rows()], indent=1))

@@ -1,4 +1,4 @@
-"""Two ways of doing the same work, timed in turns."""
+"""A row of the table of benchmarks, and the ratio of two timed functions."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Row:
-    """What was measured: a figure for people, whether it suffices, and all that was read off the clock."""
+    """A measured value as text, whether it meets what is required, and the seconds of every repeat."""
 
     name: str
     reference: str
     value: str
-    wanted: str
+    required: str
     met: bool
-    ours: Sequence[float]
-    theirs: Sequence[float] = ()
+    seconds: Sequence[float]
+    reference_seconds: Sequence[float] = ()
 
-    def told(self) -> dict[str, object]:
+    def as_dict(self) -> dict[str, object]:
         """For `outputs/benchmarks.json`."""
         return {
             "reference": self.reference,
             "value": self.value,
-            "wanted": self.wanted,
+            "required": self.required,
             "met": self.met,
-            "ours": _summary(self.ours),
-            "theirs": _summary(self.theirs),
+            "ours": _summary(self.seconds),
+            "theirs": _summary(self.reference_seconds),
         }
 
 
@@ -39,10 +39,10 @@ def _summary(seconds: Sequence[float]) -> dict[str, object] | None:
 
 
 def clock(action: Callable[[], object]) -> float:
-    """Seconds of one call."""
-    began = time.perf_counter()
+    """The seconds of one call."""
+    start = time.perf_counter()
     action()
-    return time.perf_counter() - began
+    return time.perf_counter() - start
 
 
 def ratio(
@@ -53,9 +53,9 @@ def ratio(
     theirs: Callable[[], object],
     repeats: int = 5,
 ) -> Row:
-    """How many times as long the reference takes, by the medians of `repeats` turns after one that does not count."""
+    """How many times as long `theirs` takes, by the medians of alternating repeats after one that is not counted."""
     ours(), theirs()
     pairs = [(clock(ours), clock(theirs)) for _ in range(repeats)]
-    mine, others = [a for a, _ in pairs], [b for _, b in pairs]
-    found = statistics.median(others) / statistics.median(mine)
-    return Row(name, reference, f"{found:.2f}x", f">= {at_least:g}x", found >= at_least, mine, others)
+    seconds, reference_seconds = [a for a, _ in pairs], [b for _, b in pairs]
+    value = statistics.median(reference_seconds) / statistics.median(seconds)
+    return Row(name, reference, f"{value:.2f}x", f">= {at_least:g}x", value >= at_least, seconds, reference_seconds)

@@ -1,4 +1,4 @@
-"""`make audit` against a real HTTP server that speaks as OSV does: a known fault fails, silence is said."""
+"""`make audit` against a local HTTP server with OSV's protocol."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-HOUSE = Path(__file__).parents[1]
-FAULT = {
+ROOT = Path(__file__).parents[1]
+VULNERABILITY = {
     "id": "GHSA-aaaa",
     "aliases": ["CVE-2026-1"],
     "summary": "bad",
@@ -33,8 +33,8 @@ class Osv(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         if type(self).hangs:
             time.sleep(60)
-        asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        body = json.dumps({"vulns": [FAULT]} if asked["package"]["name"] == "wandb" else {}).encode()
+        query = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        body = json.dumps({"vulns": [VULNERABILITY]} if query["package"]["name"] == "wandb" else {}).encode()
         self.send_response(200)
         self.send_header("content-length", str(len(body)))
         self.end_headers()
@@ -59,39 +59,41 @@ def osv(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 def audit(folder: Path, url: str, pinned: str, seconds: int = 60) -> tuple[int, str]:
     file = folder / "pinned.txt"
     file.write_text(pinned)
-    words = ["--requirement", str(file), "--service", "osv", "--osv-url", url, "--seconds", str(seconds)]
-    done = subprocess.run([sys.executable, "tools/audit.py", *words], cwd=HOUSE, capture_output=True, text=True)
-    return done.returncode, done.stderr
+    args = ["--requirement", str(file), "--service", "osv", "--osv-url", url, "--seconds", str(seconds)]
+    process = subprocess.run([sys.executable, "tools/audit.py", *args], cwd=ROOT, capture_output=True, text=True)
+    return process.returncode, process.stderr
 
 
-def test_a_known_fault_fails_and_is_named_with_what_mends_it(osv: str, tmp_path: Path) -> None:
-    status, said = audit(tmp_path, osv, "numpy==2.0.0\nwandb==0.31.0\n")
-    assert status == 1, said
-    assert "wandb 0.31.0: CVE-2026-1, GHSA-aaaa (mended in 0.32.0)" in said
-    assert "osv knows of 1 faults in 2 pinned versions" in said
+def test_a_known_vulnerability_fails_and_its_fix_is_named(osv: str, tmp_path: Path) -> None:
+    status, output = audit(tmp_path, osv, "numpy==2.0.0\nwandb==0.31.0\n")
+    assert status == 1, output
+    assert "wandb 0.31.0: CVE-2026-1, GHSA-aaaa (fixed in 0.32.0)" in output
+    assert "osv knows 1 vulnerabilities in 2 pinned versions" in output
 
 
-def test_where_none_is_known_it_passes(osv: str, tmp_path: Path) -> None:
-    status, said = audit(tmp_path, osv, "numpy==2.0.0\n")
-    assert (status, "osv knows of 0 faults in 1 pinned versions" in said) == (0, True), said
+def test_without_a_known_vulnerability_it_passes(osv: str, tmp_path: Path) -> None:
+    status, output = audit(tmp_path, osv, "numpy==2.0.0\n")
+    assert (status, "osv knows 0 vulnerabilities in 1 pinned versions" in output) == (0, True), output
 
 
-@pytest.mark.parametrize("how", ["nobody", "silence"])
-def test_where_nobody_can_be_asked_it_says_so_and_ends(
-    osv: str, tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("problem", ["refused", "no response"])
+def test_an_unreachable_service_is_reported_and_passes(
+    osv: str, tmp_path: Path, problem: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Osv, "hangs", how == "silence")
-    began = time.monotonic()
-    status, said = audit(tmp_path, osv if how == "silence" else "http://127.0.0.1:9/v1/query", "numpy==2.0.0\n", 6)
-    assert (status, "NOT DONE: no service that knows of faults can be reached" in said) == (0, True), said
-    assert time.monotonic() - began < 30
+    monkeypatch.setattr(Osv, "hangs", problem == "no response")
+    start = time.monotonic()
+    status, output = audit(
+        tmp_path, osv if problem == "no response" else "http://127.0.0.1:9/v1/query", "numpy==2.0.0\n", 6
+    )
+    assert (status, "NOT DONE: no vulnerability service can be reached" in output) == (0, True), output
+    assert time.monotonic() - start < 30
 
 
-def test_an_audit_that_is_broken_fails(osv: str, tmp_path: Path) -> None:
-    status, said = audit(tmp_path, osv, "numpy>=2\n")
-    assert (status, "pip-audit itself failed" in said) == (2, True), said
+def test_a_failure_of_pip_audit_fails(osv: str, tmp_path: Path) -> None:
+    status, output = audit(tmp_path, osv, "numpy>=2\n")
+    assert (status, "pip-audit itself failed" in output) == (2, True), output
 
 
-def test_ci_and_make_run_it() -> None:
-    assert "\nmake audit\n" in (HOUSE / ".ci/run").read_text()
-    assert "tools/audit.py" in (HOUSE / "Makefile").read_text()
+def test_ci_and_make_run_the_audit() -> None:
+    assert "\nmake audit\n" in (ROOT / ".ci/run").read_text()
+    assert "tools/audit.py" in (ROOT / "Makefile").read_text()

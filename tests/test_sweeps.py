@@ -1,8 +1,7 @@
-"""Every W&B sweep: what its agent would run composes, is the multirun its comment names, and runs."""
+"""Every W&B sweep composes, equals the multirun in its comment, and runs."""
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
 import json
 import os
@@ -26,9 +25,9 @@ from wandb.wandb_agent import Agent
 from wandb_log import read_back
 
 from vaa import overrides
+from vaa.process import PROJECT_ROOT
 
-HOUSE = Path(__file__).parents[1]
-SWEEPS = sorted((HOUSE / "sweeps").glob("*.yaml"))
+SWEEPS = sorted((PROJECT_ROOT / "sweeps").glob("*.yaml"))
 
 
 def read(file: Path) -> dict[str, Any]:
@@ -36,7 +35,7 @@ def read(file: Path) -> dict[str, Any]:
 
 
 def grid(sweep: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What W&B's service hands out, point by point, in the form in which an agent gets it."""
+    """The points that W&B's service sends, in the form in which an agent gets them."""
     parameters = sweep["parameters"]
     values = [[p["value"]] if "value" in p else p["values"] for p in parameters.values()]
     return [
@@ -46,94 +45,96 @@ def grid(sweep: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def points(sweep: Mapping[str, Any]) -> list[list[str]]:
-    """The agent's own words for each point, for `${args_no_hyphens}`."""
+    """The arguments that an agent puts in place of `${args_no_hyphens}`, for each point."""
     return [create_sweep_command_args(command)["args_no_hyphens"] for command in grid(sweep)]
 
 
 def multiruns(file: Path) -> list[list[list[str]]]:
-    """The jobs of each `python run.py -m` line of the comment, as Hydra splits them."""
+    """The jobs of each `python run.py -m` line in the comment, as Hydra splits them."""
     lines = [line for line in file.read_text(encoding="utf-8").splitlines() if "python run.py -m" in line]
     parser = OverridesParser.create()
-    asked = [parser.parse_overrides(shlex.split(line)[4:]) for line in lines]
-    return [BasicSweeper.split_arguments(one, None)[0] for one in asked]
+    commands = [parser.parse_overrides(shlex.split(line)[4:]) for line in lines]
+    return [BasicSweeper.split_arguments(command, None)[0] for command in commands]
 
 
-def composed(job: list[str]) -> Any:
-    with initialize_config_dir(str(HOUSE / "conf"), version_base="1.3"):
+def compose_job(job: list[str]) -> Any:
+    with initialize_config_dir(str(PROJECT_ROOT / "conf"), version_base="1.3"):
         return compose("config", job)
 
 
 @pytest.mark.parametrize("file", SWEEPS, ids=lambda file: file.stem)
-def test_every_point_of_a_sweep_composes_and_changes_something(file: Path) -> None:
+def test_the_points_of_a_sweep_compose_and_differ(file: Path) -> None:
     sweep = read(file)
     assert sweep["program"] == "run.py"
     assert sweep["metric"]["name"] == "roc_auc"
     assert "${args_no_hyphens}" in sweep["command"]
-    seen = []
+    configs = []
     for job in points(sweep):
-        config = composed(job)
+        config = compose_job(job)
         assert overrides.unused(OmegaConf.to_container(config), job, {"run", "doctor"}) == []
         parts = instantiate(config, _convert_="all")
         assert parts["data"].root == "outputs/synthetic"
-        seen.append(OmegaConf.to_yaml(config, resolve=True))
-    assert len(set(seen)) == len(seen)
+        configs.append(OmegaConf.to_yaml(config, resolve=True))
+    assert len(set(configs)) == len(configs)
 
 
 @pytest.mark.parametrize("file", SWEEPS, ids=lambda file: file.stem)
-def test_the_comment_names_the_same_multirun_and_one_on_real_data(file: Path, tmp_path: Path) -> None:
+def test_the_comment_has_the_same_multirun_and_one_on_real_data(file: Path, tmp_path: Path) -> None:
     same, real = multiruns(file)
     assert [sorted(job) for job in same] == [sorted(job) for job in points(read(file))]
     for job in real:
-        config = composed([override.replace("=DIR", f"={tmp_path}") for override in job])
+        config = compose_job([override.replace("=DIR", f"={tmp_path}") for override in job])
         assert config.data.root == str(tmp_path)
         assert "tiny" not in str(config.vlm.checkpoint)
         assert overrides.unused(OmegaConf.to_container(config), job, {"run", "doctor"}) == []
 
 
-def test_the_questions_are_all_there() -> None:
-    queries = {"window", "smoothing", "prompt", "backbone", "gate", "position", "refinement"}
-    assert {file.stem for file in SWEEPS} == queries
+def test_there_are_seven_sweeps() -> None:
+    names = {"window", "smoothing", "prompt", "backbone", "gate", "position", "refinement"}
+    assert {file.stem for file in SWEEPS} == names
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("file", SWEEPS, ids=lambda file: file.stem)
-def test_an_agent_runs_the_ends_of_a_sweep(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By W&B's own agent, as if its service had handed the points out; only the data is made smaller."""
+def test_an_agent_runs_the_first_and_last_point_of_a_sweep(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With W&B's own agent, without its service, on smaller data."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("WANDB_MODE", "offline")
     for name in ("WANDB_RUN_ID", "WANDB_SWEEP_ID", "WANDB_SWEEP_PARAM_PATH", "WANDB_DIR"):
-        monkeypatch.setenv(name, "")  # the agent sets them for its children; given back afterwards
+        monkeypatch.setenv(name, "")  # the agent changes them; monkeypatch restores them
     monkeypatch.setenv("WANDB_SWEEP_ID", "sweep")
     monkeypatch.setenv("WANDB_DIR", str(tmp_path))
     sweep = read(file)
     sweep["parameters"] |= {"data.videos": {"value": 2}, "data.seconds": {"value": 20}}
-    asked = grid(sweep)
+    commands = grid(sweep)
     agent = Agent(api=None, queue=None)
     agent._sweep_command = sweep["command"]
-    for number, command in enumerate((asked[0], asked[-1])):
-        agent._command_run({**command, "run_id": f"run{number}", "program": str(HOUSE / sweep["program"])})
+    for number, command in enumerate((commands[0], commands[-1])):
+        agent._command_run({**command, "run_id": f"run{number}", "program": str(PROJECT_ROOT / sweep["program"])})
         assert agent._run_processes[f"run{number}"].wait() == 0
-    found = [one for job in sorted((tmp_path / "outputs").glob("*/2*")) for one in read_back(job)]
-    assert [one["run"].run_id for one in found] == ["run0", "run1"]
-    for one, command in zip(found, (asked[0], asked[-1]), strict=True):
-        assert {key: one["config"][key] for key in command["args"]} == {
+    runs = [run for job in sorted((tmp_path / "outputs").glob("*/2*")) for run in read_back(job)]
+    assert [run["run"].run_id for run in runs] == ["run0", "run1"]
+    for run, command in zip(runs, (commands[0], commands[-1]), strict=True):
+        assert {key: run["config"][key] for key in command["args"]} == {
             k: v["value"] for k, v in command["args"].items()
         }
-        assert 0 <= one["summary"]["roc_auc"] <= 1
-        assert (one["summary"]["videos"], one["summary"]["failed"], one["exit"]) == (2, 0, 0)
+        assert 0 <= run["summary"]["roc_auc"] <= 1
+        assert (run["summary"]["videos"], run["summary"]["failed"], run["exit"]) == (2, 0, 0)
     metrics = [json.loads(file.read_text()) for file in sorted((tmp_path / "outputs").rglob("metrics.json"))]
-    assert [m["roc_auc"] for m in metrics] == [one["summary"]["roc_auc"] for one in found]
+    assert [m["roc_auc"] for m in metrics] == [run["summary"]["roc_auc"] for run in runs]
 
 
-def check_whole(job: Path, told: dict[str, Any]) -> None:
-    """W&B's file of a job on labelled videos says what the job's own folder says."""
+def check_run(job: Path, run: dict[str, Any]) -> None:
+    """W&B's file of a job on labelled videos agrees with the job's folder."""
     metrics = json.loads((job / "metrics.json").read_text())
-    assert {key: told["summary"][key] for key in metrics} == metrics
+    assert {key: run["summary"][key] for key in metrics} == metrics
     truth = json.loads((job / "truth.json").read_text())["videos"]
-    videos = {row["video"]: row for row in told["tables"]["videos"]}
+    videos = {row["video"]: row for row in run["tables"]["videos"]}
     assert {video: row["class"] for video, row in videos.items()} == {v: t["class"] for v, t in truth.items()}
-    roc = [(row["false_positive_rate"], row["true_positive_rate"]) for row in told["curves"]["roc_table"]]
+    roc = [(row["false_positive_rate"], row["true_positive_rate"]) for row in run["curves"]["roc_table"]]
     assert auc(*zip(*roc, strict=True)) == pytest.approx(metrics["roc_auc"], abs=1e-3)
     within = [row["auc"] for row in videos.values() if row["auc"] is not None]
     assert sum(within) / len(within) == pytest.approx(metrics["within_video_auc"])
@@ -141,49 +142,37 @@ def check_whole(job: Path, told: dict[str, Any]) -> None:
         scores = json.loads((job / f"scores/{video}.json").read_text())
         assert row["max_score"] == pytest.approx(max(scores.values()), abs=1e-9)
         assert {row["scores"]["_type"], row["moment"]["_type"]} == {"image-file"}
-    anomalous = {row["class"] for row in told["tables"]["classes"]}
+    anomalous = {row["class"] for row in run["tables"]["classes"]}
     assert anomalous == {t["class"] for t in truth.values() if t["anomalous"]}
-    assert len(told["tables"]["segments"]) == metrics["answers"]
-    assert {"ask text", "ask score", "refine score"} <= told["tables"]["segments"][0].keys()
-    assert [artifact["type"] for artifact in told["artifacts"]] == ["dataset", "answers", "scores"]
-    assert told["artifacts"][2]["metadata"]["metrics"]["roc_auc"] == metrics["roc_auc"]
+    assert len(run["tables"]["segments"]) == metrics["answers"]
+    assert {"ask text", "ask score", "refine score"} <= run["tables"]["segments"][0].keys()
+    assert [artifact["type"] for artifact in run["artifacts"]] == ["dataset", "answers", "scores"]
+    assert run["artifacts"][2]["metadata"]["metrics"]["roc_auc"] == metrics["roc_auc"]
 
 
 @pytest.mark.slow
-def test_a_multirun_of_four_leaves_four_whole_runs(tmp_path: Path) -> None:
+def test_a_multirun_of_four_jobs_writes_four_complete_runs(tmp_path: Path) -> None:
     choices = ["smoothing=none,gaussian9", "position.width=0.25,0.5"]
-    command = [sys.executable, str(HOUSE / "run.py"), "-m", "data.videos=2", "data.seconds=20", "plots=false", *choices]
-    done = subprocess.run(
+    command = [
+        sys.executable,
+        str(PROJECT_ROOT / "run.py"),
+        "-m",
+        "data.videos=2",
+        "data.seconds=20",
+        "plots=false",
+        *choices,
+    ]
+    process = subprocess.run(
         command, cwd=tmp_path, env={**os.environ, "WANDB_MODE": "offline"}, capture_output=True, text=True, timeout=900
     )
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert process.returncode == 0, process.stdout + process.stderr
     (sweep,) = (tmp_path / "outputs/corevad").iterdir()
     jobs = sorted(sweep.glob("[0-9]"))
-    told = [one for job in jobs for one in read_back(job)]
+    runs = [run for job in jobs for run in read_back(job)]
     widths = [(smoothing, width) for smoothing in ("none", "gaussian9") for width in (0.25, 0.5)]
-    assert [one["run"].display_name for one in told] == [f"smoothing={s},position.width={w}" for s, w in widths]
-    assert [(one["config"]["smoothing"], one["config"]["position.width"]) for one in told] == widths
-    assert len({one["summary"]["roc_auc"] for one in told}) == 4
-    for job, one in zip(jobs, told, strict=True):
-        assert one["run"].run_group == sweep.name
-        check_whole(job, one)
-
-
-def test_the_keys_of_a_multirun_are_read_where_hydra_keeps_them(tmp_path: Path) -> None:
-    spec = importlib.util.spec_from_file_location("run_py", HOUSE / "run.py")
-    assert spec
-    assert spec.loader
-    spec.loader.exec_module(run_py := importlib.util.module_from_spec(spec))
-    job = {"runtime": {"cwd": str(tmp_path)}, "sweep": {"dir": "sweep"}, "overrides": {"task": ["position.width=0.5"]}}
-    job |= {"sweeper": {"params": None}}
-    assert run_py.swept(OmegaConf.create(job)) == {}  # no multirun.yaml: nothing is known
-    (tmp_path / "sweep").mkdir()
-    asked = ["~stages.clean", "limit=3", "smoothing=none,gaussian9", "window.length=range(10,40,10)", "prompt=glob(*)"]
-    whole = {"overrides": {"task": asked}, "sweeper": {"params": {"position.width": "choice(0.5,1)"}}}
-    OmegaConf.save(OmegaConf.create({"hydra": whole}), tmp_path / "sweep/multirun.yaml")
-    assert run_py.swept(OmegaConf.create(job)) == {
-        "smoothing": ["none", "gaussian9"],
-        "window.length": ["10", "20", "30"],
-        "prompt": [],
-        "position.width": ["0.5", "1"],
-    }
+    assert [run["run"].display_name for run in runs] == [f"smoothing={s},position.width={w}" for s, w in widths]
+    assert [(run["config"]["smoothing"], run["config"]["position.width"]) for run in runs] == widths
+    assert len({run["summary"]["roc_auc"] for run in runs}) == 4
+    for job, run in zip(jobs, runs, strict=True):
+        assert run["run"].run_group == sweep.name
+        check_run(job, run)

@@ -1,7 +1,6 @@
-"""Fuzz the readers of answers, guided by coverage.
+"""Fuzz the parsers of answers, guided by coverage: `python tools/fuzz_parsers.py -max_total_time=180`.
 
-`pip install atheris`, then `python tools/fuzz_readers.py -max_total_time=180`.
-Not part of the tests: tests/hostile/test_fuzz.py asks the same of the readers with hypothesis.
+Needs `pip install atheris`. Not part of the tests: tests/hostile/test_fuzz.py checks the same with hypothesis.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ import atheris  # type: ignore[import-not-found]
 with atheris.instrument_imports(include=["vaa"]):
     from vaa.prompts import parsers
 
-READERS = (
+PARSERS = (
     parsers.VerdictParser(),
     parsers.RatingParser(),
     parsers.JudgeScoreParser(),
@@ -25,18 +24,18 @@ READERS = (
 )
 
 
-def one(data: bytes) -> None:
-    """Any exception, and any score out of range, ends the fuzzer with the text that did it."""
+def check(data: bytes) -> None:
+    """Raise an error for a score out of range; the fuzzer stops at any exception and saves the text."""
     text = data.decode("utf-8", errors="replace")
-    for decoder in READERS:
-        score = decoder(text).score
+    for parser in PARSERS:
+        score = parser(text).score
         if not (math.isnan(score) or 0 <= score <= 1):
-            raise AssertionError(f"{decoder}: {score}")
+            raise AssertionError(f"{parser}: {score}")
     for *corners, confidence in parsers.parse_boxes(text) or ():
         if not all(map(math.isfinite, corners)) or not 0 <= confidence <= 1:
             raise AssertionError(f"{corners} {confidence}")
 
 
 if __name__ == "__main__":
-    atheris.Setup(sys.argv, one)
+    atheris.Setup(sys.argv, check)
     atheris.Fuzz()
