@@ -1,4 +1,4 @@
-"""Cost against length: the pipeline behind the model over 1, 10 and 100 times the segments."""
+"""Cost by length: the pipeline without a model, for 1, 10 and 100 times the segments."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from vaa.stages.scores import CentreWeight, ExpandToFrames, GaussianKernel
 from vaa.stages.window import ConsecutiveWindow
 from vaa.types import Query, Video
 
-# Each size for about as long, the large one amid the small ones, and compared in one turn: the clock of these machines
-# wanders by half within a minute, which is not what a segment costs.
-_AROUND = [1] * 50 + [10] * 5 + [100] + [10] * 5 + [1] * 50
+# Every size runs for about as long, the large one between the small ones, and sizes are compared within a repeat: the
+# clock rate of these machines changes by half within a minute.
+_ORDER = [1] * 50 + [10] * 5 + [100] + [10] * 5 + [1] * 50
 
 
 @dataclass(frozen=True)
-class Said:
-    """Answers at once, so that only vaa's own work is measured."""
+class InstantModel:
+    """Answers at once, so that only the pipeline is measured."""
 
     identity: str | None = None
 
@@ -37,44 +37,44 @@ class Said:
             yield "Anomalous scenes. Fire." if query.at % 7 == 0 else "Normal scenes. A street."
 
     def release(self) -> None:
-        """Nothing is held."""
+        """Nothing is loaded."""
 
 
 def rows() -> list[Row]:
     prompt = Prompt("verdict", "", "$frames\nWhat?", None, 8, VerdictParser())
     stages = {
         "window": ConsecutiveWindow(30, 8),
-        "ask": QuerySegments(Said(), prompt),
+        "ask": QuerySegments(InstantModel(), prompt),
         "score": ResponseScores(0.0),
         "smooth": GaussianKernel(9, 5.0),
         "frames": ExpandToFrames(),
         "position": CentreWeight(0.5),
     }
-    each: dict[int, list[float]] = {times: [] for times in (1, 10, 100)}
-    for turn in range(10):
-        spent: dict[int, list[float]] = {times: [] for times in each}
-        for times in _AROUND:
-            videos = [Video(f"v{k}", Path("none"), 30 * 500, 30.0) for k in range(times)]
-            spent[times].append(_spent(partial(analyse, videos, {}, stages, LocalEngine(), AnswerCache(None))) / times)
-        for times, seconds in spent.items():
-            each[times] += [statistics.mean(seconds)] if turn else []  # the first turn does not count
-    apart = {times: statistics.median(map(truediv, each[times], each[10])) for times in (1, 100)}
-    worst = max(abs(ratio - 1) for ratio in apart.values())
-    said = " / ".join(f"{statistics.median(seconds) * 1000 / 500:.3f}" for seconds in each.values())
+    per_video: dict[int, list[float]] = {n: [] for n in (1, 10, 100)}
+    for repeat in range(10):
+        seconds: dict[int, list[float]] = {n: [] for n in per_video}
+        for n in _ORDER:
+            videos = [Video(f"v{k}", Path("none"), 30 * 500, 30.0) for k in range(n)]
+            seconds[n].append(_cpu_seconds(partial(analyse, videos, {}, stages, LocalEngine(), AnswerCache(None))) / n)
+        for n, values in seconds.items():
+            per_video[n] += [statistics.mean(values)] if repeat else []  # the first repeat is a warm-up
+    ratios = {n: statistics.median(map(truediv, per_video[n], per_video[10])) for n in (1, 100)}
+    worst = max(abs(ratio - 1) for ratio in ratios.values())
+    milliseconds = " / ".join(f"{statistics.median(values) * 1000 / 500:.3f}" for values in per_video.values())
     return [
         Row(
             "cost of 500, 5,000 and 50,000 segments (processor time)",
             "-",
-            f"{said} ms a segment, {worst:.0%} apart",
+            f"{milliseconds} ms a segment, {worst:.0%} apart",
             "within 10 %",
             worst <= 0.1,
-            each[100],
+            per_video[100],
         )
     ]
 
 
-def _spent(action: Callable[[], object]) -> float:
-    """Processor seconds: it is one thread's work, and others use the machine too."""
-    began = time.process_time()
+def _cpu_seconds(action: Callable[[], object]) -> float:
+    """Processor time, since the work is done by one thread and other programs use the machine too."""
+    start = time.process_time()
     action()
-    return time.process_time() - began
+    return time.process_time() - start

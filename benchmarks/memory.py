@@ -1,4 +1,4 @@
-"""How much memory a program of the benchmarks has held at most."""
+"""The peak memory of a benchmark program."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from pathlib import Path
 
 
 def peak() -> float:
-    """MB of this process and of the largest of those that it waited for.
+    """MB of this process, plus those of the largest child process that has ended.
 
-    Its own is what the kernel says of its memory, not `ru_maxrss`: that begins with what the process held that started
-    this one.
+    The own peak is read from /proc: `ru_maxrss` starts with that of the parent process.
     """
     own = int(re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[0])
     return (own + resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss) / 1024

@@ -105,7 +105,7 @@ def test_a_decoder_that_hangs_in_the_runs_own_process_costs_only_its_video(
     found = runs.run(tmp_path, "hurt", *given, status=3, fault=Hanging(clips[0], 5.0), WANDB_MODE="offline")
     (failure,) = json.loads((found.folder / "failures.json").read_text())
     assert clips[0] in failure["reason"]
-    assert "decoding it took longer than 5 s and was given up" in failure["reason"]
+    assert "decoding took longer than 5 s" in failure["reason"]
     (whole,) = (found.folder / "reports").iterdir()
     assert whole.stem == Path(clips[1]).stem
     if asked == "workers=0":
