@@ -18,7 +18,7 @@ lint: .venv/ready
 paper: .venv/ready # docs/results.md, from what the authors released (python -m vaa.data.fetch)
 	$(BIN)/python -m vaa.paper $(or $(RECORDED),../shared/recorded) $(ARGS)
 
-audit: .venv/ready # known faults of what constraints.txt pins; asks a service on the network, six minutes at most
+audit: .venv/ready # known vulnerabilities of the versions in constraints.txt; needs a network, six minutes at most
 	$(BIN)/python tools/audit.py $(ARGS)
 
 docs: .venv/ready # site/index.html; the search wants a server: python -m http.server --directory site
