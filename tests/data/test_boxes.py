@@ -75,5 +75,8 @@ def test_the_command_reports_files_that_cannot_be_read_or_written(
     (tmp_path / "boxes.pkl").write_bytes(pickle.dumps(PLAIN))
     assert main([str(tmp_path / "missing.pkl"), str(tmp_path / "boxes.json")]) == DataError.exit_status
     assert "missing.pkl" in capsys.readouterr().err
+    (tmp_path / "keys.pkl").write_bytes(pickle.dumps({("v", 1): []}))
+    assert main([str(tmp_path / "keys.pkl"), str(tmp_path / "boxes.json")]) == DataError.exit_status
+    assert "keys.pkl" in capsys.readouterr().err
     assert main([str(tmp_path / "boxes.pkl"), str(tmp_path / "missing" / "boxes.json")]) == OutputError.exit_status
     assert "boxes.json" in capsys.readouterr().err

@@ -8,46 +8,51 @@ import pytest
 
 from vaa.errors import VideoError
 from vaa.types import Box, Video
-from vaa.video import sources as videos
+from vaa.video import sources
 from vaa.video.drawing import draw
 
-BOXES = (Box(5, (20.0, 10.0, 60.0, 40.0), 0.8), Box(10, (60.0, 40.0, 20.0, 10.0), 0.9))  # the second reversed
+BOXES = (
+    Box(5, (20.0, 10.0, 60.0, 40.0), 0.8),
+    Box(10, (60.0, 40.0, 20.0, 10.0), 0.9),
+)  # the second with reversed corners
 
 
-def changed(video: Video, copy: Video, frame: int) -> bool:
-    """Whether the frame is marked in red where the boxes are: far above what coding the copy again changes."""
-    before, after = (videos.frames(v, [frame], "decord")[0].astype(int) for v in (video, copy))
+def has_box(video: Video, copy: Video, frame: int) -> bool:
+    """Whether the frame is much more red at the boxes' edges than encoding the copy again explains."""
+    before, after = (sources.frames(v, [frame], "decord")[0].astype(int) for v in (video, copy))
     edge = np.s_[8:13, 18:63]
     redder = (after[edge][..., 0] - after[edge][..., 2]) - (before[edge][..., 0] - before[edge][..., 2])
     return bool(redder.max() > 100)
 
 
-@pytest.mark.parametrize(("hold", "marked"), [(False, [5, 10]), (True, list(range(5, 25)))], ids=["its frame", "held"])
+@pytest.mark.parametrize(
+    ("hold", "marked"), [(False, [5, 10]), (True, list(range(5, 25)))], ids=["one frame", "until the next"]
+)
 def test_boxes_are_drawn_on_their_frames(clip: Path, tmp_path: Path, hold: bool, marked: list[int]) -> None:
     video = Video("my/clip", clip, 25, 10.0)
     copy = draw(video, BOXES, tmp_path / "drawn", hold, "decord")
-    assert videos.probe(copy.path, "pyav") == (25, 10.0)
-    assert [frame for frame in range(25) if changed(video, copy, frame)] == marked
+    assert sources.probe(copy.path, "pyav") == (25, 10.0)
+    assert [frame for frame in range(25) if has_box(video, copy, frame)] == marked
     assert copy.path.parent == tmp_path / "drawn"
 
 
-def test_edges_far_out_of_the_frame_are_no_hindrance(clip: Path, tmp_path: Path) -> None:
-    video, began = Video("v", clip, 25, 10.0), time.monotonic()
+def test_edges_far_outside_the_frame_take_no_time(clip: Path, tmp_path: Path) -> None:
+    video, start = Video("v", clip, 25, 10.0), time.monotonic()
     far = (Box(5, (20.0, 10.0, 1e300, 1e9), 0.8), Box(6, (-1e300, -1e9, 1e12, 1e12), 0.9))
     copy = draw(video, far, tmp_path, False, "decord")
-    assert time.monotonic() - began < 5
-    assert [frame for frame in range(25) if changed(video, copy, frame)] == [5]  # of the other, no edge is inside
+    assert time.monotonic() - start < 5
+    assert [frame for frame in range(25) if has_box(video, copy, frame)] == [5]  # all edges of the other are outside
 
 
-def test_a_copy_that_is_there_is_not_made_again(clip: Path, tmp_path: Path) -> None:
+def test_an_existing_copy_is_not_made_again(clip: Path, tmp_path: Path) -> None:
     video = Video("v", clip, 25, 10.0)
     first = draw(video, BOXES, tmp_path, False, "decord")
-    written = first.path.stat().st_mtime_ns
-    assert draw(video, BOXES, tmp_path, False, "decord").path.stat().st_mtime_ns == written
+    modified = first.path.stat().st_mtime_ns
+    assert draw(video, BOXES, tmp_path, False, "decord").path.stat().st_mtime_ns == modified
     assert draw(video, BOXES[:1], tmp_path, False, "decord").path != first.path
 
 
-def test_a_video_that_cannot_be_decoded_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_a_video_that_cannot_be_decoded_leaves_no_file(tmp_path: Path) -> None:
     (tmp_path / "bad.mp4").write_text("no video")
     with pytest.raises(VideoError, match=r"bad\.mp4"):
         draw(Video("bad", tmp_path / "bad.mp4", 25, 10.0), BOXES, tmp_path / "drawn", False, "decord")

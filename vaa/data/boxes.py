@@ -81,6 +81,13 @@ def _parse_box(entry: Any) -> Box:
     return Box(int(match[1]), corners, 1.0)
 
 
+def _to_json(file: Path) -> str:
+    try:
+        return json.dumps(_read_plain(file)) + "\n"
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{file}: cannot be written as JSON: {error}") from error
+
+
 def main(arguments: list[str]) -> int:
     """Convert a pickle of boxes to JSON; returns the exit status."""
     if len(arguments) != 2:
@@ -89,7 +96,7 @@ def main(arguments: list[str]) -> int:
     source, target = map(Path, arguments)
     try:
         read_boxes(source)
-        target.write_text(json.dumps(_read_plain(source)) + "\n", encoding="utf-8")
+        target.write_text(_to_json(source), encoding="utf-8")
     except DataError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_status

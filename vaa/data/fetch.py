@@ -156,6 +156,7 @@ def _git(folder: Path, *arguments: str) -> None:
         ["git", "-C", str(folder), *options, *arguments],
         capture_output=True,
         text=True,
+        errors="replace",
         check=False,
         env=environment | {"GIT_TERMINAL_PROMPT": "0", "GIT_LFS_SKIP_SMUDGE": "1", "LC_ALL": "C"},
     )
