@@ -18,11 +18,16 @@ import yaml
 ROOT = Path(__file__).parents[1]
 NOT_COPIED = (".*", "outputs", "multirun", "wandb", "site", "__pycache__", "*.egg-info")
 GENERATED = ("docs/reference/", "docs/changelog.md")
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
-WRITTEN = {name: page for page in PAGES if not (name := page.relative_to(ROOT).as_posix()).startswith(GENERATED)}
+PAGES = {
+    name: page
+    for page in sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+    if not (name := page.relative_to(ROOT).as_posix()).startswith(GENERATED)
+}
 CONF = {file.relative_to(ROOT / "conf").as_posix(): file for file in sorted((ROOT / "conf").rglob("*.yaml"))}
 STEP = re.compile(r'^```(\w+)(?: title="([^"]+)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
-LINK = re.compile(r"(?<!`)\]\(([^)#:\s]+)(?:#[^)]*)?\)")
+LINK = re.compile(r"(?<!`)\]\(([^)#:\s]*)(?:#([^)\s]*))?\)")
+HEADING = re.compile(r"^#{1,6} (.+)$", re.MULTILINE)
+FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 
 
 @pytest.fixture(scope="module")
@@ -84,12 +89,26 @@ def test_the_steps_of_a_how_to_work(page: str, expected: list[str], scratch: Pat
         shell(f"ruff format --check {files} && ruff check {files} && mypy {files}", scratch)
 
 
-@pytest.mark.parametrize("name", WRITTEN)
-def test_relative_links_resolve(name: str) -> None:
-    """Anchors are checked when the site is built."""
-    for target in LINK.findall(WRITTEN[name].read_text(encoding="utf-8")):
-        path = Path(os.path.normpath((WRITTEN[name].parent / target).relative_to(ROOT)))
-        assert (ROOT / path).exists() or path.as_posix().startswith(GENERATED), f"{name}: {target}"
+def anchors(text: str) -> set[str]:
+    """The anchors of a page's headings, by the rule that the repository's web view and the site share."""
+    headings = (re.sub(r"\[(.*?)\]\(.*?\)", r"\1", heading) for heading in HEADING.findall(FENCE.sub("", text)))
+    return {re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_relative_links_lead_to_a_file_and_a_heading(name: str) -> None:
+    """Pages of docs/ link only within docs/ (the site) and not to generated pages (not in the web view)."""
+    page = PAGES[name]
+    text = FENCE.sub("", page.read_text(encoding="utf-8"))
+    for target, anchor in LINK.findall(text):
+        path = Path(os.path.normpath(page.parent / target)) if target else page
+        assert path.exists(), f"{name}: {target}"
+        relative = path.relative_to(ROOT).as_posix()
+        assert not relative.startswith(GENERATED), f"{name}: {target} is generated"
+        assert relative.startswith("docs/") or not name.startswith("docs/"), f"{name}: {target} is not in the site"
+        if anchor:
+            assert anchor in anchors(path.read_text(encoding="utf-8")), f"{name}: {target}#{anchor}"
+    assert not [anchor for anchor in anchors(text) if "--" in anchor], f"{name}: the site has another anchor"
 
 
 @pytest.mark.slow
@@ -97,7 +116,7 @@ def test_the_site_builds_without_a_warning_and_loads_nothing_external(scratch: P
     commands = re.findall(r"^\t\$\(BIN\)/(.+)$", (scratch / "Makefile").read_text().split("\ndocs:")[1], re.MULTILINE)
     output = shell(" && ".join(commands[:2]), scratch)
     assert "No issues found" in output, output
-    for page in [name for name in WRITTEN if name.startswith("docs/")] + [f"docs/{name}" for name in generated]:
+    for page in [name for name in PAGES if name.startswith("docs/")] + [f"docs/{name}" for name in generated]:
         text = (scratch / page.replace("docs", "site", 1)).with_suffix(".html").read_text(encoding="utf-8")
         assert not re.findall(r'<(?:script|img|link|iframe)[^>]+(?:src|href)="(?:https?:)?//[^"]+"', text), page
     assert (
