@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from vaa.errors import VaaError
+from vaa.errors import ModelError
 from vaa.models.checkpoints import shards
 from vaa.models.checkpoints.files import check_shard_index
 from vaa.models.transformers import loading
@@ -95,7 +95,7 @@ def test_pickled_weights_are_refused_without_loading(
     (folder / "model.safetensors").unlink()
     (folder / "pytorch_model.bin").write_bytes(pickle.dumps(HarmfulPickle()))
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(VaaError, match=r"bin'.*\n.*read from \.safetensors files only"):
+    with pytest.raises(ModelError, match=r"bin'.*\n.*read from \.safetensors files only"):
         loading.load(AutoModel, str(folder), None)
     assert not Path("harmed").exists()
 
@@ -112,7 +112,7 @@ def test_code_in_a_checkpoint_is_not_run(
     (folder / "config.json").write_text(json.dumps(config))
     (folder / "mine.py").write_text("import os\nos.mkdir('harmed')\nclass Config: pass\nclass Model: pass\n")
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(VaaError, match="cannot be loaded"):
+    with pytest.raises(ModelError, match="cannot be loaded"):
         loading.load(AutoModel, str(folder), None)
     assert not Path("harmed").exists()
 
@@ -132,9 +132,9 @@ def test_no_setting_enables_a_checkpoints_own_code(tmp_path: Path, override: str
 @pytest.mark.parametrize("shard", ["../other.safetensors", "/etc/other.safetensors", "a/b.safetensors", "..", 3])
 def test_an_index_of_weights_names_files_in_its_folder_only(tmp_path: Path, shard: Any) -> None:
     (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": shard}}))
-    with pytest.raises(VaaError, match="outside its folder"):
+    with pytest.raises(ModelError, match="outside its folder"):
         check_shard_index(tmp_path)
-    with pytest.raises(VaaError, match="outside its folder"):
+    with pytest.raises(ModelError, match="outside its folder"):
         list(shards._tensors(tmp_path))
 
 
@@ -160,7 +160,7 @@ def test_a_key_is_written_nowhere_even_if_the_server_repeats_it(
         result = subprocess.run(
             [sys.executable, str(PROJECT / "run.py"), "method=plain", "vlm=server", f"vlm.base_url={server.url}",
              "vlm.model=fake", "vlm.api_key_env=CANARY_KEY", "vlm.retries=0", "data=folder", "data.root=clips",
-             "cache=memo.sqlite", "hydra.verbose=true", "hydra.run.dir=out"],
+             "cache=answers.sqlite", "hydra.verbose=true", "hydra.run.dir=out"],
             cwd=tmp_path, env=os.environ | {"WANDB_MODE": "offline", "CANARY_KEY": KEY}, capture_output=True, text=True,
         )  # fmt: skip
     finally:

@@ -8,14 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fake_server import server_model
 from transformers import AutoModelForImageTextToText
 
 from vaa.doctor.checkpoint import inspect_checkpoint
 from vaa.doctor.diagnosis import LIBRARIES, diagnose
 from vaa.doctor.machine import Gpu, Machine, inspect_machine
-from vaa.errors import VaaError
+from vaa.errors import ModelError
 from vaa.models.base import Requirements
 from vaa.models.transformers import loading
+from vaa.models.transformers.encoder import ClipEncoder
+from vaa.models.transformers.llm import TransformersLLM
 from vaa.models.transformers.vlm import TransformersVLM
 from vaa.stages.window import ConsecutiveWindow
 from vaa.types import GenerateQuery, Query, Report
@@ -190,7 +193,7 @@ def test_weights_in_unsupported_formats_are_reported(internvl: Path, tmp_path: P
     text, ok = run_doctor(vlm(folder), CPU)
     assert not ok
     assert f"! {BIN.format(folder)}" in text
-    with pytest.raises(VaaError, match="safetensors"):
+    with pytest.raises(ModelError, match="safetensors"):
         loading.load(AutoModelForImageTextToText, str(folder), None)
 
 
@@ -202,7 +205,7 @@ def test_truncated_weights_and_weights_outside_the_folder_are_reported(internvl:
     text, ok = run_doctor(vlm(folder), CPU)
     assert not ok
     assert f"! model.safetensors in {folder} is truncated" in text
-    with pytest.raises(VaaError, match="cannot be loaded"):
+    with pytest.raises(ModelError, match="cannot be loaded"):
         loading.load(AutoModelForImageTextToText, str(folder), None)
     (large / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": "../a.safetensors"}}))
     text, ok = run_doctor(vlm(large), CPU)
@@ -267,6 +270,26 @@ def test_a_model_without_weights_needs_no_memory() -> None:
     assert ok
     assert text.startswith("ask, explain: WithoutWeights answers\n")
     assert "verdict    fits: no model runs on this machine" in text
+
+
+def test_a_server_needs_its_client_and_no_memory() -> None:
+    model = server_model("https://example.org/v1")
+    text, ok = run_doctor(model, CPU)
+    assert not ok
+    assert text.startswith("ask, explain: ServerModel fake\n  runs at  https://example.org/v1\n")
+    assert "! openai is not installed" in text
+    assert run_doctor(model, replace(CPU, libraries=CPU.libraries | {"openai"}))[1]
+
+
+def test_the_remedy_names_the_config_group_of_the_model(large: Path) -> None:
+    fields = {"checkpoint": str(large), "revision": None, "dtype": "bfloat16", "device_map": "auto", "batch_size": 64}
+    generation = {"temperature": 0.0, "top_p": 1.0, "seed": 0}
+    llm = TransformersLLM(**fields, **generation, quantization="none", attention="sdpa")
+    images = {"mean": [0.5], "std": [0.5], "resample": "bicubic", "decoder": "decord", "stride": 1, "workers": 0}
+    encoder = ClipEncoder(**fields, **images, resize="pil")
+    machine = replace(GPU, gpus=(Gpu("a card", 24 * GB, int(18.6 * GB)),))
+    assert "it fits with llm.batch_size=1 " in run_doctor(llm, machine)[0]
+    assert "it fits with encoder.batch_size=1 " in run_doctor(encoder, machine)[0]
 
 
 def test_parameters_are_estimated_from_the_config_without_weights(internvl: Path, tmp_path: Path) -> None:

@@ -61,8 +61,8 @@ def query(text: str = "what happens?", *frames: int, path: Path = Path("none.mp4
     )
 
 
-def answer_one(server: ServerModel, asked: Query | None = None) -> Answer | NoAnswer:
-    (result,) = base.answer(server, [asked or query()])
+def answer_one(server: ServerModel, sent: Query | None = None) -> Answer | NoAnswer:
+    (result,) = base.answer(server, [sent or query()])
     return result
 
 
@@ -76,12 +76,12 @@ def content(body: dict[str, Any]) -> Any:
 
 
 def test_the_request_contains_the_query_only(fake: FakeServer, server: ServerModel, clip: Path) -> None:
-    asked = query("Frame1: <image>\nFrame2: <image> What?", 0, 20, path=clip, system="Be brief")
-    assert answer_one(server, asked) == "fine"
+    sent = query("Frame1: <image>\nFrame2: <image> What?", 0, 20, path=clip, system="Be brief")
+    assert answer_one(server, sent) == "fine"
     (body,) = fake.bodies
     parts = content(body)
     assert [part.get("text") for part in parts] == ["Frame1: ", None, "\nFrame2: ", None, " What?"]
-    expected = sources.frames(asked.video, (0, 20), "decord")
+    expected = sources.frames(sent.video, (0, 20), "decord")
     np.testing.assert_array_equal(np.stack(images(body)), expected)
     assert body == {
         "model": "fake",
@@ -112,11 +112,11 @@ def test_text_only_queries_send_a_string_and_none_fields_are_omitted(fake: FakeS
 def test_frames_are_reduced_and_never_enlarged(
     fake: FakeServer, server: ServerModel, clip: Path, image_format: str
 ) -> None:
-    asked = query("What?", 3, path=clip)
+    sent = query("What?", 3, path=clip)
     for side in (48, 1000):
-        answer_one(replace(server, image_format=image_format, max_side=side), asked)
+        answer_one(replace(server, image_format=image_format, max_side=side), sent)
     small, whole = (images(body)[0] for body in fake.bodies)
-    (frame,) = sources.frames(asked.video, (3,), "decord")
+    (frame,) = sources.frames(sent.video, (3,), "decord")
     expected = np.asarray(Image.fromarray(frame).resize((48, 32), Image.Resampling.LANCZOS))
     assert (small.shape, whole.shape) == ((32, 48, 3), (64, 96, 3))
     assert np.abs(small.astype(int) - expected).mean() < 3
@@ -407,7 +407,7 @@ def test_choices_need_a_server_that_accepts_logprobs(fake: FakeServer, server: S
 
 @pytest.mark.parametrize(
     ("choices", "missing"),
-    [(("Yes", "No", "Maybe"), "Maybe"), (("Anomalous", "Another", "Yes"), "Anomalous"), (("Nobody", "Yes"), "Nobody")],
+    [(("Yes", "No", "Maybe"), "Maybe"), (("Anomalous", "Another", "Yes"), "Anomalous"), (("Never", "Yes"), "Never")],
 )
 def test_a_choice_outside_the_top_tokens_has_no_answer(
     fake: FakeServer, server: ServerModel, choices: tuple[str, ...], missing: str
@@ -415,7 +415,7 @@ def test_a_choice_outside_the_top_tokens_has_no_answer(
     fake.script = lambda body, before: completion(
         "Yes", logprobs=top_logprobs(Yes=-0.1, N=-2.0, M=-3.0, An=-4.0, No=-5.0)
     )
-    if missing == "Nobody":
+    if missing == "Never":
         fake.script = lambda body, before: completion("Yes", logprobs=top_logprobs(Yes=-0.1, N=-2.0))
     assert f"no distinct token for choice '{missing}'" in reason(answer_one(server, choose_query(query(), choices)))
 
@@ -498,7 +498,7 @@ def test_run_py_keeps_the_key_secret(fake: FakeServer, clip: Path, tmp_path: Pat
     overrides = ["vlm=server", f"vlm.base_url={fake.url}", "vlm.model=fake", "vlm.api_key_env=VAA_TEST_KEY"]
     overrides += ["~stages.clean", "~stages.refine", "data=folder", "data.root=clips", "window.length=10"]
     environment = {**os.environ, "WANDB_MODE": "offline", "VAA_TEST_KEY": KEY}
-    command = [sys.executable, str(PROJECT / "run.py"), *overrides, "plots=false", "cache=memo.sqlite"]
+    command = [sys.executable, str(PROJECT / "run.py"), *overrides, "plots=false", "cache=answers.sqlite"]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=100)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "fake at http://127.0.0.1" in done.stdout + done.stderr
