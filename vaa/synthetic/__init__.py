@@ -1,1 +1,1 @@
-"""A small surveillance world: places, people and cars, ordinary and anomalous events, with their truth."""
+"""Synthetic surveillance videos: places, people and cars, normal and anomalous events, and their ground truth."""
