@@ -18,7 +18,7 @@ from PIL import Image
 from vaa.cache import AnswerCache
 from vaa.errors import ConfigError, VideoError
 from vaa.process import protect_forks
-from vaa.types import Pixels, Query, Video
+from vaa.types import GenerateQuery, Pixels, Video
 from vaa.video import decoders, sources
 from vaa.video.sources import FrameSource, ImageFolder, LiveFrames, VideoFile, decode_with_timeout, open_source
 
@@ -250,7 +250,8 @@ def test_a_cache_key_depends_on_the_content_of_a_folder_of_images(images: Images
     video, cache = Video("v", folder, 2, 24.0, "images"), AnswerCache(None)
 
     def key() -> bytes:
-        return cache.key("model", Query("verdict", video, 0, (0,), "what?"))
+        query = GenerateQuery(purpose="verdict", video=video, at=0, frames=(0,), text="what?", max_new_tokens=8)
+        return cache.key("model", query)
 
     first, stored = key(), folder / "1.png"
     assert key() == first
