@@ -23,7 +23,7 @@ path, frames = Path(sys.argv[1]), int(sys.argv[2])
 report = Consecutive(30, 8)(Report(Video("v", path, frames, 10.0)))
 checkpoint = str(prompts.CHECKPOINTS / "clip")
 encoder = Clip(checkpoint, None, "float32", "cpu", [0.45] * 3, [0.25] * 3, "bicubic", 64, "decord", 1, 1, "pil")
-vectors = sum(1 for _ in encoder.embed(embed.segments(report)))
+vectors = sum(1 for _ in encoder.embed(embed.segment_queries(report)))
 assert vectors == len(report.segments)
 print(peak())
 """

@@ -125,7 +125,7 @@ def queries(setting: Setting) -> list[Query]:
     video, prompt = Video("v", path, setting.queries * 30, 30.0), prompts.load_prompts()["verdict"]
     return [
         replace(prompt.query(video, segment), max_new_tokens=setting.new_tokens, stop_pattern="")
-        for segment in ConsecutiveWindow(30, 8)(Report(video)).segments
+        for segment in ConsecutiveWindow(length=30, n_frames=8)(Report(video)).segments
     ]
 
 

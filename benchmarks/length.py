@@ -41,14 +41,14 @@ class InstantModel:
 
 
 def rows() -> list[Row]:
-    prompt = Prompt("verdict", "", "$frames\nWhat?", None, 8, VerdictParser())
+    prompt = Prompt(purpose="verdict", system="", text="$frames\nWhat?", file=None, max_new_tokens=8, parser=VerdictParser())
     stages = {
-        "window": ConsecutiveWindow(30, 8),
-        "ask": QuerySegments(InstantModel(), prompt),
-        "score": ResponseScores(0.0),
-        "smooth": GaussianKernel(9, 5.0),
+        "window": ConsecutiveWindow(length=30, n_frames=8),
+        "ask": QuerySegments(model=InstantModel(), prompt=prompt),
+        "score": ResponseScores(missing=0.0),
+        "smooth": GaussianKernel(size=9, sigma=5.0),
         "frames": ExpandToFrames(),
-        "position": CentreWeight(0.5),
+        "position": CentreWeight(width=0.5),
     }
     per_video: dict[int, list[float]] = {n: [] for n in (1, 10, 100)}
     for repeat in range(10):

@@ -30,7 +30,7 @@ def rows() -> list[Row]:
     prompt = prompts.load_prompts()["verdict"]
     asked: list[Query] = []
     for video in dataset.videos:
-        segments = ConsecutiveWindow(30, 8)(Report(video)).segments
+        segments = ConsecutiveWindow(length=30, n_frames=8)(Report(video)).segments
         asked += [replace(prompt.query(video, segment), max_new_tokens=64) for segment in segments]
     assert len(asked) == MANY
     model = TransformersVLM(

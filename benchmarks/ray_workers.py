@@ -31,9 +31,9 @@ def model_and_queries() -> tuple[Model, list[Query]]:
     with initialize_config_dir(str(PROJECT_ROOT / "conf"), version_base="1.3"):
         config = compose("config", OVERRIDES)
     stages, data = (instantiate(config[part], _convert_="all") for part in ("stages", "data"))
-    window, ask = stages["window"], stages["ask"]
+    window, stage = stages["window"], stages["query"]
     videos = data.load().videos
-    return ask.model, [query for video in videos for query in ask.queries(window(Report(video)))]
+    return stage.model, [query for video in videos for query in stage.queries(window(Report(video)))]
 
 
 def engine(workers: int) -> RayEngine:

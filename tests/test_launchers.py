@@ -16,7 +16,7 @@ from vaa.process import PROJECT_ROOT
 
 pytestmark = pytest.mark.slow
 # Few and short videos, and no generated text: only the number of runs matters here.
-SMALL = ["method=plain", "stages.ask=null", "readout=eleven", "data.videos=2", "data.seconds=10"]
+SMALL = ["method=plain", "stages.query=null", "readout=eleven", "data.videos=2", "data.seconds=10"]
 SMALL += ["plots=false", "page=null"]
 
 

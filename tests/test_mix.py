@@ -33,7 +33,7 @@ REFINEMENTS, SMOOTHINGS, POSITIONS = choices("refinement"), choices("smoothing")
 SOURCES = {
     "corevad": [[], ["readout=probability"]],
     "urf": [[]],
-    "lavad": [["stages.look.stride=10"]],
+    "lavad": [["stages.sample.stride=10"]],
     "vera": [[], ["readout=zero_one"]],
     "probe": [[]],
     "plain": [[], ["readout=eleven"]],
@@ -123,8 +123,8 @@ def assert_whole(result: RunResult, video_count: int = 2) -> None:
 def test_each_method_runs_whole_with_the_tiny_models(world: Dataset, cache: AnswerCache, method: str) -> None:
     result = analysed(world, cache, method, *SOURCES[method][0])
     assert_whole(result)
-    assert sum(report.unparsed for report in result.reports.values()) == 0
-    assert sum(report.answers for report in result.reports.values()) > 0
+    assert sum(report.n_unparsed for report in result.reports.values()) == 0
+    assert sum(report.n_answers for report in result.reports.values()) > 0
 
 
 @pytest.mark.slow
@@ -148,7 +148,7 @@ def test_what_is_mixed_into_a_method_is_what_changes_its_scores(world: Dataset, 
     """The windows that look alike share their scores, computed here from what the run asked for."""
     plain = analysed(world, cache, "plain", "refinement=none")
     mixed = analysed(
-        world, cache, "plain", "refinement=retrieval", "refinement.share=1.0", "refinement.temperature=1e6"
+        world, cache, "plain", "refinement=retrieval", "refinement.fraction=1.0", "refinement.temperature=1e6"
     )
     for video, report in mixed.reports.items():
         scores = plain.history[video]["score"].track
@@ -159,7 +159,7 @@ def test_what_is_mixed_into_a_method_is_what_changes_its_scores(world: Dataset, 
 
 @pytest.mark.slow
 def test_lavads_reports_hold_captions_then_summaries(world: Dataset, cache: AnswerCache) -> None:
-    result = analysed(world, cache, "lavad", "stages.look.stride=10")
+    result = analysed(world, cache, "lavad", "stages.sample.stride=10")
     (video, *_) = result.reports
     story = result.history[video]
     captions = {response.description for response in story["describe"].responses}

@@ -87,7 +87,7 @@ class Count:
     def __call__(self, report: Report) -> Report:
         if self.error and report.video.id == "broken":
             raise self.error
-        return replace(report, answers=report.answers + 1)
+        return replace(report, n_answers=report.n_answers + 1)
 
 
 def run(stages: dict[str, Stage], *ids: str, cache: AnswerCache | None = None) -> RunResult:
@@ -113,7 +113,7 @@ def test_no_question_is_asked_twice(identity: str | None) -> None:
     # Without an identity, questions are the same only for the same video and frame.
     assert model.log[0] == (("same",) if identity else ("same",) * 4)
     assert said(result, "a") == said(result, "b") == ["SAME", "SAME"]
-    assert result.steps[0].asked == (1 if identity else 4)
+    assert result.stats[0].n_queries == (1 if identity else 4)
 
 
 def test_a_second_run_asks_only_what_is_new() -> None:
@@ -122,7 +122,7 @@ def test_a_second_run_asks_only_what_is_new() -> None:
     result = run({"tell": Tell(second)}, "b", "c", "a", cache=cache)
     assert second.log == [("c",), "released"]
     assert [said(result, video) for video in "abc"] == [["A"], ["B"], ["C"]]
-    assert (result.steps[0].asked, result.steps[0].remembered) == (1, 2)
+    assert (result.stats[0].n_queries, result.stats[0].n_cached) == (1, 2)
 
 
 def test_a_run_that_knows_everything_asks_nothing() -> None:
@@ -184,7 +184,7 @@ STAGES = {
 def test_a_video_that_fails_is_named_and_the_others_go_on(where: str, error: Exception, reason: str) -> None:
     result = run({"here": STAGES[where](error), "count": Count()}, "a", "broken", "c")
     assert result.failures == [Failure("broken", "here", reason)]
-    assert [report.answers for report in result.reports.values()] == [1 + (where == "shaping")] * 2
+    assert [report.n_answers for report in result.reports.values()] == [1 + (where == "shaping")] * 2
     assert "broken" not in result.reports
 
 
@@ -226,9 +226,9 @@ def test_a_model_is_released_after_the_last_stage_that_needs_it_and_not_before()
 
 def test_every_stage_runs_over_all_videos_before_the_next_and_leaves_its_report() -> None:
     result = run({"one": Count(), "tell": Tell(Echo()), "two": Count()}, "a", "b")
-    assert [step.stage for step in result.steps] == ["one", "tell", "two"]
+    assert [step.stage for step in result.stats] == ["one", "tell", "two"]
     assert list(result.history["a"]) == ["one", "tell", "two"]
-    assert [report.answers for report in result.history["a"].values()] == [1, 1, 2]
+    assert [report.n_answers for report in result.history["a"].values()] == [1, 1, 2]
     assert [len(report.responses) for report in result.history["a"].values()] == [0, 1, 1]
     assert result.history["a"]["two"] is result.reports["a"]
 
@@ -237,8 +237,8 @@ def test_every_stage_runs_over_all_videos_before_the_next_and_leaves_its_report(
 def test_steps_tell_embeddings_from_answers(embeds: bool) -> None:
     cache = AnswerCache(None)
     for asked in (1, 0):  # also when all of them are remembered
-        (step,) = run({"tell": Tell(Echo(vectors=True), embeds=embeds)}, "a", cache=cache).steps
-        assert (step.embedding, step.asked, step.remembered) == (embeds, asked, 1 - asked)
+        (step,) = run({"tell": Tell(Echo(vectors=True), embeds=embeds)}, "a", cache=cache).stats
+        assert (step.embedding, step.n_queries, step.n_cached) == (embeds, asked, 1 - asked)
 
 
 def test_nothing_to_ask_and_no_videos_are_no_error() -> None:
@@ -281,8 +281,8 @@ def test_what_begins_as_the_run_before_is_taken_over() -> None:
         assert bool(model.log) == ("told" in other)
         assert repr((found.reports, found.history)) == repr((alone.reports, alone.history))
         assert found.failures == alone.failures
-        assert [step.stage for step in found.steps] == list(other)
-        asked = [(step.asked, step.remembered) for step in found.steps if step.stage.startswith("tel")]
+        assert [step.stage for step in found.stats] == list(other)
+        asked = [(step.n_queries, step.n_cached) for step in found.stats if step.stage.startswith("tel")]
         assert asked == ([(0, 2)] if "tell" in other else [])
 
 

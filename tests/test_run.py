@@ -146,7 +146,7 @@ def test_a_sweep_behind_the_model_asks_once_and_logs_four_runs(tmp_path: Path, s
     assert [one["config"]["position.width"] for one in runs] == [0.25, 0.5, 0.25, 0.5]
     assert len({one["artifacts"][1]["digest"] for one in runs}) == 1  # the answers
     assert [one["summary"]["model_queries"] for one in runs] == [4, 0, 0, 0]
-    assert {"unparsed", "failed", "seconds/ask"} <= runs[0]["summary"].keys()
+    assert {"unparsed", "failed", "seconds/query"} <= runs[0]["summary"].keys()
     assert [len(one["tables"]["videos"]) for one in runs] == [1] * 4
     assert [one["tables"]["videos"][0]["moment"]["_type"] for one in runs] == ["image-file"] * 4
     assert runs[0]["config"]["git_commit"]
@@ -174,7 +174,7 @@ def test_the_whole_of_corevad_on_real_clips_with_a_broken_one_among_them(
     assert failure["video"] == "broken"
     assert failure["stage"] == "data"
     story = json.loads((job / "reports/car_accident.json").read_text())
-    stages = ["window", "ask", "readout", "clean", "score", "refine", "smooth", "frames", "position"]
+    stages = ["window", "query", "readout", "clean", "score", "refine", "smooth", "frames", "position"]
     assert list(story["stages"]) == stages
     assert {file.stem for file in (job / "scores").iterdir()} == {"car_accident", "earthquake", "robbery"}
     (logged,) = read_back(job)

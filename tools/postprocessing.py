@@ -84,7 +84,7 @@ class Data:
             name=name, root=str(root / name), index="annotations/test.txt", spans="annotations/[Tt]emporal*.txt",
             videos="videos", boxes="none", texts="none", fps=30.0,
         ).load()  # fmt: skip
-        read = ReadScores(str(root / name / "refined_scores" / FOLDERS[name]))
+        read = ReadScores(root=str(root / name / "refined_scores" / FOLDERS[name]))
         self.reports = [read(Report(video)) for video in dataset.videos]
         spans = LAVAD.spans(dataset)
         self.every = slice(None) if every == 1 else slice(every // 2, None, every)

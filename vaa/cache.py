@@ -1,4 +1,4 @@
-"""Answers and embeddings kept on disk, under everything they hang on and nothing else."""
+"""Caches of answers and embeddings: AnswerCache on disk, RecentAnswers in memory for a live stream."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from vaa.errors import VaaError
+from vaa.errors import CacheError
 from vaa.types import Answer, ChooseQuery, EmbedQuery, GenerateQuery, Query, Video
 from vaa.video.sources import open_source
 
@@ -27,17 +27,34 @@ CREATE TABLE IF NOT EXISTS answers (key BLOB PRIMARY KEY, answer) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS files (path TEXT PRIMARY KEY, size INTEGER, changed INTEGER, digest TEXT);
 CREATE TABLE IF NOT EXISTS digests (key BLOB PRIMARY KEY, digest BLOB) WITHOUT ROWID;
 """
-_LAYOUT = {
+_COLUMNS = {
     "answers": ["key", "answer"],
     "files": ["path", "size", "changed", "digest"],
-    "digests": ["key", "digest"],  # of the answers: SQLite has no checksums, and a changed word would go unnoticed
+    "digests": ["key", "digest"],  # of the answers: SQLite has no checksums, so a changed byte would not be noticed
 }
-_AT_ONCE = 500
-_PATIENCE, _AGAIN = 60.0, 0.05  # seconds
+_KEYS_PER_QUERY = 500
+_LOCK_TIMEOUT, _RETRY_AFTER = 60.0, 0.05  # seconds
+
+
+@runtime_checkable
+class Cache(Protocol):
+    """Answers by key."""
+
+    def key(self, identity: str, query: Query) -> bytes:
+        """The cache key of a query to the model with this identity."""
+
+    def load(self, keys: Sequence[bytes]) -> dict[bytes, Answer]:
+        """The cached answers among these."""
+
+    def store(self, key: bytes, answer: Answer) -> None:
+        """Cache an answer."""
 
 
 def cache_key(identity: str, content: str | None, query: Query) -> bytes:
-    """16 bytes that depend on the model's identity, the video's content and all that the answer depends on."""
+    """16 bytes from the model's identity, the content of the video (None: no frames) and the inputs of the query.
+
+    A query's purpose and the frame `at` do not change the answer and are not part of the key.
+    """
     match query:
         case GenerateQuery():
             inputs: tuple[Any, ...] = (query.system, query.text, query.max_new_tokens, query.stop_pattern)
@@ -51,10 +68,10 @@ def cache_key(identity: str, content: str | None, query: Query) -> bytes:
 
 @dataclass(frozen=True)
 class AnswerCache:
-    """A SQLite file shared by all runs; `path` None keeps the answers for this run only.
+    """A SQLite file shared by all runs; `path` None: in memory, for this run only.
 
     Raises:
-        VaaError: the file cannot be opened or is not a memo.
+        CacheError: the file cannot be opened or is not a cache.
     """
 
     path: str | None
@@ -64,106 +81,131 @@ class AnswerCache:
         try:
             if self.path is not None:
                 Path(self.path).parent.mkdir(parents=True, exist_ok=True)
-            db = _opened(self.path or ":memory:")
+            db = _open(self.path or ":memory:")
         except (OSError, sqlite3.DatabaseError) as error:
-            raise VaaError(f"cache={self.path}: cannot be used as a memo ({error}). {_mend(error)}") from error
+            raise CacheError(f"cache={self.path}: cannot be used as a cache ({error}). {_remedy(error)}") from error
         object.__setattr__(self, "_db", db)
 
     def key(self, identity: str, query: Query) -> bytes:
-        """What the answer hangs on, as 16 bytes: the model, the video's content, the frames and the text.
+        """The cache key of a query to the model with this identity; it depends on the content of the video file.
 
         Raises:
-            VideoError: the video file, whose content counts, is missing.
+            VideoError: the video file is missing.
         """
-        content = self._digest(query.video) if query.frames else None
-        return cache_key(identity, content, query)
+        return cache_key(identity, self._content(query.video) if query.frames else None, query)
 
     def load(self, keys: Sequence[bytes]) -> dict[bytes, Answer]:
-        """Those of the answers that are known; one that is damaged counts as unknown, and is said."""
-        found: dict[bytes, Answer] = {}
-        for first in range(0, len(keys), _AT_ONCE):
-            some = keys[first : first + _AT_ONCE]
+        """The cached answers among these; a damaged one is logged and left out."""
+        answers: dict[bytes, Answer] = {}
+        for first in range(0, len(keys), _KEYS_PER_QUERY):
+            some = keys[first : first + _KEYS_PER_QUERY]
             marks = ",".join("?" * len(some))
             sql = f"SELECT key, answer, digest FROM answers LEFT JOIN digests USING (key) WHERE key IN ({marks})"
-            for key, value, digest in self._rows(sql, some):
+            for key, value, digest in self._execute(sql, some):
                 try:
-                    found_sum = _sum(key, value)
-                    if digest not in (None, found_sum):  # None: from before there were any
-                        raise ValueError("it is not what was written")
-                    found[key] = _read(value)
+                    if digest != _checksum(key, value):
+                        raise ValueError("its checksum is wrong")
+                    answers[key] = _decode(value)
                 except (ValueError, EOFError) as error:
-                    log.warning("cache=%s: a remembered answer is damaged and asked again: %s", self.path, error)
-        return found
+                    log.warning("cache=%s: a cached answer is damaged and queried again: %s", self.path, error)
+        return answers
 
     def store(self, key: bytes, answer: Answer) -> None:
-        """Keep an answer; it is on disk when this returns."""
-        value = _written(answer)
-        self._rows("INSERT OR REPLACE INTO digests VALUES (?, ?)", (key, _sum(key, value)))
-        self._rows("INSERT OR REPLACE INTO answers VALUES (?, ?)", (key, value))
+        """Cache an answer; it is on disk when this returns."""
+        value = _encode(answer)
+        self._execute("INSERT OR REPLACE INTO digests VALUES (?, ?)", (key, _checksum(key, value)))
+        self._execute("INSERT OR REPLACE INTO answers VALUES (?, ?)", (key, value))
 
-    def _digest(self, video: Video) -> str:
+    def _content(self, video: Video) -> str:
+        """A digest of the video, computed once per state of its file."""
         source = open_source(video)
         state = source.state()
-        for (digest,) in self._rows("SELECT digest FROM files WHERE path=? AND size=? AND changed=?", state):
+        for (digest,) in self._execute("SELECT digest FROM files WHERE path=? AND size=? AND changed=?", state):
             return str(digest)
         digest = source.digest()
-        self._rows("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", (*state, digest))
+        self._execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", (*state, digest))
         return digest
 
-    def _rows(self, sql: str, values: Sequence[Any]) -> list[Any]:
+    def _execute(self, sql: str, values: Sequence[Any]) -> list[Any]:
         try:
             return self._db.execute(sql, tuple(values)).fetchall()
         except sqlite3.DatabaseError as error:
-            raise VaaError(f"cache={self.path}: {error}. {_mend(error)}") from error
+            raise CacheError(f"cache={self.path}: {error}. {_remedy(error)}") from error
 
 
-def _opened(path: str) -> sqlite3.Connection:
-    """A memo's tables, made where they are missing."""
-    end = time.monotonic() + _PATIENCE
+class RecentAnswers:
+    """The answers of the current and the previous round of a live stream, in memory."""
+
+    def __init__(self) -> None:
+        self._previous: dict[bytes, Answer] = {}
+        self._current: dict[bytes, Answer] = {}
+
+    def key(self, identity: str, query: Query) -> bytes:
+        """The cache key of a query; all queries of a stream are about the same video."""
+        return cache_key(identity, None, query)
+
+    def load(self, keys: Sequence[bytes]) -> dict[bytes, Answer]:
+        """The cached answers among these; they stay for the next round."""
+        known = self._previous | self._current
+        answers = {key: known[key] for key in keys if key in known}
+        self._current |= answers
+        return answers
+
+    def store(self, key: bytes, answer: Answer) -> None:
+        """Cache an answer for this round and the next."""
+        self._current[key] = answer
+
+    def end_round(self) -> None:
+        """Drop the answers that this round did not use."""
+        self._previous, self._current = self._current, {}
+
+
+def _open(path: str) -> sqlite3.Connection:
+    """Open the file and create missing tables."""
+    end = time.monotonic() + _LOCK_TIMEOUT
     while True:
-        db = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None)
+        db = sqlite3.connect(path, timeout=_LOCK_TIMEOUT, isolation_level=None)
         try:
-            db.text_factory = partial(str, encoding="utf-8", errors="surrogateescape")  # damaged: for `recall` to see
+            # Damaged text must reach `load`, which compares checksums.
+            db.text_factory = partial(str, encoding="utf-8", errors="surrogateescape")
             db.execute("PRAGMA journal_mode=WAL")
             db.execute("PRAGMA synchronous=NORMAL")
             db.executescript(_TABLES)
-            _check(db)
+            _check_columns(db)
         except sqlite3.OperationalError as error:
             db.close()
-            # SQLite waits for locks, but not where two change to WAL at once: runs that start together meet there.
+            # SQLite does not wait where two processes that start together change the journal mode.
             if "locked" not in str(error) or time.monotonic() > end:
                 raise
-            time.sleep(_AGAIN)
+            time.sleep(_RETRY_AFTER)
         else:
             return db
 
 
-def _check(db: sqlite3.Connection) -> None:
-    """Refuse a file of another layout."""
-    for table, columns in _LAYOUT.items():
-        found = [name for _, name, *_ in db.execute(f"PRAGMA table_info({table})")]
-        if found != columns:
-            raise sqlite3.DatabaseError(f"another layout: '{table}' has {', '.join(found)}, not {', '.join(columns)}")
+def _check_columns(db: sqlite3.Connection) -> None:
+    for table, columns in _COLUMNS.items():
+        names = [name for _, name, *_ in db.execute(f"PRAGMA table_info({table})")]
+        if names != columns:
+            raise sqlite3.DatabaseError(f"table '{table}' has the columns {', '.join(names)}, not {', '.join(columns)}")
 
 
-def _mend(error: Exception) -> str:
-    """What can be done about it."""
-    said = str(error)
-    if "locked" in said:
-        return f"Another process has held it for {_PATIENCE:.0f} s: wait for it, or give another file as cache=FILE."
-    if "full" in said or "I/O" in said:
-        return "Free the disk and run again: what was answered before is kept. Or give another file or cache=null."
-    if "malformed" in said:
-        return "What can be read is saved by: sqlite3 OLD .recover | sqlite3 NEW. Or give another file or cache=null."
-    return "Give another file or cache=null."
+def _remedy(error: Exception) -> str:
+    message = str(error)
+    if "locked" in message:
+        return f"Another process has locked it for {_LOCK_TIMEOUT:.0f} s: wait for it, or set another file: cache=FILE."
+    if "full" in message or "I/O" in message:
+        return "Free disk space and run again: cached answers are not lost. Or set another file or cache=null."
+    if "malformed" in message:
+        return "Recover its content: sqlite3 OLD .recover | sqlite3 NEW. Or set another file or cache=null."
+    return "Set another file or cache=null."
 
 
-def _sum(key: bytes, value: str | bytes) -> bytes:
-    whole = value.encode() if isinstance(value, str) else value
-    return hashlib.blake2b(whole, digest_size=8, key=key).digest()
+def _checksum(key: bytes, value: str | bytes) -> bytes:
+    data = value.encode() if isinstance(value, str) else value  # a ValueError for damaged text
+    return hashlib.blake2b(data, digest_size=8, key=key).digest()
 
 
-def _written(answer: Answer) -> str | bytes:
+def _encode(answer: Answer) -> str | bytes:
     if isinstance(answer, str):
         return answer
     buffer = io.BytesIO()
@@ -171,5 +213,5 @@ def _written(answer: Answer) -> str | bytes:
     return buffer.getvalue()
 
 
-def _read(value: str | bytes) -> Answer:
+def _decode(value: str | bytes) -> Answer:
     return value if isinstance(value, str) else np.load(io.BytesIO(value), allow_pickle=False)

@@ -1,6 +1,6 @@
-"""The nouns of the house: what is known of a video, and what is asked of a model.
+"""Value types: videos, queries, answers, scores, ground truth, reports.
 
-Frame numbers are 0-based everywhere. Intervals written (start, stop) exclude `stop`.
+Frame numbers are 0-based everywhere. Intervals (start, stop) exclude `stop`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Ints = NDArray[np.integer]
 Pixels = NDArray[np.uint8]
 XYXY = tuple[float, float, float, float]
 Answer = str | Floats
-"""What a model gives back: text, or numbers (an embedding, the probabilities of some choices)."""
+"""The answer to a query: text, the probabilities of choices, or an embedding."""
 
 
 SourceKind = Literal["file", "images", "live"]
@@ -28,15 +28,15 @@ SourceKind = Literal["file", "images", "live"]
 
 
 def file_name(video: str) -> str:
-    """A video's id as the name of one JSON file: separators of folders are escaped, everything usual is kept."""
-    return _UNUSUAL.sub(lambda found: _escaped(found[0]), video) + ".json"
+    """The name of the JSON file for a video's id; folder separators and unusual characters are percent-encoded."""
+    return _UNUSUAL.sub(lambda match: _encoded(match[0]), video) + ".json"
 
 
 _UNUSUAL = re.compile(r"[^A-Za-z0-9_.~ #=&+,;@!$()\[\]{}'^-]")
 
 
-def _escaped(sign: str) -> str:
-    return sign if ord(sign) > 127 and sign.isprintable() else quote(sign, safe="", errors="replace")
+def _encoded(char: str) -> str:
+    return char if ord(char) > 127 and char.isprintable() else quote(char, safe="", errors="replace")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Video:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """The frames [start, stop) of a video, those of them a model is shown, and the frame its score is `at`."""
+    """The frames [start, stop) of a video; the model is shown `frames`, and the score belongs to the frame `at`."""
 
     start: int
     stop: int
@@ -117,14 +117,14 @@ Query = GenerateQuery | ChooseQuery | EmbedQuery
 
 @dataclass(frozen=True, slots=True)
 class NoAnswer:
-    """In the place of an answer: why there is none."""
+    """In place of an answer: the reason why there is none."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What a model said, and what was read in it: a score in [0, 1], NaN if none could be read, and a description."""
+    """A parsed answer: its text, a score in [0, 1] or NaN, and a description."""
 
     text: str
     score: float
@@ -133,7 +133,7 @@ class Response:
 
 @dataclass(frozen=True, eq=False)
 class ScoreTrack:
-    """Scores in time: `values[i]` holds from frame `starts[i]` to the next start. Both of shape (n,)."""
+    """Scores over time: `values[i]` applies from frame `starts[i]` to the next start; both of shape (n,)."""
 
     values: NDArray[np.float64]
     starts: NDArray[np.int64]
@@ -143,20 +143,20 @@ class ScoreTrack:
             raise ValueError(f"{self.values.shape} values for {self.starts.shape} starts")
 
     def per_frame(self, n_frames: int) -> ScoreTrack:
-        """Each value repeated up to the next one's start, the last as often as the one before it, cut to the video."""
+        """Each value repeated up to the next start, the last as often as the one before it; cut to `n_frames`."""
         if not len(self.starts):
             return self
-        first, held = int(self.starts[0]), self.starts[1:] - self.starts[:-1]
-        most = max(0, n_frames - first)
-        if len(held) and (held == 1).all():
-            return ScoreTrack(self.values[:most], self.starts[:most])
-        values = np.repeat(self.values, np.append(held, held[-1]) if len(held) else n_frames)[:most]
+        first, counts = int(self.starts[0]), self.starts[1:] - self.starts[:-1]
+        length = max(0, n_frames - first)
+        if len(counts) and (counts == 1).all():
+            return ScoreTrack(self.values[:length], self.starts[:length])
+        values = np.repeat(self.values, np.append(counts, counts[-1]) if len(counts) else n_frames)[:length]
         return ScoreTrack(values, np.arange(first, first + len(values), dtype=np.int64))
 
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A rectangle (x1, y1, x2, y2) in the frame's pixels, with a confidence in [0, 1]."""
+    """A box (x1, y1, x2, y2) in pixels of the frame, with a confidence in [0, 1]."""
 
     frame: int
     xyxy: XYXY
@@ -165,7 +165,7 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """An anomalous interval as annotated; whether `end` belongs to it is for the protocol to say."""
+    """An annotated anomalous interval; the protocol decides whether it includes `end`."""
 
     start: int
     end: int
@@ -174,7 +174,7 @@ class Span:
 
 @dataclass(frozen=True)
 class GroundTruth:
-    """What a data set knows of a video: anomalous spans, its class, boxes on some frames, a reference description."""
+    """The annotations of a video: anomalous intervals, class, boxes on some frames, a reference description."""
 
     spans: tuple[Span, ...]
     label: str
@@ -184,9 +184,9 @@ class GroundTruth:
 
 @dataclass(frozen=True)
 class SuspiciousWindow:
-    """Where the scores of a video are highest and lowest on average, and how far apart they lie (URF, IntraTR).
+    """The windows (start, stop) with the highest and the lowest mean score of a video (URF, Intra-Task Reasoning).
 
-    Windows are (start, stop) in frames; the high group holds the scores nearer the highest window's mean.
+    `high_mean` is the mean of the scores nearer to the highest window's mean, `low_mean` of the others.
     """
 
     highest: tuple[int, int]
@@ -200,7 +200,7 @@ class SuspiciousWindow:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What a judge makes of a video's summary beside the reference: marks in [0, 1], NaN where none could be read."""
+    """A judge's marks in [0, 1] for a video's summary, compared with the reference; NaN where unparsed."""
 
     reasonability: float
     detail: float
@@ -209,36 +209,39 @@ class Judgement:
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """All that is known of one video so far; the only thing that flows through the stages.
+    """All that is known of one video so far; the only value that moves between stages.
 
-    `tags` names the suspicious behaviour, with commas; `gated`: do the first scores leave doubt (None: nobody looked);
-    `looked` are the frames that boxes were asked on; `drawn` is a copy of the video with boxes in it. `truth` is for
-    stages that say which frames are to be scored, and for oracles that say so; no method reads labels from it.
-    Of `answers` that should have said a score, `unread` did not. Segments before frame `since`, one of the window's own
-    places, are of no interest any more (a stream's).
+    Attributes:
+        tags: Names of the suspicious behaviour, separated by commas.
+        gated: Whether the first scores are uncertain; None where no stage has checked it.
+        located_frames: The frames that the model was queried about for boxes.
+        drawn_video: A copy of the video with the boxes drawn into it.
+        truth: For stages that evaluate given frames, and for oracles; no method reads labels from it.
+        n_answers: Answers that should have a score, of which `n_unparsed` could not be parsed.
+        first_frame: Segments before this frame are left out (of a stream).
     """
 
     video: Video
     segments: tuple[Segment, ...] = ()
     responses: tuple[Response, ...] = ()
     track: ScoreTrack | None = None
-    suspicion: SuspiciousWindow | None = None
+    suspicious_window: SuspiciousWindow | None = None
     tags: str = ""
     gated: bool | None = None
     boxes: tuple[Box, ...] = ()
-    looked: tuple[int, ...] = ()
-    drawn: Video | None = None
+    located_frames: tuple[int, ...] = ()
+    drawn_video: Video | None = None
     summary: str = ""
     judgement: Judgement | None = None
     truth: GroundTruth | None = None
-    answers: int = 0
-    unparsed: int = 0
-    since: int = 0
+    n_answers: int = 0
+    n_unparsed: int = 0
+    first_frame: int = 0
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A video that could not be finished, the stage that gave up on it and why."""
+    """A video that failed, the stage and the reason."""
 
     video: str
     stage: str
@@ -247,7 +250,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set's videos in order, the truth of those that have one, and those that cannot be used."""
+    """The videos of a data set in order, their ground truth by id, and the videos that cannot be used."""
 
     name: str
     videos: tuple[Video, ...]

@@ -93,7 +93,7 @@ def vlm(checkpoint: str | Path, **fields: Any) -> TransformersVLM:
 
 def run_doctor(model: Any, machine: Machine) -> tuple[str, bool]:
     diagnosis = diagnose(
-        {"window": ConsecutiveWindow(30, 8), "ask": AskEverySegment(model), "explain": AskEverySegment(model)}, machine
+        {"window": ConsecutiveWindow(length=30, n_frames=8), "ask": AskEverySegment(model), "explain": AskEverySegment(model)}, machine
     )
     return "\n".join(diagnosis.lines), diagnosis.ok
 

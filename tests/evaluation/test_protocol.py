@@ -147,7 +147,7 @@ def test_a_protocol_that_does_not_exist_is_refused(field: str, value: str) -> No
 
 # What the authors' own programs report for their own files (shared/README.md).
 
-PROMPT = Prompt("verdict", "", "$frames\nWhat happens?", None, 16, VerdictParser())
+PROMPT = Prompt(purpose="verdict", system="", text="$frames\nWhat happens?", file=None, max_new_tokens=16, parser=VerdictParser())
 
 
 def benchmark(root: Path, name: str) -> Dataset:
@@ -179,8 +179,8 @@ SCORED = [
 def test_urfs_released_scores_give_its_numbers(
     shared: Path, name: str, folder: str, shaping: list[str], roc_auc: float, pr_auc: float | None
 ) -> None:
-    known = {"smooth": GaussianFilter(10.0), "position": CentreWeight(0.5)}
-    stages: dict[str, Stage] = {"read": ReadScores(str(shared / "recorded" / "urf" / name / folder))}
+    known = {"smooth": GaussianFilter(sigma=10.0), "position": CentreWeight(width=0.5)}
+    stages: dict[str, Stage] = {"read": ReadScores(root=str(shared / "recorded" / "urf" / name / folder))}
     stages |= {"smooth": known["smooth"]} if "smooth" in shaping else {}
     stages |= {"frames": ExpandToFrames()}
     stages |= {"position": known["position"]} if "position" in shaping else {}
@@ -199,9 +199,9 @@ def test_urfs_released_scores_give_its_numbers(
 def answered(shared: Path) -> tuple[Dataset, RunResult]:
     """The whole of UCF-Crime with CoReVAD's released answers, read and scored."""
     stages: dict[str, Stage] = {
-        "window": ConsecutiveWindow(30, 8),
-        "ask": QuerySegments(recorded_model(shared / "recorded" / "corevad"), PROMPT),
-        "score": ResponseScores(0.0),
+        "window": ConsecutiveWindow(length=30, n_frames=8),
+        "ask": QuerySegments(model=recorded_model(shared / "recorded" / "corevad"), prompt=PROMPT),
+        "score": ResponseScores(missing=0.0),
     }
     found = benchmark(shared, "ucf_crime")
     return found, analyse(found.videos, found.truths, stages, LocalEngine(), AnswerCache(None))
@@ -210,7 +210,7 @@ def answered(shared: Path) -> tuple[Dataset, RunResult]:
 def test_corevads_released_answers_are_all_read(answered: tuple[Dataset, RunResult]) -> None:
     result = answered[1]
     scores = np.concatenate([[r.score for r in report.responses] for report in result.reports.values()])
-    assert (len(result.reports), result.failures, result.steps[1].asked) == (290, [], 37_188)
+    assert (len(result.reports), result.failures, result.stats[1].n_queries) == (290, [], 37_188)
     assert scores.mean() == pytest.approx(0.236, abs=5e-4)
 
 
@@ -229,7 +229,7 @@ def test_corevads_released_answers_give_its_numbers_under_both_lines_of_labels(
 ) -> None:
     found, result = answered
     reports = dict(result.reports)
-    for name, stage in (("smooth", GaussianKernel(9, 5.0)), ("", ExpandToFrames()), ("position", CentreWeight(0.5))):
+    for name, stage in (("smooth", GaussianKernel(size=9, sigma=5.0)), ("", ExpandToFrames()), ("position", CentreWeight(width=0.5))):
         if not name or name in shaping:
             reports = {video: stage(report) for video, report in reports.items()}
     assert LAVAD.evaluate(found, reports)["roc_auc"] == pytest.approx(lavad, abs=5e-7)

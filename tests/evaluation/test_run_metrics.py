@@ -24,7 +24,7 @@ COUNTS = {
     "cache_hits": 2,
     "embedding_queries": 30,
     "embedding_cache_hits": 4,
-    "videos_queried/ask": 2,
+    "videos_queried/query": 2,
 }
 DETECTION = {
     "roc_auc",
@@ -41,12 +41,12 @@ DETECTION = {
 def made() -> tuple[RunResult, Dataset]:
     videos = (Video("a", Path("a.mp4"), 4, 30.0), Video("b", Path("b.mp4"), 5, 30.0))
     one = ScoreTrack(np.array([0.1, 0.9]), np.array([0, 2]))
-    reports = {"a": Report(videos[0], track=one, answers=4, unparsed=2), "b": Report(videos[1], answers=3)}
+    reports = {"a": Report(videos[0], track=one, n_answers=4, n_unparsed=2), "b": Report(videos[1], n_answers=3)}
     steps = [
-        StageStats("window", 0.12345),
-        StageStats("ask", 1.5, asked=5, remembered=2, videos=2),
-        StageStats("clean", 2.0, asked=30, remembered=0, embedding=True),
-        StageStats("refine", 2.0, asked=0, remembered=4, embedding=True),
+        StageStats(stage="window", seconds=0.12345),
+        StageStats(stage="ask", seconds=1.5, n_queries=5, n_cached=2, n_videos=2),
+        StageStats(stage="clean", seconds=2.0, n_queries=30, n_cached=0, embedding=True),
+        StageStats(stage="refine", seconds=2.0, n_queries=0, n_cached=4, embedding=True),
     ]
     dataset = Dataset(
         "set", videos, {"a": GroundTruth((Span(2, 3, "Fire"),), "Fire"), "b": GroundTruth((), "Normal")}, []
@@ -68,7 +68,7 @@ def test_without_labels_only_the_counts_are_left() -> None:
 
 def test_seconds_a_stage() -> None:
     found = seconds(made()[0])
-    assert found == {"seconds/window": 0.123, "seconds/ask": 1.5, "seconds/clean": 2.0, "seconds/refine": 2.0}
+    assert found == {"seconds/window": 0.123, "seconds/query": 1.5, "seconds/clean": 2.0, "seconds/refine": 2.0}
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,6 @@ PARTS = (
         "vaa.models.transformers.encoder",
         "vaa.models.server.model",
         "vaa.stages.urf",
-        "vaa.stages.explain",
     ),
     *(
         "vaa.report.page.build",

@@ -54,7 +54,7 @@ FILES: dict[str, Read] = {
     "labels.json": read_labels,
     "boxes.json": read_boxes,
     "boxes.pkl": read_boxes,
-    "v.json": lambda file: ReadScores(str(file.parent))(Report(VIDEO)),
+    "v.json": lambda file: ReadScores(root=str(file.parent))(Report(VIDEO)),
 }
 
 

@@ -23,7 +23,7 @@ HERE = [
     "plots=false",
     "max_unparsed=1",
     "window.length=20",
-    "window.shown=2",
+    "window.n_frames=2",
 ]
 VLM = ["vlm.dtype=float32", "vlm.device_map=cpu", "vlm.checkpoint=${hydra:runtime.choices.vlm}"]
 ENCODER = ["encoder.device_map=cpu", "encoder.checkpoint=${hydra:runtime.choices.encoder}"]

@@ -22,7 +22,7 @@ class UpperParser:
         return Response(text, 0.5, text.upper())
 
 
-PROMPT = Prompt("verdict", "", "Look:\n$frames\nWell?", None, 16, UpperParser())
+PROMPT = Prompt(purpose="verdict", system="", text="Look:\n$frames\nWell?", file=None, max_new_tokens=16, parser=UpperParser())
 
 
 def test_the_question_lists_the_frames_where_the_text_says() -> None:
@@ -90,4 +90,4 @@ def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
 
 
 def test_the_answer_is_read_by_the_prompts_reader() -> None:
-    assert PROMPT.read("fire").description == "FIRE"
+    assert PROMPT.parse("fire").description == "FIRE"

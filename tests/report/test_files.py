@@ -25,7 +25,7 @@ def made(video: str = "v") -> RunResult:
         empty,
         segments=(Segment(0, 3, (0, 2), 0), Segment(3, 6, (3, 5), 3)),
         responses=(Response("Normal scenes. Größe", 0.0, "Größe"), Response("?", math.nan, "?")),
-        unparsed=1,
+        n_unparsed=1,
     )
     scored = replace(asked, track=track([0.0, 0.25], 3))
     history = {"ask": asked, "keep": asked, "score": scored}
@@ -127,7 +127,7 @@ def test_our_own_scores_are_read_back_to_the_same_frames(tmp_path: Path, seed: i
         Video("a/b #1", Path("v.mp4"), 30 * seed + 101, 30.0), track=track(list(rng.random(400).round(1)), stride)
     )
     files.write(tmp_path, RunResult({report.video.id: report}, {report.video.id: {}}), [])
-    back = ReadScores(str(tmp_path / "scores"))(report).track
+    back = ReadScores(root=str(tmp_path / "scores"))(report).track
     assert back is not None
     assert report.track is not None
     n = report.video.n_frames

@@ -91,7 +91,7 @@ def test_the_data_of_a_page_are_exact(tmp_path: Path) -> None:
         tags="fight",
         summary="A fight.",
         boxes=(Box(16, (5.0, 6.0, 7.0, 8.0), 0.5),),
-        looked=(0, 16),
+        located_frames=(0, 16),
     )
     page = Page(copy=False).write(finished(tmp_path, [fight, seen("calm", [0.4, 0.4])], TRUTHS, ("mind the gap",)))
     assert page == tmp_path / "report.html"
@@ -111,7 +111,7 @@ def test_the_data_of_a_page_are_exact(tmp_path: Path) -> None:
     ask, score = told["stages"]
     assert [told["texts"][k] for k in (ask["texts"][0], ask["read"][0])] == ["Answer: a scene", "a scene"]
     assert (ask["scores"], len(told["texts"])) == ([0.1, 0.2, 0.9, 0.3], 3)
-    assert (ask["boxes"], ask["looked"]) == ([[16, 5.0, 6.0, 7.0, 8.0, 0.5]], [0, 16])
+    assert (ask["boxes"], ask["located_frames"]) == ([[16, 5.0, 6.0, 7.0, 8.0, 0.5]], [0, 16])
     assert (ask["tags"], ask["summary"], "track" in ask) == ("fight", "A fight.", False)
     assert score == {"name": "score", "track": {"at": [0, 10, 20, 30], "to": [0.1, 0.2, 0.9, 0.3], "stop": 40}}
     assert [(alert["from"], alert["what"]) for alert in told["alerts"]] == [("0:00:02", "a scene")]

@@ -18,7 +18,7 @@ PROTOCOL = Protocol("p", None, True, "pr_auc", "float16", 0.0)
 def written(folder: Path, track: ScoreTrack | None, n_frames: int = 100) -> Report:
     video = Video("a/b #1", Path("v.mp4"), n_frames, 30.0)
     report = Report(video, track=track)
-    result = RunResult({video.id: report}, {video.id: {"score": report, "keep": replace(report, unparsed=1)}})
+    result = RunResult({video.id: report}, {video.id: {"score": report, "keep": replace(report, n_unparsed=1)}})
     dataset = Dataset("ours", (video,), {video.id: GroundTruth((Span(3, 9, "x"), Span(90, 120, "x")), "x")}, ())
     files.write(folder, result, ["mind the gap"])
     files.write_truth(folder, result, dataset, PROTOCOL)

@@ -35,15 +35,15 @@ from vaa.types import EmbedQuery, Report, Response, ScoreTrack, Segment, Video
 
 ENCODER = NoEncoder()
 STAGES: Mapping[str, Stage] = {
-    "kernel": GaussianKernel(9, 5.0),
-    "filter": GaussianFilter(3.0),
-    "relative": RelativeFilter(0.1),
-    "savgol": SavitzkyGolay(7, 2),
-    "interpolate": InterpolateScores(2),
-    "clean": LocalClean(ENCODER, 1),
-    "softmax": SoftmaxRefine(ENCODER, 0.1),
-    "retrieve": RetrievalRefine(ENCODER, 0.3, 0.1),
-    "nearest": NearestSummaries(ENCODER, 3, 0.2),
+    "kernel": GaussianKernel(size=9, sigma=5.0),
+    "filter": GaussianFilter(sigma=3.0),
+    "relative": RelativeGaussianFilter(relative_sigma=0.1),
+    "savgol": SavitzkyGolay(size=7, order=2),
+    "interpolate": InterpolateScores(digits=2),
+    "clean": LocalClean(model=ENCODER, radius=1),
+    "softmax": SoftmaxRefine(model=ENCODER, temperature=0.1),
+    "retrieve": RetrievalRefine(model=ENCODER, fraction=0.3, temperature=0.1),
+    "nearest": NearestSummaries(model=ENCODER, nearest=3, temperature=0.2),
 }
 
 
@@ -83,7 +83,7 @@ def said(report: Report) -> list[tuple[float, str]]:
 @pytest.mark.parametrize("name", STAGES)
 def test_each_segment_is_what_the_stage_says_of_the_last_of_its_prefix(name: str, look_back: int) -> None:
     report = make_report(13)
-    causal = CausalMethod(look_back, 0.0)({name: STAGES[name]})[name]
+    causal = CausalMethod(look_back=look_back, delay=0.0)({name: STAGES[name]})[name]
     whole = said(run(causal, report))
     plain = HoldLastScore() if name == "interpolate" else STAGES[name]
     for k in range(13):
@@ -98,7 +98,7 @@ def test_each_segment_is_what_the_stage_says_of_the_last_of_its_prefix(name: str
 @pytest.mark.parametrize("name", STAGES)
 def test_what_comes_later_changes_nothing(name: str) -> None:
     report = make_report(12, seed=3)
-    causal = CausalMethod(6, 0.0)({name: STAGES[name]})[name]
+    causal = CausalMethod(look_back=6, delay=0.0)({name: STAGES[name]})[name]
     whole = said(run(causal, report))
     assert all(said(run(causal, cut(report, n))) == whole[:n] for n in range(1, 12))
     if name != "interpolate":  # nothing is unread here
@@ -112,7 +112,7 @@ def test_every_stage_that_looks_around_is_tested() -> None:
 def test_a_segment_without_anything_to_compare_stays_as_it_is() -> None:
     report = make_report(4)
     empty = tuple(replace(response, description="" if k < 2 else "seen") for k, response in enumerate(report.responses))
-    causal = CausalMethod(9, 0.0)({"refine": SoftmaxRefine(ENCODER, 0.1)})["refine"]
+    causal = CausalMethod(look_back=9, delay=0.0)({"refine": SoftmaxRefine(model=ENCODER, temperature=0.1)})["refine"]
     refined = run(causal, replace(report, responses=empty))
     assert refined.track
     assert report.track
@@ -140,9 +140,9 @@ def test_an_unread_score_is_the_last_that_was_read() -> None:
 )
 def test_a_score_holds_from_when_it_is_known(delay: float, starts: list[int], values: list[int]) -> None:
     video = Video("v", Path("v.mp4"), 100, 10.0)
-    report = CentredWindow(16, 10.0, 2.0, 10)(Report(video))  # fifty frames to either side of 0, 16, ... 96
+    report = CentredWindow(stride=16, seconds=10.0, sample_fps=2.0, max_frames=10)(Report(video))  # fifty frames to either side of 0, 16, ... 96
     track = ScoreTrack(np.arange(7.0), np.array([segment.at for segment in report.segments]))
-    late = DelayScores(delay)(replace(report, track=track)).track
+    late = DelayScores(delay=delay)(replace(report, track=track)).track
     assert late
     assert late.starts.tolist() == starts
     assert late.values.tolist() == values
@@ -150,32 +150,32 @@ def test_a_score_holds_from_when_it_is_known(delay: float, starts: list[int], va
 
 def test_what_needs_the_whole_video_is_named_with_the_way_out() -> None:
     stages = {
-        "window": ConsecutiveWindow(30, 8),
-        "suspect": FindSuspiciousWindow(10, 300),
-        "position": CentreWeight(0.5),
+        "window": ConsecutiveWindow(length=30, n_frames=8),
+        "find_window": FindSuspiciousWindow(n_parts=10, min_frames=300),
+        "position": CentreWeight(width=0.5),
     }
     with pytest.raises(VaaError, match=r"suspect, position cannot .*: stages\.suspect=null position=none"):
-        CausalMethod(300, 0.0)(stages)
+        CausalMethod(look_back=300, delay=0.0)(stages)
 
 
 def test_the_order_of_a_causal_method() -> None:
     stages = {
-        "window": ConsecutiveWindow(30, 8),
-        "score": ResponseScores(0.0),
-        "round": RoundScores(1),
+        "window": ConsecutiveWindow(length=30, n_frames=8),
+        "score": ResponseScores(missing=0.0),
+        "round": RoundScores(digits=1),
         "frames": ExpandToFrames(),
         "p": Identity(),
     }
-    causal = CausalMethod(300, 1.5)(stages)
+    causal = CausalMethod(look_back=300, delay=1.5)(stages)
     assert list(causal) == ["window", "score", "round", "arrive", "frames", "p"]
-    assert causal["arrive"] == DelayScores(1.5)
+    assert causal["arrive"] == DelayScores(delay=1.5)
     assert {name: causal[name] for name in stages} == stages
 
 
 @pytest.mark.parametrize(("look_back", "delay"), [(0, 0.0), (1, -1.0), (1, math.inf), (1, math.nan)])
 def test_impossible_numbers_are_refused(look_back: int, delay: float) -> None:
     with pytest.raises(VaaError, match="look_back"):
-        CausalMethod(look_back, delay)
+        CausalMethod(look_back=look_back, delay=delay)
 
 
 def test_embeddings_of_a_real_encoder_are_asked_once_a_segment(tmp_path: Path) -> None:
@@ -189,14 +189,14 @@ def test_embeddings_of_a_real_encoder_are_asked_once_a_segment(tmp_path: Path) -
     segments = tuple(Segment(k, k + 10, (k, k + 5), k) for k in range(0, 60, 10))
     responses = tuple(Response(f"{k}", k / 6, f"a person walks {k}") for k in range(6))
     report = Report(Video("v", path, 60, 10.0), segments, responses, ScoreTrack(np.arange(6) / 6, np.arange(6) * 10))
-    causal = CausalMethod(3, 0.0)({"refine": SoftmaxRefine(encoder, 0.05)})["refine"]
+    causal = CausalMethod(look_back=3, delay=0.0)({"refine": SoftmaxRefine(model=encoder, temperature=0.05)})["refine"]
     assert isinstance(causal, ModelStage)
     queries = causal.queries(report)
     assert len(queries) == len(set(queries)) == 12
     assert {type(query) for query in queries} == {EmbedQuery}
     answers = list(encoder.embed(queries))
     refined = causal.absorb(report, answers).track
-    alone = SoftmaxRefine(encoder, 0.05)
+    alone = SoftmaxRefine(model=encoder, temperature=0.05)
     part = replace(report, segments=segments[2:5], responses=responses[2:5])
     part = replace(part, track=ScoreTrack(np.arange(2, 5) / 6, np.arange(2, 5) * 10))
     expected = alone.absorb(part, answers[2:5] + answers[8:11]).track

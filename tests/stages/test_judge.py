@@ -13,7 +13,7 @@ from making import Nobody
 from vaa.prompts.parsers import JudgeScoreParser
 from vaa.prompts.template import Prompt
 from vaa.stages.base import ModelStage
-from vaa.stages.judge import JudgeSummary
+from vaa.stages.urf import JudgeSummary
 from vaa.types import GroundTruth, Judgement, Report, Video
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -21,16 +21,16 @@ REPORT = Report(
     Video("v", Path("v.mp4"), 50, 30.0),
     summary="A man fights for $5.",
     truth=GroundTruth((), "Fighting", text="Two men fight."),
-    answers=4,
-    unparsed=1,
+    n_answers=4,
+    n_unparsed=1,
 )
 
 
 def prompt(purpose: str) -> Prompt:
-    return Prompt(purpose, "Mark it.", "Right: $reference\nSaid: $description", None, 16, JudgeScoreParser())
+    return Prompt(purpose=purpose, system="Mark it.", text="Right: $reference\nSaid: $description", file=None, max_new_tokens=16, parser=JudgeScoreParser())
 
 
-JUDGE = JudgeSummary(Nobody(), prompt("reasonability"), prompt("detail"), prompt("consistency"))
+JUDGE = JudgeSummary(model=Nobody(), reasonability=prompt("reasonability"), detail=prompt("detail"), consistency=prompt("consistency"))
 
 
 def test_three_questions_a_video_hand_over_both_texts_and_no_frames() -> None:
@@ -62,7 +62,7 @@ def test_marks_become_a_judgement_and_unread_ones_are_counted(caplog: pytest.Log
     assert report.judgement is not None
     assert (report.judgement.reasonability, report.judgement.consistency) == (0.5, 1.0)
     assert math.isnan(report.judgement.detail)
-    assert (report.answers, report.unparsed) == (4 + 3, 1 + 1)
+    assert (report.n_answers, report.n_unparsed) == (4 + 3, 1 + 1)
     assert [record.getMessage() for record in caplog.records] == ["v: 1 of the judge's 3 marks cannot be read"]
 
 
@@ -101,7 +101,7 @@ def test_the_judges_prompts_fit_the_stage() -> None:
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = compose("config", ["method=urf", "+prompt@judge=judge"])
     prompts = instantiate(config.judge, _convert_="all")
-    judge = JudgeSummary(Nobody(), **prompts)
+    judge = JudgeSummary(model=Nobody(), **prompts)
     queries = judge.queries(REPORT)
     assert [query.purpose for query in queries] == list(prompts)
     for query in queries:

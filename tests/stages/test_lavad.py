@@ -18,12 +18,12 @@ from vaa.stages.window import CentredWindow
 from vaa.types import Query, Report, Response, ScoreTrack, Segment, Video
 
 VIDEO = Video("v", Path("v.mp4"), 64, 10.0)
-SUMMARISE = Prompt("summary", "Sum up.", "$captions", None, 8, CaptionParser())
+SUMMARISE = Prompt(purpose="summary", system="Sum up.", text="$captions", file=None, max_new_tokens=8, parser=CaptionParser())
 
 
 def captioned(captions: list[str], stride: int = 1) -> Report:
     video = replace(VIDEO, n_frames=len(captions) * stride)
-    report = SingleFrames(stride)(Report(video))
+    report = SingleFrames(stride=stride)(Report(video))
     return replace(report, responses=tuple(Response(f"<{c}>", math.nan, c) for c in captions))
 
 
@@ -33,11 +33,11 @@ def said(report: Report) -> list[str]:
 
 @pytest.mark.parametrize(("stride", "expected"), [(1, list(range(64))), (10, [0, 10, 20, 30, 40, 50, 60])])
 def test_every_nth_frame_is_a_segment_of_its_own(stride: int, expected: list[int]) -> None:
-    assert SingleFrames(stride)(Report(VIDEO)).segments == tuple(Segment(k, k + 1, (k,), k) for k in expected)
+    assert SingleFrames(stride=stride)(Report(VIDEO)).segments == tuple(Segment(k, k + 1, (k,), k) for k in expected)
 
 
 def test_cleaning_asks_for_each_frame_and_for_each_different_caption_once() -> None:
-    asked = CleanCaptions(Nobody()).queries(captioned(["a", "b", "a"]))
+    asked = CleanCaptions(model=Nobody()).queries(captioned(["a", "b", "a"]))
     assert [(query.frames, query.text) for query in asked] == [
         *[((k,), "") for k in range(3)],
         *[((), text) for text in "ab"],
@@ -50,7 +50,7 @@ def test_a_frame_takes_the_caption_of_the_whole_video_that_is_nearest_to_it(n: i
     report = captioned([f"caption {k // 2}" for k in range(n)])
     different = list(dict.fromkeys(said(report)))
     vision, text = rng.normal(size=(n, 4)), rng.normal(size=(len(different), 4))
-    cleaned = said(CleanCaptions(Nobody()).absorb(report, [*vision, *text]))
+    cleaned = said(CleanCaptions(model=Nobody()).absorb(report, [*vision, *text]))
     for k in {0, n // 2, n - 1, *rng.integers(0, n, 5).tolist()}:
         fits = [math.fsum(float(a) * float(b) for a, b in zip(vision[k], row, strict=True)) for row in text]
         assert cleaned[k] == different[fits.index(max(fits))]
@@ -58,12 +58,12 @@ def test_a_frame_takes_the_caption_of_the_whole_video_that_is_nearest_to_it(n: i
 
 def test_of_equally_near_captions_the_first_in_time_counts() -> None:
     same = np.ones((2, 4))
-    assert said(CleanCaptions(Nobody()).absorb(captioned(["a", "b"]), [*same, *same])) == ["a", "a"]
+    assert said(CleanCaptions(model=Nobody()).absorb(captioned(["a", "b"]), [*same, *same])) == ["a", "a"]
 
 
 def test_a_window_has_the_captions_of_its_frames_in_order() -> None:
     report = captioned([f"frame {k}" for k in range(64)])
-    gathered = GatherCaptions(CentredWindow(16, 2.0, 2.0, 4))(report)
+    gathered = GatherCaptions(window=CentredWindow(stride=16, seconds=2.0, sample_fps=2.0, max_frames=4))(report)
     assert [segment.at for segment in gathered.segments] == [0, 16, 32, 48]
     assert gathered.segments[1].frames == (6, 12, 18, 25)
     assert said(gathered)[1] == "frame 6\nframe 12\nframe 18\nframe 25"
@@ -77,17 +77,17 @@ def test_with_a_stride_a_frame_is_told_of_by_its_neighbour_the_earlier_of_two() 
         def __call__(self, report: Report) -> Report:
             return replace(report, segments=(Segment(0, 40, (0, 4, 5, 6, 15, 16, 39), 0),))
 
-    gathered = GatherCaptions(Fixed())(captioned(["0", "10", "20", "30"], 10))
+    gathered = GatherCaptions(window=Fixed())(captioned(["0", "10", "20", "30"], 10))
     assert said(gathered) == ["0\n0\n0\n10\n10\n20\n30"]
 
 
 def test_a_window_of_a_video_of_one_frame() -> None:
-    assert said(GatherCaptions(CentredWindow(16, 10.0, 2.0, 10))(captioned(["alone"]))) == ["alone"]
+    assert said(GatherCaptions(window=CentredWindow(stride=16, seconds=10.0, sample_fps=2.0, max_frames=10))(captioned(["alone"]))) == ["alone"]
 
 
 def test_captions_are_summed_up_without_frames_and_silence_is_filled() -> None:
     report = replace(captioned(["a", "b"]), segments=(Segment(0, 9, (0, 8), 0), Segment(9, 18, (9,), 9)))
-    stage = SummariseCaptions(Nobody(), SUMMARISE, "nothing")
+    stage = SummariseCaptions(model=Nobody(), prompt=SUMMARISE, empty="nothing")
     assert [(query.text, query.system, query.frames, query.at) for query in stage.queries(report)] == [
         ("a", "Sum up.", (), 0),
         ("b", "Sum up.", (), 9),
@@ -126,7 +126,7 @@ def test_refinement_agrees_with_the_reference(n: int, nearest: int, temperature:
     rng = np.random.default_rng(n)
     frames, texts, initial = rng.normal(size=(2 * n + 1, 6)), rng.normal(size=(n, 6)), rng.random(n)
     texts[n // 2] = 0.0  # a summary that says nothing
-    stage = NearestSummaries(Nobody(), nearest, temperature)
+    stage = NearestSummaries(model=Nobody(), nearest=nearest, temperature=temperature)
     track = stage.absorb(windows(n, initial), [*frames.astype(np.float32), *texts.astype(np.float32)]).track
     assert track is not None
     np.testing.assert_allclose(track.values, reference(frames, texts, initial, nearest, temperature), atol=1e-6)
@@ -134,7 +134,7 @@ def test_refinement_agrees_with_the_reference(n: int, nearest: int, temperature:
 
 
 def test_refinement_asks_for_each_shown_frame_once_and_for_every_summary() -> None:
-    asked = NearestSummaries(Nobody(), 10, 1.0).queries(windows(3, np.zeros(3)))
+    asked = NearestSummaries(model=Nobody(), nearest=10, temperature=1.0).queries(windows(3, np.zeros(3)))
     assert [(query.frames, query.text) for query in asked] == [
         *[((k,), "") for k in range(7)],
         *[((), f"summary {k}") for k in range(3)],
@@ -145,15 +145,15 @@ def test_refinement_asks_for_each_shown_frame_once_and_for_every_summary() -> No
 def test_without_descriptions_there_is_nothing_to_be_near_to() -> None:
     silent = replace(windows(2, np.zeros(2)), responses=(Response("[1]", 1.0, ""),) * 2)
     with pytest.raises(VideoError, match="no segment has a description"):
-        NearestSummaries(Nobody(), 10, 1.0).queries(silent)
+        NearestSummaries(model=Nobody(), nearest=10, temperature=1.0).queries(silent)
 
 
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: SingleFrames(0),
-        lambda: NearestSummaries(Nobody(), 0, 1.0),
-        lambda: NearestSummaries(Nobody(), 10, 0.0),
+        lambda: SingleFrames(stride=0),
+        lambda: NearestSummaries(model=Nobody(), nearest=0, temperature=1.0),
+        lambda: NearestSummaries(model=Nobody(), nearest=10, temperature=0.0),
     ],
 )
 def test_impossible_numbers_are_refused(make) -> None:  # type: ignore[no-untyped-def]

@@ -9,25 +9,25 @@ from making import recorded_model
 from vaa.errors import VaaError
 from vaa.prompts.parsers import BoxesParser, CaptionParser
 from vaa.prompts.template import Prompt
-from vaa.stages.explain import DescribeVideo, DrawBoxes
-from vaa.stages.locate import LocateBoxes
+from vaa.stages.urf import DescribeVideo, DrawBoxes
+from vaa.stages.urf import LocateBoxes
 from vaa.types import Box, GroundTruth, Report, SuspiciousWindow, Video
 
 NOBODY = recorded_model()
-NAMED = Prompt("box", "", "$frames Find $tags.", None, 8, BoxesParser())
-UNNAMED = Prompt("box", "", "$frames Find it.", None, 8, BoxesParser())
-WHY = Prompt("description", "", "$frames Known: $tags. Why?", None, 8, CaptionParser())
+NAMED = Prompt(purpose="box", system="", text="$frames Find $tags.", file=None, max_new_tokens=8, parser=BoxesParser())
+UNNAMED = Prompt(purpose="box", system="", text="$frames Find it.", file=None, max_new_tokens=8, parser=BoxesParser())
+WHY = Prompt(purpose="description", system="", text="$frames Known: $tags. Why?", file=None, max_new_tokens=8, parser=CaptionParser())
 BOXES = (Box(40, (0, 0, 9, 9), 1.0), Box(8, (0, 0, 9, 9), 1.0), Box(40, (5, 5, 9, 9), 1.0))
 
 
 def locate(frames: str = "annotated", prior: str = "tags") -> LocateBoxes:
-    return LocateBoxes(NOBODY, NAMED, UNNAMED, frames, prior, 16)
+    return LocateBoxes(model=NOBODY, prompt=NAMED, prompt_without_tags=UNNAMED, frames=frames, prior=prior, stride=16)
 
 
 def report(mean: float = 0.8, tags: str = "a fight") -> Report:
     found = SuspiciousWindow((64, 364), mean, (0, 300), 0.1, 0.2, mean, 0.1)
     truth = GroundTruth((), "Arson", BOXES)
-    return Report(Video("v", Path("v.mp4"), 120, 30.0), suspicion=found, tags=tags, truth=truth)
+    return Report(Video("v", Path("v.mp4"), 120, 30.0), suspicious_window=found, tags=tags, truth=truth)
 
 
 def test_annotated_frames_are_asked_once_each() -> None:
@@ -63,8 +63,8 @@ def test_boxes_are_kept_by_frame_and_what_cannot_be_read_is_counted() -> None:
     answers = ['[{"bbox_2d": [1, 2, 3, 4], "confidence": 0.9}]', "I see nothing"]
     after = locate().absorb(report(), answers)
     assert after.boxes == (Box(40, (1.0, 2.0, 3.0, 4.0), 0.9),)
-    assert (after.answers, after.unparsed) == (2, 1)
-    assert locate().absorb(report(), ["[]", "[]"]).unparsed == 0
+    assert (after.n_answers, after.n_unparsed) == (2, 1)
+    assert locate().absorb(report(), ["[]", "[]"]).n_unparsed == 0
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def test_wrong_fields_are_named(wrong: dict[str, object], said: str) -> None:
 
 
 def test_the_whole_video_is_explained_with_its_tags() -> None:
-    stage = DescribeVideo(NOBODY, WHY, 4, "nothing")
+    stage = DescribeVideo(model=NOBODY, prompt=WHY, n_frames=4, no_tags="nothing")
     (query,) = stage.queries(report())
     assert query.frames == (0, 39, 79, 119)
     assert query.text.endswith("Known: a fight. Why?")
@@ -106,8 +106,8 @@ def test_the_whole_video_is_explained_with_its_tags() -> None:
 
 def test_the_drawn_copy_is_the_one_asked_about(clip: Path, tmp_path: Path) -> None:
     given = Report(Video("v", clip, 25, 10.0), boxes=(Box(3, (5, 5, 20, 20), 0.9),))
-    drawn = DrawBoxes(str(tmp_path / "drawn"), False, "decord")(given).drawn
+    drawn = DrawBoxes(folder=str(tmp_path / "drawn"), hold=False, decoder="decord")(given).drawn_video
     assert drawn is not None
     assert drawn.path.is_file()
-    assert DescribeVideo(NOBODY, WHY, 4, "nothing").queries(replace(given, drawn=drawn))[0].video == drawn
-    assert DrawBoxes(str(tmp_path), False, "decord")(replace(given, boxes=())).drawn is None
+    assert DescribeVideo(model=NOBODY, prompt=WHY, n_frames=4, no_tags="nothing").queries(replace(given, drawn_video=drawn))[0].video == drawn
+    assert DrawBoxes(folder=str(tmp_path), hold=False, decoder="decord")(replace(given, boxes=())).drawn_video is None

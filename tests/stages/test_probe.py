@@ -17,14 +17,14 @@ from vaa.stages.probe import ThresholdProbe, decreasing
 from vaa.stages.responses import ResponseScores
 from vaa.types import Report, Segment, Video
 
-PROMPT = Prompt("threshold", "", "$frames\nAt least $threshold?", None, 4, YesNoParser())
+PROMPT = Prompt(purpose="threshold", system="", text="$frames\nAt least $threshold?", file=None, max_new_tokens=4, parser=YesNoParser())
 REPORT = Report(
-    Video("v", Path("v.mp4"), 32, 10.0), tuple(Segment(k, k + 16, (k,), k) for k in (0, 16)), answers=1, unparsed=1
+    Video("v", Path("v.mp4"), 32, 10.0), tuple(Segment(k, k + 16, (k,), k) for k in (0, 16)), n_answers=1, n_unparsed=1
 )
 
 
 def stage(*thresholds: float) -> ThresholdProbe:
-    return ThresholdProbe(Nobody(), PROMPT, thresholds, ["YES", "NO"])
+    return ThresholdProbe(model=Nobody(), prompt=PROMPT, thresholds=thresholds, choices=["YES", "NO"])
 
 
 def naive(row: list[float]) -> list[float]:
@@ -66,8 +66,8 @@ def test_a_segment_without_a_probability_is_nan_and_counted_and_something_stands
     found = stage(0.5, 1.0).absorb(REPORT, answers)
     assert math.isnan(found.responses[0].score)
     assert found.responses[1].score == pytest.approx(0.7)
-    assert (found.answers, found.unparsed) == (1 + 2, 1 + 1)
-    track = ResponseScores(0.5)(found).track
+    assert (found.n_answers, found.n_unparsed) == (1 + 2, 1 + 1)
+    track = ResponseScores(missing=0.5)(found).track
     assert track is not None
     np.testing.assert_allclose(track.values, [0.5, 0.7])
 
@@ -80,4 +80,4 @@ def test_thresholds_rise(thresholds: tuple[float, ...]) -> None:
 
 def test_a_prompt_that_is_not_answered_by_yes_or_no_is_refused() -> None:
     with pytest.raises(VaaError, match="threshold prompt is not answered by"):
-        ThresholdProbe(Nobody(), PROMPT, [0.5], ["true", "false"])
+        ThresholdProbe(model=Nobody(), prompt=PROMPT, thresholds=[0.5], choices=["true", "false"])

@@ -15,7 +15,7 @@ REPORT = Report(Video("v", Path("v.mp4"), 64, 30.0))
 
 def write(folder: Path, content: object, name: str = "v.json") -> ReadScores:
     (folder / name).write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
-    return ReadScores(str(folder))
+    return ReadScores(root=str(folder))
 
 
 @pytest.mark.parametrize("name", ["v.json", "v.mp4.json"])
@@ -24,7 +24,7 @@ def test_frames_and_scores_come_sorted_by_number(tmp_path: Path, name: str) -> N
     assert report.track is not None
     assert report.track.starts.tolist() == [0, 16, 32, 112]
     assert report.track.values.tolist() == [0.1, 0.5, 0.0, 1.0]
-    assert (report.answers, report.unparsed) == (4, 0)
+    assert (report.n_answers, report.n_unparsed) == (4, 0)
 
 
 @pytest.mark.parametrize("hole", [None, float("nan"), -1])
@@ -32,7 +32,7 @@ def test_unread_scores_are_counted_and_interpolated_over_frames(tmp_path: Path, 
     report = write(tmp_path, {"0": hole, "16": 0.2, "24": hole, "48": 0.6})(REPORT)
     assert report.track is not None
     np.testing.assert_allclose(report.track.values, [0.2, 0.2, 0.3, 0.6], atol=1e-15)
-    assert (report.answers, report.unparsed) == (4, 2)
+    assert (report.n_answers, report.n_unparsed) == (4, 2)
 
 
 @pytest.mark.parametrize(
@@ -57,12 +57,12 @@ def test_a_bad_file_is_the_videos_failure_and_named(tmp_path: Path, content: obj
 
 def test_a_missing_file_is_the_videos_failure(tmp_path: Path) -> None:
     with pytest.raises(VideoError, match=r"v\.json does not exist"):
-        ReadScores(str(tmp_path))(REPORT)
+        ReadScores(root=str(tmp_path))(REPORT)
 
 
 def test_a_missing_folder_ends_the_run(tmp_path: Path) -> None:
     with pytest.raises(VaaError, match="no such folder") as error:
-        ReadScores(str(tmp_path / "nowhere"))
+        ReadScores(root=str(tmp_path / "nowhere"))
     assert not isinstance(error.value, VideoError)
 
 

@@ -15,18 +15,18 @@ from vaa.prompts.template import Prompt
 from vaa.stages.responses import ChoiceScores, QuerySegments, ResponseScores
 from vaa.types import Report, Response, Segment, Video
 
-PROMPT = Prompt("verdict", "", "$frames\nWhat happens?", None, 16, VerdictParser())
+PROMPT = Prompt(purpose="verdict", system="", text="$frames\nWhat happens?", file=None, max_new_tokens=16, parser=VerdictParser())
 REPORT = Report(
     Video("v", Path("v.mp4"), 50, 30.0),
     tuple(Segment(k, k + 10, (k, k + 9), k) for k in (0, 10, 20)),
-    answers=4,
-    unparsed=2,
+    n_answers=4,
+    n_unparsed=2,
 )
 ANSWERS = ["Anomalous scenes. Fire.", "I cannot tell.", "Nor can I."]
 
 
 def test_a_question_a_segment() -> None:
-    stage = QuerySegments(Nobody(), PROMPT)
+    stage = QuerySegments(model=Nobody(), prompt=PROMPT)
     asked = stage.queries(REPORT)
     assert [(q.frames, q.at, q.video) for q in asked] == [((k, k + 9), k, REPORT.video) for k in (0, 10, 20)]
     assert stage.model is stage.vlm
@@ -34,11 +34,11 @@ def test_a_question_a_segment() -> None:
 
 def test_answers_become_responses_and_unread_ones_are_counted_and_said_once(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "vaa"):
-        report = QuerySegments(Nobody(), PROMPT).absorb(REPORT, ANSWERS)
+        report = QuerySegments(model=Nobody(), prompt=PROMPT).absorb(REPORT, ANSWERS)
     assert [r.description for r in report.responses] == ["Fire.", "I cannot tell.", "Nor can I."]
     assert report.responses[0].score == 1.0
     assert math.isnan(report.responses[1].score)
-    assert (report.answers, report.unparsed) == (4 + 3, 2 + 2)
+    assert (report.n_answers, report.n_unparsed) == (4 + 3, 2 + 2)
     assert [record.getMessage() for record in caplog.records] == [
         "v, frame 10: 2 of 3 answers cannot be read, first: 'I cannot tell.'"
     ]
@@ -47,7 +47,7 @@ def test_answers_become_responses_and_unread_ones_are_counted_and_said_once(capl
 @pytest.mark.parametrize("missing", [0.0, 0.5])
 def test_score_makes_a_track_in_which_missing_stands_in_for_the_unread(missing: float) -> None:
     responses = tuple(Response("", score, "") for score in (1.0, math.nan, 0.0))
-    track = ResponseScores(missing)(Report(REPORT.video, REPORT.segments, responses)).track
+    track = ResponseScores(missing=missing)(Report(REPORT.video, REPORT.segments, responses)).track
     assert track is not None
     assert track.values.tolist() == [1.0, missing, 0.0]
     assert track.starts.tolist() == [0, 10, 20]
@@ -57,7 +57,7 @@ BAD, GOOD = "Anomalous scenes.", "Normal scenes."
 
 
 def test_a_read_out_asks_for_probabilities_and_keeps_what_was_described() -> None:
-    stage = ChoiceScores(Nobody(), PROMPT, [BAD, GOOD])
+    stage = ChoiceScores(model=Nobody(), prompt=PROMPT, choices=[BAD, GOOD])
     asked = stage.queries(REPORT)
     assert [(query.at, query.choices) for query in asked] == [(k, (BAD, GOOD)) for k in (0, 10, 20)]
     said = replace(REPORT, responses=tuple(Response(text, math.nan, text) for text in "abc"))
@@ -68,8 +68,8 @@ def test_a_read_out_asks_for_probabilities_and_keeps_what_was_described() -> Non
 
 
 def test_of_many_answers_a_read_out_takes_the_mean_of_what_they_say() -> None:
-    numbers = Prompt("score", "", "$frames", None, 8, RatingParser())
-    stage = ChoiceScores(Nobody(), numbers, ["[0.0]", "[0.2]", "[1.0]"])
+    numbers = Prompt(purpose="score", system="", text="$frames", file=None, max_new_tokens=8, parser=RatingParser())
+    stage = ChoiceScores(model=Nobody(), prompt=numbers, choices=["[0.0]", "[0.2]", "[1.0]"])
     scored = stage.absorb(REPORT, [np.array([0.5, 0.25, 0.25])] * 3).responses
     assert [response.score for response in scored] == [0.25 * 0.2 + 0.25] * 3
 
@@ -77,4 +77,4 @@ def test_of_many_answers_a_read_out_takes_the_mean_of_what_they_say() -> None:
 @pytest.mark.parametrize("choices", [["[1]", "[0]"], [BAD, "perhaps"], [BAD]])
 def test_answers_that_the_prompt_cannot_read_are_refused(choices: list[str]) -> None:
     with pytest.raises(VaaError, match="verdict prompt is not answered by"):
-        ChoiceScores(Nobody(), PROMPT, choices)
+        ChoiceScores(model=Nobody(), prompt=PROMPT, choices=choices)

@@ -39,7 +39,7 @@ def kernel(size: int, sigma: float) -> list[float]:
 
 
 def test_kernel_is_lopsided_as_the_authors_compute_it() -> None:
-    got = values(GaussianKernel(9, 5.0)(report([0.0] * 10 + [1.0] + [0.0] * 10)))
+    got = values(GaussianKernel(size=9, sigma=5.0)(report([0.0] * 10 + [1.0] + [0.0] * 10)))
     # exp(-x^2 / 50) at x = -5, -3.875, -2.75, ..., 4, normalised.
     expected = [0.079214, 0.096721, 0.112269, 0.123883, 0.129950, 0.129585, 0.122842, 0.110701, 0.094836]
     np.testing.assert_allclose(got[6:15], expected, atol=5e-7)
@@ -55,13 +55,13 @@ def test_kernel_smooths_by_zero_padded_convolution(n: int, size: int) -> None:
     expected = [
         math.fsum(weights[j] * raw[i + shift - j] for j in range(size) if 0 <= i + shift - j < n) for i in range(n)
     ]
-    np.testing.assert_allclose(values(GaussianKernel(size, 2.0)(report(list(raw)))), expected, atol=1e-15)
+    np.testing.assert_allclose(values(GaussianKernel(size=size, sigma=2.0)(report(list(raw)))), expected, atol=1e-15)
 
 
 @pytest.mark.parametrize("n", [1, 2, 5, 8])
 def test_kernel_longer_than_the_video_keeps_the_first_of_numpys_nine_values(n: int) -> None:
     raw = np.random.default_rng(n).random(n)
-    smoothed = GaussianKernel(9, 5.0)(report(list(raw)))
+    smoothed = GaussianKernel(size=9, sigma=5.0)(report(list(raw)))
     assert smoothed.track is not None
     np.testing.assert_allclose(smoothed.track.values, np.convolve(raw, kernel(9, 5.0), "same")[:n], atol=1e-15)
     assert smoothed.track.starts.tolist() == [30 * k for k in range(n)]
@@ -71,7 +71,7 @@ def test_shorter_than_nine_is_what_the_authors_get_by_keeping_nine_repeating_and
     raw, n_frames = [1.0, 0.0, 1.0], 80
     nine = np.convolve(raw, kernel(9, 5.0), "same")
     assert len(nine) == 9
-    got = ExpandToFrames()(GaussianKernel(9, 5.0)(report(raw, n_frames=n_frames)))
+    got = ExpandToFrames()(GaussianKernel(size=9, sigma=5.0)(report(raw, n_frames=n_frames)))
     np.testing.assert_allclose(values(got), np.repeat(nine, 30)[:n_frames], atol=1e-15)
 
 
@@ -85,21 +85,21 @@ def test_filter_is_a_gaussian_that_reflects_at_the_ends() -> None:
         / math.fsum(weights)
         for i in range(n)
     ]
-    np.testing.assert_allclose(values(GaussianFilter(sigma)(report(list(raw)))), expected, atol=1e-12)
+    np.testing.assert_allclose(values(GaussianFilter(sigma=sigma)(report(list(raw)))), expected, atol=1e-12)
 
 
 @pytest.mark.parametrize("n", [1, 10, 50])
 def test_a_relative_filter_is_as_wide_as_its_share_of_the_values(n: int) -> None:
     raw = list(np.random.default_rng(n).random(n))
     np.testing.assert_array_equal(
-        values(RelativeFilter(0.1)(report(raw))), values(GaussianFilter(0.1 * n)(report(raw)))
+        values(RelativeGaussianFilter(relative_sigma=0.1)(report(raw))), values(GaussianFilter(sigma=0.1 * n)(report(raw)))
     )
 
 
 @pytest.mark.parametrize("order", [0, 1, 2])
 def test_savitzky_and_golay_fit_a_polynomial_round_each_value(order: int) -> None:
     raw, half = np.random.default_rng(order).uniform(0.3, 0.7, 20), 3
-    got = values(SavitzkyGolay(2 * half + 1, order)(report(list(raw))))
+    got = values(SavitzkyGolay(size=2 * half + 1, order=order)(report(list(raw))))
     for k in range(20):
         first = min(max(k - half, 0), 20 - 2 * half - 1)  # at the ends the first and the last fit hold
         places = np.arange(first, first + 2 * half + 1)
@@ -107,7 +107,7 @@ def test_savitzky_and_golay_fit_a_polynomial_round_each_value(order: int) -> Non
 
 
 def test_savitzky_and_golay_stay_within_0_and_1() -> None:
-    got = values(SavitzkyGolay(5, 2)(report([0.0, 0.0, 0.0, 1.0, 1.0, 1.0])))
+    got = values(SavitzkyGolay(size=5, order=2)(report([0.0, 0.0, 0.0, 1.0, 1.0, 1.0])))
     assert got.min() == 0.0
     assert got.max() == 1.0
     assert len(set(got.tolist())) > 2
@@ -116,8 +116,8 @@ def test_savitzky_and_golay_stay_within_0_and_1() -> None:
 @pytest.mark.parametrize(("n", "size"), [(1, None), (2, None), (3, 3), (4, 3), (6, 5)])
 def test_a_short_video_is_fitted_by_as_many_values_as_it_has(n: int, size: int | None) -> None:
     raw = list(np.random.default_rng(n).random(n))
-    expected = raw if size is None else values(SavitzkyGolay(size, 2)(report(raw)))
-    np.testing.assert_allclose(values(SavitzkyGolay(15, 2)(report(raw))), expected)
+    expected = raw if size is None else values(SavitzkyGolay(size=size, order=2)(report(raw)))
+    np.testing.assert_allclose(values(SavitzkyGolay(size=15, order=2)(report(raw))), expected)
 
 
 @pytest.mark.parametrize(
@@ -144,14 +144,14 @@ def test_per_frame_of_frames_changes_nothing() -> None:
 
 @pytest.mark.parametrize(("n", "width"), [(100, 0.5), (101, 0.5), (77, 0.25)])
 def test_centre_weight_is_the_published_formula(n: int, width: float) -> None:
-    got = values(CentreWeight(width)(report([0.8] * n, stride=1)))
+    got = values(CentreWeight(width=width)(report([0.8] * n, stride=1)))
     expected = [0.8 * math.exp(-0.5 * ((t - n // 2) / int(n * width)) ** 2) for t in range(n)]
     np.testing.assert_allclose(got, expected, atol=1e-15)
     assert got[n // 2] == 0.8
 
 
 def test_centre_weight_of_a_video_of_one_frame_is_one() -> None:
-    assert values(CentreWeight(0.5)(report([0.8], stride=1))).tolist() == [0.8]
+    assert values(CentreWeight(width=0.5)(report([0.8], stride=1))).tolist() == [0.8]
 
 
 def test_keep_keeps() -> None:
@@ -162,14 +162,14 @@ def test_keep_keeps() -> None:
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: GaussianKernel(0, 5.0),
-        lambda: GaussianKernel(9, 0.0),
-        lambda: GaussianFilter(-1.0),
-        lambda: GaussianFilter(math.nan),
-        lambda: RelativeFilter(0.0),
-        lambda: SavitzkyGolay(4, 2),
-        lambda: SavitzkyGolay(3, 3),
-        lambda: CentreWeight(0.0),
+        lambda: GaussianKernel(size=0, sigma=5.0),
+        lambda: GaussianKernel(size=9, sigma=0.0),
+        lambda: GaussianFilter(sigma=-1.0),
+        lambda: GaussianFilter(sigma=math.nan),
+        lambda: RelativeGaussianFilter(relative_sigma=0.0),
+        lambda: SavitzkyGolay(size=4, order=2),
+        lambda: SavitzkyGolay(size=3, order=3),
+        lambda: CentreWeight(width=0.0),
     ],
 )
 def test_impossible_widths_are_refused(make) -> None:  # type: ignore[no-untyped-def]
@@ -180,12 +180,12 @@ def test_impossible_widths_are_refused(make) -> None:  # type: ignore[no-untyped
 @pytest.mark.parametrize(
     "stage",
     [
-        GaussianKernel(9, 5.0),
-        GaussianFilter(10.0),
-        RelativeFilter(0.1),
-        SavitzkyGolay(15, 2),
+        GaussianKernel(size=9, sigma=5.0),
+        GaussianFilter(sigma=10.0),
+        RelativeGaussianFilter(relative_sigma=0.1),
+        SavitzkyGolay(size=15, order=2),
         ExpandToFrames(),
-        CentreWeight(0.5),
+        CentreWeight(width=0.5),
     ],
     ids=lambda s: type(s).__name__,
 )

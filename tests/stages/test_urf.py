@@ -18,9 +18,9 @@ from vaa.stages.window import CentredWindow
 from vaa.types import Report, Response, ScoreTrack, Segment, SuspiciousWindow, Video
 
 NOBODY = recorded_model()
-RATE = Prompt("rating", "Rate.", "$caption", None, 8, RatingParser())
-RERATE = Prompt("rerating", "Criminal$prior? $tags", "$caption", None, 8, RatingParser())
-TAGS = Prompt("tags", "", "$frames Name it.", None, 8, TagsParser())
+RATE = Prompt(purpose="rating", system="Rate.", text="$caption", file=None, max_new_tokens=8, parser=RatingParser())
+RERATE = Prompt(purpose="rerating", system="Criminal$prior? $tags", text="$caption", file=None, max_new_tokens=8, parser=RatingParser())
+TAGS = Prompt(purpose="tags", system="", text="$frames Name it.", file=None, max_new_tokens=8, parser=TagsParser())
 
 
 def report(values: list[float], stride: int = 16, fps: float = 30.0) -> Report:
@@ -33,7 +33,7 @@ def report(values: list[float], stride: int = 16, fps: float = 30.0) -> Report:
 
 def doubtful(mean: float, std: float = 0.2, tags: str = "fight") -> Report:
     found = SuspiciousWindow((0, 300), mean, (16, 316), 0.0, std, mean, 0.0)
-    return replace(report([0.4, 0.6]), suspicion=found, tags=tags)
+    return replace(report([0.4, 0.6]), suspicious_window=found, tags=tags)
 
 
 @pytest.mark.parametrize("scores", ["scores/videollama3"])
@@ -43,7 +43,7 @@ def test_every_suspicious_window_and_statistic_is_the_authors(shared: Path, scor
     assert len(theirs) == 290
     for video, expected in theirs.items():
         track = json.loads((folder / f"{video}.json").read_text())
-        found = FindSuspiciousWindow(10, 300)(report(list(track.values()))).suspicion
+        found = FindSuspiciousWindow(n_parts=10, min_frames=300)(report(list(track.values()))).suspicious_window
         assert found is not None
         assert [list(found.highest), list(found.lowest)] == [expected["highest_interval"], expected["lowest_interval"]]
         ours = (
@@ -59,7 +59,7 @@ def test_every_suspicious_window_and_statistic_is_the_authors(shared: Path, scor
 
 
 def test_the_window_is_a_tenth_of_a_long_video_and_the_first_wins_ties() -> None:
-    found = FindSuspiciousWindow(10, 300)(report([0.5] * 400)).suspicion
+    found = FindSuspiciousWindow(n_parts=10, min_frames=300)(report([0.5] * 400)).suspicious_window
     assert found is not None
     assert (found.highest, found.lowest) == ((0, 638), (0, 638))  # 399 * 16 // 10
     assert (found.high_mean, found.low_mean, found.std) == (0.5, 0.5, 0.0)  # an empty group counts as all
@@ -77,7 +77,7 @@ def test_the_window_is_a_tenth_of_a_long_video_and_the_first_wins_ties() -> None
     ],
 )
 def test_the_gate_is_the_margin_round_the_middle(mean: float, std: float, margin: float | None, gated: bool) -> None:
-    assert UncertaintyGate(margin)(doubtful(mean, std)).gated is gated
+    assert UncertaintyGate(margin=margin)(doubtful(mean, std)).gated is gated
 
 
 @pytest.mark.parametrize(
@@ -94,12 +94,12 @@ def test_the_gate_is_the_margin_round_the_middle(mean: float, std: float, margin
     ],
 )
 def test_which_tags_are_usable(tags: str, good: bool) -> None:
-    kept = DropUnusableTags(["none"], ["no ", "no_"])(replace(report([0.5]), tags=tags)).tags
+    kept = DropUnusableTags(empty_tags=["none"], negations=["no ", "no_"])(replace(report([0.5]), tags=tags)).tags
     assert kept == (tags if good else "")
 
 
 def test_second_thoughts_ask_only_about_doubtful_videos_with_tags() -> None:
-    stage = RerateCaptions(NOBODY, RERATE, " or criminal", 2, 2)
+    stage = RerateCaptions(model=NOBODY, prompt=RERATE, prior=" or criminal", max_words=2, digits=2)
     assert stage.queries(replace(doubtful(0.5), gated=False)) == ()
     assert stage.queries(replace(doubtful(0.5, tags=""), gated=True)) == ()
     asked = stage.queries(replace(doubtful(0.5, tags="a fight, then arson"), gated=True))
@@ -111,45 +111,45 @@ def test_second_thoughts_ask_only_about_doubtful_videos_with_tags() -> None:
 
 
 def test_second_ratings_replace_the_first_and_unread_ones_are_interpolated_and_counted() -> None:
-    stage = RerateCaptions(NOBODY, RERATE, "", 9, 2)
-    before = replace(report([0.1, 0.2, 0.3, 0.4]), answers=4)
+    stage = RerateCaptions(model=NOBODY, prompt=RERATE, prior="", max_words=9, digits=2)
+    before = replace(report([0.1, 0.2, 0.3, 0.4]), n_answers=4)
     after = stage.absorb(before, ["[0.9]", "dunno", "??", "[0.2]"])
     assert after.track is not None
     np.testing.assert_array_equal(after.track.values, [0.9, 0.67, 0.43, 0.2])
-    assert (after.answers, after.unparsed) == (8, 2)
+    assert (after.n_answers, after.n_unparsed) == (8, 2)
     kept = stage.absorb(before, ["?"] * 4)
     assert kept.track is before.track
-    assert (kept.answers, kept.unparsed) == (8, 4)
+    assert (kept.n_answers, kept.n_unparsed) == (8, 4)
     assert stage.absorb(before, []).track is before.track
 
 
 def test_ratings_are_of_captions_without_frames() -> None:
-    stage = RateCaptions(NOBODY, RATE)
+    stage = RateCaptions(model=NOBODY, prompt=RATE)
     given = report([math.nan] * 3)
     assert [(q.text, q.frames, q.at) for q in stage.queries(given)][1] == ("scene 1.", (), 16)
     rated = stage.absorb(given, ["[0.1]", "no idea", "[ 1.0 ] and [0]"])
     np.testing.assert_array_equal([r.score for r in rated.responses], [0.1, math.nan, 1.0])
-    assert (rated.answers, rated.unparsed) == (3, 1)
-    track = InterpolateScores(2)(rated).track
+    assert (rated.n_answers, rated.n_unparsed) == (3, 1)
+    track = InterpolateScores(digits=2)(rated).track
     assert track is not None
     np.testing.assert_array_equal(track.values, [0.1, 0.55, 1.0])
 
 
 def test_nothing_read_is_no_track() -> None:
     with pytest.raises(VideoError, match="not one"):
-        InterpolateScores(2)(report([math.nan, math.nan]))
+        InterpolateScores(digits=2)(report([math.nan, math.nan]))
 
 
 def test_an_empty_caption_says_that_nothing_was_detected() -> None:
-    captions = Prompt("caption", "", "$frames", None, 8, CaptionParser())
-    after = CaptionSegments(NOBODY, captions, "Nothing was detected").absorb(report([0.0, 0.0]), ["A dog", " "])
+    captions = Prompt(purpose="caption", system="", text="$frames", file=None, max_new_tokens=8, parser=CaptionParser())
+    after = CaptionSegments(model=NOBODY, prompt=captions, empty="Nothing was detected").absorb(report([0.0, 0.0]), ["A dog", " "])
     assert [response.description for response in after.responses] == ["A dog", "Nothing was detected"]
-    assert (after.answers, after.unparsed) == (0, 0)
+    assert (after.n_answers, after.n_unparsed) == (0, 0)
 
 
 def test_tags_are_asked_of_the_suspicious_window_within_the_video() -> None:
-    stage = TagWindow(NOBODY, TAGS, 18.0, 5)
-    given = replace(report([0.5] * 10), suspicion=SuspiciousWindow((96, 396), 0.5, (0, 300), 0.1, 0.1, 0.5, 0.1))
+    stage = TagWindow(model=NOBODY, prompt=TAGS, sample_fps=18.0, max_frames=5)
+    given = replace(report([0.5] * 10), suspicious_window=SuspiciousWindow((96, 396), 0.5, (0, 300), 0.1, 0.1, 0.5, 0.1))
     (query,) = stage.queries(given)
     assert query.frames[0] == 96
     assert query.frames[-1] == 159  # the last of 160 frames
@@ -173,7 +173,7 @@ def test_tags_are_asked_of_the_suspicious_window_within_the_video() -> None:
 def test_a_centred_window_is_ten_seconds_round_its_frame(
     n: int, fps: float, at: int, start: int, stop: int, shown: int
 ) -> None:
-    segments = CentredWindow(16, 10.0, 2.0, 10)(Report(Video("v", Path("v.mp4"), n, fps))).segments
+    segments = CentredWindow(stride=16, seconds=10.0, sample_fps=2.0, max_frames=10)(Report(Video("v", Path("v.mp4"), n, fps))).segments
     (found,) = (segment for segment in segments if segment.at == at)
     assert (found.start, found.stop, len(found.frames)) == (start, stop, shown)
     assert found.frames[0] == start
@@ -183,4 +183,4 @@ def test_a_centred_window_is_ten_seconds_round_its_frame(
 
 def test_seconds_need_a_frame_rate() -> None:
     with pytest.raises(VideoError, match="frame rate"):
-        CentredWindow(16, 10.0, 2.0, 10)(Report(Video("v", Path("v.mp4"), 100, 0.0)))
+        CentredWindow(stride=16, seconds=10.0, sample_fps=2.0, max_frames=10)(Report(Video("v", Path("v.mp4"), 100, 0.0)))

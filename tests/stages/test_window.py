@@ -10,7 +10,7 @@ from vaa.types import Report, Segment, Video
 
 
 def segments(n_frames: int, length: int = 30, shown: int = 8) -> tuple[Segment, ...]:
-    return ConsecutiveWindow(length, shown)(Report(Video("v", Path("v.mp4"), n_frames, 30.0))).segments
+    return ConsecutiveWindow(length=length, n_frames=shown)(Report(Video("v", Path("v.mp4"), n_frames, 30.0))).segments
 
 
 def test_eight_of_thirty_frames_cut_to_whole_numbers() -> None:
@@ -38,7 +38,7 @@ def test_segments_cover_the_video_back_to_back(n: int) -> None:
 @pytest.mark.parametrize(("length", "shown"), [(0, 8), (30, 0)])
 def test_a_window_of_no_frames_is_refused(length: int, shown: int) -> None:
     with pytest.raises(VaaError, match="at least 1 frame"):
-        ConsecutiveWindow(length, shown)
+        ConsecutiveWindow(length=length, n_frames=shown)
 
 
 @pytest.mark.parametrize("fps", [1.0, 12.5, 23.976, 30000 / 1001, 60.0])
@@ -52,4 +52,4 @@ def test_windows_cut_all_at_once_are_those_cut_one_by_one(
     for at in range(since, 1412, 7):
         start, stop = max(0, round(at - half)), max(at + 1, min(1412, round(at + half)))
         expected.append(Segment(start, stop, sample_frames(start, stop, fps / rate, most), at))
-    assert CentredWindow(7, seconds, rate, most)(Report(video, since=since)).segments == tuple(expected)
+    assert CentredWindow(stride=7, seconds=seconds, sample_fps=rate, max_frames=most)(Report(video, first_frame=since)).segments == tuple(expected)

@@ -31,9 +31,9 @@ ROOT = Path(__file__).parents[2]
 Make = Callable[..., Stream]
 METHODS = {
     "corevad": ["position=none"],
-    "vera": ["position=none", "refinement.share=0.4"],
-    "plain": ["refinement=retrieval", "smoothing=savgol", "smoothing.size=5", "stages.ask=null", "readout=eleven"],
-    "urf": [*(f"stages.{name}=null" for name in ("suspect", "tag", "usable", "gate", "reconsider"))],
+    "vera": ["position=none", "refinement.fraction=0.4"],
+    "plain": ["refinement=retrieval", "smoothing=savgol", "smoothing.size=5", "stages.query=null", "readout=eleven"],
+    "urf": [*(f"stages.{name}=null" for name in ("find_window", "tag", "filter_tags", "gate", "rerate"))],
 }
 
 

@@ -61,7 +61,7 @@ def told(folder: Path, found: Evaluation) -> dict[str, Any]:
 
 def test_every_number_is_a_column(told: dict[str, Any]) -> None:
     assert told["summary"]["roc_auc"] == 0.75
-    assert told["summary"]["seconds/ask"] == 1.5
+    assert told["summary"]["seconds/query"] == 1.5
     assert told["summary"]["notices"] == ["a notice"]
     assert told["summary"]["failures"] == ["lost (ask): no such video file"]
     # .9 is above all other frames of calm and fight, .3 above fire's ten other frames and below calm's twenty.

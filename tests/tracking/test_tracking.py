@@ -33,7 +33,7 @@ def tracked(**fields: Any) -> Tracking:
 
 def test_an_offline_run_lies_whole_in_the_jobs_folder(tmp_path: Path) -> None:
     with tracked().run(CONFIG, tmp_path) as run:
-        run.run.summary.update({"roc_auc": 0.825148, "seconds/ask": 1.5, "unparsed": 2})
+        run.run.summary.update({"roc_auc": 0.825148, "seconds/query": 1.5, "unparsed": 2})
     assert wandb.run is None  # finished
     (found,) = read_back(tmp_path)
     assert (found["run"].project, found["run"].run_group, found["run"].display_name) == ("vaa-tests", "g", "n")
@@ -42,7 +42,7 @@ def test_an_offline_run_lies_whole_in_the_jobs_folder(tmp_path: Path) -> None:
     assert found["config"]["git_commit"] == tracking.commit()
     assert {k: v for k, v in found["summary"].items() if not k.startswith("_")} == {
         "roc_auc": 0.825148,
-        "seconds/ask": 1.5,
+        "seconds/query": 1.5,
         "unparsed": 2,
     }
     assert found["exit"] == 0

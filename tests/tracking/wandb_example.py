@@ -55,14 +55,14 @@ def example(clip: Path) -> Evaluation:
     }
     last = {video: replace(told["frames"], truth=truths[video]) for video, told in stages.items() if told}
     boxes = (Box(12, (8, 8, 48, 32), 0.75), Box(4, (0, 0, 8, 8), 0.5))
-    last["fight"] = replace(last["fight"], tags="fighting", boxes=boxes, looked=(4, 12), summary="A fight breaks out.")
+    last["fight"] = replace(last["fight"], tags="fighting", boxes=boxes, located_frames=(4, 12), summary="A fight breaks out.")
     stages["fight"]["frames"] = last["fight"]
     lost = Failure("lost", "ask", "no such video file")
     steps = [
-        StageStats("window"),
-        StageStats("ask", 1.5, 4, 2, 3),
-        StageStats("clean", 0.5, 9, 0, 3, True),
-        StageStats("score"),
+        StageStats(stage="window"),
+        StageStats(stage="ask", seconds=1.5, n_queries=4, n_cached=2, n_videos=3),
+        StageStats(stage="clean", seconds=0.5, n_queries=9, n_cached=0, n_videos=3, embedding=True),
+        StageStats(stage="score"),
     ]
     result = RunResult(last, stages, [lost], steps)
     return Evaluation(result, Dataset("by hand", videos, truths, ()), PROTOCOL, "decord")

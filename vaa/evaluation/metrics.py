@@ -17,24 +17,24 @@ def numbers(result: RunResult, dataset: Dataset, protocol: Protocol, meteor_jar:
 
     `meteor_jar` adds METEOR by its original Java program.
     """
-    asking = [step for step in result.steps if not step.embedding]
-    embedding = [step for step in result.steps if step.embedding]
+    asking = [step for step in result.stats if not step.embedding]
+    embedding = [step for step in result.stats if step.embedding]
     reports = result.reports.values()
     counts = {
         "videos": len(reports),
         "frames": sum(report.video.n_frames for report in reports),
         "failed": len(result.failures),
-        "answers": sum(report.answers for report in reports),
-        "unparsed": sum(report.unparsed for report in reports),
+        "answers": sum(report.n_answers for report in reports),
+        "unparsed": sum(report.n_unparsed for report in reports),
         **_shares(result),
-        "model_queries": sum(step.asked for step in asking),
-        "cache_hits": sum(step.remembered for step in asking),
-        "embedding_queries": sum(step.asked for step in embedding),
-        "embedding_cache_hits": sum(step.remembered for step in embedding),
+        "model_queries": sum(step.n_queries for step in asking),
+        "cache_hits": sum(step.n_cached for step in asking),
+        "embedding_queries": sum(step.n_queries for step in embedding),
+        "embedding_cache_hits": sum(step.n_cached for step in embedding),
     }
     if any(report.gated is not None for report in reports):
         counts["gated"] = sum(bool(report.gated) for report in reports)
-    counts |= {f"videos_queried/{step.stage}": step.videos for step in asking if step.asked + step.remembered}
+    counts |= {f"videos_queried/{step.stage}": step.n_videos for step in asking if step.n_queries + step.n_cached}
     return (
         protocol.evaluate(dataset, result.reports)
         | _localisation(reports)
@@ -46,15 +46,15 @@ def numbers(result: RunResult, dataset: Dataset, protocol: Protocol, meteor_jar:
 def _shares(result: RunResult) -> dict[str, float]:
     """What `max_failed` and `max_unparsed` are held against; a run without videos, or without answers, lacks none."""
     reports, failed = result.reports.values(), len(result.failures)
-    answers = sum(report.answers for report in reports)
-    unparsed = sum(report.unparsed for report in reports)
+    answers = sum(report.n_answers for report in reports)
+    unparsed = sum(report.n_unparsed for report in reports)
     return {"failed_share": failed / max(1, failed + len(reports)), "unparsed_share": unparsed / max(1, answers)}
 
 
 def _localisation(reports: Collection[Report]) -> dict[str, float]:
     """Of the annotated frames, where all of them were looked at."""
     known = {r.video.id: r.truth.boxes for r in reports if r.truth and r.truth.boxes}
-    if not known or any(not {box.frame for box in known.get(r.video.id, ())} <= set(r.looked) for r in reports):
+    if not known or any(not {box.frame for box in known.get(r.video.id, ())} <= set(r.located_frames) for r in reports):
         return {}
     return localisation(known, {report.video.id: report.boxes for report in reports})
 
@@ -72,7 +72,7 @@ def _understanding(reports: Collection[Report], meteor_jar: bool) -> dict[str, f
 
 def seconds(result: RunResult) -> dict[str, float]:
     """Stage -> seconds it took."""
-    return {f"seconds/{step.stage}": round(step.seconds, 3) for step in result.steps}
+    return {f"seconds/{step.stage}": round(step.seconds, 3) for step in result.stats}
 
 
 def check(metrics: Mapping[str, float], max_unparsed: float, max_failed: float) -> None:

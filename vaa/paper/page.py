@@ -122,7 +122,7 @@ def _checks(record: Record) -> Iterator[str]:
     yield _CHECKS
     lines = [
         ("URF's whole chain, UCF-Crime: videos in the gate", f"{chain['gated']}"),
-        ("of these rated again (the others have unusable tags)", f"{chain['videos_queried/reconsider']}"),
+        ("of these rated again (the others have unusable tags)", f"{chain['videos_queried/rerate']}"),
         ("suspicious windows equal to the authors' file", f"{equal} of {videos}"),
         ("URF refined, UCF-Crime: threshold by Youden's J", _number(chain["threshold_youden"])),
         ("the same by F1 (both the best on these very labels)", _number(chain["threshold_f1"])),

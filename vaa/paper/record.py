@@ -17,7 +17,7 @@ METRIC_DIGITS, DELTA_DIGITS = 8, 6
 """More than the page shows, but too few for another machine's rounding to change them."""
 METRICS = (
     *("roc_auc", "pr_auc", "average_precision", "within_video_auc", "anomalous_share", "threshold_youden"),
-    *("threshold_f1", "videos", "frames", "gated", "videos_queried/reconsider", "tiou", "tiou_per_video"),
+    *("threshold_f1", "videos", "frames", "gated", "videos_queried/rerate", "tiou", "tiou_per_video"),
     *("annotated_frames", "bleu_1", "bleu_2", "bleu_3", "bleu_4", "bleu_sum", "cider", "meteor", "rouge_l"),
 )
 _RESAMPLES, _SEED = 1000, 0
@@ -63,7 +63,7 @@ def equal_windows(run: Run, file: Path) -> list[int]:
         theirs = {name: entry["highest_interval"] for name, entry in json.loads(file.read_text()).items()}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{file}: not the authors' file of intervals: {error!r}") from error
-    ours = {video: run.report(video)["stages"]["suspect"]["suspicion"]["highest"] for video in run.videos}
+    ours = {video: run.report(video)["stages"]["find_window"]["suspicious_window"]["highest"] for video in run.videos}
     return [sum(ours[video] == theirs.get(video) for video in ours), len(ours)]
 
 

@@ -143,9 +143,9 @@ _COREVAD = "method=corevad vlm=internvl2 encoder=clip_vit_b16"
 _URF = "method=urf vlm=videollama3 llm=llama3_1"
 _LAVAD = "method=lavad vlm=qwen2_5_vl llm=llama3_1 encoder=clip_vit_l14"
 _VERA = "method=vera vlm=internvl2 encoder=clip_vit_b16"
-_PRIOR = "the paper's wording of this data set's prior is not known here: stages.reconsider.prior"
+_PRIOR = "the paper's wording of this data set's prior is not known here: stages.rerate.prior"
 _OTHER_MODELS = "other captioner, LLM and encoder than the paper's"
-_XD_VERA = "prompt=vera_xd refinement.share=0.15 smoothing.size=30 smoothing.sigma=30.0"
+_XD_VERA = "prompt=vera_xd refinement.fraction=0.15 smoothing.size=30 smoothing.sigma=30.0"
 
 GPU_ROWS = (
     GpuRow("CoReVAD with its refinement, UCF-Crime", "corevad_ucf", f"{_COREVAD} {_UCF_VIDEOS} {_VERA_UCF}"),

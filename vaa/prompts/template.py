@@ -1,4 +1,4 @@
-"""A prompt is what we ask AND how we read the answer."""
+"""Prompts: the text of a query and the parser of its answer."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ log = logging.getLogger("vaa")
 IMAGE = "<image>"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Prompt:
-    """A question with `$placeholders`, and the reader of its answer.
+    """A system and a user message with `$placeholders`, and the parser of the answer.
 
-    A reader may say in `until`, a regular expression, when an answer is complete: the model need not go on.
-    `file` replaces `text` by the contents of a text file, so that any wording can be tried.
+    `purpose` names the prompt in messages and selects recorded answers. `file`, the path of a text file, replaces
+    `text`.
     """
 
     purpose: str
@@ -37,7 +37,7 @@ class Prompt:
         """A query about a segment; `$frames` in the text becomes a list of its frames, one per line.
 
         Raises:
-            ConfigError: the text file cannot be read, or the text has a placeholder that this stage does not fill.
+            ConfigError: the text file cannot be read, or a message has a placeholder that this stage does not fill.
         """
         return GenerateQuery(
             purpose=self.purpose,
@@ -54,7 +54,7 @@ class Prompt:
         """The same query, answered by the probability of each of `choices`.
 
         Raises:
-            ConfigError: as `query`.
+            ConfigError: as for `query`.
         """
         return ChooseQuery(
             purpose=self.purpose,
@@ -66,8 +66,8 @@ class Prompt:
             choices=tuple(choices),
         )
 
-    def read(self, answer: str) -> Response:
-        """What the answer says."""
+    def parse(self, answer: str) -> Response:
+        """The parsed answer."""
         return self.parser(answer)
 
     def _user_message(self, segment: Segment, fields: dict[str, str]) -> str:
@@ -75,8 +75,8 @@ class Prompt:
         unused = set(fields) - _placeholders(template) - _placeholders(self.system)
         if unused:
             _warn_unused(self.purpose, ", ".join(f"${name}" for name in sorted(unused)))
-        listing = "\n".join(f"Frame{k}: {IMAGE}" for k in range(1, len(segment.frames) + 1))
-        return self._fill(template, {"frames": listing, **fields})
+        frames = "\n".join(f"Frame{k}: {IMAGE}" for k in range(1, len(segment.frames) + 1))
+        return self._fill(template, {"frames": frames, **fields})
 
     def _template(self) -> str:
         if self.file is None:
@@ -89,11 +89,11 @@ class Prompt:
     def _fill(self, text: str, fields: dict[str, str]) -> str:
         template = Template(text)
         if not template.is_valid():
-            raise ConfigError(f"The {self.purpose} prompt has a stray '$': write '$$' for a dollar sign.")
+            raise ConfigError(f"The {self.purpose} prompt has a single '$': write '$$' for a dollar sign.")
         unknown = sorted(set(template.get_identifiers()) - set(fields))
         if unknown:
             known = ", ".join(f"${name}" for name in sorted(fields)) or "none"
-            raise ConfigError(f"The {self.purpose} prompt asks for ${unknown[0]}; placeholders here: {known}.")
+            raise ConfigError(f"The {self.purpose} prompt has the placeholder ${unknown[0]}; available here: {known}.")
         return template.substitute(fields)
 
 
@@ -104,10 +104,10 @@ def _placeholders(text: str) -> frozenset[str]:
 
 @cache
 def _warn_unused(purpose: str, names: str) -> None:
-    log.warning("The %s prompt nowhere says %s: the model is not told.", purpose, names)
+    log.warning("The %s prompt does not contain %s: the model does not get it.", purpose, names)
 
 
 def truncate_answer(query: GenerateQuery, text: str) -> str:
-    """An answer up to where its contract is complete; all of it where it never is."""
-    found = re.search(query.stop_pattern, text) if query.stop_pattern else None
-    return text[: found.end()] if found else text
+    """An answer up to the end of the first match of the query's stop pattern; unchanged if there is none."""
+    match = re.search(query.stop_pattern, text) if query.stop_pattern else None
+    return text[: match.end()] if match else text

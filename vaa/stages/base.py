@@ -1,8 +1,10 @@
-"""Stages: what a method does to a Report, one after the other."""
+"""Stages: the steps of a method, each from a Report to a Report."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
 from typing import Any, Protocol, get_type_hints, runtime_checkable
 
 from vaa.errors import ConfigError
@@ -10,30 +12,81 @@ from vaa.models.base import LLM, VLM, Encoder, Model
 from vaa.types import Query, Report
 
 
+class Extent(Enum):
+    """How much of a video decides what a stage computes for a segment; see the constants below."""
+
+    SEGMENT = "segment"
+    FRAME = "frame"
+    WHOLE_VIDEO = "whole video"
+
+
+SEGMENT = Extent.SEGMENT
+"""The segment alone."""
+
+FRAME = Extent.FRAME
+"""The stage turns one score per segment into one score per frame."""
+
+WHOLE_VIDEO = Extent.WHOLE_VIDEO
+"""The whole video: the stage cannot run causally."""
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """The segments up to `radius` before and after (None: all), and fewer where there are fewer.
+
+    A causal run gives such a stage only the segments up to the current one.
+    """
+
+    radius: int | None
+
+
+Scope = Extent | Neighbours
+
+
 @runtime_checkable
 class Transform(Protocol):
-    """A stage that asks nothing: Report -> Report."""
+    """A stage without a model: Report -> Report."""
+
+    @property
+    def scope(self) -> Scope:
+        """How much of the video decides the result for a segment; `causal=true` depends on it."""
 
     def __call__(self, report: Report) -> Report:
-        """The report with what this stage adds."""
+        """The report with the results of this stage."""
 
 
 @runtime_checkable
 class ModelStage(Protocol):
-    """A stage that needs a model: it says what it asks and what it makes of the answers; the pipeline asks."""
+    """A stage that needs a model: it makes the queries and uses the answers; the pipeline queries the model.
+
+    The annotation of its field `model` (VLM, LLM or Encoder) is the kind of model that it needs.
+    """
+
+    @property
+    def scope(self) -> Scope:
+        """How much of the video decides the result for a segment; `causal=true` depends on it."""
 
     @property
     def model(self) -> Model:
-        """Who is asked."""
+        """The model to query."""
 
     def queries(self, report: Report) -> tuple[Query, ...]:
-        """What is asked about this video; nothing where the stage has nothing to do."""
+        """The queries about a video; empty if there is nothing to do."""
 
     def absorb(self, report: Report, answers: Sequence[Any]) -> Report:
-        """The report with what the answers, in the order of the questions, add."""
+        """The report with the results of the answers, which are in the order of the queries."""
 
 
 Stage = Transform | ModelStage
+
+
+@runtime_checkable
+class HasCausalForm(Protocol):
+    """A stage that is replaced by another one in a causal run."""
+
+    def causal(self) -> Stage:
+        """The stage that takes its place."""
+
 
 _KINDS: dict[Any, str] = {VLM: "a VLM", LLM: "an LLM", Encoder: "an encoder"}
 

@@ -1,34 +1,42 @@
-"""CoReVAD (Lim & Hur, ICPR 2026): answers cleaned locally, scores refined over the whole video."""
+"""CoReVAD (Lim & Hur, ICPR 2026): answers cleaned among neighbours, scores refined over the whole video."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 from scipy.special import softmax
 
-from vaa.errors import VaaError
+from vaa.errors import ConfigError
 from vaa.models.base import Encoder
 from vaa.stages import embeddings
+from vaa.stages.base import Neighbours, Scope
 from vaa.stages.scores import score_track
 from vaa.types import EmbedQuery, Floats, Report, ScoreTrack
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LocalClean:
-    """Give each segment the best-fitting response of those within `radius`; the first wins ties (LRC)."""
+    """Give each segment the response, of those within `radius`, that fits its frames best; the first wins ties (LRC)."""
 
     model: Encoder
     radius: int
 
     def __post_init__(self) -> None:
         if self.radius < 0:
-            raise VaaError(f"stages.clean.radius={self.radius}: must not be negative.")
+            raise ConfigError(f"LocalClean: radius={self.radius} must not be negative.")
+
+    @property
+    def scope(self) -> Scope:
+        """The segments within the radius."""
+        return Neighbours(self.radius)
 
     def queries(self, report: Report) -> tuple[EmbedQuery, ...]:
         """The segments' frames, then the responses' whole texts."""
-        return embeddings.segments(report) + embeddings.texts(report, [response.text for response in report.responses])
+        texts = [response.text for response in report.responses]
+        return embeddings.segment_queries(report) + embeddings.text_queries(report, texts)
 
     def absorb(self, report: Report, answers: Sequence[Floats]) -> Report:
         """The report with its responses exchanged among neighbours."""
@@ -41,20 +49,22 @@ class LocalClean:
         return replace(report, responses=tuple(report.responses[k] for k in best))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SoftmaxRefine:
     """Average all scores of the video, weighted by how well each description fits the segment's frames."""
+
+    scope: ClassVar[Scope] = Neighbours(None)
 
     model: Encoder
     temperature: float
 
     def __post_init__(self) -> None:
         if not self.temperature > 0:
-            raise VaaError(f"refinement.temperature={self.temperature}: must be above 0.")
+            raise ConfigError(f"refinement: temperature={self.temperature} must be above 0.")
 
     def queries(self, report: Report) -> tuple[EmbedQuery, ...]:
         """The segments' frames, then the responses' descriptions."""
-        return embeddings.segments(report) + embeddings.texts(report, embeddings.descriptions(report))
+        return embeddings.segment_queries(report) + embeddings.text_queries(report, embeddings.descriptions(report))
 
     def absorb(self, report: Report, answers: Sequence[Floats]) -> Report:
         """The report with its track refined: values (n,) = softmax(similarity / temperature) (n, n) @ values (n,)."""

@@ -1,28 +1,32 @@
-"""Probe-VAD (2026): ordered threshold questions, answered by probabilities, not by words."""
+"""Probe-VAD (2026): ordered threshold queries, answered by probabilities instead of text."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 
-from vaa.errors import VaaError
+from vaa.errors import ConfigError
 from vaa.models.base import VLM
 from vaa.prompts.template import Prompt
+from vaa.stages.base import SEGMENT, Scope
 from vaa.stages.responses import choice_scores
 from vaa.types import ChooseQuery, Floats, Report, Response
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ThresholdProbe:
-    """Ask of every segment whether it reaches each of the `thresholds`; the score is the mean of the probabilities.
+    """Ask whether a segment's severity reaches each of the `thresholds`; the score is the mean of the probabilities.
 
-    A higher threshold cannot be likelier reached than a lower one: the probabilities are projected onto that. It leaves
-    their mean, and so the score, as it is; the projected ones are what the report shows. A segment one of whose
-    questions has no probability has no score, and is counted.
+    A higher threshold cannot be more probable than a lower one, so the probabilities are projected onto decreasing
+    ones. This does not change their mean; the report shows the projected ones. A segment with an invalid probability
+    has no score and counts as unparsed.
     """
+
+    scope: ClassVar[Scope] = SEGMENT
 
     model: VLM
     prompt: Prompt
@@ -31,11 +35,13 @@ class ThresholdProbe:
 
     def __post_init__(self) -> None:
         if not self.thresholds or any(b <= a for a, b in zip(self.thresholds, self.thresholds[1:], strict=False)):
-            raise VaaError(f"stages.ask.thresholds={list(self.thresholds)}: must rise, and be at least one.")
+            raise ConfigError(
+                f"ThresholdProbe: thresholds={list(self.thresholds)} must not be empty, and must increase."
+            )
         choice_scores(self.prompt, self.choices)
 
     def queries(self, report: Report) -> tuple[ChooseQuery, ...]:
-        """One a threshold of each segment, those of a segment together: they share its frames."""
+        """One per segment and threshold; those of a segment are adjacent, since they share its frames."""
         return tuple(
             self.prompt.choice_query(report.video, segment, self.choices, threshold=f"{threshold:.1f}")
             for segment in report.segments
@@ -43,18 +49,18 @@ class ThresholdProbe:
         )
 
     def absorb(self, report: Report, answers: Sequence[Floats]) -> Report:
-        """The report with a response a segment, whose text is the projected probabilities."""
-        worth = choice_scores(self.prompt, self.choices)
-        reached = (np.asarray(answers, dtype=np.float64) @ worth).reshape(-1, len(self.thresholds))
-        responses = tuple(_response(row) for row in reached)
-        unparsed = sum(math.isnan(response.score) for response in responses)
-        read, missed = report.answers + len(responses), report.unparsed + unparsed
-        return replace(report, responses=responses, answers=read, unparsed=missed)
+        """The report with one response per segment; its text is the projected probabilities."""
+        scores = choice_scores(self.prompt, self.choices)
+        probabilities = (np.asarray(answers, dtype=np.float64) @ scores).reshape(-1, len(self.thresholds))
+        responses = tuple(_response(row) for row in probabilities)
+        n_answers = report.n_answers + len(responses)
+        n_unparsed = report.n_unparsed + sum(math.isnan(response.score) for response in responses)
+        return replace(report, responses=responses, n_answers=n_answers, n_unparsed=n_unparsed)
 
 
 def decreasing(probabilities: Floats) -> Floats:
-    """The nearest row (least squares) that does not rise: pool adjacent violators."""
-    from sklearn.isotonic import isotonic_regression  # slow to load, and of use here alone
+    """The nearest row, by least squares, that does not increase."""
+    from sklearn.isotonic import isotonic_regression  # slow to import
 
     return np.asarray(isotonic_regression(probabilities, increasing=False), dtype=np.float64)
 

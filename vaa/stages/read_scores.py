@@ -1,4 +1,4 @@
-"""Scores already on disk, a JSON file a video: frame number -> score (the layout of LAVAD and URF)."""
+"""Scores read from disk, one JSON file per video: frame number -> score (the layout of LAVAD and URF)."""
 
 from __future__ import annotations
 
@@ -6,42 +6,46 @@ import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import NoneType
+from typing import ClassVar
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from vaa.errors import VaaError, VideoError
+from vaa.errors import ConfigError, VideoError
+from vaa.stages.base import WHOLE_VIDEO, Scope
 from vaa.types import Report, ScoreTrack, file_name
 
 Starts = NDArray[np.int64]
 Values = NDArray[np.float64]
-_MOST = 10**8  # frames: a month of video
+_MAX_FRAMES = 10**8  # a month of video
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ReadScores:
-    """Read `root/VIDEO.json`; a null, NaN or -1 is an unread score: counted, and interpolated between neighbours."""
+    """Read `root/VIDEO.json`; a null, NaN or -1 counts as unparsed and is interpolated."""
+
+    scope: ClassVar[Scope] = WHOLE_VIDEO
 
     root: str
 
     def __post_init__(self) -> None:
         if not Path(self.root).is_dir():
-            raise VaaError(f"scores.root={self.root}: no such folder.")
+            raise ConfigError(f"scores.root={self.root}: no such folder.")
 
     def __call__(self, report: Report) -> Report:
-        """The report with the track of its file.
+        """The report with the track from its file.
 
         Raises:
-            VideoError: there is no file for the video, or it is no mapping of frame numbers to scores in [0, 1].
+            VideoError: the video has no file, or the file does not map frame numbers to scores in [0, 1].
         """
         file = self._file(report.video.id)
         starts, values = _read(file)
         usable = (values >= 0) & (values <= 1)
         if not usable.all():
-            values = _between(file, starts, values, usable)
-        read, missed = report.answers + len(values), report.unparsed + len(values) - int(usable.sum())
-        return replace(report, track=ScoreTrack(values, starts), answers=read, unparsed=missed)
+            values = _interpolated(file, starts, values, usable)
+        n_answers, n_unparsed = report.n_answers + len(values), report.n_unparsed + len(values) - int(usable.sum())
+        return replace(report, track=ScoreTrack(values, starts), n_answers=n_answers, n_unparsed=n_unparsed)
 
     def _file(self, video: str) -> Path:
         for name in (file_name(video), file_name(f"{video}.mp4")):
@@ -50,58 +54,58 @@ class ReadScores:
         raise VideoError(f"no scores: {Path(self.root) / file_name(video)} does not exist.")
 
 
-def _between(file: Path, starts: Starts, values: Values, usable: NDArray[np.bool_]) -> Values:
-    """Scores that stand for none are interpolated between their neighbours."""
+def _interpolated(file: Path, starts: Starts, values: Values, usable: NDArray[np.bool_]) -> Values:
+    """The scores, with those that are not usable interpolated between their neighbours."""
     wrong = ~usable & ~np.isnan(values) & (values != -1)
     if wrong.any():
         k = int(np.argmax(wrong))
         raise VideoError(f"{file}: frame {starts[k]} has the score {values[k]}, which is not in [0, 1].")
     if not usable.any():
-        raise VideoError(f"{file}: not one score that could be read.")
+        raise VideoError(f"{file}: has no valid score.")
     return np.interp(starts, starts[usable], values[usable])
 
 
 def _read(file: Path) -> tuple[Starts, Values]:
     try:
         text = file.read_bytes()
-        starts, values = _usual(text) or _pairs(text)
+        starts, values = _read_fast(text) or _read_any(text)
     except (OSError, ValueError, TypeError, OverflowError, RecursionError) as error:
         raise VideoError(f"{file}: not a JSON mapping of frame numbers to scores: {error}") from error
     if (starts[1:] <= starts[:-1]).any():
         order = np.argsort(starts)
         starts, values = starts[order], values[order]
-    if not len(starts) or starts[0] < 0 or starts[-1] >= _MOST:
-        raise VideoError(f"{file}: holds no scores, or a negative frame number, or one of {_MOST} or more.")
+    if not len(starts) or starts[0] < 0 or starts[-1] >= _MAX_FRAMES:
+        raise VideoError(f"{file}: has no scores, or a frame number that is negative or not below {_MAX_FRAMES}.")
     if (starts[1:] == starts[:-1]).any():
-        raise VideoError(f"{file}: a frame comes a second time.")
+        raise VideoError(f"{file}: a frame number occurs twice.")
     return starts, values
 
 
-def _usual(text: bytes) -> tuple[Starts, Values] | None:
-    """Of a mapping of whole numbers to numbers, each once; None for all else, which `_pairs` reads or refuses."""
+def _read_fast(text: bytes) -> tuple[Starts, Values] | None:
+    """Read a mapping of distinct integers to numbers; None for anything else, which `_read_any` reads or refuses."""
     try:
-        held = orjson.loads(text)
-        if not isinstance(held, dict) or len(held) != text.count(b":"):  # of a key that comes twice it keeps one
+        scores = orjson.loads(text)
+        if not isinstance(scores, dict) or len(scores) != text.count(b":"):  # orjson drops repeated keys
             return None
-        starts = np.fromiter(map(int, held), np.int64, len(held))
-    except (ValueError, OverflowError):  # NaN, a byte order mark, or no JSON
+        starts = np.fromiter(map(int, scores), np.int64, len(scores))
+    except (ValueError, OverflowError):  # NaN, a byte order mark, or not JSON
         return None
-    if not {type(score) for score in held.values()} <= {float, int, NoneType}:
+    if not {type(score) for score in scores.values()} <= {float, int, NoneType}:
         return None
-    values = np.array(list(held.values()), dtype=np.float64)
+    values = np.array(list(scores.values()), dtype=np.float64)
     return None if np.isinf(values).any() else (starts, values)
 
 
-def _pairs(text: bytes) -> tuple[Starts, Values]:
+def _read_any(text: bytes) -> tuple[Starts, Values]:
     pairs = json.loads(text.decode("utf-8-sig"), object_pairs_hook=tuple)
     if not isinstance(pairs, tuple):
-        raise TypeError("it is no mapping")
-    scores = [(max(-1, min(int(frame), _MOST)), _number(score)) for frame, score in pairs]
+        raise TypeError("not a mapping")
+    scores = [(max(-1, min(int(frame), _MAX_FRAMES)), _number(score)) for frame, score in pairs]
     starts, values = zip(*scores, strict=True) if scores else ((), ())
     return np.array(starts, dtype=np.int64), np.array(values, dtype=np.float64)
 
 
 def _number(score: object) -> float:
     if isinstance(score, bool) or not isinstance(score, int | float | str | None):
-        raise TypeError(f"{score} is no score")
+        raise TypeError(f"{score} is not a score")
     return np.nan if score is None else float(score)

@@ -1,4 +1,4 @@
-"""Put a prompt to every segment, and make a score track of what was said."""
+"""Query the model about every segment, and turn the scores of the responses into a track."""
 
 from __future__ import annotations
 
@@ -6,104 +6,111 @@ import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 
-from vaa.errors import VaaError, VideoError
+from vaa.errors import ConfigError, VideoError
 from vaa.models.base import LLM, VLM
 from vaa.prompts.template import Prompt
-from vaa.types import ChooseQuery, Floats, GenerateQuery, Report, Response, ScoreTrack
+from vaa.stages.base import SEGMENT, WHOLE_VIDEO, Neighbours, Scope
+from vaa.types import ChooseQuery, Floats, GenerateQuery, Ints, Report, Response, ScoreTrack
 
 log = logging.getLogger("vaa")
 
 
-def of_segments(prompt: Prompt, report: Report) -> tuple[GenerateQuery, ...]:
-    """The prompt put to every segment, with its frames."""
+def segment_queries(prompt: Prompt, report: Report) -> tuple[GenerateQuery, ...]:
+    """One query per segment, with its frames."""
     return tuple(prompt.query(report.video, segment) for segment in report.segments)
 
 
-def of_captions(prompt: Prompt, report: Report, **fields: str) -> tuple[GenerateQuery, ...]:
-    """The prompt put to every segment's description, as a sentence, without frames."""
+def caption_queries(prompt: Prompt, report: Report, **fields: str) -> tuple[GenerateQuery, ...]:
+    """One query per segment, without frames; `$caption` is the segment's description as a sentence."""
     return tuple(
         prompt.query(report.video, replace(segment, frames=()), caption=f"{response.description}.", **fields)
         for segment, response in zip(report.segments, report.responses, strict=True)
     )
 
 
-def rated(report: Report, ratings: Sequence[float]) -> Report:
-    """The report with new scores for its responses; those that are NaN are counted."""
+def add_ratings(report: Report, ratings: Sequence[float]) -> Report:
+    """The report with new scores for its responses; those that are NaN count as unparsed."""
     responses = zip(report.responses, ratings, strict=True)
-    read, missed = report.answers + len(ratings), report.unparsed + sum(map(math.isnan, ratings))
     scored = tuple(replace(response, score=rating) for response, rating in responses)
-    return replace(report, responses=scored, answers=read, unparsed=missed)
+    n_answers, n_unparsed = report.n_answers + len(ratings), report.n_unparsed + sum(map(math.isnan, ratings))
+    return replace(report, responses=scored, n_answers=n_answers, n_unparsed=n_unparsed)
 
 
 def choice_scores(prompt: Prompt, choices: Sequence[str]) -> Floats:
-    """The score that the prompt reads in each of the answers to choose from, shape (choices,).
+    """The score that the prompt's parser reads from each choice, shape (choices,).
 
     Raises:
-        VaaError: there are fewer than two, or it reads none in one of them, so that a probability would mean nothing.
+        ConfigError: there are fewer than two choices, or one has no score.
     """
-    worth = np.array([prompt.read(choice).score for choice in choices], dtype=np.float64)
-    if len(choices) < 2 or np.isnan(worth).any():
-        raise VaaError(
-            f"The {prompt.purpose} prompt is not answered by {list(choices)}: give two answers or more that its reader "
-            "understands, or choose the readout that belongs to it (see conf/readout/)."
+    scores = np.array([prompt.parse(choice).score for choice in choices], dtype=np.float64)
+    if len(choices) < 2 or np.isnan(scores).any():
+        raise ConfigError(
+            f"choices={list(choices)}: the parser of the {prompt.purpose} prompt must read a score from each of two or "
+            "more choices. Change them, or choose the readout for this prompt (conf/readout/)."
         )
-    return worth
+    return scores
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class QuerySegments:
-    """Put the prompt to every segment; each answer is read into a Response, and those that say no score are counted."""
+    """Query the VLM about every segment and parse each answer into a response with a score."""
+
+    scope: ClassVar[Scope] = SEGMENT
 
     model: VLM
     prompt: Prompt
 
     def queries(self, report: Report) -> tuple[GenerateQuery, ...]:
-        """One a segment."""
-        return of_segments(self.prompt, report)
+        """One per segment."""
+        return segment_queries(self.prompt, report)
 
     def absorb(self, report: Report, answers: Sequence[str]) -> Report:
-        """The report with a response a segment."""
-        responses = tuple(self.prompt.read(answer) for answer in answers)
+        """The report with one response per segment; those without a score count as unparsed."""
+        responses = tuple(self.prompt.parse(answer) for answer in answers)
         unparsed = [k for k, response in enumerate(responses) if math.isnan(response.score)]
         for k in unparsed[:1]:
-            where = f"{report.video.id}, frame {report.segments[k].at}"
+            place, n = f"{report.video.id}, frame {report.segments[k].at}", len(answers)
             log.warning(
-                "%s: %d of %d answers cannot be read, first: %r", where, len(unparsed), len(answers), answers[k][:80]
+                "%s: %d of %d answers could not be parsed, the first: %r", place, len(unparsed), n, answers[k][:80]
             )
-        read, missed = report.answers + len(answers), report.unparsed + len(unparsed)
-        return replace(report, responses=responses, answers=read, unparsed=missed)
+        n_answers, n_unparsed = report.n_answers + len(answers), report.n_unparsed + len(unparsed)
+        return replace(report, responses=responses, n_answers=n_answers, n_unparsed=n_unparsed)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CaptionSegments:
-    """Ask what every segment shows; no score is expected. `empty` stands for an answer that says nothing."""
+    """Have the VLM describe every segment, without a score. `empty` replaces an empty description."""
+
+    scope: ClassVar[Scope] = SEGMENT
 
     model: VLM
     prompt: Prompt
     empty: str
 
     def queries(self, report: Report) -> tuple[GenerateQuery, ...]:
-        """One a segment."""
-        return of_segments(self.prompt, report)
+        """One per segment."""
+        return segment_queries(self.prompt, report)
 
     def absorb(self, report: Report, answers: Sequence[str]) -> Report:
-        """The report with a response a segment whose description is the caption and whose score is NaN."""
-        responses = [self.prompt.read(answer) for answer in answers]
+        """The report with one response per segment; its description is the caption and its score NaN."""
+        responses = [self.prompt.parse(answer) for answer in answers]
         filled = (replace(r, description=r.description or self.empty) for r in responses)
         return replace(report, responses=tuple(filled))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ChoiceScores:
-    """Score every segment by the probabilities of the answers it could be given, not by the one that was written.
+    """Score every segment by the probabilities of given answers instead of the generated one.
 
-    The score is the mean of what the prompt reads in each of the `choices`, weighted by their probabilities: of two,
-    of which one is read as 1 and one as 0, the probability of the first. What was described stays; a segment nobody was
-    asked about yet has an empty description.
+    The score is the expectation of the scores that the prompt's parser reads from the `choices`. Existing descriptions
+    stay; a segment that has not been described has an empty one.
     """
+
+    scope: ClassVar[Scope] = SEGMENT
 
     model: VLM
     prompt: Prompt
@@ -113,62 +120,89 @@ class ChoiceScores:
         choice_scores(self.prompt, self.choices)
 
     def queries(self, report: Report) -> tuple[ChooseQuery, ...]:
-        """One a segment, to be answered by a probability for each choice."""
+        """One per segment."""
         return tuple(self.prompt.choice_query(report.video, segment, self.choices) for segment in report.segments)
 
     def absorb(self, report: Report, answers: Sequence[Floats]) -> Report:
-        """The report with the expected scores as its responses' scores."""
-        said = report.responses or (Response("", math.nan, ""),) * len(answers)
-        worth = choice_scores(self.prompt, self.choices)
-        scored = (replace(old, score=float(p @ worth)) for old, p in zip(said, answers, strict=True))
+        """The report with the expected scores: probabilities (choices,) @ choice scores (choices,)."""
+        responses = report.responses or (Response("", math.nan, ""),) * len(answers)
+        scores = choice_scores(self.prompt, self.choices)
+        scored = (replace(old, score=float(p @ scores)) for old, p in zip(responses, answers, strict=True))
         return replace(report, responses=tuple(scored))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RateCaptions:
-    """Have an LLM rate every segment's description."""
+    """Have the LLM rate every segment's description."""
+
+    scope: ClassVar[Scope] = SEGMENT
 
     model: LLM
     prompt: Prompt
 
     def queries(self, report: Report) -> tuple[GenerateQuery, ...]:
-        """One a segment, without frames; the caption is given as a sentence."""
-        return of_captions(self.prompt, report)
+        """One per segment, without frames."""
+        return caption_queries(self.prompt, report)
 
     def absorb(self, report: Report, answers: Sequence[str]) -> Report:
-        """The report with the ratings as its responses' scores, NaN where none could be read."""
-        return rated(report, [self.prompt.read(answer).score for answer in answers])
+        """The report with the ratings as scores of its responses, NaN where they could not be parsed."""
+        return add_ratings(report, [self.prompt.parse(answer).score for answer in answers])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ResponseScores:
-    """The responses' scores as a track; `missing` stands in for a score that could not be read."""
+    """The responses' scores as a track; `missing` replaces those that could not be parsed."""
+
+    scope: ClassVar[Scope] = SEGMENT
 
     missing: float
 
     def __call__(self, report: Report) -> Report:
-        """The report with its track, one value a segment."""
-        values = np.array([response.score for response in report.responses], dtype=np.float64)
-        starts = np.array([segment.at for segment in report.segments], dtype=np.int64)
+        """The report with its track, one value per segment."""
+        values, starts = _scores(report)
         return replace(report, track=ScoreTrack(np.where(np.isnan(values), self.missing, values), starts))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class InterpolateScores:
-    """The responses' scores as a track; an unread one is interpolated to `digits` digits (URF)."""
+    """The responses' scores as a track; those that could not be parsed are interpolated, to `digits` digits (URF)."""
+
+    scope: ClassVar[Scope] = WHOLE_VIDEO
 
     digits: int
 
+    def causal(self) -> HoldLastScore:
+        """Interpolation needs later scores; a causal run repeats the last one."""
+        return HoldLastScore()
+
     def __call__(self, report: Report) -> Report:
-        """The report with its track, one value a segment.
+        """The report with its track, one value per segment.
 
         Raises:
-            VideoError: not one score could be read.
+            VideoError: no score could be parsed.
         """
-        values = np.array([response.score for response in report.responses], dtype=np.float64)
-        starts = np.array([segment.at for segment in report.segments], dtype=np.int64)
-        read = ~np.isnan(values)
-        if not read.any():
-            raise VideoError("not one of its scores could be read")
-        drawn = np.round(np.interp(starts, starts[read], values[read]), self.digits)
-        return replace(report, track=ScoreTrack(np.where(read, values, drawn), starts))
+        values, starts = _scores(report)
+        parsed = ~np.isnan(values)
+        if not parsed.any():
+            raise VideoError("none of its scores could be parsed")
+        interpolated = np.round(np.interp(starts, starts[parsed], values[parsed]), self.digits)
+        return replace(report, track=ScoreTrack(np.where(parsed, values, interpolated), starts))
+
+
+@dataclass(frozen=True, kw_only=True)
+class HoldLastScore:
+    """The responses' scores as a track; one that could not be parsed repeats the last that could, 0 before the first."""
+
+    scope: ClassVar[Scope] = Neighbours(None)
+
+    def __call__(self, report: Report) -> Report:
+        """The report with its track, one value per segment."""
+        values, starts = _scores(report)
+        last = np.maximum.accumulate(np.where(np.isnan(values), -1, np.arange(len(values))))
+        return replace(report, track=ScoreTrack(np.where(last < 0, 0.0, values[last]), starts))
+
+
+def _scores(report: Report) -> tuple[Floats, Ints]:
+    """The responses' scores and the frames they belong to, both of shape (segments,)."""
+    values = np.array([response.score for response in report.responses], dtype=np.float64)
+    return values, np.array([segment.at for segment in report.segments], dtype=np.int64)

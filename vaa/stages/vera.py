@@ -1,52 +1,58 @@
-"""VERA (Ye et al., CVPR 2025): scores refined by those of the segments that look alike."""
+"""VERA (Ye et al., CVPR 2025): scores refined by those of similar segments."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 
-from vaa.errors import VaaError
+from vaa.errors import ConfigError
 from vaa.models.base import Encoder
 from vaa.stages import embeddings
+from vaa.stages.base import SEGMENT, Neighbours, Scope
 from vaa.stages.scores import score_track
 from vaa.types import EmbedQuery, Floats, Report, ScoreTrack
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RetrievalRefine:
-    """Average the scores of the segments that look most alike, weighted by softmax(similarity / temperature).
+    """Average the scores of the most similar segments, weighted by softmax(similarity / temperature).
 
-    A `share` of the video's segments is taken, at least one. A segment is one of them itself: nothing is more like it.
-    Similarity is the cosine between the means of the shown frames.
+    `fraction` of the video's segments is used, at least one; the segment itself is always the most similar. Similarity
+    is the cosine between the mean embeddings of the segments' `frames`.
     """
 
+    scope: ClassVar[Scope] = Neighbours(None)
+
     model: Encoder
-    share: float
+    fraction: float
     temperature: float
 
     def __post_init__(self) -> None:
-        if not (0 < self.share <= 1 and self.temperature > 0):
-            raise VaaError(
-                f"refinement: share={self.share} must be in (0, 1] and temperature={self.temperature} above 0."
+        if not (0 < self.fraction <= 1 and self.temperature > 0):
+            raise ConfigError(
+                f"refinement: fraction={self.fraction} must be in (0, 1] and temperature={self.temperature} above 0."
             )
 
     def queries(self, report: Report) -> tuple[EmbedQuery, ...]:
-        """The frames that are shown, each once."""
-        return embeddings.shown(report)
+        """The segments' `frames`, each once."""
+        return embeddings.frame_queries(report)
 
     def absorb(self, report: Report, answers: Sequence[Floats]) -> Report:
         """The report with its track refined."""
-        track, vision = score_track(report), embeddings.of_shown(report, answers)
-        count = max(1, int(self.share * len(vision) + 1e-9))
-        values = embeddings.weighted(vision @ vision.T, track.values, count, self.temperature)
+        track, vision = score_track(report), embeddings.segment_vectors(report, answers)
+        count = max(1, int(self.fraction * len(vision) + 1e-9))
+        values = embeddings.nearest_average(vision @ vision.T, track.values, count, self.temperature)
         return replace(report, track=ScoreTrack(values, track.starts))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RoundScores:
-    """The scores to this many digits."""
+    """Round the scores to `digits` digits."""
+
+    scope: ClassVar[Scope] = SEGMENT
 
     digits: int
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from vaa.cache import RecentAnswers
 from vaa.engines.base import Engine
 from vaa.errors import VideoError
-from vaa.pipeline import RunResult, advance
+from vaa.pipeline import RunResult, run_stage
 from vaa.stages.base import Stage
 from vaa.stages.causal import CausalModelStage, CausalTransform
-from vaa.streaming.recent import RecentAnswers
 from vaa.types import Report, ScoreTrack, Segment, Video
 
 _BATCH = 64  # segments at a time, so that scores appear before all frames of a file are scored
@@ -38,7 +38,7 @@ class StreamScorer:
         Raises:
             VideoError: the window cannot be applied.
         """
-        report = self._advance("window", self.window, Report(video, since=max(0, self._last_scored)))
+        report = self._advance("window", self.window, Report(video, first_frame=max(0, self._last_scored)))
         complete = (
             segment
             for segment in report.segments
@@ -58,17 +58,17 @@ class StreamScorer:
             if isinstance(stage, CausalTransform | CausalModelStage):
                 before = self._earlier.get(name, Report(video))
                 both = _concatenate(before, report)
-                stage, earlier[name] = replace(stage, settled=len(before.segments)), _last(both, stage.look_back - 1)
+                stage, earlier[name] = replace(stage, n_done=len(before.segments)), _last(both, stage.look_back - 1)
                 report = _last(self._advance(name, stage, both), len(segments))
             else:
                 report = self._advance(name, stage, report)
         self._earlier |= earlier
-        self._recent.turn()
+        self._recent.end_round()
         return report
 
     def _advance(self, name: str, stage: Stage, report: Report) -> Report:
         result = RunResult({report.video.id: report})
-        advance(result, name, stage, self.engine, self._recent)
+        run_stage(result, name, stage, self.engine, self._recent)
         if result.failures:
             raise VideoError(result.failures[0].reason)
         return result.reports[report.video.id]

@@ -15,6 +15,7 @@ from vaa import process
 from vaa.data.synthetic import SyntheticDataset
 from vaa.models.transformers.vlm import TransformersVLM
 from vaa.prompts import parsers
+from vaa.prompts.template import truncate_answer
 from vaa.synthetic.events import EVENT_CLASSES
 from vaa.tiny import clip, prompts
 from vaa.types import Dataset, Segment, Span, Video
@@ -58,7 +59,8 @@ class VlmAccuracy:
     def _answers(self, name: str, inputs: Iterable[tuple[Video, Segment]], **fields: str) -> list[str]:
         prompt = prompts.load_prompts()[name]
         queries = [replace(prompt.query(v, s, **fields), max_new_tokens=48) for v, s in inputs]
-        return [str(answer) for answer in self.model.generate(queries)]
+        answers = self.model.generate(queries)
+        return [truncate_answer(query, str(answer)) for query, answer in zip(queries, answers, strict=True)]
 
     def _segments(self) -> list[tuple[Video, Segment, str]]:
         segments = []

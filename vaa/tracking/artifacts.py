@@ -71,7 +71,7 @@ def _videos(found: Evaluation) -> list[dict[str, Any]]:
 
 def _answers(found: Evaluation) -> Iterator[dict[str, Any]]:
     """What the models said, a line a video and stage; encoders say nothing."""
-    asking = {step.stage for step in found.result.steps if step.asked + step.remembered and not step.embedding}
+    asking = {step.stage for step in found.result.stats if step.n_queries + step.n_cached and not step.embedding}
     for video, history in found.result.history.items():
         before: Report | None = None
         for stage, after in history.items():

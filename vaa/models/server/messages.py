@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from vaa.errors import ConfigError
-from vaa.prompts.template import IMAGE, truncate_answer
+from vaa.prompts.template import IMAGE
 from vaa.types import ChatQuery, ChooseQuery, Floats, NoAnswer, Pixels
 
 _FORMAT = re.compile(r"png|jpeg([1-9]\d?|100)")
@@ -112,7 +112,7 @@ def read_answer(completion: Mapping[str, Any], query: ChatQuery) -> str | Floats
         return probabilities(choice, query.choices)
     text = message.get("content")
     if isinstance(text, str) and text.strip():
-        return truncate_answer(query, text)
+        return text
     limit = f" {query.max_new_tokens}" if query.max_new_tokens else ""
     cause = f": all{limit} tokens were used before the text, perhaps for reasoning" if is_truncated(completion) else ""
     return NoAnswer(f"the answer is empty (finish_reason {finish_reason}{cause})")

@@ -14,11 +14,9 @@ from vaa.models.transformers.families import VisionInputs
 from vaa.models.transformers.kv_cache import named
 from vaa.models.transformers.loaded import LoadedModel
 from vaa.models.transformers.vision_features import VisionFeatures, encode_frames
-from vaa.prompts.template import truncate_answer
 from vaa.types import ChatQuery, GenerateQuery
 
-_CLOSING = "]}`"
-"""Every pattern for a complete answer ends in one of these."""
+_EXACT_EVERY = 16  # tokens
 
 
 @dataclass(frozen=True)
@@ -54,7 +52,7 @@ def generate(
 ) -> list[str]:
     """Ask in one left-padded batch about frames `seen` one question's after the other's.
 
-    Each answer ends where it is complete by its question's own pattern, or at its question's own limit.
+    Each answer stops soon after its query's stop pattern matches, or at its query's limit.
     """
     import torch
 
@@ -74,7 +72,7 @@ def generate(
     new = ids[:, inputs["input_ids"].shape[1] :]
     said = [row[: query.max_new_tokens] for query, row in zip(queries, new, strict=True)]
     texts = held.tokenizer.batch_decode(said, skip_special_tokens=True)
-    return [truncate_answer(query, str(text)) for query, text in zip(queries, texts, strict=True)]
+    return [str(text) for text in texts]
 
 
 def _read(
@@ -92,20 +90,28 @@ def _read(
 
 
 def _endings(tokenizer: Any, queries: Sequence[GenerateQuery], asked: int) -> list[Any]:
-    """Stop each row where its answer is complete; only after a closing sign is it worth looking."""
-    if not any(query.stop_pattern for query in queries):
+    """Stop each row when its answer matches its query's stop pattern.
+
+    The text is first put together token by token, which may lose spaces; a match of it, and every 16th token, is
+    checked on the exact text. Decoding 64 rows of 150 tokens exactly takes 3.4 ms, a step this way 0.3 ms.
+    """
+    patterns = [re.compile(query.stop_pattern) if query.stop_pattern else None for query in queries]
+    if not any(patterns):
         return []
+    texts, stopped = [""] * len(queries), [False] * len(queries)
 
     def ended(ids: Any, _scores: Any, **_: Any) -> Any:
         import torch
 
-        last = tokenizer.batch_decode(ids[:, -1:])
-        rows = [k for k, sign in enumerate(last) if queries[k].stop_pattern and any(s in sign for s in _CLOSING)]
-        done = torch.zeros(len(ids), dtype=torch.bool, device=ids.device)
-        for k in rows:
-            text = tokenizer.decode(ids[k, asked:], skip_special_tokens=True)
-            done[k] = re.search(queries[k].stop_pattern, text) is not None
-        return done
+        for k, new in enumerate(tokenizer.batch_decode(ids[:, -1:], skip_special_tokens=True)):
+            pattern = patterns[k]
+            texts[k] += new
+            if pattern is None or stopped[k]:
+                continue
+            if (ids.shape[1] - asked) % _EXACT_EVERY == 0 or pattern.search(texts[k]):
+                exact = tokenizer.decode(ids[k, asked:], skip_special_tokens=True)
+                stopped[k] = pattern.search(exact) is not None
+        return torch.tensor(stopped, device=ids.device)
 
     return [ended]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from vaa.report.page.tracks import steps
 
-_FACTS = ("tags", "gated", "summary", "suspicion", "judgement")
+_FACTS = ("tags", "gated", "summary", "suspicious_window", "judgement")
 
 
 def story(
@@ -53,7 +53,7 @@ def _stage(name: str, changed: Mapping[str, Any], texts: dict[str, int], n_frame
         stage["texts"] = [texts.setdefault(r["text"], len(texts)) for r in said]
         stage["read"] = [texts.setdefault(r["description"], len(texts)) for r in said]
         stage["scores"] = [r["score"] for r in said]
-    if changed.get("boxes") or changed.get("looked"):
+    if changed.get("boxes") or changed.get("located_frames"):
         stage["boxes"] = [[box["frame"], *box["xyxy"], box["score"]] for box in changed.get("boxes") or []]
-        stage["looked"] = changed.get("looked") or []
+        stage["located_frames"] = changed.get("located_frames") or []
     return stage | {fact: changed[fact] for fact in _FACTS if changed.get(fact) not in (None, "")}

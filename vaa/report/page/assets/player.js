@@ -13,7 +13,7 @@
   const grouped = (story) => {
     const frames = new Map();
     for (const stage of story.stages) {
-      for (const frame of stage.looked || []) frames.set(frame, []);
+      for (const frame of stage.located_frames || []) frames.set(frame, []);
       const own = new Map();
       for (const [frame, ...box] of stage.boxes || []) own.set(frame, [...(own.get(frame) || []), box]);
       for (const [frame, boxes] of own) frames.set(frame, boxes);

@@ -53,7 +53,7 @@
   const facts = (story) => {
     const texts = [], parts = [];
     const last = (field) => story.stages.filter((stage) => stage[field] !== undefined).at(-1)?.[field];
-    const [summary, tags, gated, suspicion, judgement] = ["summary", "tags", "gated", "suspicion", "judgement"].map(last);
+    const [summary, tags, gated, suspicion, judgement] = ["summary", "tags", "gated", "suspicious_window", "judgement"].map(last);
     if (summary) texts.push(fact("Described", el("p", {}, summary)));
     if (story.reference) texts.push(fact("Reference", el("p", {}, story.reference)));
     if (tags) parts.push(fact("Tags", el("p", {}, tags.split(",").map((tag) => [el("i", { class: "tag" }, tag.trim()), " "]))));
