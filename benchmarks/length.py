@@ -41,7 +41,9 @@ class InstantModel:
 
 
 def rows() -> list[Row]:
-    prompt = Prompt(purpose="verdict", system="", text="$frames\nWhat?", file=None, max_new_tokens=8, parser=VerdictParser())
+    prompt = Prompt(
+        purpose="verdict", system="", text="$frames\nWhat?", file=None, max_new_tokens=8, parser=VerdictParser()
+    )
     stages = {
         "window": ConsecutiveWindow(length=30, n_frames=8),
         "ask": QuerySegments(model=InstantModel(), prompt=prompt),

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from queries import choose_query
 
-from vaa.cache import AnswerCache
-from vaa.errors import VaaError, VideoError
-from vaa.types import GenerateQuery, Query, Video
+from vaa.cache import AnswerCache, RecentAnswers
+from vaa.errors import CacheError, VideoError
+from vaa.types import EmbedQuery, GenerateQuery, Query, Video
 
 
 @pytest.fixture
@@ -89,7 +90,7 @@ def test_no_path_remembers_for_this_memo_only() -> None:
         {"text": "what? "},
         {"system": ""},
         {"max_new_tokens": 17},
-        {"choices": ("YES", "NO")},
+        {"stop_pattern": "x"},
         {"text": "be brief", "system": "what?"},
     ],
     ids=str,
@@ -143,7 +144,7 @@ def test_a_question_without_frames_needs_no_video(cache: AnswerCache, query: Que
 def test_a_file_that_is_no_memo_is_refused_by_name(tmp_path: Path) -> None:
     file = tmp_path / "memo.sqlite"
     file.write_bytes(b"no database\n" * 500)
-    with pytest.raises(VaaError, match=r"cache=.*memo\.sqlite.*cache=null"):
+    with pytest.raises(CacheError, match=r"cache=.*memo\.sqlite.*cache=null"):
         AnswerCache(str(file))
 
 
@@ -153,13 +154,13 @@ def test_a_memo_damaged_while_in_use_is_said(cache: AnswerCache) -> None:
     cache._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     file = Path(str(cache.path))
     file.write_bytes(file.read_bytes()[:4096] + b"\xff" * (file.stat().st_size - 4096))
-    with pytest.raises(VaaError, match=r"memo\.sqlite"):
+    with pytest.raises(CacheError, match=r"memo\.sqlite"):
         AnswerCache(str(file)).load([k.to_bytes(2, "big") for k in range(500)])
 
 
 def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(VaaError, match="cache="):
+    with pytest.raises(CacheError, match="cache="):
         AnswerCache(str(tmp_path / "file" / "memo.sqlite"))
 
 
@@ -188,11 +189,33 @@ def test_an_answer_that_is_not_what_was_written_is_forgotten_and_said(
     assert AnswerCache(cache.path).load([b"key"]) == {b"key": "yes, Anomalous"}
 
 
-def test_answers_from_before_they_had_digests_still_count(tmp_path: Path) -> None:
+def test_an_answer_without_a_checksum_is_not_used(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "memo.sqlite") as db:
         db.execute("CREATE TABLE answers (key BLOB PRIMARY KEY, answer) WITHOUT ROWID")
         db.execute("INSERT INTO answers VALUES (?, ?)", (b"key", "old"))
-    assert AnswerCache(str(tmp_path / "memo.sqlite")).load([b"key"]) == {b"key": "old"}
+    assert AnswerCache(str(tmp_path / "memo.sqlite")).load([b"key"]) == {}
+
+
+def test_kinds_of_queries_have_different_keys(cache: AnswerCache, query: GenerateQuery) -> None:
+    keys = {
+        cache.key("model", query),
+        cache.key("model", choose_query(query, ("YES", "NO"))),
+        cache.key("model", choose_query(query, ("NO", "YES"))),
+        cache.key("model", EmbedQuery(video=query.video, at=0, frames=query.frames)),
+        cache.key("model", EmbedQuery(video=query.video, at=0, text=query.text)),
+    }
+    assert len(keys) == 5
+
+
+def test_recent_answers_last_until_a_round_does_not_use_them(query: GenerateQuery) -> None:
+    cache = RecentAnswers()
+    key = cache.key("model", query)
+    cache.store(key, "yes")
+    cache.end_round()
+    assert cache.load([key, b"other"]) == {key: "yes"}
+    cache.end_round()
+    cache.end_round()
+    assert cache.load([key]) == {}
 
 
 def test_another_layout_is_refused_and_left_alone(tmp_path: Path) -> None:
@@ -200,7 +223,7 @@ def test_another_layout_is_refused_and_left_alone(tmp_path: Path) -> None:
     with sqlite3.connect(file) as db:
         db.execute("CREATE TABLE answers (hash TEXT, question TEXT, answer TEXT)")
         db.execute("INSERT INTO answers VALUES ('1', 'what?', 'old')")
-    with pytest.raises(VaaError, match=r"cache=.*another layout: 'answers' has hash, question, answer.*cache=null"):
+    with pytest.raises(CacheError, match=r"cache=.*'answers' has the columns hash, question, answer.*cache=null"):
         AnswerCache(str(file))
     with sqlite3.connect(file) as db:
         assert db.execute("SELECT * FROM answers").fetchall() == [("1", "what?", "old")]

@@ -36,6 +36,7 @@ KINDS = {
     "readout": Transform | ModelStage,
     "position": Transform,
     "prompt": Prompt,
+    "suspicious_window": Transform | ModelStage,
 }
 
 FITS = {"readout/zero_one.yaml": "vera", "readout/eleven.yaml": "plain"}  # a read-out belongs to a prompt
@@ -105,7 +106,7 @@ def alone(name: str) -> DictConfig:
     with initialize_config_dir(str(CONF), version_base="1.3"):
         choice = compose(name.removesuffix(".yaml"))
     shared = {key: value for key, value in read("config.yaml").items() if not isinstance(value, dict | list)}
-    beside = OmegaConf.create({**shared, "vlm": read("vlm/tiny.yaml")})
+    beside = OmegaConf.create({**shared, "vlm": read("vlm/tiny.yaml"), "prompt": read("prompt/urf.yaml")})
     OmegaConf.set_struct(choice, False)
     return OmegaConf.merge(beside, choice)  # type: ignore[return-value]
 

@@ -7,6 +7,7 @@ import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from vaa.cache import AnswerCache
 from vaa.engines.base import LocalEngine
 from vaa.errors import VaaError, VideoError
 from vaa.pipeline import RunResult, Stage, analyse
+from vaa.stages.base import SEGMENT, Scope
 from vaa.types import EmbedQuery, Failure, GenerateQuery, NoAnswer, Query, Report, Response, Video
 
 Answers = Iterator[str | np.ndarray | NoAnswer]
@@ -53,6 +55,8 @@ class Echo:
 class Tell:
     """Asks every video the same `words` and its own id; a video called `broken` makes it raise `error`."""
 
+    scope: ClassVar[Scope] = SEGMENT
+
     model: Echo
     words: tuple[str, ...] = ()
     own: bool = True
@@ -82,6 +86,8 @@ class Tell:
 
 @dataclass(frozen=True)
 class Count:
+    scope: ClassVar[Scope] = SEGMENT
+
     error: Exception | None = None
 
     def __call__(self, report: Report) -> Report:
@@ -254,6 +260,8 @@ def test_what_begins_as_the_run_before_is_taken_over() -> None:
 
     @dataclass(frozen=True)
     class Mark:
+        scope: ClassVar[Scope] = SEGMENT
+
         text: str
 
         def __call__(self, report: Report) -> Report:
@@ -307,3 +315,16 @@ def test_a_killed_process_does_not_keep_the_lock_of_the_progress_bar() -> None:
     assert process.exitcode == -signal.SIGKILL
     assert tqdm.get_lock().acquire(timeout=1.0)
     tqdm.get_lock().release()
+
+
+def test_raw_answers_are_cached_and_cut_at_the_stop_pattern_for_the_stage() -> None:
+    @dataclass(frozen=True)
+    class Stopping(Tell):
+        def queries(self, report: Report) -> tuple[Query, ...]:
+            return tuple(replace(query, stop_pattern=r"A\.") for query in super().queries(report))
+
+    cache = AnswerCache(None)
+    for _ in range(2):  # queried, then from the cache
+        assert said(run({"tell": Stopping(Echo(), words=("a. b",), own=False)}, "v", cache=cache), "v") == ["A."]
+    ((stored,),) = cache._db.execute("SELECT answer FROM answers").fetchall()
+    assert stored == "A. B"

@@ -153,9 +153,7 @@ def _run_model_stage(name: str, stage: ModelStage, result: RunResult, engine: En
             result.fail(video, name, reason)
     embedding = any(isinstance(query, EmbedQuery) for query in queries.values())
     n_videos = sum(map(bool, keys.values()))
-    return StageStats(
-        stage=name, n_queries=len(missing), n_cached=n_cached, n_videos=n_videos, embedding=embedding
-    )
+    return StageStats(stage=name, n_queries=len(missing), n_cached=n_cached, n_videos=n_videos, embedding=embedding)
 
 
 def _complete(query: Query, answer: Answer | NoAnswer) -> Answer | NoAnswer:

@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from fake_server import server_model
@@ -20,6 +20,7 @@ from vaa.models.transformers import loading
 from vaa.models.transformers.encoder import ClipEncoder
 from vaa.models.transformers.llm import TransformersLLM
 from vaa.models.transformers.vlm import TransformersVLM
+from vaa.stages.base import SEGMENT, Scope
 from vaa.stages.window import ConsecutiveWindow
 from vaa.types import GenerateQuery, Query, Report
 
@@ -39,6 +40,8 @@ GPU = replace(CPU, gpus=(Gpu("a card", 24 * GB, 23 * GB),))
 @dataclass(frozen=True)
 class AskEverySegment:
     """A stage with one query for each segment."""
+
+    scope: ClassVar[Scope] = SEGMENT
 
     model: Any
 
@@ -93,7 +96,12 @@ def vlm(checkpoint: str | Path, **fields: Any) -> TransformersVLM:
 
 def run_doctor(model: Any, machine: Machine) -> tuple[str, bool]:
     diagnosis = diagnose(
-        {"window": ConsecutiveWindow(length=30, n_frames=8), "ask": AskEverySegment(model), "explain": AskEverySegment(model)}, machine
+        {
+            "window": ConsecutiveWindow(length=30, n_frames=8),
+            "ask": AskEverySegment(model),
+            "explain": AskEverySegment(model),
+        },
+        machine,
     )
     return "\n".join(diagnosis.lines), diagnosis.ok
 

@@ -147,7 +147,9 @@ def test_a_protocol_that_does_not_exist_is_refused(field: str, value: str) -> No
 
 # What the authors' own programs report for their own files (shared/README.md).
 
-PROMPT = Prompt(purpose="verdict", system="", text="$frames\nWhat happens?", file=None, max_new_tokens=16, parser=VerdictParser())
+PROMPT = Prompt(
+    purpose="verdict", system="", text="$frames\nWhat happens?", file=None, max_new_tokens=16, parser=VerdictParser()
+)
 
 
 def benchmark(root: Path, name: str) -> Dataset:
@@ -229,7 +231,11 @@ def test_corevads_released_answers_give_its_numbers_under_both_lines_of_labels(
 ) -> None:
     found, result = answered
     reports = dict(result.reports)
-    for name, stage in (("smooth", GaussianKernel(size=9, sigma=5.0)), ("", ExpandToFrames()), ("position", CentreWeight(width=0.5))):
+    for name, stage in (
+        ("smooth", GaussianKernel(size=9, sigma=5.0)),
+        ("", ExpandToFrames()),
+        ("position", CentreWeight(width=0.5)),
+    ):
         if not name or name in shaping:
             reports = {video: stage(report) for video, report in reports.items()}
     assert LAVAD.evaluate(found, reports)["roc_auc"] == pytest.approx(lavad, abs=5e-7)

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import pytest
 
-from vaa.errors import VaaError
+from vaa.errors import ConfigError
 from vaa.prompts.template import Prompt
 from vaa.types import GenerateQuery, Response, Segment, Video
 
@@ -22,7 +22,9 @@ class UpperParser:
         return Response(text, 0.5, text.upper())
 
 
-PROMPT = Prompt(purpose="verdict", system="", text="Look:\n$frames\nWell?", file=None, max_new_tokens=16, parser=UpperParser())
+PROMPT = Prompt(
+    purpose="verdict", system="", text="Look:\n$frames\nWell?", file=None, max_new_tokens=16, parser=UpperParser()
+)
 
 
 def test_the_question_lists_the_frames_where_the_text_says() -> None:
@@ -58,14 +60,14 @@ def test_what_a_field_says_is_not_filled_again() -> None:
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
-        ({"text": "$caption and $frames"}, r"asks for \$caption; placeholders here: \$frames"),
-        ({"system": "$frames"}, r"asks for \$frames; placeholders here: none"),
-        ({"text": "costs 5 $"}, r"stray '\$'"),
+        ({"text": "$caption and $frames"}, r"\$caption; available here: \$frames"),
+        ({"system": "$frames"}, r"\$frames; available here: none"),
+        ({"text": "costs 5 $"}, r"single '\$'"),
         ({"file": "nowhere.txt"}, r"prompt\.file=nowhere\.txt"),
     ],
 )
 def test_a_prompt_that_cannot_be_asked_says_what_is_wrong(fields: dict[str, str], says: str) -> None:
-    with pytest.raises(VaaError, match=says):
+    with pytest.raises(ConfigError, match=says):
         replace(PROMPT, **fields).query(VIDEO, SEGMENT)
 
 
@@ -74,7 +76,7 @@ def test_a_prompt_that_leaves_out_what_it_is_given_is_said_once(caplog: pytest.L
     for _ in range(2):
         prompt.query(VIDEO, SEGMENT, caption="A man", tags="theft")
     said = [record.getMessage() for record in caplog.records]
-    assert said == ["The said once prompt nowhere says $caption: the model is not told."]
+    assert said == ["The said once prompt does not contain $caption: the model does not get it."]
 
 
 def test_a_text_file_takes_the_place_of_the_text(tmp_path: Path) -> None:
@@ -85,7 +87,7 @@ def test_a_text_file_takes_the_place_of_the_text(tmp_path: Path) -> None:
 
 def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_bytes(b"\xff\xfe\x00\xd8")
-    with pytest.raises(VaaError, match=r"mine\.txt"):
+    with pytest.raises(ConfigError, match=r"mine\.txt"):
         replace(PROMPT, file=str(tmp_path / "mine.txt")).query(VIDEO, SEGMENT)
 
 

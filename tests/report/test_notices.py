@@ -2,11 +2,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from vaa.report.notices import notices
+from vaa.stages.base import SEGMENT, Scope
 from vaa.stages.scores import Identity
 from vaa.types import Query, Report
 
@@ -27,6 +28,8 @@ class Named:
 
 @dataclass(frozen=True)
 class Asks:
+    scope: ClassVar[Scope] = SEGMENT
+
     model: Named
 
     def queries(self, report: Report) -> tuple[Query, ...]:

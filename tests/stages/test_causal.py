@@ -6,26 +6,28 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from making import make_clip
+from test_base import stage_classes
 from test_corevad import NoEncoder
 
-from vaa.errors import VaaError, VideoError
+from vaa.errors import ConfigError, VideoError
 from vaa.models.transformers.encoder import ClipEncoder
-from vaa.stages.base import ModelStage, Stage
-from vaa.stages.causal import AROUND, CausalMethod, DelayScores, HoldLastScore
+from vaa.stages.base import ModelStage, Neighbours, Stage
+from vaa.stages.causal import CausalMethod, DelayScores
 from vaa.stages.corevad import LocalClean, SoftmaxRefine
 from vaa.stages.lavad import NearestSummaries
-from vaa.stages.responses import InterpolateScores, ResponseScores
+from vaa.stages.responses import HoldLastScore, InterpolateScores, ResponseScores
 from vaa.stages.scores import (
     CentreWeight,
     ExpandToFrames,
     GaussianFilter,
     GaussianKernel,
     Identity,
-    RelativeFilter,
+    RelativeGaussianFilter,
     SavitzkyGolay,
 )
 from vaa.stages.urf import FindSuspiciousWindow
@@ -105,8 +107,16 @@ def test_what_comes_later_changes_nothing(name: str) -> None:
         assert said(run(STAGES[name], report)) != whole
 
 
-def test_every_stage_that_looks_around_is_tested() -> None:
-    assert {type(stage) for stage in STAGES.values()} == {*AROUND, InterpolateScores}
+def test_every_stage_that_reads_neighbours_is_tested() -> None:
+    tested = {type(stage) for stage in STAGES.values()}
+    reading = {cls for cls in stage_classes().values() if _reads_neighbours(cls)}
+    assert tested == reading - {HoldLastScore} | {InterpolateScores}
+
+
+def _reads_neighbours(cls: type[Any]) -> bool:
+    """Whether its scope is declared as Neighbours, by a constant or by a property."""
+    scope = vars(cls)["scope"]
+    return isinstance(scope, Neighbours | property) and cls.__module__ != "vaa.stages.causal"
 
 
 def test_a_segment_without_anything_to_compare_stays_as_it_is() -> None:
@@ -140,7 +150,9 @@ def test_an_unread_score_is_the_last_that_was_read() -> None:
 )
 def test_a_score_holds_from_when_it_is_known(delay: float, starts: list[int], values: list[int]) -> None:
     video = Video("v", Path("v.mp4"), 100, 10.0)
-    report = CentredWindow(stride=16, seconds=10.0, sample_fps=2.0, max_frames=10)(Report(video))  # fifty frames to either side of 0, 16, ... 96
+    report = CentredWindow(stride=16, seconds=10.0, sample_fps=2.0, max_frames=10)(
+        Report(video)
+    )  # fifty frames to either side of 0, 16, ... 96
     track = ScoreTrack(np.arange(7.0), np.array([segment.at for segment in report.segments]))
     late = DelayScores(delay=delay)(replace(report, track=track)).track
     assert late
@@ -154,7 +166,7 @@ def test_what_needs_the_whole_video_is_named_with_the_way_out() -> None:
         "find_window": FindSuspiciousWindow(n_parts=10, min_frames=300),
         "position": CentreWeight(width=0.5),
     }
-    with pytest.raises(VaaError, match=r"suspect, position cannot .*: stages\.suspect=null position=none"):
+    with pytest.raises(ConfigError, match=r"find_window, position need .*: stages\.find_window=null position=none"):
         CausalMethod(look_back=300, delay=0.0)(stages)
 
 
@@ -167,14 +179,14 @@ def test_the_order_of_a_causal_method() -> None:
         "p": Identity(),
     }
     causal = CausalMethod(look_back=300, delay=1.5)(stages)
-    assert list(causal) == ["window", "score", "round", "arrive", "frames", "p"]
-    assert causal["arrive"] == DelayScores(delay=1.5)
+    assert list(causal) == ["window", "score", "round", "delay", "frames", "p"]
+    assert causal["delay"] == DelayScores(delay=1.5)
     assert {name: causal[name] for name in stages} == stages
 
 
 @pytest.mark.parametrize(("look_back", "delay"), [(0, 0.0), (1, -1.0), (1, math.inf), (1, math.nan)])
 def test_impossible_numbers_are_refused(look_back: int, delay: float) -> None:
-    with pytest.raises(VaaError, match="look_back"):
+    with pytest.raises(ConfigError, match="look_back"):
         CausalMethod(look_back=look_back, delay=delay)
 
 

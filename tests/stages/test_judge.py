@@ -27,10 +27,19 @@ REPORT = Report(
 
 
 def prompt(purpose: str) -> Prompt:
-    return Prompt(purpose=purpose, system="Mark it.", text="Right: $reference\nSaid: $description", file=None, max_new_tokens=16, parser=JudgeScoreParser())
+    return Prompt(
+        purpose=purpose,
+        system="Mark it.",
+        text="Right: $reference\nSaid: $description",
+        file=None,
+        max_new_tokens=16,
+        parser=JudgeScoreParser(),
+    )
 
 
-JUDGE = JudgeSummary(model=Nobody(), reasonability=prompt("reasonability"), detail=prompt("detail"), consistency=prompt("consistency"))
+JUDGE = JudgeSummary(
+    model=Nobody(), reasonability=prompt("reasonability"), detail=prompt("detail"), consistency=prompt("consistency")
+)
 
 
 def test_three_questions_a_video_hand_over_both_texts_and_no_frames() -> None:
@@ -39,7 +48,6 @@ def test_three_questions_a_video_hand_over_both_texts_and_no_frames() -> None:
     assert {query.text for query in asked} == {"Right: Two men fight.\nSaid: A man fights for $5."}
     assert {query.frames for query in asked} == {()}
     assert isinstance(JUDGE, ModelStage)
-    assert JUDGE.model is JUDGE.llm
 
 
 @pytest.mark.parametrize(
@@ -63,7 +71,7 @@ def test_marks_become_a_judgement_and_unread_ones_are_counted(caplog: pytest.Log
     assert (report.judgement.reasonability, report.judgement.consistency) == (0.5, 1.0)
     assert math.isnan(report.judgement.detail)
     assert (report.n_answers, report.n_unparsed) == (4 + 3, 1 + 1)
-    assert [record.getMessage() for record in caplog.records] == ["v: 1 of the judge's 3 marks cannot be read"]
+    assert [record.getMessage() for record in caplog.records] == ["v: 1 of the judge's 3 marks could not be parsed"]
 
 
 @pytest.mark.parametrize(

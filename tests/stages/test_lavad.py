@@ -5,20 +5,24 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
 from making import Nobody
 
-from vaa.errors import VaaError, VideoError
+from vaa.errors import ConfigError, VideoError
 from vaa.prompts.parsers import CaptionParser
 from vaa.prompts.template import Prompt
+from vaa.stages.base import SEGMENT, Scope
 from vaa.stages.lavad import CleanCaptions, GatherCaptions, NearestSummaries, SingleFrames, SummariseCaptions
 from vaa.stages.window import CentredWindow
 from vaa.types import Query, Report, Response, ScoreTrack, Segment, Video
 
 VIDEO = Video("v", Path("v.mp4"), 64, 10.0)
-SUMMARISE = Prompt(purpose="summary", system="Sum up.", text="$captions", file=None, max_new_tokens=8, parser=CaptionParser())
+SUMMARISE = Prompt(
+    purpose="summary", system="Sum up.", text="$captions", file=None, max_new_tokens=8, parser=CaptionParser()
+)
 
 
 def captioned(captions: list[str], stride: int = 1) -> Report:
@@ -74,6 +78,8 @@ def test_a_window_has_the_captions_of_its_frames_in_order() -> None:
 def test_with_a_stride_a_frame_is_told_of_by_its_neighbour_the_earlier_of_two() -> None:
     @dataclass(frozen=True)
     class Fixed:
+        scope: ClassVar[Scope] = SEGMENT
+
         def __call__(self, report: Report) -> Report:
             return replace(report, segments=(Segment(0, 40, (0, 4, 5, 6, 15, 16, 39), 0),))
 
@@ -82,7 +88,11 @@ def test_with_a_stride_a_frame_is_told_of_by_its_neighbour_the_earlier_of_two() 
 
 
 def test_a_window_of_a_video_of_one_frame() -> None:
-    assert said(GatherCaptions(window=CentredWindow(stride=16, seconds=10.0, sample_fps=2.0, max_frames=10))(captioned(["alone"]))) == ["alone"]
+    assert said(
+        GatherCaptions(window=CentredWindow(stride=16, seconds=10.0, sample_fps=2.0, max_frames=10))(
+            captioned(["alone"])
+        )
+    ) == ["alone"]
 
 
 def test_captions_are_summed_up_without_frames_and_silence_is_filled() -> None:
@@ -157,5 +167,5 @@ def test_without_descriptions_there_is_nothing_to_be_near_to() -> None:
     ],
 )
 def test_impossible_numbers_are_refused(make) -> None:  # type: ignore[no-untyped-def]
-    with pytest.raises(VaaError, match=r"stride|nearest"):
+    with pytest.raises(ConfigError, match=r"stride|nearest"):
         make()

@@ -6,17 +6,23 @@ from pathlib import Path
 import pytest
 from making import recorded_model
 
-from vaa.errors import VaaError
+from vaa.errors import ConfigError
 from vaa.prompts.parsers import BoxesParser, CaptionParser
 from vaa.prompts.template import Prompt
-from vaa.stages.urf import DescribeVideo, DrawBoxes
-from vaa.stages.urf import LocateBoxes
+from vaa.stages.urf import DescribeVideo, DrawBoxes, LocateBoxes
 from vaa.types import Box, GroundTruth, Report, SuspiciousWindow, Video
 
 NOBODY = recorded_model()
 NAMED = Prompt(purpose="box", system="", text="$frames Find $tags.", file=None, max_new_tokens=8, parser=BoxesParser())
 UNNAMED = Prompt(purpose="box", system="", text="$frames Find it.", file=None, max_new_tokens=8, parser=BoxesParser())
-WHY = Prompt(purpose="description", system="", text="$frames Known: $tags. Why?", file=None, max_new_tokens=8, parser=CaptionParser())
+WHY = Prompt(
+    purpose="description",
+    system="",
+    text="$frames Known: $tags. Why?",
+    file=None,
+    max_new_tokens=8,
+    parser=CaptionParser(),
+)
 BOXES = (Box(40, (0, 0, 9, 9), 1.0), Box(8, (0, 0, 9, 9), 1.0), Box(40, (5, 5, 9, 9), 1.0))
 
 
@@ -90,7 +96,7 @@ class Blind:
     ],
 )
 def test_wrong_fields_are_named(wrong: dict[str, object], said: str) -> None:
-    with pytest.raises(VaaError, match=said):
+    with pytest.raises(ConfigError, match=said):
         replace(locate(), **wrong)
 
 
@@ -109,5 +115,10 @@ def test_the_drawn_copy_is_the_one_asked_about(clip: Path, tmp_path: Path) -> No
     drawn = DrawBoxes(folder=str(tmp_path / "drawn"), hold=False, decoder="decord")(given).drawn_video
     assert drawn is not None
     assert drawn.path.is_file()
-    assert DescribeVideo(model=NOBODY, prompt=WHY, n_frames=4, no_tags="nothing").queries(replace(given, drawn_video=drawn))[0].video == drawn
+    assert (
+        DescribeVideo(model=NOBODY, prompt=WHY, n_frames=4, no_tags="nothing")
+        .queries(replace(given, drawn_video=drawn))[0]
+        .video
+        == drawn
+    )
     assert DrawBoxes(folder=str(tmp_path), hold=False, decoder="decord")(replace(given, boxes=())).drawn_video is None

@@ -10,14 +10,21 @@ import numpy as np
 import pytest
 from making import Nobody
 
-from vaa.errors import VaaError
+from vaa.errors import ConfigError
 from vaa.prompts.parsers import YesNoParser
 from vaa.prompts.template import Prompt
 from vaa.stages.probe import ThresholdProbe, decreasing
 from vaa.stages.responses import ResponseScores
 from vaa.types import Report, Segment, Video
 
-PROMPT = Prompt(purpose="threshold", system="", text="$frames\nAt least $threshold?", file=None, max_new_tokens=4, parser=YesNoParser())
+PROMPT = Prompt(
+    purpose="threshold",
+    system="",
+    text="$frames\nAt least $threshold?",
+    file=None,
+    max_new_tokens=4,
+    parser=YesNoParser(),
+)
 REPORT = Report(
     Video("v", Path("v.mp4"), 32, 10.0), tuple(Segment(k, k + 16, (k,), k) for k in (0, 16)), n_answers=1, n_unparsed=1
 )
@@ -74,10 +81,10 @@ def test_a_segment_without_a_probability_is_nan_and_counted_and_something_stands
 
 @pytest.mark.parametrize("thresholds", [(), (0.5, 0.5), (0.5, 0.1)])
 def test_thresholds_rise(thresholds: tuple[float, ...]) -> None:
-    with pytest.raises(VaaError, match="thresholds"):
+    with pytest.raises(ConfigError, match="thresholds"):
         stage(*thresholds)
 
 
 def test_a_prompt_that_is_not_answered_by_yes_or_no_is_refused() -> None:
-    with pytest.raises(VaaError, match="threshold prompt is not answered by"):
+    with pytest.raises(ConfigError, match="the threshold prompt"):
         ThresholdProbe(model=Nobody(), prompt=PROMPT, thresholds=[0.5], choices=["true", "false"])

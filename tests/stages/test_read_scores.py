@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vaa.errors import VaaError, VideoError
+from vaa.errors import ConfigError, VideoError
 from vaa.stages.read_scores import ReadScores
 from vaa.types import Report, Video
 
@@ -40,9 +40,9 @@ def test_unread_scores_are_counted_and_interpolated_over_frames(tmp_path: Path, 
     [
         ({"0": 0.5, "16": 1.5}, "frame 16 has the score 1.5"),
         ({"0": -0.5}, "frame 0 has the score -0.5"),
-        ({"0": None, "16": -1}, "not one score"),
-        ({}, "holds no scores"),
-        ({"-16": 0.5}, "negative frame"),
+        ({"0": None, "16": -1}, "no valid score"),
+        ({}, "has no scores"),
+        ({"-16": 0.5}, "is negative"),
         ({"first": 0.5}, "not a JSON mapping"),
         ({"0": [1]}, "not a JSON mapping"),
         ([0.5, 0.5], "not a JSON mapping"),
@@ -61,7 +61,7 @@ def test_a_missing_file_is_the_videos_failure(tmp_path: Path) -> None:
 
 
 def test_a_missing_folder_ends_the_run(tmp_path: Path) -> None:
-    with pytest.raises(VaaError, match="no such folder") as error:
+    with pytest.raises(ConfigError, match="no such folder") as error:
         ReadScores(root=str(tmp_path / "nowhere"))
     assert not isinstance(error.value, VideoError)
 
@@ -83,16 +83,16 @@ def test_however_it_is_written_it_is_the_same_track(tmp_path: Path, content: str
 
 @pytest.mark.parametrize("content", ['{"0": 0.5, "0": 0.6}', '{"0": 0.5, "00": 0.6}', '{"0": 0.5, "0": NaN}'])
 def test_a_frame_may_come_once(tmp_path: Path, content: str) -> None:
-    with pytest.raises(VideoError, match="a second time"):
+    with pytest.raises(VideoError, match="occurs twice"):
         write(tmp_path, content)(REPORT)
 
 
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ('{"0": true}', "True is no score"),
+        ('{"0": true}', "True is not a score"),
         ('{"0": 1e999}', "the score inf"),
-        (f'{{"{10**30}": 0.5}}', "or one of 100000000 or more"),
+        (f'{{"{10**30}": 0.5}}', "not below 100000000"),
     ],
 )
 def test_what_only_looks_like_numbers_is_refused(tmp_path: Path, content: str, says: str) -> None:

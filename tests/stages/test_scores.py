@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vaa.errors import VaaError
+from vaa.errors import ConfigError
 from vaa.stages.scores import (
     CentreWeight,
     ExpandToFrames,
     GaussianFilter,
     GaussianKernel,
     Identity,
-    RelativeFilter,
+    RelativeGaussianFilter,
     SavitzkyGolay,
 )
 from vaa.types import Report, ScoreTrack, Video
@@ -92,7 +92,8 @@ def test_filter_is_a_gaussian_that_reflects_at_the_ends() -> None:
 def test_a_relative_filter_is_as_wide_as_its_share_of_the_values(n: int) -> None:
     raw = list(np.random.default_rng(n).random(n))
     np.testing.assert_array_equal(
-        values(RelativeGaussianFilter(relative_sigma=0.1)(report(raw))), values(GaussianFilter(sigma=0.1 * n)(report(raw)))
+        values(RelativeGaussianFilter(relative_sigma=0.1)(report(raw))),
+        values(GaussianFilter(sigma=0.1 * n)(report(raw))),
     )
 
 
@@ -173,7 +174,7 @@ def test_keep_keeps() -> None:
     ],
 )
 def test_impossible_widths_are_refused(make) -> None:  # type: ignore[no-untyped-def]
-    with pytest.raises(VaaError, match=r"sigma|width|share|size"):
+    with pytest.raises(ConfigError, match=r"sigma|width|size"):
         make()
 
 
@@ -190,5 +191,5 @@ def test_impossible_widths_are_refused(make) -> None:  # type: ignore[no-untyped
     ids=lambda s: type(s).__name__,
 )
 def test_shaping_before_a_track_says_that_the_order_is_wrong(stage) -> None:  # type: ignore[no-untyped-def]
-    with pytest.raises(VaaError, match="order of `stages`"):
+    with pytest.raises(ConfigError, match="stages: "):
         stage(Report(Video("v", Path("v.mp4"), 10, 30.0)))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from making import Nobody
 
-from vaa.errors import VaaError
+from vaa.errors import ConfigError
 from vaa.stages.vera import RetrievalRefine, RoundScores
 from vaa.types import Report, ScoreTrack, Segment, Video
 
@@ -67,7 +67,7 @@ def test_retrieval_asks_for_frames_only_each_once() -> None:
 
 @pytest.mark.parametrize(("share", "temperature"), [(0.0, 0.1), (1.1, 0.1), (0.1, 0.0)])
 def test_impossible_numbers_are_refused(share: float, temperature: float) -> None:
-    with pytest.raises(VaaError, match="fraction"):
+    with pytest.raises(ConfigError, match="fraction"):
         RetrievalRefine(model=Nobody(), fraction=share, temperature=temperature)
 
 

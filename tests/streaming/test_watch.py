@@ -88,7 +88,7 @@ def test_a_stream_is_scored_as_the_finished_file(
     (video,) = world.videos
     result = analyse(world.videos, {}, method_stages, offline, AnswerCache(None))
     stats = watch(stream(url=str(video.path), max_delay=3.0), method_stages, live, tmp_path, 0.5)
-    before = list(method_stages)[list(method_stages).index("arrive") - 1]
+    before = list(method_stages)[list(method_stages).index("delay") - 1]
     report = result.history[video.id][before]
     assert report.track is not None
     entries = read(tmp_path)

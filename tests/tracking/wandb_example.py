@@ -55,7 +55,9 @@ def example(clip: Path) -> Evaluation:
     }
     last = {video: replace(told["frames"], truth=truths[video]) for video, told in stages.items() if told}
     boxes = (Box(12, (8, 8, 48, 32), 0.75), Box(4, (0, 0, 8, 8), 0.5))
-    last["fight"] = replace(last["fight"], tags="fighting", boxes=boxes, located_frames=(4, 12), summary="A fight breaks out.")
+    last["fight"] = replace(
+        last["fight"], tags="fighting", boxes=boxes, located_frames=(4, 12), summary="A fight breaks out."
+    )
     stages["fight"]["frames"] = last["fight"]
     lost = Failure("lost", "ask", "no such video file")
     steps = [

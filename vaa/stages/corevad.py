@@ -19,7 +19,7 @@ from vaa.types import EmbedQuery, Floats, Report, ScoreTrack
 
 @dataclass(frozen=True, kw_only=True)
 class LocalClean:
-    """Give each segment the response, of those within `radius`, that fits its frames best; the first wins ties (LRC)."""
+    """Give each segment the response within `radius` that fits its frames best; the first wins ties (LRC)."""
 
     model: Encoder
     radius: int

@@ -1,4 +1,4 @@
-"""LAVAD (Zanella et al., CVPR 2024): single frames captioned, captions cleaned, summarised and rated, scores refined."""
+"""LAVAD (Zanella et al., CVPR 2024): frames captioned, captions cleaned, summarised and rated, scores refined."""
 
 from __future__ import annotations
 

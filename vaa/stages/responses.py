@@ -9,12 +9,13 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vaa.errors import ConfigError, VideoError
 from vaa.models.base import LLM, VLM
 from vaa.prompts.template import Prompt
 from vaa.stages.base import SEGMENT, WHOLE_VIDEO, Neighbours, Scope
-from vaa.types import ChooseQuery, Floats, GenerateQuery, Ints, Report, Response, ScoreTrack
+from vaa.types import ChooseQuery, Floats, GenerateQuery, Report, Response, ScoreTrack
 
 log = logging.getLogger("vaa")
 
@@ -191,7 +192,7 @@ class InterpolateScores:
 
 @dataclass(frozen=True, kw_only=True)
 class HoldLastScore:
-    """The responses' scores as a track; one that could not be parsed repeats the last that could, 0 before the first."""
+    """The responses' scores as a track; one that could not be parsed repeats the last one, 0 before the first."""
 
     scope: ClassVar[Scope] = Neighbours(None)
 
@@ -202,7 +203,7 @@ class HoldLastScore:
         return replace(report, track=ScoreTrack(np.where(last < 0, 0.0, values[last]), starts))
 
 
-def _scores(report: Report) -> tuple[Floats, Ints]:
+def _scores(report: Report) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """The responses' scores and the frames they belong to, both of shape (segments,)."""
     values = np.array([response.score for response in report.responses], dtype=np.float64)
     return values, np.array([segment.at for segment in report.segments], dtype=np.int64)

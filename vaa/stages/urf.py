@@ -91,7 +91,7 @@ class TagWindow:
 
 @dataclass(frozen=True, kw_only=True)
 class DropUnusableTags:
-    """Drop tags that name nothing: empty, equal to one of `empty_tags`, or containing one of `negations`, in any case."""
+    """Drop tags that are empty, equal to one of `empty_tags` or contain one of `negations`, ignoring case."""
 
     scope: ClassVar[Scope] = WHOLE_VIDEO
 
@@ -325,7 +325,7 @@ def _mean(values: NDArray[np.float64]) -> float:
 
 
 def _group_means(values: NDArray[np.float64], best: float, worst: float) -> tuple[float, float]:
-    """The means of the values nearer to `best` (or equally near) and of those nearer to `worst`, in float32 (authors')."""
+    """The means of the values nearer to `best` (also ties) and to `worst`, in float32 as in the code."""
     single = values.astype(np.float32)
     high = np.abs(single - np.float32(best)) <= np.abs(single - np.float32(worst))
     near_best, near_worst = (group if len(group) else single for group in (single[high], single[~high]))

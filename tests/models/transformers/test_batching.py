@@ -202,13 +202,14 @@ def test_an_answer_stops_where_its_contract_is_complete(queries: list[Query]) ->
     (whole,) = model.generate([query])
     assert isinstance(whole, str)
     assert whole.count("```") == 2
-    for stop_pattern in (r"[^`]*`{3}", "```[^`]*```", r"\A\s*`"):
-        cut = replace(query, stop_pattern=stop_pattern)
-        assert list(model.generate([cut, query, cut])) == [
-            truncate_answer(cut, whole),
-            whole,
-            truncate_answer(cut, whole),
-        ]
+    for stop_pattern in (r"[^`]*`{3}", "```[^`]*```", r"\A\s*`", r"\w{3}", r"\."):  # the signs that end it may be any
+        stopping = replace(query, stop_pattern=stop_pattern)
+        first, other, last = model.generate([stopping, query, stopping])
+        assert other == whole
+        for text in (first, last):
+            assert whole.startswith(str(text))
+            assert truncate_answer(stopping, str(text)) == truncate_answer(stopping, whole)
+            assert len(str(text)) < len(whole) or truncate_answer(stopping, whole) == whole
     lengths, generate = [], model._load().model.generate
 
     def measured(**given: Any) -> Any:
