@@ -44,14 +44,14 @@ def made() -> tuple[RunResult, Dataset]:
     reports = {"a": Report(videos[0], track=one, n_answers=4, n_unparsed=2), "b": Report(videos[1], n_answers=3)}
     steps = [
         StageStats(stage="window", seconds=0.12345),
-        StageStats(stage="ask", seconds=1.5, n_queries=5, n_cached=2, n_videos=2),
+        StageStats(stage="query", seconds=1.5, n_queries=5, n_cached=2, n_videos=2),
         StageStats(stage="clean", seconds=2.0, n_queries=30, n_cached=0, embedding=True),
         StageStats(stage="refine", seconds=2.0, n_queries=0, n_cached=4, embedding=True),
     ]
     dataset = Dataset(
         "set", videos, {"a": GroundTruth((Span(2, 3, "Fire"),), "Fire"), "b": GroundTruth((), "Normal")}, []
     )
-    return RunResult(reports, {}, [Failure("c", "ask", "damaged")], steps), dataset
+    return RunResult(reports, {}, [Failure("c", "query", "damaged")], steps), dataset
 
 
 def test_the_numbers_of_a_run() -> None:

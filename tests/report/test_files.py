@@ -85,7 +85,7 @@ def test_a_report_tells_stage_by_stage_what_changed(tmp_path: Path) -> None:
                     {"text": "Normal scenes. Größe", "score": 0.0, "description": "Größe"},
                     {"text": "?", "score": None, "description": "?"},
                 ],
-                "unparsed": 1,
+                "n_unparsed": 1,
             },
             "keep": {},
             "score": {"track": {"starts": [0, 3], "values": [0.0, 0.25], "stop": 6}},

@@ -62,7 +62,7 @@ def example(clip: Path) -> Evaluation:
     lost = Failure("lost", "ask", "no such video file")
     steps = [
         StageStats(stage="window"),
-        StageStats(stage="ask", seconds=1.5, n_queries=4, n_cached=2, n_videos=3),
+        StageStats(stage="query", seconds=1.5, n_queries=4, n_cached=2, n_videos=3),
         StageStats(stage="clean", seconds=0.5, n_queries=9, n_cached=0, n_videos=3, embedding=True),
         StageStats(stage="score"),
     ]
