@@ -29,7 +29,7 @@ def history(video: Video, said: list[str], read: list[float], smoothed: list[flo
     scored = replace(cleaned, track=track([r.score for r in cleaned.responses]))
     smooth = replace(scored, track=track(smoothed))
     framed = replace(smooth, track=smooth.track.per_frame(video.n_frames) if smooth.track else None)
-    return {"window": windowed, "ask": asked, "clean": cleaned, "score": scored, "smooth": smooth, "frames": framed}
+    return {"window": windowed, "query": asked, "clean": cleaned, "score": scored, "smooth": smooth, "frames": framed}
 
 
 def example(clip: Path) -> Evaluation:
@@ -59,7 +59,7 @@ def example(clip: Path) -> Evaluation:
         last["fight"], tags="fighting", boxes=boxes, located_frames=(4, 12), summary="A fight breaks out."
     )
     stages["fight"]["frames"] = last["fight"]
-    lost = Failure("lost", "ask", "no such video file")
+    lost = Failure("lost", "query", "no such video file")
     steps = [
         StageStats(stage="window"),
         StageStats(stage="query", seconds=1.5, n_queries=4, n_cached=2, n_videos=3),
