@@ -111,6 +111,21 @@ def test_relative_links_lead_to_a_file_and_a_heading(name: str) -> None:
     assert not [anchor for anchor in anchors(text) if "--" in anchor], f"{name}: the site has another anchor"
 
 
+def test_the_architecture_page_shows_the_tree_as_it_is() -> None:
+    text = PAGES["docs/architecture.md"].read_text(encoding="utf-8")
+    shown, folders = set(), [""]
+    for line in text.partition("\nvaa/\n")[2].partition("\n\n")[0].splitlines():
+        name = line.split()[0]
+        depth = (len(line) - len(line.lstrip())) // 2
+        if not depth:
+            break
+        folders = [*folders[:depth], folders[depth - 1] + name]
+        if not name.endswith("/"):
+            shown.add(folders[depth])
+    files = {file.relative_to(ROOT / "vaa").as_posix() for file in (ROOT / "vaa").rglob("*.py")}
+    assert shown == {file for file in files if not Path(file).name.startswith("__")}
+
+
 @pytest.mark.slow
 def test_the_site_builds_without_a_warning_and_loads_nothing_external(scratch: Path, generated: dict[str, str]) -> None:
     commands = re.findall(r"^\t\$\(BIN\)/(.+)$", (scratch / "Makefile").read_text().split("\ndocs:")[1], re.MULTILINE)
