@@ -229,6 +229,7 @@ def test_retry_after_is_waited_for(fake: FakeServer, server: ServerModel) -> Non
     started = time.monotonic()
     assert answer_one(server) == "fine"
     assert time.monotonic() - started >= 0.6
+    assert server.usage["retries"] == 2
 
 
 def test_a_retry_after_of_a_day_is_not_waited_for(fake: FakeServer, server: ServerModel) -> None:
@@ -272,9 +273,9 @@ def test_truncated_answers_are_used_and_reported_once(
     (warning,) = (record.message for record in caplog.records if record.levelno == logging.WARNING)
     assert "3 of 5 answers reached their limit" in warning
     (usage,) = (record.message for record in caplog.records if record.levelno == logging.INFO)
-    assert usage == f"fake at {server.base_url}: 5 answers, 50 prompt tokens, 15 completion tokens"
+    assert usage == f"fake at {server.base_url}: 5 answers, 50 prompt tokens, 15 completion tokens, 0 retries"
     list(server.generate([query("f")]))
-    assert server.usage == {"answers": 6, "truncated": 3, "prompt_tokens": 60, "completion_tokens": 18}
+    assert server.usage == {"answers": 6, "truncated": 3, "retries": 0, "prompt_tokens": 60, "completion_tokens": 18}
 
 
 def test_a_server_without_token_counts_is_supported(fake: FakeServer, server: ServerModel) -> None:

@@ -54,7 +54,7 @@ class Endpoint:
 class ChatClient:
     """OpenAI's client, the event loop it runs in, and what has happened so far.
 
-    `usage` counts answers, truncated answers, prompt_tokens and completion_tokens, as the server reports them.
+    `usage` counts answers, truncated answers, retries, prompt_tokens and completion_tokens (as the server reports them).
     """
 
     endpoint: Endpoint
@@ -82,6 +82,7 @@ class ChatClient:
                 except messages.MalformedError as error:
                     reason = self._redact(str(error))
                 if attempt < retries:
+                    self.usage["retries"] += 1
                     await asyncio.sleep(min(_FIRST_PAUSE * 2.0**attempt, _LONGEST_PAUSE))
             return self._fail(f"{reason} (after {retries} retries)")
 
@@ -101,6 +102,7 @@ class ChatClient:
             detail = ": ".join(filter(None, (cause, self._redact(str(error.__cause__)))))
             return self._fail(f"{reason} ({detail}; after {self.endpoint.retries} retries)")
         self.reached = True
+        self.usage["retries"] += response.retries_taken
         return self._read(messages.parse_completion(response.text), query)
 
     def _read(self, completion: Mapping[str, Any], query: ChatQuery) -> Answer | NoAnswer:
@@ -167,8 +169,8 @@ class ChatClient:
         name, usage = f"{self.endpoint.model} at {self.endpoint.base_url}", self.usage
         if not usage["answers"]:
             return
-        counts = (usage["answers"], usage["prompt_tokens"], usage["completion_tokens"])
-        log.info("%s: %d answers, %d prompt tokens, %d completion tokens", name, *counts)
+        counts = (usage["answers"], usage["prompt_tokens"], usage["completion_tokens"], usage["retries"])
+        log.info("%s: %d answers, %d prompt tokens, %d completion tokens, %d retries", name, *counts)
         if usage["truncated"]:
             log.warning(
                 "%s: %d of %d answers reached their limit of new tokens (finish_reason length) and are used as they "
@@ -188,7 +190,7 @@ def open_client(endpoint: Endpoint) -> Iterator[ChatClient]:
         from openai import AsyncOpenAI
     except ImportError as error:
         raise ConfigError("A server needs OpenAI's client: pip install 'vaa[server]'.") from error
-    for name in ("httpx", "httpx2"):  # they log every request
+    for name in ("httpx", "httpx2", "openai"):  # they log every request and every retry
         logging.getLogger(name).setLevel(logging.WARNING)
     key, runner = endpoint.api_key(), asyncio.Runner(loop_factory=asyncio.new_event_loop)
     openai_client = AsyncOpenAI(

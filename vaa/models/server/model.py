@@ -96,7 +96,7 @@ class ServerModel:
 
     @property
     def usage(self) -> dict[str, int]:
-        """Answers, `truncated` ones among them, prompt_tokens and completion_tokens in this process."""
+        """Counts of this process: answers, `truncated` answers, retries, prompt_tokens and completion_tokens."""
         return dict(_usage.get(self, {}))
 
     @property
