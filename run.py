@@ -49,7 +49,7 @@ def run_job(cfg: DictConfig, hydra_cfg: Any) -> None:
         raise ConfigError(f"{', '.join(unused)}: has no effect: no stage uses it ({', '.join(cfg.stages)}).")
     from vaa.doctor import diagnosis
     from vaa.experiment import JobContext, job_history
-    from vaa.tracking.columns import columns, job_name
+    from vaa.tracking.run import config_columns, job_name
 
     process.assign_gpu()
     experiment = hydra.utils.instantiate(cfg.run, _convert_="all")
@@ -61,7 +61,7 @@ def run_job(cfg: DictConfig, hydra_cfg: Any) -> None:
     context = JobContext(
         folder=Path(hydra_cfg.runtime.output_dir),
         overrides=list(hydra_cfg.overrides.task),
-        columns=columns(config, OmegaConf.to_container(cfg, resolve=True), hydra_cfg.runtime.choices),
+        columns=config_columns(config, OmegaConf.to_container(cfg, resolve=True), hydra_cfg.runtime.choices),
         group=Path(hydra_cfg.sweep.dir).name if multirun else None,
         name=job_name(swept, hydra_cfg.overrides.task, hydra_cfg.job.num) if multirun else None,
     )

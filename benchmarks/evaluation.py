@@ -34,7 +34,7 @@ def rows() -> list[Row]:
     for name, (folder, scores) in DATA.items():
         dataset = _catalogue(root / folder, folder)
         stages = (ReadScores(root=str(root / folder / scores)), GaussianFilter(sigma=10.0), ExpandToFrames())
-        protocol = Protocol("lavad", None, True, "pr_auc", "float64", 0.0)
+        protocol = Protocol(name="lavad", labels=None, end_inclusive=True, precision="float64", pad=0.0)
 
         def ours(dataset=dataset, stages=stages, protocol=protocol) -> dict[str, float]:  # type: ignore[no-untyped-def]
             reports = {}

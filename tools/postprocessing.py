@@ -23,7 +23,7 @@ from vaa.types import Report, ScoreTrack
 
 Array = Any
 Shape = Callable[[Array], Array]
-LAVAD = Protocol("lavad", None, True, "pr_auc", "float64", 0.0)
+LAVAD = Protocol(name="lavad", labels=None, end_inclusive=True, precision="float64", pad=0.0)
 FOLDERS = {"ucf_crime": "videollama3", "xd_violence": "videollama3_7B"}
 NAMES = ("roc_auc", "pr_auc", "within_video_auc")
 
@@ -169,7 +169,7 @@ def check(root: Path) -> None:
             scores = data.scores(before, filter10, same, 0.5, same)
             aucs = np.array([within_video_auc([y], [s]) for y, s in zip(data.labels, scores, strict=True)])
             known = np.isfinite(aucs).astype(float)
-            numbers = bootstrap.flat(bootstrap.ranking(data.labels, scores), weights)
+            numbers = bootstrap.flat(bootstrap.count_frames(data.labels, scores), weights)
             found.append(numbers | {NAMES[2]: bootstrap.mean(np.where(known > 0, aucs, 0), known, weights)})
         for each in NAMES:
             delta = found[1][each] - found[0][each]

@@ -14,19 +14,19 @@ from vaa.cache import AnswerCache
 from vaa.data.base import DatasetLoader
 from vaa.engines.base import Engine
 from vaa.errors import ConfigError
-from vaa.evaluation import metrics as run_metrics
-from vaa.evaluation.evaluation import Evaluation
+from vaa.evaluation.evaluation import evaluate
+from vaa.evaluation.metrics import check_complete, run_metrics
 from vaa.evaluation.protocol import Protocol
 from vaa.pipeline import RunResult, analyse
-from vaa.report import console, files, notices, plots, reproduction
-from vaa.report.alerts import Alerts
+from vaa.report import console, files, plots
+from vaa.report.alerts import AlertRule
 from vaa.report.page.build import Page
 from vaa.report.runs import Run
 from vaa.stages.base import Stage, check_models
 from vaa.stages.causal import CausalMethod
 from vaa.streaming.stream import Stream
 from vaa.streaming.watch import watch
-from vaa.tracking.run import Tracked, Tracking
+from vaa.tracking.run import TrackedRun, Tracking
 from vaa.types import Dataset
 
 log = logging.getLogger("vaa")
@@ -84,7 +84,7 @@ class Experiment:
     details: bool
     plots: bool
     page: Page | None
-    alerts: Alerts | None
+    alerts: AlertRule | None
     meteor_jar: bool
     tracking: Tracking
 
@@ -105,37 +105,41 @@ class Experiment:
             VaaError: the run ended early, or more videos failed or answers were unparsed than is tolerated.
         """
         dataset = self.data.load()
-        with files.written(context.folder):
-            reproduction.write(context.folder, context.overrides)
+        with files.output_errors(context.folder):
+            files.write_reproduction(context.folder, context.overrides)
         tracking = dataclasses.replace(
             self.tracking, group=self.tracking.group or context.group, name=self.tracking.name or context.name
         )
         with tracking.run(context.columns, context.folder) as tracked:
             metrics = self._run(dataset, context.folder, history, tracked)
-            run_metrics.check(metrics, self.max_unparsed, self.max_failed)
+            check_complete(metrics, max_unparsed=self.max_unparsed, max_failed=self.max_failed)
         return metrics
 
-    def _run(self, dataset: Dataset, folder: Path, history: JobHistory, tracked: Tracked) -> dict[str, Any]:
+    def _run(self, dataset: Dataset, folder: Path, history: JobHistory, tracked: TrackedRun) -> dict[str, Any]:
         method, videos = self.method, dataset.videos[: self.limit]
-        warnings = notices.notices(method.values(), dataset.name)
+        warnings = console.notices(method.values(), dataset.name)
         result = analyse(videos, dataset.truths, method, self.engine, AnswerCache(self.cache), history.previous)
         history.previous = result
         for failure in dataset.failures:
             result.fail(failure.video, failure.stage, failure.reason)
-        with files.written(folder):
-            files.write(folder, result, warnings, self.details)
+        with files.output_errors(folder):
+            files.write_results(folder, result, warnings, self.details)
+            evaluation = evaluate(result=result, dataset=dataset, protocol=self.protocol)
             if self.details:
-                files.write_truth(folder, result, dataset, self.protocol)
-        metrics = run_metrics.numbers(result, dataset, self.protocol, self.meteor_jar)
-        with files.written(folder):
-            files.write_metrics(folder, metrics)  # after the files it is computed from: a folder with metrics is whole
+                files.write_truth(folder, evaluation)
+        metrics = run_metrics(evaluation, meteor_jar=self.meteor_jar)
+        with files.output_errors(folder):
+            # Written after the files that it is computed from: a folder with metrics.json is complete.
+            files.write_metrics(folder, self.protocol.name, metrics)
             if self.plots:
-                plots.overview(folder / "overview.png", result, dataset, self.protocol, warnings)
-            alerts = self.alerts.write(folder, result.reports.values(), self.protocol) if self.alerts else []
+                plots.write_overview(folder / "overview.png", evaluation, warnings)
+            alerts = self.alerts.write(folder, evaluation) if self.alerts else []
             if self.page:
-                self.page.write(Run(folder))
-        console.show(metrics, folder, warnings, self.alerts, alerts)
-        tracked.log(metrics, warnings, Evaluation(result, dataset, self.protocol, self.decoder))
+                self.page.write(Run(folder), evaluation)
+        console.log_summary(metrics, folder, warnings, self.alerts, alerts)
+        tracked.log(
+            metrics=metrics, notices=warnings, evaluation=evaluation, videos=dataset.videos, decoder=self.decoder
+        )
         return metrics
 
 
@@ -152,7 +156,7 @@ class StreamExperiment:
     engine: Engine
     causal: bool
     online: CausalMethod
-    alerts: Alerts
+    alerts: AlertRule
 
     def __post_init__(self) -> None:
         _ = self.method
@@ -164,9 +168,9 @@ class StreamExperiment:
 
     def run(self, context: JobContext, history: JobHistory) -> dict[str, Any]:
         """Score the source until it ends or Control-C is pressed; there are no metrics."""
-        for notice in notices.notices(self.method.values(), self.stream.name):
+        for notice in console.notices(self.method.values(), self.stream.name):
             log.warning("%s", notice)
-        with files.written(context.folder):
+        with files.output_errors(context.folder):
             watch(self.stream, self.method, self.engine, context.folder, self.alerts.threshold)
         return {}
 

@@ -130,6 +130,11 @@ class Response:
     score: float
     description: str
 
+    @property
+    def description_or_text(self) -> str:
+        """The description, or the whole answer if none could be parsed."""
+        return self.description or self.text
+
 
 @dataclass(frozen=True, eq=False)
 class ScoreTrack:

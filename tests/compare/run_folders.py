@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import yaml
 
+from vaa.evaluation.evaluation import evaluate
 from vaa.evaluation.protocol import Protocol
 from vaa.pipeline import RunResult
 from vaa.report import files
 from vaa.types import Dataset, Failure, GroundTruth, Report, ScoreTrack, Span, Video
 
-LAVAD = Protocol("lavad", None, True, "pr_auc", "float64", 0.0)
+LAVAD = Protocol(name="lavad", labels=None, end_inclusive=True, precision="float64", pad=0.0)
 
 
 def make(
@@ -37,10 +38,11 @@ def make(
     truths = {name: GroundTruth((Span(*spans[name], "x"),) if name in spans else (), "x") for name in tracks}
     dataset = Dataset("ours", tuple(r.video for r in reports.values()), truths, ())
     result = RunResult(reports, {name: {"read": report} for name, report in reports.items()}, list(failures))
-    files.write(folder, result, [])
-    files.write_truth(folder, result, dataset, protocol)
+    evaluation = evaluate(result=result, dataset=dataset, protocol=protocol)
+    files.write_results(folder, result, [])
+    files.write_truth(folder, evaluation)
     counts = {"failed": len(failures), "unparsed": 0, "answers": 0}
-    files.write_metrics(folder, protocol.evaluate(dataset, reports) | counts)
+    files.write_metrics(folder, protocol.name, evaluation.metrics | counts)
     hydra = folder / ".hydra"
     hydra.mkdir()
     (hydra / "config.yaml").write_text(yaml.safe_dump(dict(config or {})))

@@ -31,9 +31,9 @@ def two(tmp_path: Path) -> tuple[Path, Path]:
 def test_values_equal_metrics_json_and_the_best_is_marked(two: tuple[Path, Path]) -> None:
     weak, strong = compare_folders(*two).rows
     for row, folder in ((weak, two[0]), (strong, two[1])):
-        for name in ("roc_auc", "ap", "within_video_auc"):
+        for name in ("roc_auc", "pr_auc", "within_video_auc"):
             assert abs(row.values[name] - metrics(folder)[name]) < 1e-12
-    assert (weak.best, strong.best) == (frozenset(), {"roc_auc", "ap", "within_video_auc"})
+    assert (weak.best, strong.best) == (frozenset(), {"roc_auc", "pr_auc", "within_video_auc"})
     assert weak.deltas == {}
     delta = strong.deltas["roc_auc"]
     assert delta.value == strong.values["roc_auc"] - weak.values["roc_auc"]
@@ -50,7 +50,7 @@ def test_the_interval_is_that_of_a_naive_paired_bootstrap(two: tuple[Path, Path]
         results = [detection([r.labels[v] for v in sample], [r.scores[v] for v in sample]) for r in (weak, strong)]
         naive.append(results[1]["pr_auc"] - results[0]["pr_auc"])
     low, high = np.nanpercentile(naive, [2.5, 97.5])
-    delta = compare_folders(*two, times=100).rows[1].deltas["ap"]
+    delta = compare_folders(*two, times=100).rows[1].deltas["pr_auc"]
     assert abs(delta.low - low) < 1e-12
     assert abs(delta.high - high) < 1e-12
 
@@ -63,8 +63,8 @@ def test_equal_runs_have_zero_deltas(tmp_path: Path) -> None:
 
 def test_another_baseline_reverses_the_delta(two: tuple[Path, Path]) -> None:
     first, second = compare_folders(*two).rows[1], compare_folders(*two, baseline=1).rows[0]
-    assert second.deltas["ap"].value == -first.deltas["ap"].value
-    assert second.deltas["ap"].low == pytest.approx(-first.deltas["ap"].high, abs=1e-12)
+    assert second.deltas["pr_auc"].value == -first.deltas["pr_auc"].value
+    assert second.deltas["pr_auc"].low == pytest.approx(-first.deltas["pr_auc"].high, abs=1e-12)
 
 
 def test_only_shared_videos_are_compared_and_the_others_are_reported(tmp_path: Path) -> None:
@@ -81,15 +81,15 @@ def test_only_shared_videos_are_compared_and_the_others_are_reported(tmp_path: P
 
 def test_runs_by_different_protocols_are_marked_and_not_ranked(tmp_path: Path) -> None:
     first = make(tmp_path / "a", *videos(0))
-    second = make(tmp_path / "b", *videos(0), protocol=replace(LAVAD, name="other", ap="average_precision"))
+    second = make(tmp_path / "b", *videos(0), protocol=replace(LAVAD, name="other"))
     comparison = compare_folders(first, second)
-    assert not comparison.rows[1].deltas["ap"].same_protocol
+    assert not comparison.rows[1].deltas["pr_auc"].same_protocol
     assert [row.best for row in comparison.rows] == [frozenset(), frozenset()]
     assert any("another protocol" in note for note in comparison.notes)
-    assert comparison.rows[1].values["ap"] == pytest.approx(metrics(second)["average_precision"])
+    assert comparison.rows[1].values["pr_auc"] == pytest.approx(metrics(second)["pr_auc"])
     tracks, spans = videos(0)
     other = make(tmp_path / "c", tracks, {**spans, "v00": (0, 9)})
-    assert not compare_folders(first, other).rows[1].deltas["ap"].same_protocol
+    assert not compare_folders(first, other).rows[1].deltas["pr_auc"].same_protocol
 
 
 def test_an_incomplete_run_has_a_warning(tmp_path: Path, two: tuple[Path, Path]) -> None:

@@ -12,7 +12,7 @@ import pytest
 from run_folders import make, metrics, videos
 
 from vaa.compare.__main__ import main
-from vaa.errors import ConfigError, OutputError, VaaError
+from vaa.errors import ConfigError, DataError, OutputError
 from vaa.process import PROJECT_ROOT
 
 TIMEOUT = 500  # seconds; the longest takes a few when the machine is idle
@@ -79,7 +79,7 @@ def test_csv_has_unformatted_numbers(outputs: Path, capsys: pytest.CaptureFixtur
 @pytest.mark.parametrize(
     ("args", "status", "message"),
     [
-        (["nothing"], VaaError.exit_status, "nothing: "),
+        (["nothing"], DataError.exit_status, "nothing: "),
         (["outputs", "--baseline", "9"], ConfigError.exit_status, "--baseline 9: "),
         (["outputs", "--metric", "aoc"], ConfigError.exit_status, "Known: roc_auc"),
         (["outputs", "--names", "a"], ConfigError.exit_status, "1 names for 3 runs"),
@@ -152,7 +152,7 @@ def test_urf_and_corevad_runs_are_one_table(tmp_path: Path, shared: Path) -> Non
     assert [row["scores.root"] for row in table] == ["scores/videollama3", "refined_scores/videollama3", *["-"] * 4]
     assert [row["smoothing"] for row in table] == ["filter10"] * 2 + ["none"] * 2 + ["gaussian9"] * 2
     assert [row["position"] for row in table] == ["none"] * 3 + ["centre", "none", "centre"]
-    for metric in ("roc_auc", "ap", "within_video_auc"):
+    for metric in ("roc_auc", "pr_auc", "within_video_auc"):
         assert table[0][f"{metric}_delta"] == ""
         for row in table[1:]:
             low, delta, high = (float(row[f"{metric}_{part}"]) for part in ("low", "delta", "high"))

@@ -31,7 +31,7 @@ def test_the_video_with_the_largest_difference_comes_first(two: tuple[Path, Path
     assert far.mean_difference == pytest.approx((0.6 + 0.6 + 0.1) / 5)
     assert far.interval == (20, 40)
     assert near.interval == (20, 30)
-    labels, scores = first.labels("far"), first.scores("far")
+    labels, scores = (values["far"] for values in (first.evaluation.labels, first.evaluation.scores))
     assert labels is not None
     assert scores is not None
     assert far.aucs[0] == within_video_auc([labels], [scores])

@@ -11,7 +11,7 @@ from vaa.evaluation.detection import detection, within_video_auc
 Videos = list[tuple[np.ndarray, np.ndarray]]
 
 
-def made(seed: int, videos: int, levels: int | None, dtype: str = "float64") -> tuple[list, list]:
+def random_videos(seed: int, videos: int, levels: int | None, dtype: str = "float64") -> tuple[list, list]:
     """Labels and scores: some videos normal throughout, one wholly anomalous; of few levels or all different."""
     rng = np.random.default_rng(seed)
     lengths = rng.integers(1, 60, videos)
@@ -26,19 +26,19 @@ def made(seed: int, videos: int, levels: int | None, dtype: str = "float64") -> 
 @pytest.mark.parametrize("dtype", ["float16", "float64"])
 @pytest.mark.parametrize("levels", [1, 2, 5, None])
 @pytest.mark.parametrize("seed", range(3))
-def test_the_original_sample_is_as_sklearn_counts_it(seed: int, levels: int | None, dtype: str) -> None:
-    labels, scores = made(seed, 12, levels, dtype)
-    found = bootstrap.flat(bootstrap.ranking(labels, scores), np.ones((1, 12)))
-    known = detection(labels, scores)
+def test_the_original_sample_equals_detection(seed: int, levels: int | None, dtype: str) -> None:
+    labels, scores = random_videos(seed, 12, levels, dtype)
+    values = bootstrap.flat(bootstrap.count_frames(labels, scores), np.ones((1, 12)))
+    expected = detection(labels, scores)
     for name in bootstrap.NAMES:
-        assert abs(found[name][0] - known[name]) < 1e-12, name
+        assert abs(values[name][0] - expected[name]) < 1e-12, name
 
 
 @pytest.mark.parametrize("levels", [2, 7, None])
-def test_resamples_are_as_if_the_frames_had_been_drawn_and_counted_again(levels: int | None) -> None:
-    labels, scores = made(3, 15, levels)
+def test_resamples_equal_counting_the_drawn_frames_again(levels: int | None) -> None:
+    labels, scores = random_videos(3, 15, levels)
     weights = bootstrap.resamples(15, 20, seed=1)
-    found = bootstrap.flat(bootstrap.ranking(labels, scores), weights)
+    values = bootstrap.flat(bootstrap.count_frames(labels, scores), weights)
     aucs = np.array([within_video_auc([y], [s]) for y, s in zip(labels, scores, strict=True)])
     known = np.isfinite(aucs).astype(float)
     within = bootstrap.mean(np.nan_to_num(aucs), known, weights)
@@ -46,7 +46,7 @@ def test_resamples_are_as_if_the_frames_had_been_drawn_and_counted_again(levels:
         drawn = np.repeat(np.arange(15), row)
         naive = detection([labels[i] for i in drawn], [scores[i] for i in drawn])
         for name in bootstrap.NAMES:
-            assert abs(found[name][k] - naive[name]) < 1e-12, name
+            assert abs(values[name][k] - naive[name]) < 1e-12, name
         assert abs(within[k] - naive["within_video_auc"]) < 1e-12
 
 
@@ -56,22 +56,22 @@ def test_any_videos_any_weights(videos: list[list[tuple[bool, int]]], data: st.D
     labels = [np.array([y for y, _ in video], dtype=bool) for video in videos]
     scores = [np.array([s for _, s in video], dtype=float) for video in videos]
     times = data.draw(st.lists(st.integers(0, 3), min_size=len(videos), max_size=len(videos)))
-    found = bootstrap.flat(bootstrap.ranking(labels, scores), np.array([times], dtype=float))
+    values = bootstrap.flat(bootstrap.count_frames(labels, scores), np.array([times], dtype=float))
     drawn = [k for k, often in enumerate(times) for _ in range(often)]
     frames = np.concatenate([labels[k] for k in drawn]) if drawn else np.zeros(0, dtype=bool)
     if not frames.any() or frames.all():
-        assert all(np.isnan(found[name][0]) for name in bootstrap.NAMES)
+        assert all(np.isnan(values[name][0]) for name in bootstrap.NAMES)
         return
-    known = detection([labels[k] for k in drawn], [scores[k] for k in drawn])
+    expected = detection([labels[k] for k in drawn], [scores[k] for k in drawn])
     for name in bootstrap.NAMES:
-        assert abs(found[name][0] - known[name]) < 1e-12, name
+        assert abs(values[name][0] - expected[name]) < 1e-12, name
 
 
-def test_large_ones_are_counted_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    ranked, weights = bootstrap.ranking(*made(0, 9, None)), bootstrap.resamples(9, 50, 0)
-    whole = bootstrap.flat(ranked, weights)
+def test_large_arrays_are_counted_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    counts, weights = bootstrap.count_frames(*random_videos(0, 9, None)), bootstrap.resamples(9, 50, 0)
+    whole = bootstrap.flat(counts, weights)
     monkeypatch.setattr(bootstrap, "_CELLS", 1000)
-    for name, values in bootstrap.flat(ranked, weights).items():
+    for name, values in bootstrap.flat(counts, weights).items():
         np.testing.assert_allclose(values, whole[name], rtol=1e-13)
 
 
@@ -84,25 +84,25 @@ def test_a_resample_draws_as_many_videos_as_there_are() -> None:
     assert (drawn != bootstrap.resamples(7, 500, seed=1)).any()
 
 
-def test_the_interval_holds_the_middle_and_tells_of_what_is_undefined() -> None:
+def test_the_interval_is_the_middle_and_counts_undefined_resamples() -> None:
     values = np.append(np.arange(1001.0), [np.nan, np.nan])
     assert bootstrap.interval(values) == bootstrap.Interval(25.0, 975.0, 2)
     assert np.isnan(bootstrap.interval(np.array([np.nan])).low)
 
 
-def test_a_mean_over_what_videos_bring() -> None:
+def test_a_weighted_mean_over_videos() -> None:
     weights = np.array([[1, 1, 1], [0, 2, 1], [0, 0, 3]], dtype=float)
-    found = bootstrap.mean(np.array([3.0, 1.0, 0.0]), np.array([4.0, 1.0, 0.0]), weights)
-    np.testing.assert_allclose(found[:2], [4 / 5, 1.0])
-    assert np.isnan(found[2])
+    values = bootstrap.mean(np.array([3.0, 1.0, 0.0]), np.array([4.0, 1.0, 0.0]), weights)
+    np.testing.assert_allclose(values[:2], [4 / 5, 1.0])
+    assert np.isnan(values[2])
 
 
-def test_the_interval_covers_what_the_next_sample_brings() -> None:
-    """Of data whose difference is known, about 95 of 100 intervals hold it."""
-    rng, held = np.random.default_rng(0), 0
+def test_the_interval_covers_the_true_difference_in_95_percent_of_samples() -> None:
+    """Of data with a known difference, about 95 of 100 intervals contain it."""
+    rng, covered = np.random.default_rng(0), 0
     for _ in range(100):
         gains = rng.normal(0.1, 0.2, 60)
         weights = bootstrap.resamples(60, 400, int(rng.integers(1 << 30)))
-        found = bootstrap.interval(bootstrap.mean(gains, np.ones(60), weights))
-        held += found.low <= 0.1 <= found.high
-    assert 88 <= held <= 99
+        interval = bootstrap.interval(bootstrap.mean(gains, np.ones(60), weights))
+        covered += interval.low <= 0.1 <= interval.high
+    assert 88 <= covered <= 99

@@ -5,13 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vaa.errors import VaaError
-from vaa.evaluation.metrics import check, numbers, seconds
+from vaa.errors import TooManyFailedError, TooManyUnparsedError
+from vaa.evaluation.evaluation import Evaluation, evaluate
+from vaa.evaluation.metrics import check_complete, run_metrics, stage_seconds
 from vaa.evaluation.protocol import Protocol
 from vaa.pipeline import RunResult, StageStats
 from vaa.types import Dataset, Failure, GroundTruth, Report, ScoreTrack, Span, Video
 
-LAVAD = Protocol(name="lavad", labels=None, end_inclusive=True, ap="pr_auc", precision="float64", pad=0.0)
+LAVAD = Protocol(name="lavad", labels=None, end_inclusive=True, precision="float64", pad=0.0)
 COUNTS = {
     "videos": 2,
     "frames": 9,
@@ -38,7 +39,7 @@ DETECTION = {
 }
 
 
-def made() -> tuple[RunResult, Dataset]:
+def evaluation(*, labelled: bool = True) -> Evaluation:
     videos = (Video("a", Path("a.mp4"), 4, 30.0), Video("b", Path("b.mp4"), 5, 30.0))
     one = ScoreTrack(np.array([0.1, 0.9]), np.array([0, 2]))
     reports = {"a": Report(videos[0], track=one, n_answers=4, n_unparsed=2), "b": Report(videos[1], n_answers=3)}
@@ -48,26 +49,24 @@ def made() -> tuple[RunResult, Dataset]:
         StageStats(stage="clean", seconds=2.0, n_queries=30, n_cached=0, embedding=True),
         StageStats(stage="refine", seconds=2.0, n_queries=0, n_cached=4, embedding=True),
     ]
-    dataset = Dataset(
-        "set", videos, {"a": GroundTruth((Span(2, 3, "Fire"),), "Fire"), "b": GroundTruth((), "Normal")}, []
-    )
-    return RunResult(reports, {}, [Failure("c", "query", "damaged")], steps), dataset
+    truths = {"a": GroundTruth((Span(2, 3, "Fire"),), "Fire"), "b": GroundTruth((), "Normal")} if labelled else {}
+    result = RunResult(reports, {}, [Failure("c", "query", "damaged")], steps)
+    return evaluate(result=result, dataset=Dataset("set", videos, truths, []), protocol=LAVAD)
 
 
 def test_the_numbers_of_a_run() -> None:
-    found = numbers(*made(), LAVAD, False)
+    found = run_metrics(evaluation(), meteor_jar=False)
     assert {name: found[name] for name in COUNTS} == COUNTS
-    assert found.keys() == COUNTS.keys() | DETECTION | {"ap"}
+    assert found.keys() == COUNTS.keys() | DETECTION
     assert found["roc_auc"] == 1.0
 
 
-def test_without_labels_only_the_counts_are_left() -> None:
-    result, dataset = made()
-    assert numbers(result, Dataset("folder", dataset.videos, {}, []), LAVAD, False) == COUNTS
+def test_without_labels_there_are_only_counts() -> None:
+    assert run_metrics(evaluation(labelled=False), meteor_jar=False) == COUNTS
 
 
-def test_seconds_a_stage() -> None:
-    found = seconds(made()[0])
+def test_the_seconds_of_each_stage() -> None:
+    found = stage_seconds(evaluation().stats)
     assert found == {"seconds/window": 0.123, "seconds/query": 1.5, "seconds/clean": 2.0, "seconds/refine": 2.0}
 
 
@@ -85,14 +84,17 @@ def test_seconds_a_stage() -> None:
         (11, 100, 2, 0.1, 0.2, 4),
     ],
 )
-def test_a_run_that_is_not_whole_says_so_by_its_status(
+def test_an_incomplete_run_raises_an_error_with_its_exit_status(
     unparsed: int, answers: int, failed: int, max_unparsed: float, max_failed: float, status: int | None
 ) -> None:
     metrics = {"unparsed": unparsed, "answers": answers, "failed": failed, "videos": 10 - failed}
     if status is None:
-        check(metrics, max_unparsed, max_failed)
+        check_complete(metrics, max_unparsed=max_unparsed, max_failed=max_failed)
         return
-    with pytest.raises(VaaError) as error:
-        check(metrics, max_unparsed, max_failed)
+    kind, share = {
+        3: (TooManyFailedError, f"{failed} of 10 videos"),
+        4: (TooManyUnparsedError, f"{unparsed} of {answers} answers"),
+    }[status]
+    with pytest.raises(kind, match=share) as error:
+        check_complete(metrics, max_unparsed=max_unparsed, max_failed=max_failed)
     assert error.value.exit_status == status
-    assert {4: f"{unparsed} of {answers} answers", 3: f"{failed} of 10 videos failed"}[status] in str(error.value)

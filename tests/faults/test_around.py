@@ -142,7 +142,7 @@ def test_wandb_that_is_lost_in_the_middle_is_given_up(
     tmp_path: Path, world: str, verdicts: runs.Started, fault: str
 ) -> None:
     log, gate, online = tmp_path / "asked.jsonl", tmp_path / "gate", WandbServer()
-    given = (*runs.COREVAD, world, "wandb.mode=online", "wandb.patience=10")
+    given = (*runs.COREVAD, world, "wandb.mode=online", "wandb.timeout=10")
     # A server that hangs does so for longer than a run is waited for.
     started = runs.start(tmp_path, "job", *given, fault=Counting(log, gate), **online.environment)
     assert runs.until(started, log.is_file)

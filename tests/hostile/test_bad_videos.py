@@ -20,7 +20,7 @@ import pytest
 from vaa.data import folder
 from vaa.data.folder import VideoFolder
 from vaa.errors import VideoError
-from vaa.tracking.pictures import frame_with_boxes
+from vaa.tracking.media import frame_with_boxes
 from vaa.types import Box, Pixels, Video
 from vaa.video import decoders, sources
 from vaa.video.drawing import draw

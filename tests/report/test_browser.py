@@ -1,4 +1,4 @@
-"""The page of a run in a real browser: Debian's chromium, driven by Playwright, from disk, without a network."""
+"""The page of a run in a browser: Debian's chromium, controlled by Playwright, from disk, without a network."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_page import finished, seen
+from test_page import finished, scored
 
+from vaa.process import PROJECT_ROOT
 from vaa.report.page.build import Page
 from vaa.report.runs import Run
 from vaa.types import GroundTruth, Span
 
 pytestmark = pytest.mark.slow
-HOUSE = Path(__file__).parents[2]
 FLAGS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync"
@@ -62,11 +62,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A real run: the built-in models on three short synthetic videos."""
     where = tmp_path_factory.mktemp("real")
     overrides = ["data.videos=3", "data.seconds=30.0", "cache=null", "plots=false", "wandb.mode=disabled"]
-    command = [sys.executable, str(HOUSE / "run.py"), *overrides, "hydra.run.dir=run", "alerts.threshold=0.1"]
+    command = [sys.executable, str(PROJECT_ROOT / "run.py"), *overrides, "hydra.run.dir=run", "alerts.threshold=0.1"]
     environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
     done = subprocess.run(command, cwd=where, env=environment, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert f"to look at: {where / 'run/report.html'}" in done.stdout + done.stderr
+    assert f"page: {where / 'run/report.html'}" in done.stdout + done.stderr
     return where / "run"
 
 
@@ -75,37 +75,37 @@ def opened(tab: Any, folder: Path, hash_: str = "") -> None:
     tab.wait_for_selector(".plot .main-svg" if hash_ else ".figures .main-svg, .videos")
 
 
-def steady(tab: Any, expression: str) -> None:
-    """Wait until it holds; Playwright's own way of waiting evaluates text in the page, which the page forbids."""
+def wait_until(tab: Any, expression: str) -> None:
+    """Wait until an expression is true; Playwright's wait_for_function uses eval, which the page's policy forbids."""
     for _ in range(WAIT // 50):
         if tab.evaluate(f"!!({expression})"):
             return
         tab.wait_for_timeout(50)
-    pytest.fail(f"never came: {expression}")
+    pytest.fail(f"still false: {expression}")
 
 
-def test_a_video_plays_and_a_click_on_its_track_goes_there(tab: Any, folder: Path) -> None:
+def test_a_video_plays_and_a_click_on_its_track_seeks(tab: Any, folder: Path) -> None:
     opened(tab, folder)
     tab.locator("a.row").first.click()
     tab.wait_for_selector(".plot .main-svg")
-    steady(tab, "document.querySelector('video').readyState >= 2")
+    wait_until(tab, "document.querySelector('video').readyState >= 2")
     cursor = "document.querySelector('.cursor').style.transform"
     before = tab.evaluate(cursor)
     tab.keyboard.press("Space")
-    steady(tab, f"{AT} > 0.3")
-    steady(tab, f"{cursor} !== '{before}'")
+    wait_until(tab, f"{AT} > 0.3")
+    wait_until(tab, f"{cursor} !== '{before}'")
     tab.keyboard.press("Space")
     assert tab.evaluate("document.querySelector('video').paused")
     box = tab.locator(".plot").bounding_box()
     tab.mouse.click(box["x"] + 52 + 0.75 * (box["width"] - 66), box["y"] + 80)
-    steady(tab, f"Math.abs({AT} - 22.5) < 1.0")
-    steady(tab, "/^0:00:2[123]/.test(document.querySelector('.moment h2').textContent)")
-    said = tab.locator(".said li p").first.text_content()
-    assert said
-    assert re.match(r"[A-Z]", said)
+    wait_until(tab, f"Math.abs({AT} - 22.5) < 1.0")
+    wait_until(tab, "/^0:00:2[123]/.test(document.querySelector('.moment h2').textContent)")
+    text = tab.locator(".stage-texts li p").first.text_content()
+    assert text
+    assert re.match(r"[A-Z]", text)
 
 
-def test_stages_switch_off_and_on_by_hand_and_by_key(tab: Any, folder: Path) -> None:
+def test_tracks_are_switched_by_click_and_by_key(tab: Any, folder: Path) -> None:
     opened(tab, folder, "#video=test_00")
     lines = ".plot .scatterlayer .trace .js-line"
     chips = tab.locator(".chip[data-stage]")
@@ -115,36 +115,36 @@ def test_stages_switch_off_and_on_by_hand_and_by_key(tab: Any, folder: Path) -> 
     shown = tab.locator(lines).count()
     assert shown == pressed.count("true")
     chips.first.click()
-    steady(tab, f"document.querySelectorAll('{lines}').length === {shown - 1}")
+    wait_until(tab, f"document.querySelectorAll('{lines}').length === {shown - 1}")
     assert chips.first.get_attribute("aria-pressed") == "false"
     tab.keyboard.press("1")
-    steady(tab, f"document.querySelectorAll('{lines}').length === {shown}")
+    wait_until(tab, f"document.querySelectorAll('{lines}').length === {shown}")
 
 
 def test_the_keys_move_between_videos_and_screens(tab: Any, folder: Path) -> None:
     opened(tab, folder)
     tab.keyboard.press("j")
-    chosen = tab.locator("a.row.chosen .id").text_content()
+    chosen = tab.locator("a.row.selected .id").text_content()
     tab.keyboard.press("Enter")
-    steady(tab, f"document.querySelector('#video h1')?.textContent === '{chosen}'")
+    wait_until(tab, f"document.querySelector('#video h1')?.textContent === '{chosen}'")
     tab.keyboard.press("k")
-    steady(tab, f"document.querySelector('#video h1')?.textContent !== '{chosen}'")
+    wait_until(tab, f"document.querySelector('#video h1')?.textContent !== '{chosen}'")
     tab.keyboard.press("ArrowRight")
-    steady(tab, f"{AT} === 5")
+    wait_until(tab, f"{AT} === 5")
     tab.keyboard.press(".")
-    steady(tab, f"Math.abs({AT} - 5.1) < 0.01")
+    wait_until(tab, f"Math.abs({AT} - 5.1) < 0.01")
     tab.keyboard.press("?")
     assert tab.locator("#help").is_visible()
     tab.keyboard.press("Escape")
     tab.keyboard.press("/")
-    steady(tab, "document.activeElement.id === 'search'")
+    wait_until(tab, "document.activeElement.id === 'search'")
     assert tab.locator("#video").is_hidden()
     tab.keyboard.type("test_02")
-    steady(tab, "document.querySelectorAll('a.row').length === 1")
+    wait_until(tab, "document.querySelectorAll('a.row').length === 1")
     tab.keyboard.press("Enter")
-    steady(tab, "document.querySelector('#video h1')?.textContent === 'test_02'")
+    wait_until(tab, "document.querySelector('#video h1')?.textContent === 'test_02'")
     tab.keyboard.press("Escape")
-    steady(tab, "document.querySelector('#video').hidden")
+    wait_until(tab, "document.querySelector('#video').hidden")
 
 
 def test_dark_and_light_follow_the_system_and_the_switch(tab: Any, folder: Path) -> None:
@@ -168,17 +168,17 @@ def test_on_a_phone_nothing_is_wider_than_the_screen(tab: Any, folder: Path) -> 
         assert tab.evaluate("document.documentElement.scrollWidth") <= 360
 
 
-def test_a_folder_with_copies_can_be_carried_elsewhere(tab: Any, folder: Path, tmp_path: Path) -> None:
+def test_a_folder_with_copies_can_be_moved(tab: Any, folder: Path, tmp_path: Path) -> None:
     shutil.copytree(folder, tmp_path / "carried")
     Page(copy=True).write(Run(tmp_path / "carried"))
     shutil.move(tmp_path / "carried", tmp_path / "there")
     opened(tab, tmp_path / "there", "#video=test_00")
-    steady(tab, "document.querySelector('video').readyState >= 1")
+    wait_until(tab, "document.querySelector('video').readyState >= 1")
     assert "/there/page/media/0.mp4" in tab.evaluate("document.querySelector('video').currentSrc")
 
 
-def test_one_of_800_videos_is_found_without_drawing_the_others(tab: Any, tmp_path: Path) -> None:
-    reports = [seen(f"clip_{k:03}__{k % 7}", [0.001 * k, 0.5, 0.2]) for k in range(800)]
+def test_a_search_among_800_videos_draws_few_rows(tab: Any, tmp_path: Path) -> None:
+    reports = [scored(f"clip_{k:03}__{k % 7}", [0.001 * k, 0.5, 0.2]) for k in range(800)]
     truths = {report.video.id: GroundTruth((Span(10, 20, "x"),), "x") for report in reports}
     Page(copy=False).write(finished(tmp_path, reports, truths))
     opened(tab, tmp_path)
@@ -195,30 +195,30 @@ def test_one_of_800_videos_is_found_without_drawing_the_others(tab: Any, tmp_pat
     assert took < 1000
     tab.fill("#search", "")
     tab.evaluate("scrollTo(0, 20000)")
-    steady(tab, "document.querySelectorAll('a.row').length > 5")
+    wait_until(tab, "document.querySelectorAll('a.row').length > 5")
     assert tab.locator("a.row").count() < 60
 
 
-def test_a_video_that_is_not_there_says_so_and_the_rest_works(tab: Any, tmp_path: Path) -> None:
-    Page(copy=False).write(finished(tmp_path, [seen("lost", [0.1, 0.9, 0.3])], {}, ("Mind the gap.",)))
+def test_a_missing_video_has_a_note_and_the_rest_works(tab: Any, tmp_path: Path) -> None:
+    Page(copy=False).write(finished(tmp_path, [scored("lost", [0.1, 0.9, 0.3])], {}, ("A notice.",)))
     opened(tab, tmp_path, "#video=lost")
     assert "not on this machine" in tab.locator(".unplayable").text_content()
-    assert "Mind the gap." in tab.locator(".notices").text_content()
+    assert "A notice." in tab.locator(".notices").text_content()
     box = tab.locator(".plot").bounding_box()
     tab.mouse.click(box["x"] + 52 + 0.5 * (box["width"] - 66), box["y"] + 80)
-    steady(tab, "/^0:00:01/.test(document.querySelector('.moment h2').textContent)")
-    assert tab.locator(".said .score").last.text_content() == "0.900"
+    wait_until(tab, "/^0:00:01/.test(document.querySelector('.moment h2').textContent)")
+    assert tab.locator(".stage-texts .score").last.text_content() == "0.900"
     tab.keyboard.press("Space")
 
 
-def test_what_models_and_files_say_is_text_and_nothing_else(tab: Any, tmp_path: Path) -> None:
+def test_texts_of_models_and_files_are_never_html(tab: Any, tmp_path: Path) -> None:
     evil = "<img src=x onerror='window.pwned=1'></script><script>window.pwned=1</script>"
     truth = {evil: GroundTruth((Span(0, 10, evil),), evil, text=evil)}
-    Page(copy=False).write(finished(tmp_path, [seen(evil, [0.9, 0.9, 0.1], said=evil)], truth, (evil,)))
+    Page(copy=False).write(finished(tmp_path, [scored(evil, [0.9, 0.9, 0.1], text=evil)], truth, (evil,)))
     opened(tab, tmp_path)
     assert tab.locator("a.row .id").text_content() == evil
     tab.locator("a.row").click()
     tab.wait_for_selector(".plot .main-svg")
     assert tab.locator("#video h1").text_content() == evil
-    assert evil in tab.locator(".said").text_content()
+    assert evil in tab.locator(".stage-texts").text_content()
     assert tab.evaluate("[window.pwned, document.images.length]") == [None, 0]

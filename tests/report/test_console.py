@@ -1,65 +1,128 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 
 from vaa.errors import VaaError
-from vaa.report.alerts import Alert, Alerts
-from vaa.report.console import format_error, show
+from vaa.report.alerts import Alert, AlertRule
+from vaa.report.console import format_error, log_summary, notices
+from vaa.stages.base import SEGMENT, Scope
+from vaa.stages.scores import Identity
+from vaa.types import Query, Report
 
-ALERTS = Alerts(0.5, 2.0, 0.5)
+RULE = AlertRule(threshold=0.5, gap=2.0, shortest=0.5)
 COUNTS = {"videos": 3, "frames": 90, "failed": 1, "model_queries": 5, "cache_hits": 2, "unparsed": 4}
 
 
-def said(caplog: pytest.LogCaptureFixture, metrics: dict[str, float], *rest: Any) -> list[str]:
+def messages(caplog: pytest.LogCaptureFixture, metrics: dict[str, float], *rest: Any) -> list[str]:
     caplog.clear()
     with caplog.at_level(logging.INFO, "vaa"):
-        show(metrics, *rest)
+        log_summary(metrics, *rest)
     return [record.getMessage() for record in caplog.records]
 
 
-def test_what_matters_is_said_and_what_is_not_there_is_not(caplog: pytest.LogCaptureFixture) -> None:
-    first = said(caplog, COUNTS | {"roc_auc": 0.8251476, "anomalous_share": 0.1}, Path("outputs/here"), [], ALERTS, [])
+def test_the_summary_has_what_the_metrics_have(caplog: pytest.LogCaptureFixture) -> None:
+    first = messages(
+        caplog, COUNTS | {"roc_auc": 0.8251476, "anomalous_share": 0.1}, Path("outputs/here"), [], RULE, []
+    )
     assert first[0].split() == ["roc_auc", "0.825148"]
     assert first[1] == "3 videos, 90 frames, 1 failed"
-    assert first[2] == "5 questions asked, 2 remembered, 4 answers unread"
+    assert first[2] == "5 model queries, 2 from the cache, 4 answers unparsed"
     assert str(Path("outputs/here")) in first[4]
     assert len(first) == 5
-    second = said(caplog, COUNTS, Path("outputs/here"), ["mind the gap"], ALERTS, [])
+    second = messages(caplog, COUNTS, Path("outputs/here"), ["a notice"], RULE, [])
     assert second[:4] == first[1:]
-    assert "mind the gap" in second[4:]
-    assert said(caplog, COUNTS, Path("outputs/here"), [], None, []) == [*first[1:3], first[4]]
+    assert "a notice" in second[4:]
+    assert messages(caplog, COUNTS, Path("outputs/here"), [], None, []) == [*first[1:3], first[4]]
 
 
-def test_videos_without_labels_end_with_their_suspicious_intervals(caplog: pytest.LogCaptureFixture) -> None:
-    alert = Alert("a", 30, 90, 40, 10.0, 0.914, 0.7, "a \x1b[31mfight\nbreaks out", "")
-    lines = said(caplog, COUNTS, Path("here"), [], ALERTS, [alert] * 25)
-    assert lines[2].startswith("25 suspicious intervals in 1 video: the score is at least 0.5 (alerts.threshold, ")
+def test_without_labels_the_alerts_are_listed(caplog: pytest.LogCaptureFixture) -> None:
+    alert = Alert(
+        video="a",
+        start=30,
+        stop=90,
+        peak=40,
+        fps=10.0,
+        highest=0.914,
+        mean=0.7,
+        text="a \x1b[31mfight\nbreaks out",
+        tags="",
+    )
+    lines = messages(caplog, COUNTS, Path("here"), [], RULE, [alert] * 25)
+    assert lines[2] == "25 alerts in 1 video (threshold 0.5, not tuned)"
     assert lines[3] == "  a  0:00:03-0:00:09  highest 0.91, mean 0.70  a  [31mfight breaks out"
     assert len([line for line in lines if "0:00:03" in line]) == 20
     assert lines[23] == "  and 5 more: alerts.csv"
-    labelled = said(caplog, COUNTS | {"anomalous_share": 0.1}, Path("here"), [], ALERTS, [alert])
+    labelled = messages(caplog, COUNTS | {"anomalous_share": 0.1}, Path("here"), [], RULE, [alert])
     assert [line for line in labelled if "fight" in line] == []
 
 
-def test_the_page_is_pointed_to_where_there_is_one(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
-    assert not [line for line in said(caplog, COUNTS, tmp_path, [], ALERTS, []) if "report.html" in line]
+def test_the_path_of_the_page_is_logged_if_there_is_one(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
+    assert not [line for line in messages(caplog, COUNTS, tmp_path, [], RULE, []) if "report.html" in line]
     (tmp_path / "report.html").touch()
-    assert [line for line in said(caplog, COUNTS, tmp_path, [], ALERTS, []) if line.endswith("report.html")]
+    assert [line for line in messages(caplog, COUNTS, tmp_path, [], RULE, []) if line.endswith("report.html")]
 
 
-def test_an_error_of_a_component_is_told_without_the_machinery() -> None:
+def test_an_error_of_a_component_is_shown_without_hydras_wrapper() -> None:
     with pytest.raises(InstantiationException) as error:
         instantiate({"position": {"_target_": "vaa.stages.scores.CentreWeight", "width": -1.0}})
     assert format_error(error.value) == "position: width=-1.0 must be above 0.\n(full_key: position)"
 
 
-def test_any_other_error_is_told_as_it_is() -> None:
+def test_other_errors_are_shown_unchanged() -> None:
     error = VaaError("data.root: no such folder.")
     error.__cause__ = OSError("errno 2")
     assert format_error(error) == "data.root: no such folder."
+
+
+@dataclass(frozen=True)
+class Named:
+    checkpoint: str
+    identity: str | None = None
+
+    def generate(self, queries: Sequence[Query]) -> Any:
+        raise AssertionError
+
+    def choose(self, queries: Sequence[Query]) -> Any:
+        raise AssertionError
+
+    def release(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Asks:
+    model: Named
+    scope: ClassVar[Scope] = SEGMENT
+
+    def queries(self, report: Report) -> tuple[Query, ...]:
+        return ()
+
+    def absorb(self, report: Report, answers: Sequence[Any]) -> Report:
+        return report
+
+
+TINY = "vaa/tiny/checkpoints/vlm"
+
+
+@pytest.mark.parametrize(
+    ("checkpoints", "data", "count"),
+    [
+        ([TINY], "folder", 1),
+        (["org/big", TINY], "ucf_crime", 1),
+        ([TINY, TINY], "folder", 1),
+        ([TINY], "synthetic", 0),
+        (["org/big"], "folder", 0),
+        ([], "folder", 0),
+    ],
+)
+def test_the_tiny_model_on_real_videos_gives_a_notice(checkpoints: list[str], data: str, count: int) -> None:
+    result = notices([Identity(), *(Asks(Named(name)) for name in checkpoints)], data)
+    assert len(result) == count
+    assert all(TINY in notice and data in notice for notice in result)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from vaa.evaluation.evaluation import evaluate
 from vaa.evaluation.protocol import Protocol
 from vaa.pipeline import RunResult
 from vaa.report import files
@@ -19,7 +20,7 @@ def track(values: list[float], stride: int = 1) -> ScoreTrack:
     return ScoreTrack(np.array(values, dtype=np.float64), np.arange(len(values)) * stride)
 
 
-def made(video: str = "v") -> RunResult:
+def run_result(video: str = "v") -> RunResult:
     empty = Report(Video(video, Path("videos/v.mp4"), 6, 30.0))
     asked = replace(
         empty,
@@ -39,12 +40,12 @@ def read(file: Path) -> object:
     return json.loads(file.read_text(encoding="utf-8"), parse_constant=refuse)
 
 
-def test_a_runs_folder_is_whole_and_is_json(tmp_path: Path) -> None:
+def test_a_runs_folder_is_complete_json(tmp_path: Path) -> None:
     run = tmp_path / "run"
-    files.write(run, made(), ["mind the gap"])
-    files.write_metrics(run, {"roc_auc": math.nan, "videos": 1})
-    assert read(run / "metrics.json") == {"roc_auc": None, "videos": 1}
-    assert read(run / "notices.json") == ["mind the gap"]
+    files.write_results(run, run_result(), ["a notice"])
+    files.write_metrics(run, "lavad", {"roc_auc": math.nan, "videos": 1})
+    assert read(run / "metrics.json") == {"protocol": "lavad", "roc_auc": None, "videos": 1}
+    assert read(run / "notices.json") == ["a notice"]
     assert read(run / "failures.json") == [{"video": "bad", "stage": "ask", "reason": "damaged"}]
     assert read(run / "scores" / "v.json") == {"0": 0.0, "3": 0.25}
     assert sorted(p.name for p in run.rglob("*.json")) == [
@@ -56,25 +57,26 @@ def test_a_runs_folder_is_whole_and_is_json(tmp_path: Path) -> None:
     ]
 
 
-def test_the_truth_is_told_as_the_protocol_counts_it(tmp_path: Path) -> None:
+def test_the_truth_is_written_as_the_protocol_counts_it(tmp_path: Path) -> None:
     truth = GroundTruth((Span(1, 2, "Fire"), Span(4, 90, "Fire")), "Fire", (Box(4, (0, 1, 2, 3), 1.0),), "It burns.")
-    video = made().reports["v"].video
+    video = run_result().reports["v"].video
     dataset = Dataset("ours", (video,), {"v": truth}, ())
     for inclusive, stop in ((True, 3), (False, 2)):
-        protocol = Protocol("p", None, inclusive, "pr_auc", "float64", 0.0)
-        files.write_truth(tmp_path, made(), dataset, protocol)
-        told = read(tmp_path / "truth.json")
-        assert isinstance(told, dict)
-        assert (told["data"], told["protocol"]["end_inclusive"]) == ("ours", inclusive)
-        expected = {"class": "Fire", "anomalous": [[1, stop], [4, 6]], "boxes": [[4, 0, 1, 2, 3]], "text": "It burns."}
-        assert told["videos"] == {"v": expected}
+        protocol = Protocol(name="p", labels=None, end_inclusive=inclusive, precision="float64", pad=0.0)
+        files.write_truth(tmp_path, evaluate(result=run_result(), dataset=dataset, protocol=protocol))
+        content = read(tmp_path / "truth.json")
+        assert isinstance(content, dict)
+        assert (content["data"], content["protocol"]["end_inclusive"]) == ("ours", inclusive)
+        spans = [[1, 2, "Fire"], [4, 90, "Fire"]]
+        expected = {"class": "Fire", "frames": 6, "anomalous": [[1, stop], [4, 6]], "spans": spans}
+        assert content["videos"] == {"v": {**expected, "boxes": [[4, 0, 1, 2, 3]], "text": "It burns."}}
 
 
-def test_a_report_tells_stage_by_stage_what_changed(tmp_path: Path) -> None:
-    files.write(tmp_path, made(), [])
-    story = read(tmp_path / "reports" / "v.json")
-    assert story == {
-        "video": {"id": "v", "path": "videos/v.mp4", "n_frames": 6, "fps": 30.0},
+def test_a_report_has_the_changes_of_each_stage(tmp_path: Path) -> None:
+    files.write_results(tmp_path, run_result(), [])
+    content = read(tmp_path / "reports" / "v.json")
+    assert content == {
+        "video": {"id": "v", "path": "videos/v.mp4", "n_frames": 6, "fps": 30.0, "source": "file"},
         "stages": {
             "ask": {
                 "segments": [
@@ -88,7 +90,7 @@ def test_a_report_tells_stage_by_stage_what_changed(tmp_path: Path) -> None:
                 "n_unparsed": 1,
             },
             "keep": {},
-            "score": {"track": {"starts": [0, 3], "values": [0.0, 0.25], "stop": 6}},
+            "score": {"track": {"starts": [0, 3], "values": [0.0, 0.25], "stop": 6, "step": 3}},
         },
     }
     assert "Größe" in (tmp_path / "reports" / "v.json").read_text(encoding="utf-8")
@@ -107,26 +109,26 @@ def test_a_report_tells_stage_by_stage_what_changed(tmp_path: Path) -> None:
         ([track([0.1, 0.2], 30), track([0.5, 0.7, 0.8], 15)], [["0", "15", "30", "45"], ["0", "15", "30"]]),
     ],
 )
-def test_scores_of_a_run_share_the_coarsest_stride_that_loses_nothing(
+def test_scores_of_a_run_share_the_largest_lossless_stride(
     tmp_path: Path, tracks: list[ScoreTrack], expected: list[list[str]]
 ) -> None:
     reports = {}
     for name, given in zip("ab", tracks, strict=False):
         n = len(given.values) * int(given.starts[1] if len(given.starts) > 1 else 1)
         reports[name] = Report(Video(name, Path("v.mp4"), n, 30.0), track=given)
-    files.write(tmp_path, RunResult(reports, {name: {} for name in reports}), [])
+    files.write_results(tmp_path, RunResult(reports, {name: {} for name in reports}), [])
     written = [list(json.loads(file.read_text())) for file in sorted((tmp_path / "scores").iterdir())]
     assert written == expected
 
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("stride", [1, 16, 30])
-def test_our_own_scores_are_read_back_to_the_same_frames(tmp_path: Path, seed: int, stride: int) -> None:
+def test_written_scores_are_read_back_exactly(tmp_path: Path, seed: int, stride: int) -> None:
     rng = np.random.default_rng(seed)
     report = Report(
         Video("a/b #1", Path("v.mp4"), 30 * seed + 101, 30.0), track=track(list(rng.random(400).round(1)), stride)
     )
-    files.write(tmp_path, RunResult({report.video.id: report}, {report.video.id: {}}), [])
+    files.write_results(tmp_path, RunResult({report.video.id: report}, {report.video.id: {}}), [])
     back = ReadScores(root=str(tmp_path / "scores"))(report).track
     assert back is not None
     assert report.track is not None
@@ -144,15 +146,15 @@ def test_our_own_scores_are_read_back_to_the_same_frames(tmp_path: Path, seed: i
         ("../up", "..%2Fup.json"),
     ],
 )
-def test_a_videos_file_lies_in_its_folder_whatever_its_id(tmp_path: Path, video: str, name: str) -> None:
-    files.write(tmp_path, made(video), [])
+def test_the_file_of_a_video_is_in_the_folder_for_any_id(tmp_path: Path, video: str, name: str) -> None:
+    files.write_results(tmp_path, run_result(video), [])
     assert [p.name for p in (tmp_path / "scores").iterdir()] == [name]
     assert [p.name for p in (tmp_path / "reports").iterdir()] == [name]
 
 
 def test_a_video_without_a_track_has_a_report_and_no_scores(tmp_path: Path) -> None:
-    result = made()
+    result = run_result()
     result.reports["v"] = replace(result.reports["v"], track=None)
-    files.write(tmp_path, result, [])
+    files.write_results(tmp_path, result, [])
     assert not (tmp_path / "scores").exists()
     assert (tmp_path / "reports" / "v.json").is_file()

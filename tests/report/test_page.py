@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 from dataclasses import replace
@@ -10,45 +11,58 @@ from typing import Any
 import numpy as np
 import pytest
 
+from vaa.errors import DataError
+from vaa.evaluation.evaluation import evaluate
 from vaa.evaluation.protocol import Protocol
 from vaa.pipeline import RunResult
+from vaa.process import PROJECT_ROOT
 from vaa.report import files
-from vaa.report.alerts import Alerts
+from vaa.report.alerts import AlertRule
 from vaa.report.page.build import SCRIPTS, Page
-from vaa.report.page.glance import error
-from vaa.report.page.story import story
-from vaa.report.page.tracks import spans, spark, steps
+from vaa.report.page.overview import sparkline
+from vaa.report.page.video import track_changes, video_data
 from vaa.report.runs import Run
-from vaa.types import Box, Dataset, Failure, GroundTruth, Report, Response, ScoreTrack, Segment, Span, Video
+from vaa.types import (
+    Box,
+    Dataset,
+    Failure,
+    GroundTruth,
+    Report,
+    Response,
+    ScoreTrack,
+    Segment,
+    Span,
+    SuspiciousWindow,
+    Video,
+)
 
-HOUSE = Path(__file__).parents[2]
 
-
-def seen(video: str, values: list[float], path: Path = Path("gone.mp4"), said: str = "a scene") -> Report:
+def scored(video: str, values: list[float], path: Path = Path("missing.mp4"), text: str = "a scene") -> Report:
     """A report of a video of 10 frames a value, at 10 frames a second."""
     n = len(values)
     segments = tuple(Segment(10 * k, 10 * k + 10, (10 * k,), 10 * k) for k in range(n))
-    responses = tuple(Response(f"Answer: {said}", value, said) for value in values)
+    responses = tuple(Response(f"Answer: {text}", value, text) for value in values)
     track = ScoreTrack(np.array(values), np.arange(0, 10 * n, 10, dtype=np.int64))
     return Report(Video(video, path, 10 * n, 10.0), segments, responses, track)
 
 
 def finished(folder: Path, reports: list[Report], truths: dict[str, GroundTruth], notices: tuple[str, ...] = ()) -> Run:
-    """A run's folder as run.py leaves it, with alerts."""
+    """A run's folder as run.py writes it, with alerts."""
     history = {r.video.id: {"ask": replace(r, track=None), "score": r} for r in reports}
     result = RunResult({r.video.id: r for r in reports}, history, [Failure("broken", "ask", "no frame")])
     dataset = Dataset("ours", tuple(r.video for r in reports), truths, ())
-    protocol = Protocol("p", None, False, "pr_auc", "float64", 0.0)
-    files.write(folder, result, notices)
-    files.write_truth(folder, result, dataset, protocol)
+    protocol = Protocol(name="p", labels=None, end_inclusive=False, precision="float64", pad=0.0)
+    evaluation = evaluate(result=result, dataset=dataset, protocol=protocol)
+    files.write_results(folder, result, notices)
+    files.write_truth(folder, evaluation)
     counts = {"videos": float(len(reports)), "unparsed": float("nan")}
-    files.write_metrics(folder, protocol.evaluate(dataset, result.reports) | counts)
-    Alerts(0.5, 2.0, 0.5).write(folder, reports, protocol)
+    files.write_metrics(folder, "p", evaluation.metrics | counts)
+    AlertRule(threshold=0.5, gap=2.0, shortest=0.5).write(folder, evaluation)
     return Run(folder)
 
 
 def data(file: Path) -> dict[str, Any]:
-    """What a data script hands to the page."""
+    """The argument of a data script's call."""
     text = file.read_text(encoding="utf-8")
     return dict(json.loads(text[text.index("{") : text.rindex(")")]))
 
@@ -60,74 +74,78 @@ TRUTHS = {
 
 
 @pytest.mark.parametrize(
-    ("limits", "said"),
+    ("limits", "expected"),
     [
         (
             {"max_unparsed": 0.1, "max_failed": 0.0},
-            ["7 of 20 answers could not be read, more", "1 of 2 videos failed, mo"],
+            ["7 of 20 answers could not be parsed, more", "1 of 2 videos failed, mo"],
         ),
         ({"max_unparsed": 0.4, "max_failed": 0.5}, []),
         ({}, []),
     ],
 )
-def test_a_run_that_is_not_whole_says_so_above_its_numbers(
-    tmp_path: Path, limits: dict[str, float], said: list[str]
+def test_an_incomplete_run_has_a_warning_above_its_numbers(
+    tmp_path: Path, limits: dict[str, float], expected: list[str]
 ) -> None:
-    run = finished(tmp_path, [seen("calm", [0.4, 0.4])], {}, ("mind the gap",))
+    run = finished(tmp_path, [scored("calm", [0.4, 0.4])], {}, ("a notice",))
     counts = {"videos": 1.0, "failed": 1.0, "answers": 20.0, "unparsed": 7.0}
-    files.write_metrics(tmp_path, counts)
+    files.write_metrics(tmp_path, "p", counts)
     (tmp_path / ".hydra").mkdir()
     (tmp_path / ".hydra/config.yaml").write_text(json.dumps(limits))
     page = Page(copy=False).write(Run(run.folder)).read_text()
-    assert [words in page for words in said] == [True] * len(said)
-    assert page.count("more than max_") == len(said)
-    assert "mind the gap" in page
+    assert [words in page for words in expected] == [True] * len(expected)
+    assert page.count("more than max_") == len(expected)
+    assert "a notice" in page
     assert data(tmp_path / "page/run.js")["metrics"]["unparsed"] == 7
 
 
 def test_the_data_of_a_page_are_exact(tmp_path: Path) -> None:
     fight = replace(
-        seen("fight", [0.1, 0.2, 0.9, 0.3]),
+        scored("fight", [0.1, 0.2, 0.9, 0.3]),
         tags="fight",
         summary="A fight.",
         boxes=(Box(16, (5.0, 6.0, 7.0, 8.0), 0.5),),
         located_frames=(0, 16),
     )
-    page = Page(copy=False).write(finished(tmp_path, [fight, seen("calm", [0.4, 0.4])], TRUTHS, ("mind the gap",)))
+    page = Page(copy=False).write(finished(tmp_path, [fight, scored("calm", [0.4, 0.4])], TRUTHS, ("a notice",)))
     assert page == tmp_path / "report.html"
     run = data(tmp_path / "page/run.js")
-    assert (run["notices"], run["data"], run["protocol"]["name"]) == (["mind the gap"], "ours", "p")
+    assert (run["notices"], run["data"], run["protocol"]["name"]) == (["a notice"], "ours", "p")
     assert run["failures"] == [{"video": "broken", "stage": "ask", "reason": "no frame"}]
     assert (run["metrics"]["roc_auc"], run["metrics"]["unparsed"], run["classes"]) == (1.0, None, [["fight", 1.0, 1]])
-    assert run["alerting"] | {"threshold": 0.5, "number": 1} == run["alerting"]
+    assert run["alert_rule"] | {"threshold": 0.5, "number": 1} == run["alert_rule"]
     assert [row["id"] for row in run["rows"]] == ["calm", "fight"]
     calm, row = run["rows"]
     assert row | {"class": "fight", "seconds": 4.0, "frames": 40, "labels": [[20, 30]], "alerts": 1} == row
     assert (row["highest"], row["error"], row["contrast"]) == (0.9, 0.0, 0.65)
     assert (calm["highest"], calm["error"], calm["contrast"], calm["alerts"]) == (0.4, 0.4, 0.0, 0)
-    told = data(tmp_path / "page/videos/1.js")
-    assert told | {"id": "fight", "frames": 40, "fps": 10.0, "labels": [[20, 30]], "reference": "Two fight."} == told
-    assert (told["segments"][2], told["annotated"], told["sources"]) == ([20, 30, 20], [[22, 1.0, 2.0, 3.0, 4.0]], [])
-    ask, score = told["stages"]
-    assert [told["texts"][k] for k in (ask["texts"][0], ask["read"][0])] == ["Answer: a scene", "a scene"]
-    assert (ask["scores"], len(told["texts"])) == ([0.1, 0.2, 0.9, 0.3], 3)
+    video = data(tmp_path / "page/videos/1.js")
+    assert video | {"id": "fight", "frames": 40, "fps": 10.0, "labels": [[20, 30]], "reference": "Two fight."} == video
+    assert (video["segments"][2], video["annotated"], video["sources"]) == (
+        [20, 30, 20],
+        [[22, 1.0, 2.0, 3.0, 4.0]],
+        [],
+    )
+    ask, score = video["stages"]
+    assert [video["texts"][k] for k in (ask["texts"][0], ask["descriptions"][0])] == ["Answer: a scene", "a scene"]
+    assert (ask["scores"], len(video["texts"])) == ([0.1, 0.2, 0.9, 0.3], 3)
     assert (ask["boxes"], ask["located_frames"]) == ([[16, 5.0, 6.0, 7.0, 8.0, 0.5]], [0, 16])
     assert (ask["tags"], ask["summary"], "track" in ask) == ("fight", "A fight.", False)
     assert score == {"name": "score", "track": {"at": [0, 10, 20, 30], "to": [0.1, 0.2, 0.9, 0.3], "stop": 40}}
-    assert [(alert["from"], alert["what"]) for alert in told["alerts"]] == [("0:00:02", "a scene")]
+    assert [(alert["from"], alert["text"]) for alert in video["alerts"]] == [("0:00:02", "a scene")]
 
 
 def test_without_labels_there_is_no_metric_and_no_curve(tmp_path: Path) -> None:
-    Page(copy=False).write(finished(tmp_path, [seen("mine", [0.1, 0.9])], {}))
+    Page(copy=False).write(finished(tmp_path, [scored("mine", [0.1, 0.9])], {}))
     run = data(tmp_path / "page/run.js")
     assert (run["curves"], run["classes"], sorted(run["metrics"])) == (None, [], ["unparsed", "videos"])
     assert "error" not in run["rows"][0]
     assert data(tmp_path / "page/videos/0.js")["labels"] is None
 
 
-def test_nothing_said_or_named_can_end_a_script_or_open_a_tag(tmp_path: Path) -> None:
+def test_no_text_or_name_can_end_a_script_or_open_a_tag(tmp_path: Path) -> None:
     evil = "</script><script>alert(1)</script><img src=x onerror=alert(1)>\u2028"
-    run = finished(tmp_path, [seen(evil, [0.9, 0.9], said=evil)], {evil: GroundTruth((), evil, text=evil)}, (evil,))
+    run = finished(tmp_path, [scored(evil, [0.9, 0.9], text=evil)], {evil: GroundTruth((), evil, text=evil)}, (evil,))
     page = Page(copy=False).write(run)
     for file in (tmp_path / "page/run.js", tmp_path / "page/videos/0.js"):
         text = file.read_text(encoding="utf-8")
@@ -138,9 +156,9 @@ def test_nothing_said_or_named_can_end_a_script_or_open_a_tag(tmp_path: Path) ->
     assert "Content-Security-Policy" in page.read_text(encoding="utf-8")
 
 
-def test_the_page_finds_the_video_or_carries_a_copy(tmp_path: Path, clip: Path) -> None:
+def test_the_page_links_the_video_or_a_copy(tmp_path: Path, clip: Path) -> None:
     odd = clip.rename(clip.parent / "a #1?.mp4")
-    run = finished(tmp_path / "run", [seen("odd", [0.5, 0.5], odd)], {})
+    run = finished(tmp_path / "run", [scored("odd", [0.5, 0.5], odd)], {})
     Page(copy=False).write(run)
     assert data(tmp_path / "run/page/videos/0.js")["sources"] == ["../a%20%231%3F.mp4", odd.as_uri()]
     Page(copy=True).write(run)
@@ -148,22 +166,22 @@ def test_the_page_finds_the_video_or_carries_a_copy(tmp_path: Path, clip: Path) 
     assert (tmp_path / "run/page/media/0.mp4").read_bytes() == odd.read_bytes()
 
 
-def test_a_relative_path_starts_where_the_run_did(tmp_path: Path, clip: Path) -> None:
-    run = finished(tmp_path / "run", [seen("mine", [0.5, 0.5], Path(clip.name))], {})
+def test_paths_are_relative_to_the_folder_of_the_run(tmp_path: Path, clip: Path) -> None:
+    run = finished(tmp_path / "run", [scored("mine", [0.5, 0.5], Path(clip.name))], {})
     (tmp_path / "run/.hydra").mkdir()
     hydra = {"hydra": {"runtime": {"cwd": str(clip.parent), "choices": {"method": "urf"}}}}
     (tmp_path / "run/.hydra/hydra.yaml").write_text(json.dumps(hydra))
     (tmp_path / "run/.hydra/overrides.yaml").write_text("[limit=3]")
     Page(copy=False).write(run)
     assert data(tmp_path / "run/page/videos/0.js")["sources"][0] == "../clip.mp4"
-    told = data(tmp_path / "run/page/run.js")
-    assert (told["title"], told["overrides"]) == ("urf on ours", ["limit=3"])
+    content = data(tmp_path / "run/page/run.js")
+    assert (content["title"], content["overrides"]) == ("urf on ours", ["limit=3"])
 
 
-def test_a_page_is_made_anew_from_the_folder_alone(tmp_path: Path) -> None:
-    finished(tmp_path / "deep/run", [seen("mine", [0.1, 0.9])], {})
+def test_the_command_writes_the_page_from_the_folder(tmp_path: Path) -> None:
+    finished(tmp_path / "deep/run", [scored("mine", [0.1, 0.9])], {})
     command = [sys.executable, "-m", "vaa.report.page"]
-    done = subprocess.run([*command, str(tmp_path)], cwd=HOUSE, capture_output=True, text=True, check=True)
+    done = subprocess.run([*command, str(tmp_path)], cwd=PROJECT_ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.split() == [str(tmp_path / "deep/run/report.html")]
     assert {file.name for file in (tmp_path / "deep/run/page").iterdir()} == {
         *SCRIPTS,
@@ -172,45 +190,63 @@ def test_a_page_is_made_anew_from_the_folder_alone(tmp_path: Path) -> None:
         "run.js",
         "videos",
     }
-    lost = subprocess.run([*command, str(HOUSE / "conf")], cwd=HOUSE, capture_output=True, text=True, check=False)
-    assert lost.returncode == 1
-    assert "no run of vaa" in lost.stderr
+    failed = subprocess.run(
+        [*command, str(PROJECT_ROOT / "conf")], cwd=PROJECT_ROOT, capture_output=True, text=True, check=False
+    )
+    assert failed.returncode == DataError.exit_status
+    assert "metrics.json" in failed.stderr
 
 
-def test_a_track_is_drawn_by_its_changes_to_the_finest_step_that_is_few() -> None:
-    starts = list(range(100_000))
-    flat = {"starts": starts, "values": [0.2] * 50_000 + [0.7] * 50_000, "stop": None}
-    assert steps(flat, 100_000) == {"at": [0, 50_000], "to": [0.2, 0.7], "stop": 100_000}
-    wave = 0.5 + 0.5 * np.sin(np.arange(100_000) / 2000)
-    drawn = steps({"starts": starts, "values": wave.tolist(), "stop": 99_000}, 100_000)
+def test_the_page_of_a_run_in_memory_and_of_its_folder_are_equal(tmp_path: Path) -> None:
+    fight = replace(scored("fight", [0.1, math.nan, 0.9, 0.3]), tags="fight", gated=True, located_frames=(0, 16))
+    fight = replace(fight, track=ScoreTrack(np.array([0.1, 0.1, 0.9]), np.array([0, 7, 20])))
+    fight = replace(fight, suspicious_window=SuspiciousWindow((0, 10), 0.9, (10, 20), 0.1, 0.2, math.nan, 0.1))
+    reports = {"fight": fight, "calm": scored("calm", [0.4, 0.4])}
+    history = {video: {"ask": replace(r, track=None), "score": r} for video, r in reports.items()}
+    dataset = Dataset("ours", tuple(r.video for r in reports.values()), TRUTHS, ())
+    protocol = Protocol(name="p", labels=None, end_inclusive=False, precision="float64", pad=0.0)
+    evaluation = evaluate(result=RunResult(reports, history), dataset=dataset, protocol=protocol)
+    run = finished(tmp_path, list(reports.values()), TRUTHS)
+    scripts = []
+    for source in (evaluation, None):
+        Page(copy=False).write(run, source)
+        scripts.append({file.name: file.read_text() for file in (tmp_path / "page").rglob("*.js")})
+    assert scripts[0] == scripts[1]
+
+
+def test_a_track_is_drawn_by_its_changes_at_the_finest_resolution_that_has_few() -> None:
+    flat = ScoreTrack(np.repeat([0.2, 0.7], 50_000), np.arange(100_000))
+    assert track_changes(flat, 100_000) == {"at": [0, 50_000], "to": [0.2, 0.7], "stop": 100_000}
+    wave = 0.5 + 0.5 * np.sin(np.arange(99_000) / 2000)
+    drawn = track_changes(ScoreTrack(wave, np.arange(99_000)), 100_000)
     assert len(drawn["at"]) <= 1500
     assert drawn["stop"] == 99_000
-    held = np.repeat(drawn["to"], np.diff([*drawn["at"], 100_000]))
-    assert np.abs(held - wave).max() <= 0.05
-    holes = {"starts": [0, 5, 9], "values": [None, 0.5, None], "stop": 12}
-    assert steps(holes, 10) == {"at": [0, 5, 9], "to": [None, 0.5, None], "stop": 10}
-    assert steps({"starts": [], "values": [], "stop": None}, 10) == {"at": [], "to": [], "stop": 10}
+    values = np.repeat(drawn["to"], np.diff([*drawn["at"], 99_000]))
+    assert np.abs(values - wave).max() <= 0.05
+    gaps = ScoreTrack(np.array([math.nan, 0.5, math.nan]), np.array([0, 5, 9]))
+    assert track_changes(gaps, 10) == {"at": [0, 5, 9], "to": [None, 0.5, None], "stop": 10}
+    empty = ScoreTrack(np.zeros(0), np.zeros(0, dtype=np.int64))
+    assert track_changes(empty, 10) == {"at": [], "to": [], "stop": 10}
 
 
-def test_a_stage_that_changes_nothing_one_could_see_has_no_track() -> None:
-    track = {"starts": [0, 5], "values": [0.1, 0.2], "stop": None}
-    stages = {"score": {"track": track}, "frames": {"track": dict(track)}, "gate": {"gated": False}}
-    told = story({"video": {"id": "v", "n_frames": 10, "fps": 0.0}, "stages": stages}, None, [])
-    assert [sorted(stage) for stage in told["stages"]] == [["name", "track"], ["name"], ["gated", "name"]]
-    assert told["fps"] == 25.0
+def test_a_stage_without_a_visible_change_has_no_track(tmp_path: Path) -> None:
+    start = Report(Video("v", Path("v.mp4"), 10, 0.0))
+    track = ScoreTrack(np.array([0.1, 0.2]), np.array([0, 5]))
+    history = {
+        "score": replace(start, track=track),
+        "frames": replace(start, track=track.per_frame(10)),
+    }
+    history["gate"] = replace(history["frames"], gated=False)
+    result = RunResult({"v": history["gate"]}, {"v": history})
+    protocol = Protocol(name="p", labels=None, end_inclusive=False, precision="float64", pad=0.0)
+    content = video_data(evaluate(result=result, dataset=Dataset("d", (), {}, ()), protocol=protocol), "v")
+    assert [sorted(stage) for stage in content["stages"]] == [["name", "track"], ["name"], ["gated", "name"]]
+    assert content["fps"] == 25.0
 
 
-def test_a_spark_holds_the_highest_of_each_part() -> None:
+def test_a_sparkline_has_the_highest_score_of_each_part() -> None:
     scores = np.zeros(1000)
     scores[503] = 0.8
-    found = spark(scores)
-    assert (len(found), max(found), found.index(80)) == (80, 80, 40)
-    assert spark(np.array([0.1, float("nan"), 2.0])) == [10, 0, 100]
-    assert spans(np.array([True, True, False, True])) == [[0, 2], [3, 4]]
-
-
-@pytest.mark.parametrize(
-    ("labels", "expected"), [([0, 0, 0, 0], 0.9), ([1, 1, 1, 1], 0.1), ([0, 0, 1, 1], 0.75), ([0, 1, 0, 0], 0.0)]
-)
-def test_the_error_of_a_video_says_how_wrong_its_scores_are(labels: list[int], expected: float) -> None:
-    assert error(np.array(labels, bool), np.array([0.2, 0.9, 0.1, 0.6])) == pytest.approx(expected)
+    values = sparkline(scores)
+    assert (len(values), max(values), values.index(80)) == (80, 80, 40)
+    assert sparkline(np.array([0.1, float("nan"), 2.0])) == [10, 0, 100]

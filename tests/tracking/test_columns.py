@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from vaa.tracking.columns import columns, job_name
+from vaa.tracking.run import config_columns, job_name
 
 
-def test_choices_stand_beside_their_numbers_and_copies_have_no_column() -> None:
+def test_choices_and_numbers_are_columns_and_references_are_not() -> None:
     config = {
         "smoothing": {"_target_": "Gaussian", "sigma": 5.0},
         "data": {"root": "DIR"},
@@ -20,7 +20,7 @@ def test_choices_stand_beside_their_numbers_and_copies_have_no_column() -> None:
         "stages": {"window": {"length": 30}, "smooth": config["smoothing"], "clean": None},
     }
     choices = {"smoothing": "gaussian9", "hydra/launcher": "basic", "experiment": None}
-    assert columns(config, resolved, choices) == {
+    assert config_columns(config, resolved, choices) == {
         "smoothing": "gaussian9",
         "smoothing._target_": "Gaussian",
         "smoothing.sigma": 5.0,
@@ -44,6 +44,6 @@ def test_choices_stand_beside_their_numbers_and_copies_have_no_column() -> None:
     ],
     ids=["one", "two", "repeated", "unknown-values", "unknown-keys"],
 )
-def test_a_job_is_named_by_what_differs(swept: dict[str, list[str]], name: str) -> None:
+def test_a_job_is_named_by_its_differing_overrides(swept: dict[str, list[str]], name: str) -> None:
     overrides = ["data=ucf_crime", "smoothing=none", "~stages.clean=", "position.width=0.5"]
     assert job_name(swept, overrides, 3) == name

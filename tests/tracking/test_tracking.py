@@ -10,10 +10,10 @@ import wandb
 from wandb_example import example
 from wandb_log import read_back
 
-from vaa.errors import VaaError
+from vaa.errors import ConfigError, VaaError
 from vaa.tracking import run as tracking
-from vaa.tracking.mode import default_mode
 from vaa.tracking.run import Tracking
+from vaa.tracking.service import default_mode
 
 CONFIG = {"method": "corevad", "window": {"length": 30}, "max_unparsed": 0.1}
 
@@ -27,11 +27,11 @@ def tracked(**fields: Any) -> Tracking:
         "name": "n",
         "tags": ["t"],
     }
-    known |= {"pictures": 2, "segments": 10, "artifacts": True, "patience": 300.0}
+    known |= {"pictures": 2, "segments": 10, "artifacts": True, "timeout": 300.0}
     return Tracking(**{**known, **fields})
 
 
-def test_an_offline_run_lies_whole_in_the_jobs_folder(tmp_path: Path) -> None:
+def test_an_offline_run_is_complete_in_the_jobs_folder(tmp_path: Path) -> None:
     with tracked().run(CONFIG, tmp_path) as run:
         run.run.summary.update({"roc_auc": 0.825148, "seconds/query": 1.5, "unparsed": 2})
     assert wandb.run is None  # finished
@@ -39,7 +39,7 @@ def test_an_offline_run_lies_whole_in_the_jobs_folder(tmp_path: Path) -> None:
     assert (found["run"].project, found["run"].run_group, found["run"].display_name) == ("vaa-tests", "g", "n")
     assert list(found["run"].tags) == ["t"]
     assert {key: found["config"][key] for key in CONFIG} == CONFIG
-    assert found["config"]["git_commit"] == tracking.commit()
+    assert found["config"]["git_commit"] == tracking.git_commit()
     assert {k: v for k, v in found["summary"].items() if not k.startswith("_")} == {
         "roc_auc": 0.825148,
         "seconds/query": 1.5,
@@ -49,7 +49,7 @@ def test_an_offline_run_lies_whole_in_the_jobs_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("error", [VaaError("no such folder"), KeyboardInterrupt("stopped")], ids=["error", "ctrl-c"])
-def test_what_was_found_before_a_failure_is_kept_and_the_run_is_failed(tmp_path: Path, error: BaseException) -> None:
+def test_what_was_logged_before_an_error_is_written_and_the_run_failed(tmp_path: Path, error: BaseException) -> None:
     def body() -> None:
         with tracked().run(CONFIG, tmp_path) as run:
             run.run.summary["roc_auc"] = 0.5
@@ -63,7 +63,7 @@ def test_what_was_found_before_a_failure_is_kept_and_the_run_is_failed(tmp_path:
     assert found["config"]["method"] == "corevad"
 
 
-def test_jobs_after_each_other_are_runs_of_their_own(tmp_path: Path) -> None:
+def test_successive_jobs_are_separate_runs(tmp_path: Path) -> None:
     for k in range(2):
         with tracked(name=f"job {k}").run({"job": k}, tmp_path) as run:
             run.run.summary["auc"] = k
@@ -74,26 +74,26 @@ def test_jobs_after_each_other_are_runs_of_their_own(tmp_path: Path) -> None:
     ]
 
 
-def test_disabled_costs_nothing(tmp_path: Path, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_disabled_computes_and_writes_nothing(tmp_path: Path, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "wandb", None)  # an import would fail
-    found = example(clip)
+    evaluation = example(clip)
     clip.unlink()
     with tracked(mode="disabled").run(CONFIG, tmp_path) as run:
-        run.log({"roc_auc": 0.5}, [], found)
+        run.log(metrics={"roc_auc": 0.5}, notices=[], evaluation=evaluation, videos=(), decoder="decord")
     assert list(tmp_path.iterdir()) == []
-    assert "scores" not in vars(found)  # nothing was even counted
+    assert "scores" not in vars(evaluation)  # nothing was computed
 
 
-def test_where_wandb_cannot_write_the_job_goes_on_and_the_log_says_so(
+def test_where_wandb_cannot_write_the_job_continues_with_a_warning(
     tmp_path: Path, clip: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    (tmp_path / "wandb").write_text("in the way")
+    (tmp_path / "wandb").write_text("a file")
     with tracked().run(CONFIG, tmp_path) as run:
-        run.log({"roc_auc": 0.5}, [], example(clip))
+        run.log(metrics={"roc_auc": 0.5}, notices=[], evaluation=example(clip), videos=(), decoder="decord")
     assert "W&B: the run (offline) is missing (NotADirectoryError" in caplog.text
 
 
-def test_where_the_service_cannot_be_reached_the_run_is_kept_offline(
+def test_where_the_service_cannot_be_reached_the_run_is_written_offline(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
@@ -123,7 +123,7 @@ def test_auto_follows_the_environment(tmp_path: Path, monkeypatch: pytest.Monkey
         (None, "no netrc at all", "offline"),
     ],
 )
-def test_auto_is_online_only_where_somebody_is_logged_in(
+def test_auto_is_online_only_with_a_key(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str | None, netrc: str | None, mode: str
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -137,13 +137,13 @@ def test_auto_is_online_only_where_somebody_is_logged_in(
     assert default_mode() == mode
 
 
-def test_an_unknown_mode_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(VaaError, match=r"wandb\.mode=dryrun: choose one of auto, online, offline, disabled"):
+def test_an_unknown_mode_is_refused_with_the_choices() -> None:
+    with pytest.raises(ConfigError, match=r"wandb\.mode=dryrun: choose one of auto, online, offline, disabled"):
         tracked(mode="dryrun")
 
 
-def test_the_commit_is_that_of_the_tree_or_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = tracking.commit()
+def test_the_commit_is_that_of_the_tree_or_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = tracking.git_commit()
     assert found is None or re.fullmatch(r"[0-9a-f]{40}\+?", found)
     monkeypatch.setenv("PATH", "")
-    assert tracking.commit() is None
+    assert tracking.git_commit() is None

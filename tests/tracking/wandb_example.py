@@ -1,4 +1,4 @@
-"""A run made by hand: what its tables, curves and artifacts hold can be worked out on paper."""
+"""A small run whose tables, curves and artifacts can be computed by hand."""
 
 from __future__ import annotations
 
@@ -7,37 +7,41 @@ from pathlib import Path
 
 import numpy as np
 
-from vaa.evaluation.evaluation import Evaluation
+from vaa.evaluation.evaluation import Evaluation, evaluate
 from vaa.evaluation.protocol import Protocol
 from vaa.pipeline import RunResult, StageStats
 from vaa.types import Box, Dataset, Failure, GroundTruth, Report, Response, ScoreTrack, Segment, Span, Video
 
-PROTOCOL = Protocol("lavad", None, False, "pr_auc", "float64", 0.0)
+PROTOCOL = Protocol(name="lavad", labels=None, end_inclusive=False, precision="float64", pad=0.0)
 
 
 def track(values: list[float], every: int = 10) -> ScoreTrack:
     return ScoreTrack(np.array(values), np.arange(len(values), dtype=np.int64) * every)
 
 
-def history(video: Video, said: list[str], read: list[float], smoothed: list[float]) -> dict[str, Report]:
-    """ask -> clean (the last answer is exchanged for the one before) -> score -> smooth -> frames."""
+def history(video: Video, texts: list[str], scores: list[float], smoothed: list[float]) -> dict[str, Report]:
+    """query -> clean (the last answer is replaced by the one before) -> score -> smooth -> frames."""
     segments = tuple(Segment(k, k + 10, (k,), k) for k in range(0, video.n_frames, 10))
     windowed = Report(video, segments)
-    responses = tuple(Response(f"raw {text}", score, text) for text, score in zip(said, read, strict=True))
-    asked = replace(windowed, responses=responses)
-    cleaned = replace(asked, responses=(*responses[:-1], responses[-2]))
+    responses = tuple(Response(f"raw {text}", score, text) for text, score in zip(texts, scores, strict=True))
+    queried = replace(windowed, responses=responses)
+    cleaned = replace(queried, responses=(*responses[:-1], responses[-2]))
     scored = replace(cleaned, track=track([r.score for r in cleaned.responses]))
     smooth = replace(scored, track=track(smoothed))
     framed = replace(smooth, track=smooth.track.per_frame(video.n_frames) if smooth.track else None)
-    return {"window": windowed, "query": asked, "clean": cleaned, "score": scored, "smooth": smooth, "frames": framed}
+    return {"window": windowed, "query": queried, "clean": cleaned, "score": scored, "smooth": smooth, "frames": framed}
+
+
+def example_videos(clip: Path) -> tuple[Video, ...]:
+    return tuple(Video(name, clip, 20, 10.0) for name in ("calm", "fight", "fire", "lost"))
 
 
 def example(clip: Path) -> Evaluation:
-    """Three videos of 20 frames in two segments: a fight that is found, a fire that is not, calm; a fourth failed.
+    """Three videos of two segments of 10 frames: a fight with high scores, a fire with low ones, calm; a fourth failed.
 
     The flat order of frames: fight .1 .9(anomalous), fire .3(anomalous) .2, calm .4 .4.
     """
-    videos = tuple(Video(name, clip, 20, 10.0) for name in ("calm", "fight", "fire", "lost"))
+    videos = example_videos(clip)
     calm, fight, fire, _ = videos
     truths = {
         "calm": GroundTruth((), "Normal"),
@@ -53,7 +57,7 @@ def example(clip: Path) -> Evaluation:
         "fire": history(fire, ["smoke", "a wall"], [0.3, 0.2], [0.3, 0.2]),
         "lost": {},
     }
-    last = {video: replace(told["frames"], truth=truths[video]) for video, told in stages.items() if told}
+    last = {video: replace(each["frames"], truth=truths[video]) for video, each in stages.items() if each}
     boxes = (Box(12, (8, 8, 48, 32), 0.75), Box(4, (0, 0, 8, 8), 0.5))
     last["fight"] = replace(
         last["fight"], tags="fighting", boxes=boxes, located_frames=(4, 12), summary="A fight breaks out."
@@ -67,4 +71,4 @@ def example(clip: Path) -> Evaluation:
         StageStats(stage="score"),
     ]
     result = RunResult(last, stages, [lost], steps)
-    return Evaluation(result, Dataset("by hand", videos, truths, ()), PROTOCOL, "decord")
+    return evaluate(result=result, dataset=Dataset("by hand", videos, truths, ()), protocol=PROTOCOL)

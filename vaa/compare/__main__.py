@@ -14,7 +14,7 @@ from vaa.compare.comparison import compare, comparison_table
 from vaa.compare.tables import Table, add_table_options, write_table
 from vaa.compare.videos import videos_table
 from vaa.errors import ConfigError
-from vaa.report.runs import Run, find, unfinished
+from vaa.report.runs import Run, find_runs, unfinished
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -35,7 +35,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _table(args: argparse.Namespace) -> Table:
-    runs = find(args.folders)
+    runs = find_runs(args.folders)
     names = args.names or _default_names(runs)
     folders = ", ".join(str(run.folder) for run in runs)
     if len(names) != len(runs):

@@ -14,7 +14,7 @@ from vaa.errors import ConfigError, DataError
 from vaa.evaluation import bootstrap
 from vaa.report.runs import Run
 
-STANDARD = ("roc_auc", "ap", "within_video_auc")
+STANDARD = ("roc_auc", "pr_auc", "within_video_auc")
 _HIGHER_IS_BETTER = (*measures.RESAMPLED, "cider", "meteor", "meteor_jar", "rouge_l")
 _HIGHER_PREFIXES = ("bleu_", "judge_reasonability", "judge_detail", "judge_consistency", "class_auc")
 _LOWER_IS_BETTER = ("unparsed", "failed", "model_queries", "judge_unread")
@@ -126,7 +126,7 @@ def _shared_videos(data: Sequence[RunScores]) -> list[str]:
             raise DataError(f"{each.run.folder}: no video has labels, so there are no metrics. See --videos.")
     shared = set.intersection(*(each.videos for each in data))
     if not shared:
-        names = ", ".join(f"{each.run.folder} ({each.run.truth['data']})" for each in data)
+        names = ", ".join(f"{each.run.folder} ({each.run.evaluation.data})" for each in data)
         raise DataError(f"no video is in all of these runs: {names}. Compare runs over the same videos.")
     return [video for video in data[0].labels if video in shared]
 

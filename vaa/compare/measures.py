@@ -8,15 +8,15 @@ from functools import cached_property
 
 import numpy as np
 
-from vaa.errors import DataError
 from vaa.evaluation import bootstrap
 from vaa.evaluation.bootstrap import Numbers
-from vaa.evaluation.detection import Labels, within_video_auc
+from vaa.evaluation.detection import within_video_auc
 from vaa.evaluation.localisation import localisation
+from vaa.evaluation.ranking import Labels
 from vaa.report.runs import Run
-from vaa.types import Box, Floats
+from vaa.types import Floats
 
-FLAT = (*bootstrap.NAMES, "ap")
+FLAT = bootstrap.NAMES
 RESAMPLED = (*FLAT, "within_video_auc", "tiou", "tiou_per_video")
 """Metrics that can be computed over any videos; of others only the value in the run's metrics.json is known."""
 
@@ -44,9 +44,9 @@ class RunScores:
 
     def evaluation_key(self, videos: Sequence[str]) -> tuple[object, ...]:
         """Equal for runs whose numbers over these videos are computed by the same protocol from the same labels."""
-        protocol = self.run.truth["protocol"]
+        protocol = self.run.evaluation.protocol
         frames = b"".join(np.packbits(self.labels[v]).tobytes() + len(self.labels[v]).to_bytes(4) for v in videos)
-        return *(protocol[name] for name in ("name", "ap", "precision", "pad")), frames
+        return protocol.name, protocol.precision, protocol.pad, frames
 
 
 def read_scores(run: Run) -> RunScores:
@@ -55,17 +55,8 @@ def read_scores(run: Run) -> RunScores:
     Raises:
         DataError: a file of the run is missing or damaged.
     """
-    labels: dict[str, Labels] = {}
-    scores: dict[str, Floats] = {}
-    try:
-        for video in run.truth["videos"]:
-            video_labels, video_scores = run.labels(video), run.scores(video)
-            if video_labels is not None:
-                labels[video] = video_labels
-            if video_scores is not None:
-                scores[video] = video_scores
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{run.folder}: a report or truth.json is damaged ({error!r}). Run it again.") from error
+    labels = run.evaluation.labels
+    scores = {video: values for video in labels if (values := run.evaluation.video_scores(video)) is not None}
     return RunScores(run, labels, scores)
 
 
@@ -94,9 +85,8 @@ def measure(data: RunScores, videos: Sequence[str], weights: Numbers, names: Seq
 
 
 def _flat(data: RunScores, videos: Sequence[str], weights: Numbers) -> dict[str, Numbers]:
-    ranking = bootstrap.ranking([data.labels[v] for v in videos], [data.scores[v] for v in videos])
-    values = bootstrap.flat(ranking, weights)
-    return values | {"ap": values[data.run.truth["protocol"]["ap"]]}
+    counts = bootstrap.count_frames([data.labels[v] for v in videos], [data.scores[v] for v in videos])
+    return bootstrap.flat(counts, weights)
 
 
 def _within_video(data: RunScores, videos: Sequence[str], weights: Numbers) -> dict[str, Numbers]:
@@ -116,8 +106,6 @@ def _mean(values: Numbers, counts: Numbers, weights: Numbers) -> Numbers:
 
 
 def _localisation(run: Run, video: str) -> dict[str, float]:
-    """The localisation metrics of the boxes that the last stage with boxes left."""
-    truth = [Box(int(frame), (a, b, c, d), 1.0) for frame, a, b, c, d in run.truth["videos"][video]["boxes"]]
-    stages = [changed["boxes"] for changed in run.report(video)["stages"].values() if "boxes" in changed]
-    boxes = [Box(box["frame"], tuple(box["xyxy"]), box["score"]) for box in (stages[-1] if stages else [])]
-    return localisation({video: truth}, {video: boxes})
+    """The localisation metrics of the boxes of the last report."""
+    evaluation = run.evaluation
+    return localisation({video: evaluation.truths[video].boxes}, {video: evaluation.reports[video].boxes})

@@ -18,7 +18,7 @@ from rich.markup import escape
 from rich.table import Table as RichTable
 
 from vaa.errors import ConfigError, OutputError, VaaError
-from vaa.report.files import put
+from vaa.report.files import write_bytes
 
 FORMATS = ("table", "markdown", "latex", "csv", "html")
 _FORMAT_OF_SUFFIX = {
@@ -112,7 +112,7 @@ def _write(file: Path | None, text: str) -> None:
         if file is None:
             sys.stdout.write(text)
         else:
-            put(file, text.encode())
+            write_bytes(file, text.encode())
     except OSError as error:
         raise OutputError(f"--out {file}: cannot be written ({error}).") from error
 

@@ -10,7 +10,9 @@ import numpy as np
 
 from vaa.compare.tables import Cell, Table, Value, csv_value, format_number
 from vaa.errors import DataError
-from vaa.evaluation.detection import Labels, within_video_auc
+from vaa.evaluation.detection import within_video_auc
+from vaa.evaluation.protocol import intervals
+from vaa.evaluation.ranking import Labels
 from vaa.report.runs import Run
 from vaa.types import Floats
 
@@ -77,7 +79,7 @@ def videos_table(first: Run, second: Run, names: Sequence[str], limit: int, digi
 
 
 def _pair(first: Run, second: Run, video: str) -> VideoPair | None:
-    a, b = first.scores(video), second.scores(video)
+    a, b = (run.evaluation.video_scores(video) for run in (first, second))
     if a is None or b is None:
         return None
     if len(a) != len(b):
@@ -86,7 +88,7 @@ def _pair(first: Run, second: Run, video: str) -> VideoPair | None:
             "the same annotation. Compare runs over the same data."
         )
     difference = np.abs(a.astype(np.float64) - b.astype(np.float64))
-    labels = first.labels(video), second.labels(video)
+    labels = first.evaluation.labels.get(video), second.evaluation.labels.get(video)
     aucs = [math.nan if y is None else within_video_auc([y], [s]) for y, s in zip(labels, (a, b), strict=True)]
     return VideoPair(video, a, b, labels[0], float(difference.mean()), _interval(difference), (aucs[0], aucs[1]))
 
@@ -117,7 +119,8 @@ def draw_scores(a: Floats, b: Floats, labels: Labels | None) -> str:
 def _label_rectangles(labels: Labels | None) -> str:
     if labels is None:
         return ""
-    edges = np.flatnonzero(np.diff(labels, prepend=False, append=False)).reshape(-1, 2) * (_WIDTH / len(labels))
+    scale = _WIDTH / len(labels)
+    edges = [(start * scale, stop * scale) for start, stop in intervals(labels)]
     size = f'y="{_HEIGHT + 2}" height="{_LABEL_HEIGHT}"'
     return "".join(f'<rect class="true" x="{x:.1f}" width="{max(1, end - x):.1f}" {size}/>' for x, end in edges)
 

@@ -1,57 +1,158 @@
-"""What a run found, as its tables and pictures look at it; computed when first asked for, and once."""
+"""Evaluation: the reports of a run beside the ground truth. Page, W&B, plots, alerts and metrics read it."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain, zip_longest
 
 import numpy as np
 
-from vaa.evaluation.detection import Labels
+from vaa.evaluation.detection import ClassResult, class_results, detection
 from vaa.evaluation.protocol import Protocol
-from vaa.pipeline import RunResult
-from vaa.types import Dataset, Floats
+from vaa.evaluation.ranking import Curves, Labels, curves, roc_auc
+from vaa.pipeline import RunResult, StageStats
+from vaa.types import Dataset, Failure, Floats, GroundTruth, Report
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Evaluation:
-    """An outcome beside what is true, counted as the protocol counts; `reader` decodes the frames that are shown."""
+    """Scores, labels, curves, classes and errors of a run, each computed once, when it is first needed.
 
-    result: RunResult
-    dataset: Dataset
+    Of a run in this process by `evaluate`, of a finished one by `Run.evaluation`, which reads reports from disk as they
+    are needed. `reports`: video -> its last report. `history`: video -> stage -> the report after it. `truths` and
+    `labels`, of shape (frames,) as the protocol counts them: of the videos that have some. `stats`: what the stages
+    cost; empty for a finished run.
+    """
+
+    data: str
     protocol: Protocol
-    decoder: str
+    reports: Mapping[str, Report]
+    history: Mapping[str, Mapping[str, Report]]
+    truths: Mapping[str, GroundTruth]
+    labels: Mapping[str, Labels]
+    failures: Sequence[Failure]
+    stats: Sequence[StageStats] = ()
+
+    def video_scores(self, video: str) -> Floats | None:
+        """The scores of a video as the protocol counts them, shape (frames,); None without any.
+
+        Raises:
+            ConfigError: a score is NaN or infinite.
+        """
+        if video not in self._scores:
+            report = self.reports[video]
+            self._scores[video] = None if report.track is None else self.protocol.frame_scores(report)
+        return self._scores[video]
+
+    @cached_property
+    def _scores(self) -> dict[str, Floats | None]:
+        return {}
 
     @cached_property
     def scores(self) -> dict[str, Floats]:
-        """Video -> scores of shape (frames,), of the videos that have any."""
-        reports = self.result.reports.items()
-        return {video: self.protocol.frame_scores(report) for video, report in reports if report.track is not None}
+        """Video -> scores of shape (frames,), of the videos that have some."""
+        return {video: scores for video in self.reports if (scores := self.video_scores(video)) is not None}
 
     @cached_property
-    def labels(self) -> dict[str, Labels]:
-        """Video -> which frames are anomalous, shape (frames,), of the videos that have scores and labels."""
-        spans, reports = self.protocol.spans(self.dataset), self.result.reports
-        known = (video for video in self.scores if video in spans)
-        return {video: self.protocol.frame_labels(reports[video].video, spans[video]) for video in known}
+    def labelled(self) -> list[str]:
+        """The videos that have scores and labels: those that are counted."""
+        return [video for video in self.scores if video in self.labels]
+
+    @cached_property
+    def metrics(self) -> dict[str, float]:
+        """The detection metrics; empty where no video has scores and labels."""
+        if not self.labelled:
+            return {}
+        labels, scores = self._counted
+        return detection(labels, scores) | {"videos": len(labels), "frames": sum(map(len, labels))}
+
+    @cached_property
+    def curves(self) -> Curves | None:
+        """ROC and precision-recall over all frames; None where they are of one class only."""
+        return curves(*self._counted)
+
+    @cached_property
+    def classes(self) -> tuple[ClassResult, ...]:
+        """How well each class of anomaly is detected, by name."""
+        return class_results(*self._counted, [self.label(video) or "" for video in self.labelled])
+
+    @property
+    def _counted(self) -> tuple[list[Labels], list[Floats]]:
+        return [self.labels[video] for video in self.labelled], [self.scores[video] for video in self.labelled]
 
     def label(self, video: str) -> str | None:
-        """The class a data set gives a video."""
-        truth = self.dataset.truths.get(video)
+        """The class of a video in its data set; None without ground truth."""
+        truth = self.truths.get(video)
         return truth.label if truth else None
 
     def error(self, video: str) -> float:
-        """The mean distance of a video's scores from its labels, NaN without any."""
-        if video not in self.labels:
+        """How wrong the scores of a video are, in [0, 1] for scores in [0, 1]; NaN without scores or labels.
+
+        1 - the AUC within the video; for a normal video its highest score, for one that is anomalous throughout 1 - its
+        highest score. Like the metrics, it does not depend on how scores are scaled within a video, and a short anomaly
+        that is missed is a large error, where a mean distance to the labels would be small.
+        """
+        scores, labels = self.video_scores(video), self.labels.get(video)
+        if scores is None or labels is None or not len(scores):
             return math.nan
-        return float(np.abs(self.scores[video] - self.labels[video]).mean())
+        if labels.any() and not labels.all():
+            return 1 - roc_auc(labels, scores)
+        highest = float(scores.max())
+        return 1 - highest if labels.any() else highest
 
     @cached_property
-    def ranking(self) -> list[str]:
-        """The videos, most worth a look first: the highest-scoring and the worst errors in turn; then the unscored."""
+    def ranked(self) -> list[str]:
+        """The videos by interest: the highest-scoring and those with the largest error in turn; unscored ones last."""
         highest = sorted(self.scores, key=lambda video: -float(self.scores[video].max(initial=0)))
-        worst = sorted(self.labels, key=lambda video: -self.error(video))
+        worst = sorted(self.labelled, key=lambda video: -self.error(video))
         turns = chain.from_iterable(zip_longest(highest, worst))
-        return list(dict.fromkeys(video for video in (*turns, *self.result.reports) if video is not None))
+        return list(dict.fromkeys(video for video in (*turns, *self.reports) if video is not None))
+
+
+def evaluate(*, result: RunResult, dataset: Dataset, protocol: Protocol) -> Evaluation:
+    """The evaluation of a run in this process.
+
+    Raises:
+        DataError: the protocol's label file lacks videos or cannot be read.
+    """
+    spans, reports = protocol.spans(dataset), result.reports
+    return Evaluation(
+        data=dataset.name,
+        protocol=protocol,
+        reports=reports,
+        history=result.history,
+        truths=dataset.truths,
+        labels={
+            video: protocol.frame_labels(report.video, spans[video])
+            for video, report in reports.items()
+            if video in spans
+        },
+        failures=result.failures,
+        stats=result.stats,
+    )
+
+
+def peak_frame(scores: Floats) -> int:
+    """The frame in the middle of the first stretch where scores, shape (frames,), are highest."""
+    top = np.flatnonzero(scores == scores.max())
+    ends = np.flatnonzero(np.diff(top) > 1)
+    last = int(ends[0]) if len(ends) else len(top) - 1
+    return int(top[last // 2])
+
+
+def segment_at(report: Report, frame: int) -> int | None:
+    """The index of the segment whose score applies at a frame: the last one that is `at` this frame or before."""
+    if not report.segments:
+        return None
+    return max(0, int(np.searchsorted([segment.at for segment in report.segments], frame, side="right")) - 1)
+
+
+def text_at(report: Report, frame: int) -> str | None:
+    """The text of the segment whose score applies at a frame: its description, or the whole answer."""
+    k = segment_at(report, frame)
+    if k is None or k >= len(report.responses):
+        return None
+    return report.responses[k].description_or_text or None

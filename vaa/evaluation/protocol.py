@@ -1,73 +1,58 @@
-"""A paper's way of counting: whose labels, whether an interval's end belongs to it, in which precision, which AP."""
+"""A paper's way of counting: which labels, whether the end of an interval is anomalous, in which precision."""
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from vaa.data.base import VIDEO_SUFFIXES
-from vaa.errors import VaaError
-from vaa.evaluation.detection import Labels, detection
+from vaa.errors import ConfigError, DataError
+from vaa.evaluation.ranking import Labels
 from vaa.types import Dataset, Floats, Report, ScoreTrack, Span, Video
 
 log = logging.getLogger("vaa")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Protocol:
     """How scores are counted.
 
-    `labels`: a JSON file in VERA's layout, or None for the data set's own. `end_inclusive`: the annotated end is
-    anomalous. `ap`: which of pr_auc (trapezoid) and average_precision (step) is the paper's. `precision`: the float
-    type scores are held in. `pad`: the score of frames that no value covers.
+    `labels`: a JSON file in VERA's layout, or None for the data set's own labels. `end_inclusive`: the annotated end is
+    anomalous. `precision`: the float type of the scores. `pad`: the score of frames that no value covers.
     """
 
     name: str
     labels: str | None
     end_inclusive: bool
-    ap: str
     precision: str
     pad: float
 
     def __post_init__(self) -> None:
-        if self.ap not in ("pr_auc", "average_precision"):
-            raise VaaError(f"protocol.ap={self.ap}: choose pr_auc or average_precision.")
         if self.precision not in ("float16", "float32", "float64"):
-            raise VaaError(f"protocol.precision={self.precision}: choose float16, float32 or float64.")
+            raise ConfigError(f"protocol.precision={self.precision}: choose float16, float32 or float64.")
         if self.labels is not None and not Path(self.labels).is_file():
-            raise VaaError(f"protocol.labels={self.labels}: no such file.")
-
-    def evaluate(self, dataset: Dataset, reports: Mapping[str, Report]) -> dict[str, float]:
-        """The detection metrics of the videos that have labels and a track; empty where there is none."""
-        spans = self.spans(dataset)
-        scored = [r for r in reports.values() if r.track is not None and r.video.id in spans]
-        if not scored:
-            return {}
-        labels = [self.frame_labels(report.video, spans[report.video.id]) for report in scored]
-        numbers = detection(labels, [self.frame_scores(report) for report in scored])
-        return numbers | {"ap": numbers[self.ap], "videos": len(scored), "frames": sum(map(len, labels))}
+            raise ConfigError(f"protocol.labels={self.labels}: no such file.")
 
     def spans(self, dataset: Dataset) -> dict[str, tuple[Span, ...]]:
-        """Video -> its annotated intervals, from the protocol's own labels if it has them.
+        """Video -> its annotated intervals, from the protocol's own label file if it has one.
 
         Raises:
-            VaaError: the label file lacks videos, or disagrees on their length by more than a frame.
+            DataError: the label file lacks videos or cannot be read.
         """
         if self.labels is None or not dataset.truths:
             return {video: truth.spans for video, truth in dataset.truths.items()}
-        known = read_labels(Path(self.labels))
-        lacking = [video.id for video in dataset.videos if video.id not in known]
-        if lacking:
-            raise VaaError(f"protocol.labels={self.labels}: no label for {len(lacking)} videos, first {lacking[0]}.")
-        other = [v.id for v in dataset.videos if abs(known[v.id][0] - v.n_frames) > 1]
+        annotations = read_labels(Path(self.labels))
+        missing = [video.id for video in dataset.videos if video.id not in annotations]
+        if missing:
+            raise DataError(f"protocol.labels={self.labels}: no label for {len(missing)} videos, first {missing[0]}.")
+        other = [v.id for v in dataset.videos if abs(annotations[v.id][0] - v.n_frames) > 1]
         if other:
             log.warning("%d videos have another length in %s: %s", len(other), self.labels, ", ".join(other))
-        return {video.id: known[video.id][1] for video in dataset.videos}
+        return {video.id: annotations[video.id][1] for video in dataset.videos}
 
     def frame_labels(self, video: Video, spans: tuple[Span, ...]) -> Labels:
         """Shape (frames,): which frames are anomalous; intervals are cut at the video's end."""
@@ -77,17 +62,17 @@ class Protocol:
         return labels
 
     def frame_scores(self, report: Report) -> Floats:
-        """Shape (frames,): each value from its start to the next one's, `pad` where none holds.
+        """Shape (frames,): each value from its start to the next one's, `pad` where there is none.
 
         Raises:
-            VaaError: a score is not a number; some stage has to say what stands in for it.
+            ConfigError: a score is NaN or infinite; some stage has to replace it.
         """
         if report.track is None or not np.isfinite(report.track.values).all():
-            raise VaaError(f"{report.video.id}: scores that are no numbers are left after the last stage.")
-        return self.spread(report.video, report.track)
+            raise ConfigError(f"{report.video.id}: scores that are not finite are left after the last stage.")
+        return self.expand(report.video, report.track)
 
-    def spread(self, video: Video, track: ScoreTrack) -> Floats:
-        """The same of any track; what is no number stays none."""
+    def expand(self, video: Video, track: ScoreTrack) -> Floats:
+        """The same of any track; NaN stays NaN."""
         frames = track.per_frame(video.n_frames)
         if len(frames.values) == video.n_frames and frames.values.dtype == self.precision:
             return frames.values
@@ -98,23 +83,29 @@ class Protocol:
         return scores
 
 
+def intervals(labels: Labels) -> list[tuple[int, int]]:
+    """The intervals [start, stop) of the frames that are true; `labels` has shape (frames,)."""
+    edges = np.flatnonzero(np.diff(labels, prepend=False, append=False)).tolist()
+    return list(zip(edges[::2], edges[1::2], strict=True))
+
+
 def read_labels(file: Path) -> dict[str, tuple[int, tuple[Span, ...]]]:
     """Video -> (frames, intervals) of a list of {"video", "temporal_label": [start, end, ...], "length"} (VERA).
 
     Raises:
-        VaaError: the file is not in this layout.
+        DataError: the file is not in this layout.
     """
     try:
         entries = json.loads(file.read_text(encoding="utf-8-sig"))
-        found: dict[str, tuple[int, tuple[Span, ...]]] = {}
+        annotations: dict[str, tuple[int, tuple[Span, ...]]] = {}
         for entry in entries:
             name = PurePosixPath(entry["video"]).name
             stem = PurePosixPath(name).stem if PurePosixPath(name).suffix.lower() in VIDEO_SUFFIXES else name
             times = [int(t) for t in entry["temporal_label"]]
             pairs = [(a, b) for a, b in zip(times[::2], times[1::2], strict=True) if a >= 0]
-            if stem in found or any(b < a for a, b in pairs):
-                raise ValueError(f"'{stem}' comes a second time, or has an interval that is reversed: {pairs}")
-            found[stem] = (int(entry["length"]), tuple(Span(a, b, "") for a, b in pairs))
+            if stem in annotations or any(b < a for a, b in pairs):
+                raise ValueError(f"'{stem}' occurs twice, or has an interval whose end is before its start: {pairs}")
+            annotations[stem] = (int(entry["length"]), tuple(Span(start=a, end=b, label="") for a, b in pairs))
     except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
-        raise VaaError(f"protocol.labels={file}: not a label file in VERA's layout: {error!r}") from error
-    return found
+        raise DataError(f"protocol.labels={file}: not a label file in VERA's layout: {error!r}") from error
+    return annotations

@@ -16,7 +16,7 @@ from vaa.paper.page import make_page
 from vaa.paper.record import make_record
 from vaa.paper.replay import find_files, replay
 from vaa.paper.rows import BATCHES
-from vaa.report.files import put
+from vaa.report.files import write_bytes
 
 DOCS = process.PROJECT_ROOT / "docs"
 
@@ -46,8 +46,8 @@ def _make(args: argparse.Namespace) -> None:
     try:
         runs = {batch.name: replay(batch, files, args.runs, args.keep) for batch in BATCHES}
         record = orjson.dumps(make_record(runs, files.urf), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
-        put(args.out / "results.json", record)
-        put(args.out / "results.md", make_page(orjson.loads(record)).encode())
+        write_bytes(args.out / "results.json", record)
+        write_bytes(args.out / "results.md", make_page(orjson.loads(record)).encode())
     except OSError as error:
         raise OutputError(f"Results cannot be written: {error}") from error
 

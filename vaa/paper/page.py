@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from vaa.compare.comparison import STANDARD
 from vaa.paper.published import PUBLISHED
 from vaa.paper.record import job_metrics
 from vaa.paper.replay import command
@@ -17,7 +18,6 @@ _TITLES = {
     "roc_auc": "ROC AUC",
     "pr_auc": "AP (trapezoid)",
     "average_precision": "AP (step)",
-    "ap": "AP (trapezoid)",
     "within_video_auc": "within-video AUC",
     "tiou": "TIoU",
     "tiou_per_video": "TIoU, mean of videos",
@@ -139,17 +139,16 @@ def _size(record: Record, batch: str) -> str:
 
 def _combined(record: Record) -> Iterator[str]:
     yield _COMBINED.format(**record)
-    metrics = (("roc_auc", "roc_auc"), ("ap", "pr_auc"), ("within_video_auc", "within_video_auc"))
     for name, (title, baseline) in COMBINED.items():
         batch, lines = _batch(name), []
         for job in sorted(record["combined"][name], key=lambda job: job != " ".join(baseline)):
             ours, deltas = record["jobs"][name][job], record["combined"][name][job]
             cells = [override.partition("=")[2] for override in job.split()]
-            for delta_name, metric in metrics:
-                cells += [f"{ours[metric]:.4f}", _delta(deltas.get(delta_name))]
+            for metric in STANDARD:
+                cells += [f"{ours[metric]:.4f}", _delta(deltas.get(metric))]
             lines.append(tuple(cells))
         swept = [override.partition("=")[0] for override in batch.swept]
-        titles = [cell for delta_name, _ in metrics for cell in (_TITLES[delta_name], "Δ [95 %]")]
+        titles = [cell for metric in STANDARD for cell in (_TITLES[metric], "Δ [95 %]")]
         yield f"\n### {title}\n"
         yield _table((*swept, *titles), lines, right=range(len(swept), len(swept) + 6))
         yield f"\n    {command(batch, batch.swept).replace('run.py', 'run.py -m')}"

@@ -63,7 +63,8 @@ def equal_windows(run: Run, file: Path) -> list[int]:
         theirs = {name: entry["highest_interval"] for name, entry in json.loads(file.read_text()).items()}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{file}: not the authors' file of intervals: {error!r}") from error
-    ours = {video: run.report(video)["stages"]["find_window"]["suspicious_window"]["highest"] for video in run.videos}
+    windows = {video: run.evaluation.reports[video].suspicious_window for video in run.videos}
+    ours = {video: list(window.highest) for video, window in windows.items() if window is not None}
     return [sum(ours[video] == theirs.get(video) for video in ours), len(ours)]
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from vaa.errors import DataError, VaaError
 from vaa.paper.rows import ReplayBatch
 from vaa.process import PROJECT_ROOT
-from vaa.report.runs import Run, find
+from vaa.report.runs import Run, find_runs
 
 log = logging.getLogger("vaa")
 _QUIET = ("cache=null", "plots=false", "page=null", "wandb.mode=disabled")
@@ -109,7 +109,7 @@ def _run(batch: ReplayBatch, files: ReleasedFiles, batch_folder: Path) -> None:
 
 
 def _finished_runs(batch_folder: Path) -> list[Run]:
-    return find([batch_folder]) if any(batch_folder.rglob("metrics.json")) else []
+    return find_runs([batch_folder]) if any(batch_folder.rglob("metrics.json")) else []
 
 
 def _job_count(batch: ReplayBatch) -> int:

@@ -1,1 +1,1 @@
-"""What people look at: files, plots, W&B."""
+"""A run's folder: files, page, plots, alerts, and the log's summary."""

@@ -1,65 +1,84 @@
-"""What a person at the terminal reads: the numbers that matter, where the rest lies, and errors in words."""
+"""What the log shows at the end of a run: metrics, alerts, the folder, notices; and errors without internals."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from vaa.errors import ConfigError, VaaError
-from vaa.report.alerts import Alert, Alerts
+from vaa.report.alerts import Alert, AlertRule
+from vaa.stages.base import ModelStage, Stage
 
 log = logging.getLogger("vaa")
-_FIRST = ("roc_auc", "pr_auc", "average_precision", "within_video_auc", "f1_best")
-_MOST = 20
+_METRICS = ("roc_auc", "pr_auc", "average_precision", "within_video_auc", "f1_best")
+_MAX_ALERTS = 20
+_TINY_CHECKPOINTS = "vaa/tiny/checkpoints"
 
 
-def show(
-    metrics: Mapping[str, float], folder: Path, notices: Sequence[str], alerts: Alerts | None, found: Sequence[Alert]
+def notices(stages: Iterable[Stage], data: str) -> list[str]:
+    """Warnings that a reader of the numbers needs, for the log, W&B and the page."""
+    checkpoints = {getattr(stage.model, "checkpoint", "") for stage in stages if isinstance(stage, ModelStage)}
+    tiny = sorted(name for name in checkpoints if _TINY_CHECKPOINTS in name)
+    if not tiny or data == "synthetic":
+        return []
+    return [
+        f"The built-in tiny model ({', '.join(tiny)}) was used on '{data}'. It is trained on this project's synthetic "
+        "world only: its answers about other videos mean nothing. Choose a real model, such as vlm=internvl "
+        "encoder=clip_vit_b16."
+    ]
+
+
+def log_summary(
+    metrics: Mapping[str, float],
+    folder: Path,
+    notices: Sequence[str],
+    rule: AlertRule | None,
+    alerts: Sequence[Alert],
 ) -> None:
-    """Log the metrics, the cost, what was `found` suspicious, the folder and what must be known of the numbers."""
-    for name in _FIRST:
+    """Log the metrics, the numbers of queries, the alerts, the folder and the notices."""
+    for name in _METRICS:
         if name in metrics:
             log.info("%-18s %.6f", name, metrics[name])
     log.info("%d videos, %d frames, %d failed", metrics["videos"], metrics["frames"], metrics["failed"])
     log.info(
-        "%d questions asked, %d remembered, %d answers unread",
-        *(int(metrics[k]) for k in ("model_queries", "cache_hits", "unparsed")),
+        "%d model queries, %d from the cache, %d answers unparsed",
+        *(int(metrics[name]) for name in ("model_queries", "cache_hits", "unparsed")),
     )
-    if alerts is not None:
-        _suspicious(alerts, found, len(found) if "anomalous_share" not in metrics else 0)
-    log.info("results in %s", folder)
+    if rule is not None:
+        _log_alerts(rule, alerts, listed=len(alerts) if "anomalous_share" not in metrics else 0)
+    log.info("results: %s", folder)
     if (folder / "report.html").is_file():
-        log.info("to look at: %s", folder / "report.html")
+        log.info("page: %s", folder / "report.html")
     for notice in notices:
         log.warning("%s", "*" * 100)
         log.warning("%s", notice)
         log.warning("%s", "*" * 100)
 
 
-def _suspicious(alerts: Alerts, found: Sequence[Alert], wanted: int) -> None:
-    """One line on how many, then a line each for the highest of those `wanted`."""
-    videos = _many(len({alert.video for alert in found}), "video")
-    log.info("%s in %s: %s", _many(len(found), "suspicious interval"), videos, alerts.said())
-    shown = found[: min(wanted, _MOST)]
+def _log_alerts(rule: AlertRule, alerts: Sequence[Alert], listed: int) -> None:
+    """Log how many alerts there are, and the highest `listed` ones, one a line."""
+    videos = _count(len({alert.video for alert in alerts}), "video")
+    log.info("%s in %s (%s)", _count(len(alerts), "alert"), videos, rule.description)
+    shown = alerts[: min(listed, _MAX_ALERTS)]
     for alert in shown:
         scores = f"highest {alert.highest:.2f}, mean {alert.mean:.2f}"
-        log.info("  %s", _line(f"{alert.video}  {'-'.join(alert.times())}  {scores}  {alert.what}"))
-    if wanted > len(shown):
-        log.info("  and %d more: alerts.csv", wanted - len(shown))
+        log.info("  %s", _printable(f"{alert.video}  {'-'.join(alert.times())}  {scores}  {alert.text}"))
+    if listed > len(shown):
+        log.info("  and %d more: alerts.csv", listed - len(shown))
 
 
-def _many(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def _line(text: str) -> str:
-    """What a model or a file name says as one line that cannot move the cursor or colour the screen."""
-    return "".join(sign if sign.isprintable() else " " for sign in text)
+def _printable(text: str) -> str:
+    """Text of a model or a file name as one line, without control characters that a terminal would obey."""
+    return "".join(character if character.isprintable() else " " for character in text)
 
 
 def format_error(error: Exception) -> str:
-    """The message of an error without the machinery round it: hydra wraps what a component says of its own fields."""
+    """The message of an error; of Hydra's wrapper round an error of a component, the component's own message."""
     cause: BaseException = error
     while cause.__cause__ is not None and type(cause).__name__ == "InstantiationException":
         cause = cause.__cause__

@@ -1,139 +1,174 @@
-"""A run's folder: metrics, failures, a score file and a report for each video."""
+"""A run's folder: metrics, failures, a score file and a report for each video, and what reproduces the run."""
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
+import platform
+import shlex
+import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, fields
-from functools import lru_cache
+from dataclasses import asdict
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import orjson
 
-from vaa.errors import VaaError
-from vaa.evaluation.protocol import Protocol
+from vaa.errors import OutputError
+from vaa.evaluation.evaluation import Evaluation
+from vaa.evaluation.protocol import intervals
 from vaa.pipeline import RunResult
-from vaa.types import Dataset, Report, ScoreTrack, file_name
+from vaa.process import PROJECT_ROOT
+from vaa.report import report_file
+from vaa.types import ScoreTrack, file_name
 
-_TOLD = tuple(field.name for field in fields(Report) if field.name not in ("video", "truth"))
+_LIBRARIES = (
+    *("accelerate", "av", "decord", "hydra-core", "numpy", "omegaconf", "openai", "pillow", "ray", "scikit-learn"),
+    *("scipy", "tokenizers", "torch", "torchvision", "transformers", "vaa", "wandb"),
+)
 
 
-def write(folder: Path, result: RunResult, notices: Sequence[str], details: bool = True) -> None:
-    """Write notices and failures into a run's folder, with `details` for each video its scores and its report too."""
-    dump(folder / "notices.json", list(notices), indent=True)
-    dump(folder / "failures.json", result.failures, indent=True)
+def write_results(folder: Path, result: RunResult, notices: Sequence[str], details: bool = True) -> None:
+    """Write notices and failures into a run's folder; with `details` the scores and the report of each video."""
+    write_json(folder / "notices.json", list(notices), indent=True)
+    write_json(folder / "failures.json", result.failures, indent=True)
     if not details:
         return
     tracks = {id_: r.track.per_frame(r.video.n_frames) for id_, r in result.reports.items() if r.track is not None}
-    every = stride(tracks)
+    stride = common_stride(tracks)
     for video, track in tracks.items():
-        dump(folder / "scores" / file_name(video), scores(track, every))
+        write_json(folder / "scores" / file_name(video), strided_scores(track, stride))
     for video, report in result.reports.items():
-        dump(folder / "reports" / file_name(video), _story(report, result.history[video]))
+        write_json(folder / "reports" / file_name(video), report_file.encode(report.video, result.history[video]))
 
 
-def write_truth(folder: Path, result: RunResult, dataset: Dataset, protocol: Protocol) -> None:
-    """Write `truth.json`: how the run was counted, and of each video that has labels which frames are anomalous.
+def write_truth(folder: Path, evaluation: Evaluation) -> None:
+    """Write `truth.json`: the protocol, and for each video with labels its ground truth and anomalous frames.
 
-    The intervals are those the protocol counts: cut at the video's end, their stop excluded.
+    `anomalous` are the intervals as the protocol counts them: cut at the video's end, their stop excluded. `spans` are
+    those of the data set.
     """
-    spans, videos = protocol.spans(dataset), {}
-    for id_, report in result.reports.items():
-        if id_ not in spans:
-            continue
-        truth, labels = dataset.truths[id_], protocol.frame_labels(report.video, spans[id_])
-        edges = np.flatnonzero(np.diff(labels, prepend=False, append=False)).reshape(-1, 2)
-        boxes = [[box.frame, *box.xyxy] for box in truth.boxes]
-        videos[id_] = {"class": truth.label, "anomalous": edges.tolist(), "boxes": boxes, "text": truth.text}
-    dump(folder / "truth.json", {"data": dataset.name, "protocol": asdict(protocol), "videos": videos})
+    videos = {}
+    for video, labels in evaluation.labels.items():
+        truth = evaluation.truths[video]
+        videos[video] = {
+            "class": truth.label,
+            "frames": len(labels),
+            "anomalous": intervals(labels),
+            "spans": [[span.start, span.end, span.label] for span in truth.spans],
+            "boxes": [[box.frame, *box.xyxy] for box in truth.boxes],
+            "text": truth.text,
+        }
+    content = {"data": evaluation.data, "protocol": asdict(evaluation.protocol), "videos": videos}
+    write_json(folder / "truth.json", content)
 
 
-def write_metrics(folder: Path, metrics: Mapping[str, float]) -> None:
-    """Write `metrics.json`: flat, numbers only, null where a number is not defined."""
-    dump(folder / "metrics.json", metrics, indent=True)
+def write_metrics(folder: Path, protocol: str, metrics: Mapping[str, float]) -> None:
+    """Write `metrics.json`: the protocol's name and the numbers, flat; null where a number is not defined."""
+    write_json(folder / "metrics.json", {"protocol": protocol, **metrics}, indent=True)
 
 
-def stride(tracks: Mapping[str, ScoreTrack]) -> int:
-    """The coarsest regular stride, in frames, at which no (per-frame) track of the run loses anything."""
+def common_stride(tracks: Mapping[str, ScoreTrack]) -> int:
+    """The largest regular stride, in frames, at which no per-frame track of the run loses a change."""
     changes = [np.flatnonzero(np.diff(track.values)) + 1 for track in tracks.values()]
-    found = int(np.gcd.reduce(np.concatenate(changes))) if changes else 0
-    return found or max([1, *(len(track.values) for track in tracks.values())])
+    stride = int(np.gcd.reduce(np.concatenate(changes))) if changes else 0
+    return stride or max([1, *(len(track.values) for track in tracks.values())])
 
 
-def scores(track: ScoreTrack, every: int) -> dict[str, float]:
-    """Frame -> score of a per-frame track, one in `every` frames: what LAVAD's and URF's programs read."""
+def strided_scores(track: ScoreTrack, stride: int) -> dict[str, float]:
+    """Frame -> score of a per-frame track, one in `stride` frames: the format that LAVAD's and URF's programs read."""
     if not len(track.starts):
         return {}
     first, last = int(track.starts[0]), int(track.starts[-1])
-    return dict(
-        zip(_numbers(1 << last.bit_length())[first : last + 1 : every], track.values[::every].tolist(), strict=True)
-    )
+    names = _frame_names(1 << last.bit_length())[first : last + 1 : stride]
+    return dict(zip(names, track.values[::stride].tolist(), strict=True))
 
 
 @lru_cache(maxsize=32)
-def _numbers(most: int) -> list[str]:
-    """The frames' numbers as text: those of a run's videos are mostly the same."""
-    return [str(k) for k in range(most)]
+def _frame_names(n_frames: int) -> list[str]:
+    """The frames' numbers as text, made once for all videos of a run."""
+    return [str(k) for k in range(n_frames)]
 
 
-def _story(report: Report, history: Mapping[str, Report]) -> dict[str, Any]:
-    """Everything known of a video: what it is, and what each stage changed."""
-    video, before = report.video, Report(report.video)
-    stages: dict[str, Any] = {}
-    for name, after in history.items():
-        stages[name] = {
-            field: _plain(getattr(after, field))
-            for field in _TOLD
-            if getattr(after, field) is not getattr(before, field)
-        }
-        before = after
-    about = {"id": video.id, "path": str(video.path), "n_frames": video.n_frames, "fps": video.fps}
-    return {"video": about, "stages": stages}
+def write_reproduction(folder: Path, overrides: Sequence[str]) -> None:
+    """Write `rerun.sh`, `environment.json` and, where the source tree differs from its commit, `changes.diff`.
+
+    Arguments of `rerun.sh` are appended to the run's own overrides and take precedence. Environment variables are not
+    written, since they may hold keys.
+    """
+    command = shlex.join(["python", str(PROJECT_ROOT / "run.py"), *overrides])
+    script = f'#!/bin/sh\ncd {shlex.quote(str(Path.cwd()))} && {command} "$@"\n'
+    write_bytes(folder / "rerun.sh", script.encode())
+    changes = _git("diff", "HEAD")
+    if changes:
+        write_bytes(folder / "changes.diff", changes)
+    write_json(folder / "environment.json", environment(changed=bool(changes)), indent=True)
 
 
-def _plain(value: Any) -> Any:
-    if not isinstance(value, ScoreTrack):
-        return value
-    kept = np.flatnonzero(np.diff(value.values, prepend=np.nan) != 0)
-    stop = 2 * int(value.starts[-1]) - int(value.starts[-2]) if len(value.starts) > 1 else None
-    return {"starts": value.starts[kept], "values": value.values[kept], "stop": stop}
+def environment(*, changed: bool) -> dict[str, Any]:
+    """Commit and untracked files of the source tree (empty without git), and the versions of the libraries."""
+    untracked = _git("ls-files", "--others", "--exclude-standard").decode(errors="replace").splitlines()
+    return {
+        "commit": _git("rev-parse", "HEAD").decode().strip() or None,
+        "changed": changed,
+        "untracked": untracked,
+        "python": platform.python_version(),
+        "machine": platform.platform(),
+        "libraries": {name: version for name in _LIBRARIES if (version := _version(name))},
+    }
 
 
-def dump(file: Path, value: Any, indent: bool = False) -> None:
-    """As JSON: dataclasses as objects, arrays as lists, NaN, which is no JSON, as null."""
+@cache  # once for all jobs of a multirun
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _git(*args: str) -> bytes:
+    """The output of a git command in the source tree; empty where there is no git or no commit."""
+    try:
+        return subprocess.run(["git", *args], cwd=PROJECT_ROOT, capture_output=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return b""
+
+
+def write_json(file: Path, value: Any, indent: bool = False) -> None:
+    """Write JSON: dataclasses as objects, arrays as lists, NaN, which JSON does not have, as null."""
     options = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE | (orjson.OPT_INDENT_2 if indent else 0)
-    put(file, orjson.dumps(value, default=str, option=options))
+    write_bytes(file, orjson.dumps(value, default=str, option=options))
 
 
-def put(file: Path, content: bytes) -> None:
-    """Write a whole file or none: what a killed run leaves is never taken for a result."""
-    building = file.with_name(f".{os.getpid()}.tmp")  # short: a video's name may be as long as a file's
+def write_bytes(file: Path, content: bytes) -> None:
+    """Write a file atomically, so that an interrupted run leaves no partial results."""
+    temporary = file.with_name(f".{os.getpid()}.tmp")  # short: a video's name may be as long as a file's may be
     try:
         try:
-            building.write_bytes(content)
-        except FileNotFoundError:  # the folder is there for all but the first
+            temporary.write_bytes(content)
+        except FileNotFoundError:  # the folder exists for all but the first file
             file.parent.mkdir(parents=True, exist_ok=True)
-            building.write_bytes(content)
-        building.replace(file)
+            temporary.write_bytes(content)
+        temporary.replace(file)
     except BaseException:
-        building.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 
 @contextmanager
-def written(folder: Path) -> Iterator[None]:
-    """Where a run's folder cannot be written, say so.
+def output_errors(folder: Path) -> Iterator[None]:
+    """Turn an OSError while a run's folder is written into an error with a remedy.
 
     Raises:
-        VaaError: no space is left, or the folder may not be written.
+        OutputError: no space is left, or the folder may not be written.
     """
     try:
         yield
     except OSError as error:
-        raise VaaError(
-            f"{error.filename or folder}: cannot be written ({error.strerror or error}). Free the disk, or give "
-            "another folder as hydra.run.dir=FOLDER. What was answered is remembered: the same command goes on."
+        raise OutputError(
+            f"{error.filename or folder}: cannot be written ({error.strerror or error}). Free disk space, or choose "
+            "another folder by hydra.run.dir=FOLDER. Answers are cached: the same command continues the run."
         ) from error

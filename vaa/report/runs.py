@@ -1,50 +1,57 @@
-"""A finished run, read back from its folder: what compares runs and what draws pages needs nothing else."""
+"""A finished run, read back from its folder; comparing runs and drawing pages need nothing else."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import unquote
 
 import numpy as np
 import orjson
 import yaml
 
-from vaa.errors import VaaError
-from vaa.evaluation.detection import Labels
-from vaa.types import Floats, file_name
+from vaa.errors import DataError
+from vaa.evaluation.evaluation import Evaluation
+from vaa.evaluation.protocol import Protocol
+from vaa.evaluation.ranking import Labels
+from vaa.report import report_file
+from vaa.types import Box, Failure, GroundTruth, Report, Span, file_name
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run's folder; every part of it is read when it is first looked at.
+    """A run's folder; each part is read when it is first needed.
 
-    Raises, on reading: VaaError where a file of the run is missing or damaged.
+    Reading any of them raises DataError where a file of the run is missing or damaged.
     """
 
     folder: Path
 
     @cached_property
     def metrics(self) -> dict[str, float | None]:
-        """The numbers; None where one is not defined."""
-        return dict(self._json("metrics.json"))
+        """The numbers of `metrics.json`; None where one is not defined."""
+        content = self._json("metrics.json")
+        return {name: value for name, value in content.items() if not isinstance(value, str)}
 
     @cached_property
     def notices(self) -> list[str]:
-        """What must be known of the numbers."""
+        """What a reader of the numbers must know."""
         return list(self._json("notices.json"))
 
     @cached_property
-    def failures(self) -> list[dict[str, str]]:
-        """Videos that could not be finished: video, stage, reason."""
-        return list(self._json("failures.json"))
+    def failures(self) -> list[Failure]:
+        """The videos that failed."""
+        return [Failure(**failure) for failure in self._json("failures.json")]
 
     @cached_property
     def truth(self) -> dict[str, Any]:
-        """How the run was counted (`data`, `protocol`), and `videos`: what is true of each that has labels."""
+        """The content of `truth.json`: `data`, `protocol` and `videos`, the ground truth of each that has labels."""
         return dict(self._json("truth.json"))
 
     @cached_property
@@ -54,109 +61,162 @@ class Run:
 
     @cached_property
     def choices(self) -> dict[str, str]:
-        """Group -> the name of what was chosen."""
-        chosen = self._yaml(".hydra/hydra.yaml")["hydra"]["runtime"]["choices"]
-        return {group: str(name) for group, name in chosen.items() if not group.startswith("hydra/")}
+        """Config group -> the chosen option."""
+        choices = self._yaml(".hydra/hydra.yaml")["hydra"]["runtime"]["choices"]
+        return {group: str(name) for group, name in choices.items() if not group.startswith("hydra/")}
 
     @cached_property
     def cwd(self) -> Path:
-        """Where run.py was started: relative paths of the run start there; here, if the run does not say."""
+        """The folder in which run.py was started, to which the run's paths are relative; this one if unknown."""
         try:
             return Path(self._yaml(".hydra/hydra.yaml")["hydra"]["runtime"]["cwd"])
-        except VaaError:
+        except DataError:
             return Path()
 
     @cached_property
     def overrides(self) -> list[str]:
-        """What was asked for on the command line."""
+        """The overrides on the command line."""
         return [str(override) for override in self._yaml(".hydra/overrides.yaml")]
 
     @cached_property
     def videos(self) -> list[str]:
-        """The ids of the videos that have a report, in the order of their files' names."""
+        """The ids of the videos that have a report, by their files' names."""
         self._check_details()
         return [unquote(file.stem) for file in sorted((self.folder / "reports").glob("*.json"))]
 
-    def report(self, video: str) -> dict[str, Any]:
-        """`video`: what it is; `stages`: name -> what the stage changed, in order."""
+    @cached_property
+    def evaluation(self) -> Evaluation:
+        """The run's evaluation, with the same reports as in the process that ran it; they are read as needed.
+
+        Its protocol names no label file, since the labels are those of `truth.json`, already counted.
+        """
+        self._check_details()
+        with self._damage("truth.json"):
+            truths = {video: _truth(content) for video, content in self.truth["videos"].items()}
+            labels = {video: _labels(content) for video, content in self.truth["videos"].items()}
+            protocol = Protocol(**{**self.truth["protocol"], "labels": None})
+            data = str(self.truth["data"])
+        return Evaluation(
+            data=data,
+            protocol=protocol,
+            reports=LazyMapping(self.videos, self._report),
+            history=LazyMapping(self.videos, self._history),
+            truths=truths,
+            labels=labels,
+            failures=self.failures,
+        )
+
+    def _report(self, video: str) -> Report:
+        """The report after the last stage."""
+        start, history = self._read(video)
+        return next(reversed(history.values()), start)
+
+    def _history(self, video: str) -> dict[str, Report]:
+        return self._read(video)[1]
+
+    def _read(self, video: str) -> tuple[Report, dict[str, Report]]:
         if video not in self._latest:
+            name = f"reports/{file_name(video)}"
             self._check_details()
+            content, truth = self._json(name), self.truth["videos"].get(video)
             self._latest.clear()
-            self._latest[video] = dict(self._json(f"reports/{file_name(video)}"))
+            with self._damage(name):
+                self._latest[video] = report_file.decode(content, None if truth is None else _truth(truth))
         return self._latest[video]
 
     @cached_property
-    def _latest(self) -> dict[str, dict[str, Any]]:
-        """The report that was read last: labels, scores and texts of a video are asked for one after another."""
+    def _latest(self) -> dict[str, tuple[Report, dict[str, Report]]]:
+        """The video that was read last: its scores, labels and texts are mostly needed one after another."""
         return {}
 
-    def labels(self, video: str) -> Labels | None:
-        """Shape (frames,): which frames are anomalous; None for a video without labels."""
-        if video not in self.truth["videos"]:
-            return None
-        labels = np.zeros(self.report(video)["video"]["n_frames"], dtype=np.bool_)
-        for start, stop in self.truth["videos"][video]["anomalous"]:
-            labels[start:stop] = True
-        return labels
-
-    def scores(self, video: str) -> Floats | None:
-        """Shape (frames,): the last stage's scores as they were counted; None for a video without any."""
-        report, protocol = self.report(video), self.truth["protocol"]
-        tracks = [changed["track"] for changed in report["stages"].values() if changed.get("track")]
-        if not tracks:
-            return None
-        return per_frame(tracks[-1], report["video"]["n_frames"], protocol["pad"], protocol["precision"])
-
     def _check_details(self) -> None:
-        asked = self.folder / ".hydra" / "config.yaml"
-        if not (self.folder / "reports").is_dir() and asked.is_file() and self.config.get("details") is False:
-            raise VaaError(
-                f"{self.folder}: numbers alone (details=false), no scores and reports of its videos. To have them: "
+        config = self.folder / ".hydra" / "config.yaml"
+        if not (self.folder / "reports").is_dir() and config.is_file() and self.config.get("details") is False:
+            raise DataError(
+                f"{self.folder}: written with details=false, without scores and reports of its videos. To get them: "
                 f"sh {self.folder / 'rerun.sh'} details=true"
             )
+
+    @contextmanager
+    def _damage(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise DataError(f"{self.folder}: {name} is damaged ({error!r}). Run it again.") from error
 
     def _json(self, name: str) -> Any:
         try:
             return orjson.loads((self.folder / name).read_bytes())
         except (OSError, ValueError) as error:
-            raise VaaError(f"{self.folder}: not a whole run of vaa: {name} cannot be read ({error}).") from error
+            raise DataError(f"{self.folder}: not a complete run of vaa: {name} cannot be read ({error}).") from error
 
     def _yaml(self, name: str) -> Any:
         try:
             return yaml.safe_load((self.folder / name).read_text(encoding="utf-8"))
         except (OSError, yaml.YAMLError) as error:
-            raise VaaError(f"{self.folder}: not a whole run of vaa: {name} cannot be read ({error}).") from error
+            raise DataError(f"{self.folder}: not a complete run of vaa: {name} cannot be read ({error}).") from error
 
 
-def per_frame(track: Mapping[str, Any], n_frames: int, pad: float, precision: str) -> Floats:
-    """A track of a report's file as scores of shape (frames,): each value up to the next start, `pad` elsewhere."""
-    scores, starts = np.full(n_frames, pad, dtype=precision), track["starts"]
-    if starts:
-        held = np.diff([*starts, n_frames if track["stop"] is None else min(n_frames, track["stop"])])
-        scores[starts[0] : starts[0] + held.sum()] = np.repeat(np.array(track["values"], dtype=precision), held)
-    return scores
+@dataclass(frozen=True, eq=False)
+class LazyMapping(Mapping[str, T]):
+    """A mapping whose values are loaded at each access."""
+
+    names: Sequence[str]
+    load: Callable[[str], T]
+
+    def __getitem__(self, name: str) -> T:
+        if name not in self._known:
+            raise KeyError(name)
+        return self.load(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @cached_property
+    def _known(self) -> frozenset[str]:
+        return frozenset(self.names)
 
 
-def find(folders: Sequence[str | Path]) -> list[Run]:
+def _truth(content: Mapping[str, Any]) -> GroundTruth:
+    return GroundTruth(
+        spans=tuple(Span(start=start, end=end, label=label) for start, end, label in content["spans"]),
+        label=content["class"],
+        boxes=tuple(Box(frame=frame, xyxy=(a, b, c, d), score=1.0) for frame, a, b, c, d in content["boxes"]),
+        text=content["text"],
+    )
+
+
+def _labels(content: Mapping[str, Any]) -> Labels:
+    labels = np.zeros(content["frames"], dtype=np.bool_)
+    for start, stop in content["anomalous"]:
+        labels[start:stop] = True
+    return labels
+
+
+def find_runs(folders: Sequence[str | Path]) -> list[Run]:
     """The runs in these folders: a run's own folder, a multirun's, or one that holds many; in the order of names.
 
     Raises:
-        VaaError: a folder holds no run.
+        DataError: a folder holds no run.
     """
-    found = []
+    runs = []
     for folder in folders:
-        inside = sorted(Path(folder).rglob("metrics.json"), key=lambda file: [_number(p) for p in file.parts])
-        if not inside:
-            raise VaaError(f"{folder}: no run of vaa in there (no metrics.json).")
-        found += [Run(file.parent) for file in inside]
-    return found
+        files = sorted(Path(folder).rglob("metrics.json"), key=lambda file: [_natural(part) for part in file.parts])
+        if not files:
+            raise DataError(f"{folder}: no run of vaa in this folder (no metrics.json).")
+        runs += [Run(file.parent) for file in files]
+    return runs
 
 
 def unfinished(folders: Sequence[str | Path]) -> list[Path]:
-    """The folders in there of runs that were begun and wrote no numbers."""
-    begun = (file.parents[1] for folder in folders for file in sorted(Path(folder).rglob(".hydra/config.yaml")))
-    return [folder for folder in begun if not (folder / "metrics.json").is_file()]
+    """The folders of runs that were started and wrote no metrics."""
+    started = (file.parents[1] for folder in folders for file in sorted(Path(folder).rglob(".hydra/config.yaml")))
+    return [folder for folder in started if not (folder / "metrics.json").is_file()]
 
 
-def _number(part: str) -> tuple[int, str]:
+def _natural(part: str) -> tuple[int, str]:
+    """A key that sorts numbers by their value."""
     return (int(part), "") if part.isdecimal() else (-1, part)

@@ -1,39 +1,41 @@
-"""One Weights & Biases run a job: config and choices as columns, every number in the summary."""
+"""One Weights & Biases run a job: config and choices as columns, metrics in the summary, tables, curves, artifacts."""
 
 from __future__ import annotations
 
 import logging
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from vaa.errors import VaaError
+from vaa.errors import ConfigError
 from vaa.evaluation.evaluation import Evaluation
-from vaa.evaluation.metrics import seconds
-from vaa.tracking import artifacts as wandb_artifacts
-from vaa.tracking import classes, videos
-from vaa.tracking import curves as wandb_curves
-from vaa.tracking import segments as wandb_segments
-from vaa.tracking.mode import default_mode, time_to_start
-from vaa.tracking.service import Service, wanted
+from vaa.evaluation.metrics import stage_seconds
+from vaa.process import PROJECT_ROOT
+from vaa.tracking import tables
+from vaa.tracking.artifacts import log_artifacts
+from vaa.tracking.media import curve_charts
+from vaa.tracking.service import Service, default_mode, init_timeout, log_errors
+from vaa.types import Video
 
 log = logging.getLogger("vaa")
-_ROOM = 2**16  # bytes free where W&B writes, below which it may have lost something: it does not say so itself
 MODES = ("auto", "online", "offline", "disabled")
+_MIN_FREE_BYTES = 2**16  # with less W&B may have lost data, which it does not report
+_REFERENCE = re.compile(r"\$\{[^{}]+\}")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Tracking:
-    """Where runs are logged; mode `auto` is online where somebody is logged in, else offline.
+    """Where runs are logged; mode `auto` is online where the user is logged in, else offline.
 
-    Tables are bounded: `pictures` videos are shown in pictures, the table of segments has `segments` rows. `artifacts`:
-    data, answers and scores are kept as artifacts. A call to W&B is waited for `patience` seconds.
+    `pictures`: the number of videos with pictures in the table of videos. `segments`: the rows of the table of
+    segments. `artifacts`: log data, answers and scores as artifacts. `timeout`: seconds that a call to W&B may take.
     """
 
     mode: str
@@ -45,25 +47,25 @@ class Tracking:
     pictures: int
     segments: int
     artifacts: bool
-    patience: float
+    timeout: float
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:
-            raise VaaError(f"wandb.mode={self.mode}: choose one of {', '.join(MODES)}.")
+            raise ConfigError(f"wandb.mode={self.mode}: choose one of {', '.join(MODES)}.")
         if self.pictures < 0 or self.segments < 0:
-            raise VaaError(f"wandb.pictures={self.pictures}, wandb.segments={self.segments}: must not be negative.")
-        if not self.patience > 0:
-            raise VaaError(f"wandb.patience={self.patience}: give seconds, more than 0.")
+            raise ConfigError(f"wandb.pictures={self.pictures}, wandb.segments={self.segments}: must not be negative.")
+        if not self.timeout > 0:
+            raise ConfigError(f"wandb.timeout={self.timeout}: give seconds, more than 0.")
 
     @contextmanager
-    def run(self, columns: Mapping[str, Any], folder: Path) -> Iterator[Tracked]:
-        """A run whose files lie in the job's own folder; finished, as failed, also when the job is.
+    def run(self, columns: Mapping[str, Any], folder: Path) -> Iterator[TrackedRun]:
+        """A run whose files are in the job's own folder; where the job raises, it is finished as failed.
 
-        Where W&B cannot start, or stops answering, the log says so and the job goes on without.
+        Where W&B cannot start or stops responding, a warning is logged and the job continues without it.
         """
-        tracked = Tracked(self, columns, folder, Service(self.patience))
+        tracked = TrackedRun(tracking=self, columns=columns, folder=folder)
         mode = self.mode if self.mode != "auto" else os.environ.get("WANDB_MODE") or default_mode()
-        tracked.begin(*{"disabled": (), "online": ("online", "offline")}.get(mode, (mode,)))
+        tracked.start(*{"disabled": (), "online": ("online", "offline")}.get(mode, (mode,)))
         try:
             yield tracked
         except BaseException as error:
@@ -71,7 +73,7 @@ class Tracking:
             raise
         tracked.finish(None)
 
-    def begin(self, mode: Any, columns: Mapping[str, Any], folder: Path, id_: str | None) -> Any:
+    def init(self, mode: Any, columns: Mapping[str, Any], folder: Path, run_id: str | None) -> Any:
         """A W&B run."""
         import wandb
 
@@ -81,113 +83,174 @@ class Tracking:
             group=self.group,
             name=self.name,
             tags=self.tags,
-            config={**columns, "git_commit": commit()},
+            config={**columns, "git_commit": git_commit()},
             dir=str(folder),
             mode=mode,
-            id=id_,
+            id=run_id,
             reinit="finish_previous",
             settings=wandb.Settings(silent=True, console="off"),
         )
 
 
-@dataclass
-class Tracked:
-    """A W&B run under way, or None: then nothing is drawn, decoded or written."""
+@dataclass(kw_only=True)
+class TrackedRun:
+    """A W&B run in progress. Where `run` is None, nothing is computed, decoded or written."""
 
-    limits: Tracking
+    tracking: Tracking
     columns: Mapping[str, Any]
     folder: Path
-    service: Service
     run: Any = None
-    _said: tuple[Any, ...] = ()
+    service: Service = field(init=False)
+    _logged: dict[str, Any] = field(default_factory=dict, init=False)
 
-    def begin(self, *modes: str) -> None:
-        """Begin a run in the first of these modes in which W&B can."""
-        id_ = self.run.id if self.run is not None else None
+    def __post_init__(self) -> None:
+        self.service = Service(self.tracking.timeout)
+
+    def start(self, *modes: str) -> None:
+        """Start a run in the first of these modes in which W&B can."""
+        run_id = self.run.id if self.run is not None else None
         self.run = None
         for mode in modes:
-            start = Service(self.limits.patience + time_to_start())  # W&B's own end comes first
-            self.run = start.told(f"the run ({mode})", partial(self.limits.begin, mode, self.columns, self.folder, id_))
+            starting = Service(self.tracking.timeout + init_timeout())  # longer than W&B's own timeout
+            init = partial(self.tracking.init, mode, self.columns, self.folder, run_id)
+            self.run = starting.call(f"the run ({mode})", init)
             if self.run is not None:
                 return
 
-    def log(self, metrics: Mapping[str, Any], notices: Sequence[str], found: Evaluation) -> None:
-        """Every number as a column, the tables, the curves, the artifacts; what fails of them is named in the log."""
+    def log(
+        self,
+        *,
+        metrics: Mapping[str, float],
+        notices: Sequence[str],
+        evaluation: Evaluation,
+        videos: Sequence[Video],
+        decoder: str,
+    ) -> None:
+        """Log metrics, tables, curves and artifacts; a warning names those that fail.
+
+        `videos`: those of the data set, failed ones included. `decoder`: of the frames that are shown.
+        """
         if self.run is None:
             return
-        self._said = metrics, notices, found
+        self._logged = {"metrics": metrics, "notices": notices, "evaluation": evaluation}
+        self._logged |= {"videos": videos, "decoder": decoder}
         method = str(self.run.config.get("method", "run"))
-        failed = [f"{failure.video} ({failure.stage}): {failure.reason}" for failure in found.result.failures]
-        told = {**metrics, **seconds(found.result), "notices": list(notices), "failures": failed}
-        self.service.told("the numbers", lambda: self.run.summary.update(told))
-        with wanted("the curves"):
-            curves = wandb_curves.charts(found, self.limits.name or method)
-            self.service.told("the curves", lambda: self.run.log(curves, step=0))
-        self._table("classes", lambda: self._classes(found))
-        self._table("videos", lambda: videos.rows(found, self.limits.pictures))
-        self._table("segments", lambda: self._segments(found))
-        if self.limits.artifacts:
-            log_all = partial(wandb_artifacts.log_lineage, self.run, found, method, metrics, self.folder)
-            self.service.told("the artifacts", log_all)
+        failures = [f"{failure.video} ({failure.stage}): {failure.reason}" for failure in evaluation.failures]
+        summary = {
+            **metrics,
+            **stage_seconds(evaluation.stats),
+            "notices": list(notices),
+            "failures": failures,
+        }
+        self.service.call("the summary", lambda: self.run.summary.update(summary))
+        with log_errors("the curves"):
+            charts = curve_charts(evaluation, self.tracking.name or method)
+            self.service.call("the curves", lambda: self.run.log(charts, step=0))
+        self._table("classes", lambda: self._class_rows(evaluation))
+        self._table("videos", lambda: tables.video_rows(evaluation, videos, decoder, self.tracking.pictures))
+        self._table("segments", lambda: self._segment_rows(evaluation))
+        if self.tracking.artifacts:
+            action = partial(log_artifacts, self.run, evaluation, videos, method, metrics, self.folder)
+            self.service.call("the artifacts", action)
 
     def finish(self, error: BaseException | None) -> None:
-        """End the run, as failed if there is an error; one whose service was given up is told again, to the disk."""
+        """End the run, as failed if there is an error; where the service was abandoned, log all of it offline again."""
         if self.run is None:
             return
-        self.service.told("the end of the run", lambda: self._end(error))
-        if self.service.given_up and not self.run.offline:
-            self.service = Service(self.limits.patience)
-            self.begin("offline")
-            if self._said:
-                self.log(*self._said)
+        self.service.call("the end of the run", lambda: self._end(error))
+        if self.service.abandoned and not self.run.offline:
+            self.service = Service(self.tracking.timeout)
+            self.start("offline")
+            if self._logged:
+                self.log(**self._logged)
             self.finish(error)
         elif self.run.offline:
-            self._say_where()
+            self._log_folder()
 
     def _end(self, error: BaseException | None) -> None:
         if error is not None:
             self.run.summary["error"] = str(error)
         self.run.finish(exit_code=0 if error is None else getattr(error, "exit_status", 1))
 
-    def _say_where(self) -> None:
-        kept = Path(self.run.dir).parent
-        if kept.is_dir() and shutil.disk_usage(kept).free < _ROOM:
-            log.error("W&B: the disk is full, the run kept in %s may not be whole. Everything else is.", kept)
+    def _log_folder(self) -> None:
+        folder = Path(self.run.dir).parent
+        if folder.is_dir() and shutil.disk_usage(folder).free < _MIN_FREE_BYTES:
+            log.error("W&B: the disk is full, the run in %s may be incomplete. All other results are complete.", folder)
         else:
-            log.info("W&B run kept here; send it with: wandb sync %s", kept)
+            log.info("W&B run written to disk; upload it with: wandb sync %s", folder)
 
-    def _classes(self, found: Evaluation) -> list[dict[str, Any]]:
-        rows = classes.rows(found)
-        self.service.told("the numbers of classes", lambda: self.run.summary.update(classes.summary(rows)))
+    def _class_rows(self, evaluation: Evaluation) -> list[tables.Row]:
+        rows = tables.class_rows(evaluation)
+        summary = {f"class_auc/{row['class']}": row["roc_auc"] for row in rows}
+        self.service.call("the AUC of classes", lambda: self.run.summary.update(summary))
         return rows
 
-    def _segments(self, found: Evaluation) -> list[dict[str, Any]]:
-        rows, total = wandb_segments.rows(found, self.limits.segments)
+    def _segment_rows(self, evaluation: Evaluation) -> list[tables.Row]:
+        rows, total = tables.segment_rows(evaluation, self.tracking.segments)
         if len(rows) < total:
             log.info("W&B: %d of %d segments are in the table (wandb.segments)", len(rows), total)
         return rows
 
-    def _table(self, name: str, rows: Callable[[], list[dict[str, Any]]]) -> None:
-        if self.service.given_up:  # nothing is drawn or decoded for nobody
+    def _table(self, name: str, make_rows: Callable[[], list[tables.Row]]) -> None:
+        if self.service.abandoned:
             return
-        with wanted(f"the table of {name}"):
+        with log_errors(f"the table of {name}"):
             import wandb
 
-            if told := rows():
-                table = wandb.Table(columns=list(told[0]), data=[list(row.values()) for row in told])
-                self.service.told(f"the table of {name}", lambda: self.run.log({f"tables/{name}": table}, step=0))
+            if rows := make_rows():
+                table = wandb.Table(columns=list(rows[0]), data=[list(row.values()) for row in rows])
+                self.service.call(f"the table of {name}", lambda: self.run.log({f"tables/{name}": table}, step=0))
 
 
-def commit() -> str | None:
-    """The commit of this tree, with `+` if it has been changed since."""
+def git_commit() -> str | None:
+    """The commit of the source tree, with `+` if it has been changed since; None without git."""
     try:
-        found = subprocess.run(
+        result = subprocess.run(
             ["git", "describe", "--always", "--abbrev=40", "--dirty=+", "--exclude=*"],
-            cwd=Path(__file__).parent,
+            cwd=PROJECT_ROOT,
             capture_output=True,
             text=True,
             check=True,
         )
     except (OSError, subprocess.CalledProcessError):
         return None
-    return found.stdout.strip()
+    return result.stdout.strip()
+
+
+def config_columns(
+    config: Mapping[str, Any], resolved: Mapping[str, Any], choices: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Column -> value: `smoothing` is the choice, `smoothing.sigma` its number; both are also the keys of overrides.
+
+    `config` is the composed configuration with its interpolations, `resolved` without: a reference to another place
+    (`${window}`) has no column of its own. The blocks `wandb` and `run` have none either, nor have Hydra's own
+    choices.
+    """
+    references = {key for key, value in _leaves(config) if isinstance(value, str) and _REFERENCE.fullmatch(value)}
+    values = {
+        key: value
+        for key, value in _leaves(resolved)
+        if not key.startswith(("wandb.", "run."))
+        and not any(key == ref or key.startswith(f"{ref}.") for ref in references)
+    }
+    groups = {name: option for name, option in choices.items() if name != "run" and not name.startswith("hydra/")}
+    return {**values, **groups}
+
+
+def job_name(swept: Mapping[str, Sequence[str]], overrides: Sequence[str], number: int) -> str:
+    """A name that tells a job from the others of its multirun: its overrides of the swept keys.
+
+    The job's number is added where a key takes one value twice, or values that are not known beforehand; without any
+    known swept keys all overrides are named.
+    """
+    differing = ",".join(override for override in overrides if not swept or override.split("=", 1)[0] in swept)
+    unique = swept and all(values and len({*values}) == len(values) for values in swept.values())
+    return differing if unique else f"{differing} #{number}".strip()
+
+
+def _leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping) and value:
+        for name, item in value.items():
+            yield from _leaves(item, f"{key}.{name}".strip("."))
+    else:
+        yield key, value

@@ -11,7 +11,7 @@ from vaa import process
 from vaa.compare.measures import RESAMPLED
 from vaa.compare.tables import Table, add_table_options, write_table
 from vaa.errors import ConfigError, DataError
-from vaa.report.runs import Run, find
+from vaa.report.runs import Run, find_runs
 from vaa.tune.results import Resampling, TunedRow, nested_rows, results_table, split_rows, transfer_rows
 from vaa.tune.selection import SelectionRule, no_folds, split_fold, try_settings
 from vaa.tune.settings import Setting, grid_settings
@@ -32,8 +32,8 @@ def _parser() -> argparse.ArgumentParser:
     target.add_argument("--report", metavar="RUN", help="report the selected setting on this run of another data set")
     target.add_argument("--split", type=Path, metavar="FILE", help="select on the videos named there, one on each line")
     target.add_argument("--folds", type=int, default=5, help="otherwise: nested, with this many folds of videos (5)")
-    by_help = "select by the mean of these metrics (roc_auc ap within_video_auc)"
-    parser.add_argument("--by", nargs="+", default=["roc_auc", "ap", "within_video_auc"], help=by_help)
+    by_help = "select by the mean of these metrics (roc_auc pr_auc within_video_auc)"
+    parser.add_argument("--by", nargs="+", default=["roc_auc", "pr_auc", "within_video_auc"], help=by_help)
     parser.add_argument("--every", type=int, default=1, help="select on one in N frames; all frames are reported (1)")
     add_table_options(parser, "of the folds and the resamples (0)")
     return parser
@@ -81,7 +81,7 @@ def _read_names(file: Path) -> list[str]:
 
 
 def _find_run(folder: str) -> Run:
-    runs = find([folder])
+    runs = find_runs([folder])
     if len(runs) > 1:
         listing = "".join(f"\n  {run.folder}" for run in runs)
         raise DataError(f"{folder} has {len(runs)} runs; give the folder of one:{listing}")

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from vaa.compare.measures import Measure, RunScores, measure
 from vaa.errors import ConfigError, DataError
 from vaa.evaluation.bootstrap import Numbers
-from vaa.evaluation.detection import Labels
 from vaa.evaluation.protocol import Protocol
+from vaa.evaluation.ranking import Labels
 from vaa.report.runs import Run
 from vaa.stages.base import Transform
 from vaa.tune.settings import Setting, build_stages
-from vaa.types import Floats, Report, Video
+from vaa.types import Floats, Report
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +32,7 @@ class TunableRun:
     @property
     def data(self) -> str:
         """The name of the data set."""
-        return str(self.run.truth["data"])
+        return self.run.evaluation.data
 
     @property
     def videos(self) -> list[str]:
@@ -66,7 +65,7 @@ def load_run(run: Run, settings: Sequence[Setting]) -> TunableRun:
         ConfigError: the run needs a model, or a setting does not fit it.
         DataError: no video of the run has labels.
     """
-    labels = {video: known for video in run.truth["videos"] if (known := run.labels(video)) is not None}
+    labels = run.evaluation.labels
     if not labels:
         raise DataError(f"{run.folder}: no video has labels, so no setting can be chosen.")
     try:
@@ -81,16 +80,9 @@ def load_run(run: Run, settings: Sequence[Setting]) -> TunableRun:
         shared += 1
     reports = {}
     for video in labels:
-        saved = run.report(video)["video"]
-        report = Report(Video(saved["id"], Path(saved["path"]), saved["n_frames"], saved["fps"]))
+        report = Report(run.evaluation.reports[video].video)
         for stage in list(first.values())[:shared]:
             report = stage(report)
         reports[video] = report
     remaining = {setting: tuple(each.values())[shared:] for setting, each in stages.items()}
-    return TunableRun(run, labels, reports, remaining, _protocol(run))
-
-
-def _protocol(run: Run) -> Protocol:
-    """The run's protocol, without its label file: the labels are in the run's folder."""
-    saved = run.truth["protocol"]
-    return Protocol(saved["name"], None, saved["end_inclusive"], saved["ap"], saved["precision"], saved["pad"])
+    return TunableRun(run, labels, reports, remaining, run.evaluation.protocol)

@@ -1,1 +1,1 @@
-"""A run as a page that opens from disk: `report.html` and the folder `page/` beside it."""
+"""The page of a run, which opens from disk: `report.html` and the folder `page/` beside it."""

@@ -1,26 +1,31 @@
-"""`python -m vaa.report.page FOLDER ...`: the page of any finished run, or of all runs in a folder, made anew."""
+"""`python -m vaa.report.page FOLDER ...`: write the page of a finished run, or of all runs in a folder, again."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 
+from vaa import process
 from vaa.errors import VaaError
+from vaa.report.files import output_errors
 from vaa.report.page.build import Page
-from vaa.report.runs import find
+from vaa.report.runs import find_runs
 
 
 def main() -> None:
-    """Write the pages and say where they are."""
+    """Write the pages and print their paths."""
     parser = argparse.ArgumentParser(prog="python -m vaa.report.page", description=__doc__)
     parser.add_argument("folders", nargs="+", help="a run's folder (outputs/METHOD/TIME), or one that holds runs")
-    parser.add_argument("--copy", action="store_true", help="copy the videos in, so that the folder is self-contained")
-    arguments = parser.parse_args()
+    parser.add_argument("--copy", action="store_true", help="copy the videos into the run's folder")
+    args = parser.parse_args()
+    process.configure()
     try:
-        for run in find(arguments.folders):
-            sys.stdout.write(f"{Page(copy=arguments.copy).write(run)}\n")
-    except (VaaError, OSError) as error:
-        sys.exit(str(error))
+        for run in find_runs(args.folders):
+            with output_errors(run.folder):
+                sys.stdout.write(f"{Page(copy=args.copy).write(run)}\n")
+    except VaaError as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(error.exit_status)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Write the page of a finished run, from nothing but the run's folder."""
+"""Write the page of a finished run."""
 
 from __future__ import annotations
 
@@ -14,44 +14,54 @@ from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from vaa.report import alerts
-from vaa.report.files import put
-from vaa.report.page.glance import Glance
-from vaa.report.page.story import story
+from vaa.evaluation.evaluation import Evaluation
+from vaa.report.alerts import read_alerts
+from vaa.report.files import write_bytes
+from vaa.report.page.overview import run_data, video_row
+from vaa.report.page.video import video_data
 from vaa.report.runs import Run
+from vaa.types import file_name
 
-SCRIPTS = ("theme.js", "dom.js", "glance.js", "table.js", "track.js", "player.js", "video.js", "main.js")
+SCRIPTS = ("theme.js", "dom.js", "overview.js", "table.js", "track.js", "player.js", "video.js", "main.js")
 _TEMPLATES = Environment(loader=PackageLoader("vaa.report.page", "assets"), autoescape=True, undefined=StrictUndefined)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Page:
-    """`copy`: the videos are copied in, so that the run's folder can be carried elsewhere."""
+    """`copy`: copy the videos into the run's folder, so that it can be moved elsewhere."""
 
     copy: bool
 
-    def write(self, run: Run) -> Path:
-        """The path of `report.html`; what an earlier page left beside it is replaced."""
+    def write(self, run: Run, evaluation: Evaluation | None = None) -> Path:
+        """Write the page from a run's folder, and return the path of `report.html`; an earlier page is replaced.
+
+        `evaluation`: that of the run, if it is in memory; else it is read from the folder.
+        """
+        evaluation = evaluation or run.evaluation
         folder, page = run.folder / "page", run.folder / "report.html"
-        page.unlink(missing_ok=True)  # it comes last: one that is there is whole
+        page.unlink(missing_ok=True)  # it is written last: a page that exists is complete
         shutil.rmtree(folder, ignore_errors=True)
-        warned = alerts.read(run.folder)
-        glance = Glance(run, warned)
-        for number, video in enumerate(run.videos):
-            report, scores, labels = run.report(video), run.scores(video), run.labels(video)
-            glance.add(video, report, scores, labels)
-            shown = story(report, run.truth["videos"].get(video), glance.alerts(video))
-            shown["sources"] = self._sources(run.folder, run.cwd / report["video"]["path"], number)
-            _script(folder / "videos" / f"{number}.js", f"vaa.loaded({number}, ", shown)
-        whole = glance.whole()
-        _script(folder / "run.js", "vaa.begin(", whole)
-        _static(folder)
-        text = _TEMPLATES.get_template("report.html.j2").render(whole=whole, scripts=SCRIPTS)
-        put(page, text.encode())
+        alerts = read_alerts(run.folder)
+        rows = []
+        for number, video in enumerate(sorted(evaluation.reports, key=file_name)):
+            own = sorted(
+                (alert for alert in (alerts or {}).get("alerts", []) if alert["video"] == video),
+                key=lambda alert: float(alert["start"]),
+            )
+            rows.append(video_row(evaluation, video, len(own)))
+            path = evaluation.reports[video].video.path
+            sources = self._sources(run.folder, run.cwd / path, number)
+            content = {**video_data(evaluation, video), "alerts": own, "sources": sources}
+            _write_script(folder / "videos" / f"{number}.js", f"vaa.addVideo({number}, ", content)
+        content = run_data(run, evaluation, rows, alerts)
+        _write_script(folder / "run.js", "vaa.start(", content)
+        _write_assets(folder)
+        text = _TEMPLATES.get_template("report.html.j2").render(run=content, scripts=SCRIPTS)
+        write_bytes(page, text.encode())
         return page
 
     def _sources(self, folder: Path, video: Path, number: int) -> list[str]:
-        """Where the browser finds the video: beside the page, or relative to it and, if that fails, on this machine."""
+        """The addresses of the video for the browser: a copy, or a relative path and then an absolute one."""
         if not video.is_file():
             return []
         if self.copy:
@@ -67,18 +77,18 @@ class Page:
         return [relative, absolute.as_uri()]
 
 
-def _static(folder: Path) -> None:
+def _write_assets(folder: Path) -> None:
     """The chart library, the page's own scripts and its style."""
     from plotly.offline import get_plotlyjs
 
-    put(folder / "plotly.js", get_plotlyjs().encode())
+    write_bytes(folder / "plotly.js", get_plotlyjs().encode())
     for name in (*SCRIPTS, "page.css"):
-        put(folder / name, files("vaa.report.page").joinpath("assets", name).read_bytes())
+        write_bytes(folder / name, files("vaa.report.page").joinpath("assets", name).read_bytes())
 
 
-def _script(file: Path, before: str, value: Mapping[str, Any]) -> None:
-    """Data as a script, since a page from disk may fetch nothing; no text in it can end the script or open a tag."""
+def _write_script(file: Path, call: str, value: Mapping[str, Any]) -> None:
+    """Data as a script, since a page opened from disk may not fetch; no text in it can end the script or open a tag."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    for sign in ("<", "\u2028", "\u2029"):
-        text = text.replace(sign, f"\\u{ord(sign):04x}")
-    put(file, f"{before}{text});\n".encode())
+    for character in ("<", "\u2028", "\u2029"):
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    write_bytes(file, f"{call}{text});\n".encode())

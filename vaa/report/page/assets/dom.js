@@ -1,6 +1,6 @@
-// Elements, times, colours, and scripts that come on demand. Text from the data goes in as text nodes, never as HTML.
+// Elements, times, colours, and scripts loaded on demand. Text of the data becomes text nodes, never HTML.
 "use strict";
-const vaa = { run: null, order: [], stories: new Map() };
+const vaa = { run: null, order: [], videoData: new Map() };
 
 vaa.el = (tag, attributes = {}, ...children) => {
   const svg = ["svg", "path", "rect"].includes(tag);
@@ -14,12 +14,12 @@ vaa.el = (tag, attributes = {}, ...children) => {
   return element;
 };
 
-// h:mm:ss, with tenths where they are wanted.
+// h:mm:ss, with tenths of a second if `tenths`.
 vaa.clock = (seconds, tenths = false) => {
-  const whole = Math.max(0, tenths ? Math.floor(seconds * 10 + 1e-6) / 10 : Math.floor(seconds + 1e-6));
+  const time = Math.max(0, tenths ? Math.floor(seconds * 10 + 1e-6) / 10 : Math.floor(seconds + 1e-6));
   const two = (n) => String(Math.floor(n)).padStart(2, "0");
-  const end = tenths ? two(whole % 60) + "." + (Math.round(whole * 10) % 10) : two(whole % 60);
-  return `${Math.floor(whole / 3600)}:${two((whole / 60) % 60)}:${end}`;
+  const rest = tenths ? two(time % 60) + "." + (Math.round(time * 10) % 10) : two(time % 60);
+  return `${Math.floor(time / 3600)}:${two((time / 60) % 60)}:${rest}`;
 };
 
 vaa.number = (value, digits = 3) => {
@@ -36,7 +36,7 @@ vaa.script = (source) => new Promise((done, failed) => {
 let library = null;
 vaa.charts = () => (library ??= vaa.script("page/plotly.js").then(() => window.Plotly));
 
-// What a chart has in common with its neighbours; colours are read anew each time, since the theme may have changed.
+// The layout that all charts share; colours are read at each call, since the theme may have changed.
 vaa.layout = (more) => ({
   paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", showlegend: false, hovermode: false,
   font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: vaa.colour("muted") }, ...more,
@@ -46,9 +46,9 @@ vaa.axis = (more) => ({
 });
 
 const waiting = new Map();
-vaa.loaded = (number, story) => { vaa.stories.set(number, story); waiting.get(number)?.(story); };
-vaa.story = (number) => {
-  if (vaa.stories.has(number)) return Promise.resolve(vaa.stories.get(number));
+vaa.addVideo = (number, data) => { vaa.videoData.set(number, data); waiting.get(number)?.(data); };
+vaa.loadVideo = (number) => {
+  if (vaa.videoData.has(number)) return Promise.resolve(vaa.videoData.get(number));
   return new Promise((done, failed) => {
     waiting.set(number, done);
     vaa.script(`page/videos/${number}.js`).catch(failed);

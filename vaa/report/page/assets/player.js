@@ -1,18 +1,18 @@
-// The video with boxes over it, and a clock: the video's own or, where it cannot be played, one that is only set.
+// The video with boxes drawn over it. Where it cannot be played, the time is only what is sought.
 "use strict";
 (() => {
   const { el } = vaa;
 
-  // The boxes that hold at a frame: those of the last frame with any, for as long as `most` seconds at the longest.
-  const holding = (groups, frame, most) => {
-    let found = null;
-    for (const group of groups) { if (group.frame > frame) break; found = group; }
-    return found && frame - found.frame < most ? found.boxes : [];
+  // The boxes at a frame: those of the last frame that has boxes, for at most `maxFrames` frames.
+  const boxesAt = (groups, frame, maxFrames) => {
+    let latest = null;
+    for (const group of groups) { if (group.frame > frame) break; latest = group; }
+    return latest && frame - latest.frame < maxFrames ? latest.boxes : [];
   };
 
-  const grouped = (story) => {
+  const predictedBoxes = (data) => {
     const frames = new Map();
-    for (const stage of story.stages) {
+    for (const stage of data.stages) {
       for (const frame of stage.located_frames || []) frames.set(frame, []);
       const own = new Map();
       for (const [frame, ...box] of stage.boxes || []) own.set(frame, [...(own.get(frame) || []), box]);
@@ -20,38 +20,38 @@
     }
     return [...frames].map(([frame, boxes]) => ({ frame, boxes })).sort((a, b) => a.frame - b.frame);
   };
-  const annotated = (story) => {
+  const annotatedBoxes = (data) => {
     const frames = new Map();
-    for (const [frame, ...box] of story.annotated) frames.set(frame, [...(frames.get(frame) || []), box]);
+    for (const [frame, ...box] of data.annotated) frames.set(frame, [...(frames.get(frame) || []), box]);
     return [...frames].map(([frame, boxes]) => ({ frame, boxes })).sort((a, b) => a.frame - b.frame);
   };
 
-  vaa.player = (story, moved) => {
+  vaa.player = (data, moved) => {
     const video = el("video", { controls: true, preload: "metadata", playsinline: true, muted: true },
-      story.sources.map((source) => el("source", { src: source })));
+      data.sources.map((source) => el("source", { src: source })));
     const canvas = el("canvas", { "aria-hidden": "true" }), note = el("p", { class: "unplayable", hidden: true });
     const screen = el("div", { class: "screen" }, video, canvas, note);
-    const found = grouped(story), true_ = annotated(story), length = story.frames / story.fps;
-    const all = [...found, ...true_].flatMap((group) => group.boxes);
-    // Without a picture the boxes are drawn on a ground just large enough for all of them.
+    const predicted = predictedBoxes(data), annotated = annotatedBoxes(data), length = data.frames / data.fps;
+    const all = [...predicted, ...annotated].flatMap((group) => group.boxes);
+    // Without a picture the boxes are drawn on an area that is large enough for all of them.
     const extent = [2, 3].map((k) => 1.05 * Math.max(0, ...all.map((box) => box[k])));
-    let boxes = true, lost = story.sources.length === 0, now = 0;
+    let boxes = true, unplayable = data.sources.length === 0, now = 0;
 
-    const lose = (reason) => {
-      lost = true;
+    const showUnplayable = (reason) => {
+      unplayable = true;
       video.hidden = true;
       note.hidden = false;
-      screen.classList.add("lost");
+      screen.classList.add("no-video");
       screen.classList.toggle("boxed", all.length > 0);
       note.textContent = reason;
     };
 
-    const frameAt = (seconds) => Math.min(story.frames - 1, Math.max(0, Math.floor(seconds * story.fps + 1e-3)));
+    const frameAt = (seconds) => Math.min(data.frames - 1, Math.max(0, Math.floor(seconds * data.fps + 1e-3)));
 
     const draw = () => {
       const ratio = devicePixelRatio || 1, width = canvas.clientWidth, height = canvas.clientHeight, pen = canvas.getContext("2d");
       canvas.width = width * ratio; canvas.height = height * ratio;
-      const [wide, high] = lost ? extent : [video.videoWidth, video.videoHeight];
+      const [wide, high] = unplayable ? extent : [video.videoWidth, video.videoHeight];
       if (!boxes || !wide) return;
       const scale = Math.min(width / wide, height / high) * ratio;
       const left = (width * ratio - wide * scale) / 2, top = (height * ratio - high * scale) / 2;
@@ -63,37 +63,37 @@
         pen.fillText(score.toFixed(2), left + x1 * scale + 3 * ratio, Math.max(12 * ratio, top + y1 * scale - 4 * ratio));
       };
       const frame = frameAt(now);
-      for (const box of holding(true_, frame, story.fps)) stroke(box, "#40c057", [5, 4]);
-      for (const box of holding(found, frame, 2 * story.fps)) stroke(box, "#ff922b", []);
+      for (const box of boxesAt(annotated, frame, data.fps)) stroke(box, "#40c057", [5, 4]);
+      for (const box of boxesAt(predicted, frame, 2 * data.fps)) stroke(box, "#ff922b", []);
     };
 
-    const tell = () => { draw(); moved(now, frameAt(now)); };
+    const update = () => { draw(); moved(now, frameAt(now)); };
     const follow = () => {
       now = video.currentTime;
-      tell();
+      update();
       if (!video.paused && !video.ended && video.isConnected) requestAnimationFrame(follow);
     };
-    for (const name of ["seeking", "seeked", "loadedmetadata", "pause"]) video.addEventListener(name, () => { if (!lost) { now = video.currentTime; tell(); } });
+    for (const name of ["seeking", "seeked", "loadedmetadata", "pause"]) video.addEventListener(name, () => { if (!unplayable) { now = video.currentTime; update(); } });
     video.addEventListener("play", () => requestAnimationFrame(follow));
-    // A codec of which the browser knows only the sound beside it gives a video without a picture, and no error.
+    // With an unknown video codec beside a known audio codec the video has no picture, and no error is raised.
     video.addEventListener("loadedmetadata", () => { if (!video.videoWidth) failed(); });
-    const failed = () => lose("The browser cannot play this video: its file has moved, or its codec is one that browsers lack. Everything else works.");
+    const failed = () => showUnplayable("The browser cannot play this video: the file was moved, or browsers do not support its codec. Everything else works.");
     video.addEventListener("error", failed);
     video.querySelector("source:last-of-type")?.addEventListener("error", failed);
-    if (lost) lose("The video is not on this machine: its answers or scores were replayed. Everything else works.");
+    if (unplayable) showUnplayable("The video is not on this machine. Everything else works.");
     new ResizeObserver(draw).observe(screen);
 
     const seek = (seconds) => {
-      now = Math.min(Math.max(0, seconds), Math.max(0, length - 0.5 / story.fps));
-      if (!lost) video.currentTime = now;
-      tell();
+      now = Math.min(Math.max(0, seconds), Math.max(0, length - 0.5 / data.fps));
+      if (!unplayable) video.currentTime = now;
+      update();
     };
-    const switcher = all.length ? el("button", { type: "button", class: "chip", "aria-pressed": "true", title: "boxes over the picture (b): said by the model solid, annotated dashed", click: () => showBoxes() },
+    const switcher = all.length ? el("button", { type: "button", class: "chip", "aria-pressed": "true", title: "boxes on or off (b): predicted solid, annotated dashed", click: () => showBoxes() },
       el("span", { class: "swatch", style: "background:#ff922b" }), "boxes") : null;
     const showBoxes = () => { boxes = !boxes; switcher?.setAttribute("aria-pressed", String(boxes)); draw(); };
     return {
       element: screen, switcher, seek, showBoxes,
-      toggle: () => { if (!lost) { if (video.paused) video.play().catch(() => {}); else video.pause(); } },
+      toggle: () => { if (!unplayable) { if (video.paused) video.play().catch(() => {}); else video.pause(); } },
       time: () => now, stop: () => video.pause(),
     };
   };

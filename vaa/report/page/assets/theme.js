@@ -1,4 +1,4 @@
-// Light or dark, before anything is painted. What was chosen is remembered where the browser lets a page from disk do so.
+// Light or dark, set before anything is painted; stored where the browser allows that for a page on disk.
 "use strict";
 (() => {
   const root = document.documentElement;

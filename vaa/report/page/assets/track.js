@@ -1,4 +1,4 @@
-// The score tracks of one video: a line a stage, strips of labels and alerts below, a cursor, click to seek.
+// The score tracks of one video: a line for each stage, strips of labels and alerts below, a cursor; a click seeks.
 "use strict";
 (() => {
   const { el } = vaa;
@@ -23,26 +23,26 @@
     return { tickvals: values, ticktext: values.map((t) => vaa.clock(t)) };
   };
 
-  const strips = (story, threshold) => {
-    const at = (frame) => frame / story.fps;
+  const strips = (data, threshold) => {
+    const at = (frame) => frame / data.fps;
     const band = ([start, stop], y0, y1, colour, opacity) => ({ type: "rect", xref: "x", yref: "paper", x0: at(start), x1: at(stop), y0, y1,
       fillcolor: vaa.colour(colour), opacity, line: { width: 0 }, layer: "below" });
     const shapes = [];
-    for (const span of story.labels || []) shapes.push(band(span, FLOOR, 1, "truth", 0.13), band(span, ...LABELS, "truth", 0.9));
-    for (const alert of story.alerts) shapes.push(band([alert.start, alert.stop], ...ALERTS, "alert", 0.95));
+    for (const span of data.labels || []) shapes.push(band(span, FLOOR, 1, "truth", 0.13), band(span, ...LABELS, "truth", 0.9));
+    for (const alert of data.alerts) shapes.push(band([alert.start, alert.stop], ...ALERTS, "alert", 0.95));
     if (threshold !== null) shapes.push({ type: "line", xref: "paper", yref: "y", x0: 0, x1: 1, y0: threshold, y1: threshold,
       line: { color: vaa.colour("alert"), width: 1, dash: "dot" } });
     return shapes;
   };
 
-  vaa.track = (story, seek) => {
-    const length = story.frames / story.fps, tracked = story.stages.filter((stage) => stage.track);
+  vaa.track = (data, seek) => {
+    const length = data.frames / data.fps, tracked = data.stages.filter((stage) => stage.track);
     const lowest = Math.min(0, ...tracked.flatMap((stage) => stage.track.to)), highest = Math.max(1, ...tracked.flatMap((stage) => stage.track.to));
     const on = tracked.map((_, k) => k === 0 || k === tracked.length - 1);
     const colour = (k) => vaa.colour(k === tracked.length - 1 ? "accent" : `s${k % 6}`);
-    const chart = el("div", { class: "plot", role: "img", "aria-label": "scores in time; click to go there" });
+    const chart = el("div", { class: "plot", role: "img", "aria-label": "scores over time; click to go there" });
     const cursor = el("div", { class: "cursor" }), tip = el("div", { class: "tip", hidden: true });
-    const threshold = vaa.run.alerting ? vaa.run.alerting.threshold : null;
+    const threshold = vaa.run.alert_rule ? vaa.run.alert_rule.threshold : null;
     let now = 0, range = [0, length], Plotly = null;
 
     const chips = tracked.map((stage, k) => el("button", { type: "button", class: "chip", "aria-pressed": String(on[k]), "data-stage": stage.name,
@@ -50,7 +50,7 @@
       el("span", { class: "swatch", style: `background:var(--${k === tracked.length - 1 ? "accent" : `s${k % 6}`})` }), stage.name));
 
     const lines = () => tracked.map(({ track }, k) => ({
-      x: [...track.at.map((frame) => frame / story.fps), track.stop / story.fps], y: [...track.to, track.to.at(-1)],
+      x: [...track.at.map((frame) => frame / data.fps), track.stop / data.fps], y: [...track.to, track.to.at(-1)],
       mode: "lines", line: { shape: "hv", color: colour(k), width: k === tracked.length - 1 ? 2.2 : 1.4 }, visible: on[k], name: tracked[k].name,
     }));
 
@@ -58,12 +58,12 @@
       height: 250, margin: { l: 52, r: 14, t: 8, b: 24 }, dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom",
       xaxis: vaa.axis({ range, fixedrange: matchMedia("(pointer: coarse)").matches, anchor: "free", position: 0, ...ticks(...range, chart.clientWidth) }),
       yaxis: vaa.axis({ range: [lowest, highest * 1.03], domain: [FLOOR, 1], nticks: 5 }),
-      shapes: strips(story, threshold),
-      annotations: [[story.labels, LABELS, "labels"], [vaa.run.alerting, ALERTS, "alerts"]].filter(([has]) => has).map(([, y, text]) => ({
+      shapes: strips(data, threshold),
+      annotations: [[data.labels, LABELS, "labels"], [vaa.run.alert_rule, ALERTS, "alerts"]].filter(([has]) => has).map(([, y, text]) => ({
         text, x: 0, xref: "paper", xanchor: "right", y: (y[0] + y[1]) / 2, yref: "paper", yanchor: "middle", showarrow: false, xshift: -6, font: { size: 10 } })),
     });
 
-    // The axis says where a time is on the screen; Plotly keeps it on the element.
+    // The axis converts times to pixels; Plotly stores it on the element.
     const axis = () => chart._fullLayout?.xaxis;
     const place = () => {
       const x = axis();
@@ -109,7 +109,7 @@
       const t = axis() ? timeAt(event) : null;
       tip.hidden = t === null;
       if (t === null) return;
-      const frame = Math.min(story.frames - 1, Math.floor(t * story.fps));
+      const frame = Math.min(data.frames - 1, Math.floor(t * data.fps));
       const values = tracked.map(({ track }, k) => on[k] ? el("div", {}, el("span", { class: "swatch", style: `background:${colour(k)}` }), tracked[k].name, el("b", {}, vaa.number(vaa.valueAt(track, frame)))) : null);
       tip.replaceChildren(el("div", { class: "muted" }, `${vaa.clock(t, true)} · frame ${frame}`), ...values.filter(Boolean));
       const box = chart.getBoundingClientRect(), at = event.clientX - box.left;
@@ -119,7 +119,7 @@
     new ResizeObserver(() => requestAnimationFrame(place)).observe(chart);
     queueMicrotask(listen);
 
-    const none = tracked.length ? null : el("p", { class: "muted" }, "No stage of this run has made scores of this video.");
+    const none = tracked.length ? null : el("p", { class: "muted" }, "No stage of this run has scored this video.");
     return { element: el("section", { class: "tracks" }, el("div", { class: "chips" }, chips), none, el("div", { class: "holder" }, chart, cursor, tip)),
       move: (seconds) => { now = seconds; place(); }, toggle, redraw: draw };
   };

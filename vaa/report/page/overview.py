@@ -1,0 +1,112 @@
+"""The page's first screen: the run's numbers, curves, classes and alerts, and a row for each video."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import isfinite
+from typing import Any
+
+import numpy as np
+
+from vaa.errors import DataError
+from vaa.evaluation.evaluation import Evaluation
+from vaa.evaluation.metrics import incomplete
+from vaa.evaluation.protocol import intervals
+from vaa.evaluation.ranking import thin_curve
+from vaa.report.runs import Run
+from vaa.types import Floats
+
+_MAX_POINTS = 400  # of a curve
+_MAX_ALERTS = 200
+_SPARKLINE_PARTS = 80
+
+
+def run_data(
+    run: Run, evaluation: Evaluation, rows: Sequence[Mapping[str, Any]], alerts: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """The content of `run.js`; `alerts` is that of `alerts.json`."""
+    choices, overrides = _composition(run)
+    rule = {name: value for name, value in (alerts or {}).items() if name != "alerts"}
+    alert_list = (alerts or {}).get("alerts", [])
+    return {
+        "title": f"{choices.get('method', 'vaa')} on {evaluation.data}",
+        "folder": run.folder.resolve().name,
+        "choices": choices,
+        "overrides": overrides,
+        "data": evaluation.data,
+        "protocol": run.truth["protocol"],
+        "notices": [*_incomplete(run), *run.notices],
+        "failures": [
+            {"video": failure.video, "stage": failure.stage, "reason": failure.reason} for failure in run.failures
+        ],
+        "metrics": run.metrics,
+        "curves": _curves(evaluation),
+        "classes": _classes(evaluation),
+        "alerts": alert_list[:_MAX_ALERTS],
+        "alert_rule": {**rule, "number": len(alert_list)} if alerts else None,
+        "rows": rows,
+    }
+
+
+def video_row(evaluation: Evaluation, video: str, n_alerts: int) -> dict[str, Any]:
+    """The row of a video in the table; fields that are not known are absent."""
+    about = evaluation.reports[video].video
+    scores, labels = evaluation.video_scores(video), evaluation.labels.get(video)
+    row: dict[str, Any] = {
+        "id": video,
+        "seconds": round(about.n_frames / (about.fps or 25.0), 2),
+        "alerts": n_alerts,
+        "class": evaluation.label(video) or "",
+    }
+    if labels is not None:
+        row["labels"] = intervals(labels)
+        row["frames"] = about.n_frames
+    if scores is not None and len(scores):
+        row["highest"] = round(float(scores.max()), 4)
+        row["contrast"] = round(float(scores.max() - np.median(scores)), 4)
+        row["sparkline"] = sparkline(scores)
+        if labels is not None:
+            row["error"] = round(evaluation.error(video), 4)
+    return row
+
+
+def sparkline(scores: Floats) -> list[int]:
+    """The highest score, in hundredths, of each of up to 80 equal parts of a video."""
+    parts = min(_SPARKLINE_PARTS, len(scores))
+    edges = np.linspace(0, len(scores), parts, endpoint=False).astype(int)
+    highest = np.maximum.reduceat(scores.astype(np.float64), edges) if parts else np.array([])
+    return [round(100 * float(value)) for value in np.clip(np.nan_to_num(highest), 0, 1)]
+
+
+def _composition(run: Run) -> tuple[dict[str, str], list[str]]:
+    """The run's choices and overrides; empty in a folder without Hydra's own files."""
+    try:
+        return run.choices, run.overrides
+    except DataError:
+        return {}, []
+
+
+def _incomplete(run: Run) -> list[str]:
+    """Why the run is incomplete; empty where its limits are not known."""
+    try:
+        max_unparsed, max_failed = (float(run.config[name]) for name in ("max_unparsed", "max_failed"))
+    except (DataError, LookupError, TypeError, ValueError):
+        return []
+    return [str(error) for error in incomplete(run.metrics, max_unparsed=max_unparsed, max_failed=max_failed)]
+
+
+def _classes(evaluation: Evaluation) -> list[tuple[str, float, int]]:
+    """Each class, its ROC AUC, and how many anomalous videos it has."""
+    return [(c.name, round(c.roc_auc, 4), c.videos) for c in evaluation.classes if isfinite(c.roc_auc)]
+
+
+def _curves(evaluation: Evaluation) -> dict[str, Any] | None:
+    curves = evaluation.curves
+    if curves is None:
+        return None
+    share = evaluation.metrics["anomalous_share"]
+    return {"roc": _points(curves.fpr, curves.tpr), "pr": _points(curves.recall, curves.precision), "share": share}
+
+
+def _points(x: Floats, y: Floats) -> list[list[float]]:
+    return [[round(float(value), 4) for value in axis] for axis in thin_curve(x, y, _MAX_POINTS)]
