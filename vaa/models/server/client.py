@@ -54,7 +54,7 @@ class Endpoint:
 class ChatClient:
     """OpenAI's client, the event loop it runs in, and what has happened so far.
 
-    `usage` counts answers, truncated answers, retries, prompt_tokens and completion_tokens (as the server reports them).
+    `usage` counts answers, truncated answers, retries, prompt_tokens and completion_tokens.
     """
 
     endpoint: Endpoint
