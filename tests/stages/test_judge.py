@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
-from making import Nobody
+from making import UnusedModel
 
 from vaa.prompts.parsers import JudgeScoreParser
 from vaa.prompts.template import Prompt
@@ -38,7 +38,10 @@ def prompt(purpose: str) -> Prompt:
 
 
 JUDGE = JudgeSummary(
-    model=Nobody(), reasonability=prompt("reasonability"), detail=prompt("detail"), consistency=prompt("consistency")
+    model=UnusedModel(),
+    reasonability=prompt("reasonability"),
+    detail=prompt("detail"),
+    consistency=prompt("consistency"),
 )
 
 
@@ -109,7 +112,7 @@ def test_the_judges_prompts_fit_the_stage() -> None:
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = compose("config", ["method=urf", "+prompt@judge=judge"])
     prompts = instantiate(config.judge, _convert_="all")
-    judge = JudgeSummary(model=Nobody(), **prompts)
+    judge = JudgeSummary(model=UnusedModel(), **prompts)
     queries = judge.queries(REPORT)
     assert [query.purpose for query in queries] == list(prompts)
     for query in queries:

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
-from making import Nobody
+from making import UnusedModel
 
 from vaa.errors import ConfigError, VideoError
 from vaa.prompts.parsers import CaptionParser
@@ -41,7 +41,7 @@ def test_every_nth_frame_is_a_segment_of_its_own(stride: int, expected: list[int
 
 
 def test_cleaning_asks_for_each_frame_and_for_each_different_caption_once() -> None:
-    asked = CleanCaptions(model=Nobody()).queries(captioned(["a", "b", "a"]))
+    asked = CleanCaptions(model=UnusedModel()).queries(captioned(["a", "b", "a"]))
     assert [(query.frames, query.text) for query in asked] == [
         *[((k,), "") for k in range(3)],
         *[((), text) for text in "ab"],
@@ -54,7 +54,7 @@ def test_a_frame_takes_the_caption_of_the_whole_video_that_is_nearest_to_it(n: i
     report = captioned([f"caption {k // 2}" for k in range(n)])
     different = list(dict.fromkeys(said(report)))
     vision, text = rng.normal(size=(n, 4)), rng.normal(size=(len(different), 4))
-    cleaned = said(CleanCaptions(model=Nobody()).absorb(report, [*vision, *text]))
+    cleaned = said(CleanCaptions(model=UnusedModel()).absorb(report, [*vision, *text]))
     for k in {0, n // 2, n - 1, *rng.integers(0, n, 5).tolist()}:
         fits = [math.fsum(float(a) * float(b) for a, b in zip(vision[k], row, strict=True)) for row in text]
         assert cleaned[k] == different[fits.index(max(fits))]
@@ -62,7 +62,7 @@ def test_a_frame_takes_the_caption_of_the_whole_video_that_is_nearest_to_it(n: i
 
 def test_of_equally_near_captions_the_first_in_time_counts() -> None:
     same = np.ones((2, 4))
-    assert said(CleanCaptions(model=Nobody()).absorb(captioned(["a", "b"]), [*same, *same])) == ["a", "a"]
+    assert said(CleanCaptions(model=UnusedModel()).absorb(captioned(["a", "b"]), [*same, *same])) == ["a", "a"]
 
 
 def test_a_window_has_the_captions_of_its_frames_in_order() -> None:
@@ -97,7 +97,7 @@ def test_a_window_of_a_video_of_one_frame() -> None:
 
 def test_captions_are_summed_up_without_frames_and_silence_is_filled() -> None:
     report = replace(captioned(["a", "b"]), segments=(Segment(0, 9, (0, 8), 0), Segment(9, 18, (9,), 9)))
-    stage = SummariseCaptions(model=Nobody(), prompt=SUMMARISE, empty="nothing")
+    stage = SummariseCaptions(model=UnusedModel(), prompt=SUMMARISE, empty="nothing")
     assert [(query.text, query.system, query.frames, query.at) for query in stage.queries(report)] == [
         ("a", "Sum up.", (), 0),
         ("b", "Sum up.", (), 9),
@@ -136,7 +136,7 @@ def test_refinement_agrees_with_the_reference(n: int, nearest: int, temperature:
     rng = np.random.default_rng(n)
     frames, texts, initial = rng.normal(size=(2 * n + 1, 6)), rng.normal(size=(n, 6)), rng.random(n)
     texts[n // 2] = 0.0  # a summary that says nothing
-    stage = NearestSummaries(model=Nobody(), nearest=nearest, temperature=temperature)
+    stage = NearestSummaries(model=UnusedModel(), nearest=nearest, temperature=temperature)
     track = stage.absorb(windows(n, initial), [*frames.astype(np.float32), *texts.astype(np.float32)]).track
     assert track is not None
     np.testing.assert_allclose(track.values, reference(frames, texts, initial, nearest, temperature), atol=1e-6)
@@ -144,7 +144,7 @@ def test_refinement_agrees_with_the_reference(n: int, nearest: int, temperature:
 
 
 def test_refinement_asks_for_each_shown_frame_once_and_for_every_summary() -> None:
-    asked = NearestSummaries(model=Nobody(), nearest=10, temperature=1.0).queries(windows(3, np.zeros(3)))
+    asked = NearestSummaries(model=UnusedModel(), nearest=10, temperature=1.0).queries(windows(3, np.zeros(3)))
     assert [(query.frames, query.text) for query in asked] == [
         *[((k,), "") for k in range(7)],
         *[((), f"summary {k}") for k in range(3)],
@@ -155,15 +155,15 @@ def test_refinement_asks_for_each_shown_frame_once_and_for_every_summary() -> No
 def test_without_descriptions_there_is_nothing_to_be_near_to() -> None:
     silent = replace(windows(2, np.zeros(2)), responses=(Response("[1]", 1.0, ""),) * 2)
     with pytest.raises(VideoError, match="no segment has a description"):
-        NearestSummaries(model=Nobody(), nearest=10, temperature=1.0).queries(silent)
+        NearestSummaries(model=UnusedModel(), nearest=10, temperature=1.0).queries(silent)
 
 
 @pytest.mark.parametrize(
     "make",
     [
         lambda: SingleFrames(stride=0),
-        lambda: NearestSummaries(model=Nobody(), nearest=0, temperature=1.0),
-        lambda: NearestSummaries(model=Nobody(), nearest=10, temperature=0.0),
+        lambda: NearestSummaries(model=UnusedModel(), nearest=0, temperature=1.0),
+        lambda: NearestSummaries(model=UnusedModel(), nearest=10, temperature=0.0),
     ],
 )
 def test_impossible_numbers_are_refused(make) -> None:  # type: ignore[no-untyped-def]

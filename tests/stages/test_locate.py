@@ -12,7 +12,7 @@ from vaa.prompts.template import Prompt
 from vaa.stages.urf import DescribeVideo, DrawBoxes, LocateBoxes
 from vaa.types import Box, GroundTruth, Report, SuspiciousWindow, Video
 
-NOBODY = recorded_model()
+MODEL = recorded_model()
 NAMED = Prompt(purpose="box", system="", text="$frames Find $tags.", file=None, max_new_tokens=8, parser=BoxesParser())
 UNNAMED = Prompt(purpose="box", system="", text="$frames Find it.", file=None, max_new_tokens=8, parser=BoxesParser())
 WHY = Prompt(
@@ -27,7 +27,7 @@ BOXES = (Box(40, (0, 0, 9, 9), 1.0), Box(8, (0, 0, 9, 9), 1.0), Box(40, (5, 5, 9
 
 
 def locate(frames: str = "annotated", prior: str = "tags") -> LocateBoxes:
-    return LocateBoxes(model=NOBODY, prompt=NAMED, prompt_without_tags=UNNAMED, frames=frames, prior=prior, stride=16)
+    return LocateBoxes(model=MODEL, prompt=NAMED, prompt_without_tags=UNNAMED, frames=frames, prior=prior, stride=16)
 
 
 def report(mean: float = 0.8, tags: str = "a fight") -> Report:
@@ -101,7 +101,7 @@ def test_wrong_fields_are_named(wrong: dict[str, object], said: str) -> None:
 
 
 def test_the_whole_video_is_explained_with_its_tags() -> None:
-    stage = DescribeVideo(model=NOBODY, prompt=WHY, n_frames=4, no_tags="nothing")
+    stage = DescribeVideo(model=MODEL, prompt=WHY, n_frames=4, no_tags="nothing")
     (query,) = stage.queries(report())
     assert query.frames == (0, 39, 79, 119)
     assert query.text.endswith("Known: a fight. Why?")
@@ -116,7 +116,7 @@ def test_the_drawn_copy_is_the_one_asked_about(clip: Path, tmp_path: Path) -> No
     assert drawn is not None
     assert drawn.path.is_file()
     assert (
-        DescribeVideo(model=NOBODY, prompt=WHY, n_frames=4, no_tags="nothing")
+        DescribeVideo(model=MODEL, prompt=WHY, n_frames=4, no_tags="nothing")
         .queries(replace(given, drawn_video=drawn))[0]
         .video
         == drawn

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from making import Nobody
+from making import UnusedModel
 
 from vaa.errors import ConfigError
 from vaa.prompts.parsers import YesNoParser
@@ -31,7 +31,7 @@ REPORT = Report(
 
 
 def stage(*thresholds: float) -> ThresholdProbe:
-    return ThresholdProbe(model=Nobody(), prompt=PROMPT, thresholds=thresholds, choices=["YES", "NO"])
+    return ThresholdProbe(model=UnusedModel(), prompt=PROMPT, thresholds=thresholds, choices=["YES", "NO"])
 
 
 def naive(row: list[float]) -> list[float]:
@@ -87,4 +87,4 @@ def test_thresholds_rise(thresholds: tuple[float, ...]) -> None:
 
 def test_a_prompt_that_is_not_answered_by_yes_or_no_is_refused() -> None:
     with pytest.raises(ConfigError, match="the threshold prompt"):
-        ThresholdProbe(model=Nobody(), prompt=PROMPT, thresholds=[0.5], choices=["true", "false"])
+        ThresholdProbe(model=UnusedModel(), prompt=PROMPT, thresholds=[0.5], choices=["true", "false"])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from making import Nobody
+from making import UnusedModel
 
 from vaa.errors import ConfigError
 from vaa.prompts.parsers import RatingParser, VerdictParser
@@ -28,14 +28,14 @@ ANSWERS = ["Anomalous scenes. Fire.", "I cannot tell.", "Nor can I."]
 
 
 def test_a_question_a_segment() -> None:
-    stage = QuerySegments(model=Nobody(), prompt=PROMPT)
+    stage = QuerySegments(model=UnusedModel(), prompt=PROMPT)
     asked = stage.queries(REPORT)
     assert [(q.frames, q.at, q.video) for q in asked] == [((k, k + 9), k, REPORT.video) for k in (0, 10, 20)]
 
 
 def test_answers_become_responses_and_unread_ones_are_counted_and_said_once(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "vaa"):
-        report = QuerySegments(model=Nobody(), prompt=PROMPT).absorb(REPORT, ANSWERS)
+        report = QuerySegments(model=UnusedModel(), prompt=PROMPT).absorb(REPORT, ANSWERS)
     assert [r.description for r in report.responses] == ["Fire.", "I cannot tell.", "Nor can I."]
     assert report.responses[0].score == 1.0
     assert math.isnan(report.responses[1].score)
@@ -58,7 +58,7 @@ BAD, GOOD = "Anomalous scenes.", "Normal scenes."
 
 
 def test_a_read_out_asks_for_probabilities_and_keeps_what_was_described() -> None:
-    stage = ChoiceScores(model=Nobody(), prompt=PROMPT, choices=[BAD, GOOD])
+    stage = ChoiceScores(model=UnusedModel(), prompt=PROMPT, choices=[BAD, GOOD])
     asked = stage.queries(REPORT)
     assert [(query.at, query.choices) for query in asked] == [(k, (BAD, GOOD)) for k in (0, 10, 20)]
     said = replace(REPORT, responses=tuple(Response(text, math.nan, text) for text in "abc"))
@@ -70,7 +70,7 @@ def test_a_read_out_asks_for_probabilities_and_keeps_what_was_described() -> Non
 
 def test_of_many_answers_a_read_out_takes_the_mean_of_what_they_say() -> None:
     numbers = Prompt(purpose="score", system="", text="$frames", file=None, max_new_tokens=8, parser=RatingParser())
-    stage = ChoiceScores(model=Nobody(), prompt=numbers, choices=["[0.0]", "[0.2]", "[1.0]"])
+    stage = ChoiceScores(model=UnusedModel(), prompt=numbers, choices=["[0.0]", "[0.2]", "[1.0]"])
     scored = stage.absorb(REPORT, [np.array([0.5, 0.25, 0.25])] * 3).responses
     assert [response.score for response in scored] == [0.25 * 0.2 + 0.25] * 3
 
@@ -78,4 +78,4 @@ def test_of_many_answers_a_read_out_takes_the_mean_of_what_they_say() -> None:
 @pytest.mark.parametrize("choices", [["[1]", "[0]"], [BAD, "perhaps"], [BAD]])
 def test_answers_that_the_prompt_cannot_read_are_refused(choices: list[str]) -> None:
     with pytest.raises(ConfigError, match="the verdict prompt"):
-        ChoiceScores(model=Nobody(), prompt=PROMPT, choices=choices)
+        ChoiceScores(model=UnusedModel(), prompt=PROMPT, choices=choices)

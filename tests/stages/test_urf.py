@@ -17,7 +17,7 @@ from vaa.stages.urf import DropUnusableTags, FindSuspiciousWindow, RerateCaption
 from vaa.stages.window import CentredWindow
 from vaa.types import Report, Response, ScoreTrack, Segment, SuspiciousWindow, Video
 
-NOBODY = recorded_model()
+MODEL = recorded_model()
 RATE = Prompt(purpose="rating", system="Rate.", text="$caption", file=None, max_new_tokens=8, parser=RatingParser())
 RERATE = Prompt(
     purpose="rerating",
@@ -106,7 +106,7 @@ def test_which_tags_are_usable(tags: str, good: bool) -> None:
 
 
 def test_second_thoughts_ask_only_about_doubtful_videos_with_tags() -> None:
-    stage = RerateCaptions(model=NOBODY, prompt=RERATE, prior=" or criminal", max_words=2, digits=2)
+    stage = RerateCaptions(model=MODEL, prompt=RERATE, prior=" or criminal", max_words=2, digits=2)
     assert stage.queries(replace(doubtful(0.5), gated=False)) == ()
     assert stage.queries(replace(doubtful(0.5, tags=""), gated=True)) == ()
     asked = stage.queries(replace(doubtful(0.5, tags="a fight, then arson"), gated=True))
@@ -118,7 +118,7 @@ def test_second_thoughts_ask_only_about_doubtful_videos_with_tags() -> None:
 
 
 def test_second_ratings_replace_the_first_and_unread_ones_are_interpolated_and_counted() -> None:
-    stage = RerateCaptions(model=NOBODY, prompt=RERATE, prior="", max_words=9, digits=2)
+    stage = RerateCaptions(model=MODEL, prompt=RERATE, prior="", max_words=9, digits=2)
     before = replace(report([0.1, 0.2, 0.3, 0.4]), n_answers=4)
     after = stage.absorb(before, ["[0.9]", "dunno", "??", "[0.2]"])
     assert after.track is not None
@@ -131,7 +131,7 @@ def test_second_ratings_replace_the_first_and_unread_ones_are_interpolated_and_c
 
 
 def test_ratings_are_of_captions_without_frames() -> None:
-    stage = RateCaptions(model=NOBODY, prompt=RATE)
+    stage = RateCaptions(model=MODEL, prompt=RATE)
     given = report([math.nan] * 3)
     assert [(q.text, q.frames, q.at) for q in stage.queries(given)][1] == ("scene 1.", (), 16)
     rated = stage.absorb(given, ["[0.1]", "no idea", "[ 1.0 ] and [0]"])
@@ -149,7 +149,7 @@ def test_nothing_read_is_no_track() -> None:
 
 def test_an_empty_caption_says_that_nothing_was_detected() -> None:
     captions = Prompt(purpose="caption", system="", text="$frames", file=None, max_new_tokens=8, parser=CaptionParser())
-    after = CaptionSegments(model=NOBODY, prompt=captions, empty="Nothing was detected").absorb(
+    after = CaptionSegments(model=MODEL, prompt=captions, empty="Nothing was detected").absorb(
         report([0.0, 0.0]), ["A dog", " "]
     )
     assert [response.description for response in after.responses] == ["A dog", "Nothing was detected"]
@@ -157,7 +157,7 @@ def test_an_empty_caption_says_that_nothing_was_detected() -> None:
 
 
 def test_tags_are_asked_of_the_suspicious_window_within_the_video() -> None:
-    stage = TagWindow(model=NOBODY, prompt=TAGS, sample_fps=18.0, max_frames=5)
+    stage = TagWindow(model=MODEL, prompt=TAGS, sample_fps=18.0, max_frames=5)
     given = replace(
         report([0.5] * 10), suspicious_window=SuspiciousWindow((96, 396), 0.5, (0, 300), 0.1, 0.1, 0.5, 0.1)
     )

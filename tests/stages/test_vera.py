@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from making import Nobody
+from making import UnusedModel
 
 from vaa.errors import ConfigError
 from vaa.stages.vera import RetrievalRefine, RoundScores
@@ -44,7 +44,11 @@ def reference(frames: np.ndarray, initial: np.ndarray, count: int) -> list[float
 def test_retrieval_agrees_with_the_reference(n: int, share: float, count: int) -> None:
     rng = np.random.default_rng(n)
     frames, initial = rng.normal(size=(2 * n, 5)), rng.random(n)
-    track = RetrievalRefine(model=Nobody(), fraction=share, temperature=0.1).absorb(report(initial), list(frames)).track
+    track = (
+        RetrievalRefine(model=UnusedModel(), fraction=share, temperature=0.1)
+        .absorb(report(initial), list(frames))
+        .track
+    )
     assert track is not None
     np.testing.assert_allclose(track.values, reference(frames, initial, count), atol=1e-12)
 
@@ -52,7 +56,7 @@ def test_retrieval_agrees_with_the_reference(n: int, share: float, count: int) -
 def test_of_one_segment_alone_each_keeps_its_score() -> None:
     values = np.array([0.0, 1.0, 0.0, 1.0])
     track = (
-        RetrievalRefine(model=Nobody(), fraction=0.1, temperature=0.1)
+        RetrievalRefine(model=UnusedModel(), fraction=0.1, temperature=0.1)
         .absorb(report(values), list(np.random.default_rng(0).normal(size=(8, 5))))
         .track
     )
@@ -61,14 +65,14 @@ def test_of_one_segment_alone_each_keeps_its_score() -> None:
 
 
 def test_retrieval_asks_for_frames_only_each_once() -> None:
-    asked = RetrievalRefine(model=Nobody(), fraction=0.1, temperature=0.1).queries(report(np.zeros(3)))
+    asked = RetrievalRefine(model=UnusedModel(), fraction=0.1, temperature=0.1).queries(report(np.zeros(3)))
     assert [(query.frames, query.text) for query in asked] == [((k,), "") for k in range(6)]
 
 
 @pytest.mark.parametrize(("share", "temperature"), [(0.0, 0.1), (1.1, 0.1), (0.1, 0.0)])
 def test_impossible_numbers_are_refused(share: float, temperature: float) -> None:
     with pytest.raises(ConfigError, match="fraction"):
-        RetrievalRefine(model=Nobody(), fraction=share, temperature=temperature)
+        RetrievalRefine(model=UnusedModel(), fraction=share, temperature=temperature)
 
 
 def test_scores_are_rounded() -> None:

@@ -1,4 +1,4 @@
-"""Small things that several tests need: a clip, a tokenizer, a model that is never asked."""
+"""Small objects for several tests: a clip, a tokenizer, models."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ IMAGE_TOKENS = {"start_image_token": "<img>", "end_image_token": "</img>", "cont
 
 
 def make_clip(path: Path, n_frames: int, fps: int = 10, size: tuple[int, int] = (96, 64)) -> Path:
-    """An H.264 clip whose frames all differ: a bright square moves over a slowly brightening ground."""
+    """An H.264 clip in which all frames differ: a bright square moves over a background that gets brighter."""
     width, height = size
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=fps)
@@ -31,20 +31,20 @@ def make_clip(path: Path, n_frames: int, fps: int = 10, size: tuple[int, int] = 
 
 
 @dataclass(frozen=True)
-class Nobody:
-    """A model that is never asked."""
+class UnusedModel:
+    """A model that must not be queried."""
 
     identity: str | None = None
     accepts_frames: bool = True
 
     def generate(self, queries: object) -> object:
-        raise AssertionError("a stage does not ask")
+        raise AssertionError("a stage must not query its model")
 
     def choose(self, queries: object) -> object:
-        raise AssertionError("a stage does not ask")
+        raise AssertionError("a stage must not query its model")
 
     def embed(self, queries: object) -> object:
-        raise AssertionError("a stage does not ask")
+        raise AssertionError("a stage must not query its model")
 
     def release(self) -> None: ...
 
@@ -58,7 +58,10 @@ def recorded_model(root: Path | str = "nowhere", **choices: str) -> Any:
 
 
 def make_tokenizer(*, end_of_text: bool = False) -> Any:
-    """Byte-level BPE over a few words, with InternVL's image tokens and a chat template, or as CLIP ends its texts."""
+    """Byte-level BPE over a few words, with InternVL's image tokens and a chat template.
+
+    With `end_of_text` it adds the end token to each text, as CLIP's does.
+    """
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast
 
