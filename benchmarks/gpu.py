@@ -1,4 +1,4 @@
-"""Where a GPU is at hand: an InternVL2-8B of random weights in bf16, asked as a run asks and one question at a time."""
+"""On a GPU: a model of InternVL2-8B's shape with random weights in bf16, in batches and one query at a time."""
 
 from __future__ import annotations
 
@@ -11,17 +11,20 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.clips import clip
-from benchmarks.queries import singly
+from benchmarks.queries import one_by_one
 from benchmarks.timing import Row, clock
-from vaa.models.base import WaitStats
-from vaa.models.transformers import batching, loading, prefill
-from vaa.models.transformers.families import VisionInputs, family
-from vaa.models.transformers.generation import GenerationConfig, settle
-from vaa.models.transformers.loaded import FrameProcessor, LoadedModel
+from vaa.models.base import GREEDY, WaitStats
+from vaa.models.transformers.batching import answer_in_batches, prepare_inputs
+from vaa.models.transformers.families import FrameProcessor, VisionInputs, family_of
+from vaa.models.transformers.generation import drop_checkpoint_sampling
+from vaa.models.transformers.kv_cache import TokenizedPrompt, prefill_batch
+from vaa.models.transformers.loaded_model import LoadedModel
+from vaa.models.transformers.loading import load
 from vaa.models.transformers.vision_features import encode_frames
 from vaa.stages.window import ConsecutiveWindow
 from vaa.tiny import prompts
-from vaa.types import Query, Report, Video
+from vaa.types import GenerateQuery, Report, Video
+from vaa.video.prefetch import decode_frames
 
 VISION = {
     "hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24, "num_attention_heads": 16,
@@ -37,7 +40,7 @@ TEXT = {
 
 @dataclass(frozen=True)
 class Setting:
-    """A model of this shape on this device, how much it is asked, and the side of the products its rate is held to."""
+    """A model of this shape on a device, the number of queries, and the side of the matrix products to compare with."""
 
     device: str
     dtype: str
@@ -51,57 +54,60 @@ class Setting:
 
     @property
     def name(self) -> str:
-        """What rows are about."""
+        """The subject of the rows."""
         return f"InternVL2-8B's shape, random weights, {self.dtype}, 8 frames, {self.new_tokens} new tokens"
 
 
-ALONE = "one question a `generate`, no overlap; seconds a question"
+ALONE = "one query per `generate`, no overlap; seconds per query"
 LARGE = Setting("cuda", "bfloat16", VISION, TEXT, 240, 12, 8, 40, 8192)
 
 
 def rows() -> list[Row]:
-    """Without a GPU, that it was not measured."""
+    """Without a GPU, one row that says so."""
     import torch
 
     if torch.cuda.is_available():
         return measured(LARGE)
-    return [Row(f"questions, {LARGE.name}", ALONE, "not measured: no GPU is at hand", ">= 8x", False, [])]
+    return [Row(f"queries, {LARGE.name}", ALONE, "not measured: no GPU", ">= 8x", False, [])]
 
 
 def measured(setting: Setting) -> list[Row]:
-    """The three rows of one setting; the first pass over the questions, in which batches grow, does not count."""
-    held, asked = made(setting), queries(setting)
-    ask = partial(batching.answers, lambda: held, asked, GenerationConfig(0.0, 1.0, 0), "decord", None)
-    together = list(ask())
-    heard = _Heard()
-    logging.getLogger("vaa").addHandler(heard)
+    """The three rows of one setting; passes in which the batch size still grows do not count."""
+    loaded, queries = make_model(setting), make_queries(setting)
+    run = partial(answer_in_batches, lambda: loaded, queries, GREEDY, "decord", None)
+    answers, limit, size = list(run()), loaded.batch_size_for(queries[0]), setting.batch
+    while limit.size != size:
+        size = limit.size
+        list(run())
+    collector = _WaitCollector()
+    logging.getLogger("vaa").addHandler(collector)
     logging.getLogger("vaa").setLevel(logging.INFO)
-    ours = [clock(lambda: list(ask())) / len(asked) for _ in range(3)]
-    logging.getLogger("vaa").removeHandler(heard)
-    few = asked[: setting.alone]
-    alone = singly(held, few)
-    theirs = [clock(lambda: singly(held, few)) / len(few) for _ in range(3)]
-    found = statistics.median(theirs) / statistics.median(ours)
-    same = sum(one == other for one, other in zip(together, alone, strict=False))
-    size = held.room[False].size
-    said = f"{found:.2f}x (batches of {size}; {same} of {len(few)} answers equal, of random weights)"
-    waited, share = max(heard.shares), _share(setting, held, asked)
+    ours = [clock(lambda: list(run())) / len(queries) for _ in range(3)]
+    logging.getLogger("vaa").removeHandler(collector)
+    few = queries[: setting.alone]
+    alone = one_by_one(loaded, few)
+    theirs = [clock(lambda: one_by_one(loaded, few)) / len(few) for _ in range(3)]
+    ratio = statistics.median(theirs) / statistics.median(ours)
+    same = sum(one == other for one, other in zip(answers, alone, strict=False))
+    batch = min(size, len(queries))
+    value = f"{ratio:.2f}x (batches of {batch}; {same} of {len(few)} answers equal, of random weights)"
+    waited, share = max(collector.shares), _prefill_share(setting, loaded, queries)
     return [
-        Row(f"questions, {setting.name}", ALONE, said, ">= 8x", found >= 8, ours, theirs),
+        Row(f"queries, {setting.name}", ALONE, value, ">= 8x", ratio >= 8, ours, theirs),
         Row("the same, waiting for pixels", "-", f"{waited:.0%}", "< 5 %", waited < 0.05, []),
-        Row("the same, reading prompts", f"products of {setting.side} x {setting.side}",
+        Row("the same, prefill", f"products of {setting.side} x {setting.side}",
             f"{share:.0%} of their rate", ">= 50 %", share >= 0.5, []),
     ]  # fmt: skip
 
 
-def made(setting: Setting) -> LoadedModel:
+def make_model(setting: Setting) -> LoadedModel:
     """The model, with the tokenizer and the image processor of the built-in one."""
     import torch
     from transformers import AutoImageProcessor, AutoModelForImageTextToText, AutoTokenizer, InternVLConfig
 
     tiny = str(prompts.CHECKPOINTS / "vlm")
-    tokenizer = loading.load(AutoTokenizer, tiny, None)
-    processor = loading.load(AutoImageProcessor, tiny, None, backend="pil")
+    tokenizer = load(AutoTokenizer, tiny, None)
+    processor = load(AutoImageProcessor, tiny, None, backend="pil")
     side = setting.vision["image_size"]
     processor.size = {"height": side[0], "width": side[1]}
     image = tokenizer.convert_tokens_to_ids(tokenizer.context_image_token)
@@ -112,15 +118,18 @@ def made(setting: Setting) -> LoadedModel:
         model = AutoModelForImageTextToText.from_config(
             config, dtype=getattr(torch, setting.dtype), attn_implementation="sdpa"
         ).eval()
-    settle(model, tokenizer)
-    model.generation_config.eos_token_id = None  # every answer has as many tokens
-    return LoadedModel(
-        model, tokenizer, FrameProcessor(family(config), config, processor, None, False, "pil"), setting.batch
+    drop_checkpoint_sampling(model, tokenizer)
+    model.generation_config.eos_token_id = None  # every answer has the same number of tokens
+    # Answers as token ids, since the tiny tokenizer has no text for most of the 92,553.
+    tokenizer.batch_decode = lambda ids, **_: [" ".join(map(str, row.tolist())) for row in ids]
+    frame_processor = FrameProcessor(
+        family=family_of(config), config=config, processor=processor, max_pixels=None, timestamps=False, resize="pil"
     )
+    return LoadedModel(model=model, tokenizer=tokenizer, frame_processor=frame_processor, batch_size=setting.batch)
 
 
-def queries(setting: Setting) -> list[Query]:
-    """CoReVAD's question about every second of a film of 320 x 240."""
+def make_queries(setting: Setting) -> list[GenerateQuery]:
+    """CoReVAD's query about every second of a video of 320 x 240."""
     path = clip(Path("outputs/benchmarks") / f"key250_{setting.queries}s.mp4", setting.queries, 250)
     video, prompt = Video("v", path, setting.queries * 30, 30.0), prompts.load_prompts()["verdict"]
     return [
@@ -129,38 +138,40 @@ def queries(setting: Setting) -> list[Query]:
     ]
 
 
-def _share(setting: Setting, held: LoadedModel, asked: Sequence[Query]) -> float:
-    """Of the rate of plain matrix products, what frames and prompts are read at: two operations a weight and token.
+def _prefill_share(setting: Setting, loaded: LoadedModel, queries: Sequence[GenerateQuery]) -> float:
+    """The rate of encoding frames and prefilling prompts, as a share of plain matrix products'.
 
-    Left out of the count: attention's own products, and the last layer, of which only the keys are computed.
+    Two operations per weight and token; without attention's own products and the last layer's MLP.
     """
-    assert held.eye is not None
-    batch = tuple(asked[: max(setting.batch, 32)])
-    arrays, (tokens, _) = batching.prepare(held.eye, "decord", batch)
     import torch
 
-    seen = held.place(VisionInputs({name: torch.from_numpy(array) for name, array in arrays.items()}, tokens))
-    frames = iter(range(len(tokens)))
-    about = [[next(frames) for _ in query.frames] for query in batch]
-    texts = [held.read(query, [tokens[frame] for frame in own]) for query, own in zip(batch, about, strict=True)]
-    ids = [held.tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
-    given = [prefill.TokenizedPrompt(*one) for one in zip(ids, about, strict=True)]
+    batch = queries[: max(setting.batch, 32)]
+    frames, _ = decode_frames(batch, "decord")
+    prepared = prepare_inputs(loaded.frame_processor, batch, [frames[k] for k in range(len(batch))])
+    tokens = prepared.extra
+    tensors = {name: torch.from_numpy(array) for name, array in prepared.arrays.items()}
+    inputs = loaded.to_device(VisionInputs(tensors, tokens))
+    indices = iter(range(len(tokens)))
+    own = [[next(indices) for _ in query.frames] for query in batch]
+    texts = [loaded.chat_text(query, [tokens[k] for k in ks]) for query, ks in zip(batch, own, strict=True)]
+    ids = [loaded.tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
+    tokenized = [TokenizedPrompt(*prompt) for prompt in zip(ids, own, strict=True)]
 
-    def read() -> None:
+    def prefill() -> None:
         with torch.inference_mode():
-            prefill.ahead(held, given, encode_frames(held.model, seen))
-        _settled(setting)
+            prefill_batch(loaded, tokenized, encode_frames(loaded.model, inputs))
+        _synchronize(setting)
 
     patches = (setting.vision["image_size"][0] // setting.vision["patch_size"][0]) ** 2 + 1
-    inner = held.model.model
+    inner = loaded.model.model
     work = 2 * _weights(inner.language_model.layers[:-1]) * sum(len(row) - 1 for row in ids)
     work += 2 * _weights(inner.vision_tower.encoder) * patches * len(tokens)
     work += 2 * _weights(inner.multi_modal_projector) * sum(tokens)
-    return work / _median(read) / _rate(setting)
+    return work / _median(prefill) / _rate(setting)
 
 
 def _rate(setting: Setting) -> float:
-    """Operations a second of a plain product of matrices."""
+    """Operations per second of plain matrix products."""
     import torch
 
     one, other = torch.randn(2, setting.side, setting.side, device=setting.device).to(getattr(torch, setting.dtype))
@@ -168,7 +179,7 @@ def _rate(setting: Setting) -> float:
     def product() -> None:
         for _ in range(10):
             one @ other
-        _settled(setting)
+        _synchronize(setting)
 
     return 10 * 2 * setting.side**3 / _median(product)
 
@@ -178,7 +189,7 @@ def _median(action: Any) -> float:
     return statistics.median(clock(action) for _ in range(5))
 
 
-def _settled(setting: Setting) -> None:
+def _synchronize(setting: Setting) -> None:
     import torch
 
     if setting.device == "cuda":
@@ -189,14 +200,14 @@ def _weights(part: Any) -> int:
     return sum(weight.numel() for weight in part.parameters() if weight.ndim > 1)
 
 
-class _Heard(logging.Handler):
-    """Takes from the log what share of the time a model waited for pixels."""
+class _WaitCollector(logging.Handler):
+    """Collects from the log the share of the time that a model waited for pixels."""
 
     def __init__(self) -> None:
         super().__init__()
         self.shares: list[float] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        for said in record.args or ():
-            if isinstance(said, WaitStats):
-                self.shares.append(said.waited / said.seconds)
+        for value in record.args or ():
+            if isinstance(value, WaitStats):
+                self.shares.append(value.waited / value.seconds)

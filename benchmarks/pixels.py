@@ -16,7 +16,7 @@ from benchmarks.timing import Row, clock, ratio
 from vaa.types import Video
 from vaa.video import shared_memory, sources
 from vaa.video.decoders import DECODERS
-from vaa.video.prefetch import DECODE_TIMEOUT, DecodePool
+from vaa.video.prefetch import DECODE_TIMEOUT, DecodePool, Prepared
 from vaa.video.resize import RESIZERS
 
 SIDE, SECONDS, BATCH = 448, 240, 16
@@ -44,31 +44,31 @@ def windows() -> list[tuple[int, ...]]:
     return [tuple(int(f) for f in np.linspace(k, k + 29, 8)) for k in range(0, SECONDS * 30, 30)]
 
 
-def work(resize: str | None, decoder: str, job: tuple[Path, list[tuple[int, ...]]]):  # type: ignore[no-untyped-def]
-    """As batching.prepare does it, without the table of bytes, which the reference lacks too."""
+def work(resize: str | None, decoder: str, job: tuple[Path, list[tuple[int, ...]]]) -> Prepared:
+    """As vaa.video.prefetch does, without normalising, which the reference does not do either."""
     path, asked = job
     shown = Video("v", path, SECONDS * 30, 30.0)
     pixels = sources.frames(shown, [frame for one in asked for frame in one], decoder)
     if CORES > 1:
         sources.stop_readahead(shown, decoder)
     if resize is None:
-        return {"pixels": pixels}, None
+        return Prepared({"pixels": pixels})
 
-    def fill(k: int, seen: np.ndarray) -> None:
-        seen[:] = RESIZERS[resize](pixels[k], (SIDE, SIDE), "bicubic")
+    def fill_row(k: int, row: np.ndarray) -> None:
+        row[:] = RESIZERS[resize](pixels[k], (SIDE, SIDE), "bicubic")
 
-    return {"pixels": shared_memory.filled((len(pixels), SIDE, SIDE, 3), np.uint8, fill)}, None
+    return Prepared({"pixels": shared_memory.build_array((len(pixels), SIDE, SIDE, 3), np.uint8, fill_row)})
 
 
 def ours(path: Path, resize: str | None, decoder: str) -> int:
     """As a run does it, with as many processes as there are cores, since no model needs one."""
     asked, seen = windows(), 0
-    with DecodePool(partial(work, resize, decoder), CORES, DECODE_TIMEOUT) as feeder:
-        line = [feeder.put((path, asked[k : k + BATCH])) for k in range(0, len(asked), BATCH)]
-        for put in line:
-            made = feeder.take(put)
-            assert isinstance(made, tuple)
-            seen += len(made[0]["pixels"])
+    with DecodePool(work=partial(work, resize, decoder), workers=CORES, timeout=DECODE_TIMEOUT) as pool:
+        handles = [pool.submit((path, asked[k : k + BATCH])) for k in range(0, len(asked), BATCH)]
+        for handle in handles:
+            result = pool.result(handle)
+            assert isinstance(result, Prepared)
+            seen += len(result.arrays["pixels"])
     return seen
 
 
@@ -101,9 +101,9 @@ def check(path: Path, decoder: str) -> None:
 
     reference = decord.VideoReader(str(path), num_threads=1)
     one = windows()[3]
-    pixels = work(None, decoder, (path, [one]))[0]["pixels"]
+    pixels = work(None, decoder, (path, [one])).arrays["pixels"]
     assert all((pixels[k] == reference[frame].asnumpy()).all() for k, frame in enumerate(one))
-    small = [work(resize, decoder, (path, [one]))[0]["pixels"].astype(int) for resize in ("pil", "torch")]
+    small = [work(resize, decoder, (path, [one])).arrays["pixels"].astype(int) for resize in ("pil", "torch")]
     apart = np.abs(small[0] - small[1])
     assert apart.max() <= 2
     assert np.mean(apart > 0) < 0.01

@@ -1,4 +1,4 @@
-"""Questions a second with the tiny VLM on a CPU, 8 frames each: the same answers to the letter."""
+"""Queries per second of the tiny VLM on a CPU, 8 frames each, with identical answers."""
 
 from __future__ import annotations
 
@@ -11,69 +11,90 @@ import numpy as np
 
 from benchmarks.timing import Row, ratio
 from vaa.data.synthetic import SyntheticDataset
+from vaa.models.base import GREEDY, answer
 from vaa.models.transformers.choices import choose
-from vaa.models.transformers.generation import GenerationConfig, generate
-from vaa.models.transformers.loaded import LoadedModel
+from vaa.models.transformers.generation import generate
+from vaa.models.transformers.loaded_model import LoadedModel
 from vaa.models.transformers.vlm import TransformersVLM
 from vaa.stages.window import ConsecutiveWindow
 from vaa.tiny import prompts
-from vaa.types import Query, Report
+from vaa.types import ChatQuery, ChooseQuery, GenerateQuery, Report
 from vaa.video.decoders import DECODERS
 
-VIDEOS, MANY = 8, 320
+N_VIDEOS, N_QUERIES = 8, 320
 
 
 def rows() -> list[Row]:
     dataset = SyntheticDataset(
-        root="outputs/synthetic", split="val", videos=VIDEOS, seconds=120.0, fps=10.0, size=128
+        root="outputs/synthetic", split="val", videos=N_VIDEOS, seconds=120.0, fps=10.0, size=128
     ).load()
     prompt = prompts.load_prompts()["verdict"]
-    asked: list[Query] = []
+    queries: list[GenerateQuery] = []
     for video in dataset.videos:
         segments = ConsecutiveWindow(length=30, n_frames=8)(Report(video)).segments
-        asked += [replace(prompt.query(video, segment), max_new_tokens=64) for segment in segments]
-    assert len(asked) == MANY
-    model = TransformersVLM(
-        str(prompts.CHECKPOINTS / "vlm"), None, "float32", "none", "cpu", "sdpa", None, False, 0.0, 1.0, 0, 64,
-        "decord", None, "pil",
-    )  # fmt: skip
-    theirs = partial(singly, model._load(), asked)
-    expected, found = theirs(), []
+        queries += [replace(prompt.query(video, segment), max_new_tokens=64) for segment in segments]
+    assert len(queries) == N_QUERIES
+    model = tiny_vlm()
+    theirs = partial(one_by_one, model._load(), queries)
+    expected, results = theirs(), []
     for decoder in DECODERS:
-        ours = partial(together, replace(model, decoder=decoder), asked)
+        ours = partial(in_batches, replace(model, decoder=decoder), queries)
         assert ours() == expected
-        what = f"{MANY} questions to the tiny VLM on a CPU, 8 frames, equal answers (decoder={decoder})"
-        found.append(ratio(what, "one question a `generate`, no overlap", 4, ours, theirs, repeats=3))
-    return [*found, _chosen(model, asked)]
+        what = f"{N_QUERIES} queries to the tiny VLM on a CPU, 8 frames, equal answers (decoder={decoder})"
+        results.append(ratio(what, "one query per `generate`, no overlap", 4, ours, theirs, repeats=3))
+    return [*results, _choices(model, queries)]
 
 
-def _chosen(model: TransformersVLM, asked: list[Query]) -> Row:
-    """The same questions answered by the probability of two verdicts."""
+def _choices(model: TransformersVLM, queries: Sequence[GenerateQuery]) -> Row:
+    """The same queries answered by the probabilities of two verdicts."""
     choices = ("```\nAnomalous scenes.", "```\nNormal scenes.")
-    chosen = [replace(query, choices=choices) for query in asked]
-    ours, theirs = partial(together, model, chosen), partial(singly, model._load(), chosen)
+    choose_queries = [
+        ChooseQuery(
+            purpose=q.purpose, video=q.video, at=q.at, frames=q.frames, text=q.text, system=q.system, choices=choices
+        )
+        for q in queries
+    ]
+    ours, theirs = partial(in_batches, model, choose_queries), partial(one_by_one, model._load(), choose_queries)
     assert all(np.abs(np.subtract(*pair)).max() < 1e-4 for pair in zip(ours(), theirs(), strict=True))
-    what = f"the probability of {MANY} verdicts, as near as 1e-4 (decoder={model.decoder})"
-    return replace(ratio(what, "one question at a time, no overlap", 1, ours, theirs, repeats=3), required="-")
+    what = f"the probability of {N_QUERIES} verdicts, within 1e-4 (decoder={model.decoder})"
+    return replace(ratio(what, "one query at a time, no overlap", 1, ours, theirs, repeats=3), required="-")
 
 
-def together(model: TransformersVLM, asked: list[Query]) -> list[Any]:
-    return list(model.generate(asked))
+def tiny_vlm() -> TransformersVLM:
+    return TransformersVLM(
+        checkpoint=str(prompts.CHECKPOINTS / "vlm"),
+        revision=None,
+        dtype="float32",
+        quantization="none",
+        device_map="cpu",
+        attention="sdpa",
+        max_pixels=None,
+        timestamps=False,
+        generation=GREEDY,
+        batch_size=64,
+        decoder="decord",
+        workers=None,
+        resize="pil",
+    )
 
 
-def singly(held: LoadedModel, asked: Sequence[Query]) -> list[Any]:
-    """As the authors' programs ask: the file opened for each question, a frame at a time by its number, an answer."""
+def in_batches(model: TransformersVLM, queries: Sequence[ChatQuery]) -> list[Any]:
+    return list(answer(model, queries))
+
+
+def one_by_one(loaded: LoadedModel, queries: Sequence[ChatQuery]) -> list[Any]:
+    """Like the authors' programs: the file is opened for each query, then frames are decoded one at a time."""
     import decord
 
-    said: list[Any] = []
-    assert held.eye is not None
-    for query in asked:
+    answers: list[Any] = []
+    assert loaded.frame_processor is not None
+    for query in queries:
         decoder = decord.VideoReader(str(query.video.path), num_threads=1)
         frames = [decoder[number].asnumpy() for number in query.frames]
         del decoder
-        seen = held.place(held.eye.see(frames))
-        if query.choices:
-            said += choose(held, [query], seen)
+        inputs = loaded.to_device(loaded.frame_processor.prepare(frames))
+        if isinstance(query, ChooseQuery):
+            answers += choose(loaded, [query], inputs)
         else:
-            said += generate(held, [query], seen, GenerationConfig(0.0, 1.0, 0))
-    return said
+            answers += generate(loaded, [query], inputs, GREEDY)
+    return answers

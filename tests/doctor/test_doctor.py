@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from cpu_models import cpu_encoder, cpu_llm, cpu_vlm
 from fake_server import server_model
 from transformers import AutoModelForImageTextToText
 
@@ -17,8 +18,6 @@ from vaa.doctor.machine import Gpu, Machine, inspect_machine
 from vaa.errors import ModelError
 from vaa.models.base import Requirements
 from vaa.models.transformers import loading
-from vaa.models.transformers.encoder import ClipEncoder
-from vaa.models.transformers.llm import TransformersLLM
 from vaa.models.transformers.vlm import TransformersVLM
 from vaa.stages.base import SEGMENT, Scope
 from vaa.stages.window import ConsecutiveWindow
@@ -75,23 +74,7 @@ class WithoutWeights:
 
 
 def vlm(checkpoint: str | Path, **fields: Any) -> TransformersVLM:
-    defaults: dict[str, Any] = {
-        "revision": None,
-        "dtype": "bfloat16",
-        "quantization": "none",
-        "device_map": "auto",
-        "attention": "sdpa",
-        "max_pixels": None,
-        "timestamps": False,
-        "temperature": 0.0,
-        "top_p": 1.0,
-        "seed": 0,
-        "batch_size": 8,
-        "decoder": "decord",
-        "workers": 0,
-        "resize": "pil",
-    }
-    return TransformersVLM(**{**defaults, "checkpoint": str(checkpoint), **fields})
+    return cpu_vlm(checkpoint, **{"dtype": "bfloat16", "device_map": "auto", "batch_size": 8, **fields})
 
 
 def run_doctor(model: Any, machine: Machine) -> tuple[str, bool]:
@@ -290,11 +273,8 @@ def test_a_server_needs_its_client_and_no_memory() -> None:
 
 
 def test_the_remedy_names_the_config_group_of_the_model(large: Path) -> None:
-    fields = {"checkpoint": str(large), "revision": None, "dtype": "bfloat16", "device_map": "auto", "batch_size": 64}
-    generation = {"temperature": 0.0, "top_p": 1.0, "seed": 0}
-    llm = TransformersLLM(**fields, **generation, quantization="none", attention="sdpa")
-    images = {"mean": [0.5], "std": [0.5], "resample": "bicubic", "decoder": "decord", "stride": 1, "workers": 0}
-    encoder = ClipEncoder(**fields, **images, resize="pil")
+    fields = {"dtype": "bfloat16", "device_map": "auto", "batch_size": 64}
+    llm, encoder = cpu_llm(large, **fields), cpu_encoder(large, **fields)
     machine = replace(GPU, gpus=(Gpu("a card", 24 * GB, int(18.6 * GB)),))
     assert "it fits with llm.batch_size=1 " in run_doctor(llm, machine)[0]
     assert "it fits with encoder.batch_size=1 " in run_doctor(encoder, machine)[0]

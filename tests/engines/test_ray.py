@@ -16,14 +16,13 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+from cpu_models import cpu_encoder, cpu_vlm
 from making import recorded_model
 
 from vaa import process
 from vaa.engines.base import LocalEngine
 from vaa.engines.ray import RayEngine
 from vaa.errors import ModelError
-from vaa.models.transformers.encoder import ClipEncoder
-from vaa.models.transformers.vlm import TransformersVLM
 from vaa.types import Answer, ChooseQuery, EmbedQuery, Floats, GenerateQuery, NoAnswer, Query, Video
 
 pytestmark = pytest.mark.slow
@@ -201,9 +200,7 @@ def frames_of(clip: Path) -> list[Query]:
 def test_the_tiny_vlm_gives_the_same_answers_although_a_worker_is_killed(
     internvl: Path, clip: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    model = TransformersVLM(
-        str(internvl), None, "float32", "none", "cpu", "sdpa", None, False, 0.0, 1.0, 0, 2, "decord", None, "pil"
-    )
+    model = cpu_vlm(internvl, batch_size=2, workers=None)
     queries = frames_of(clip)
     expected = list(LocalEngine().answer(model, queries))
     assert len({*expected}) > 1
@@ -214,14 +211,13 @@ def test_the_tiny_vlm_gives_the_same_answers_although_a_worker_is_killed(
         answers += stream
     assert answers == expected
     messages = [record.message for record in caplog.records if "waiting for pixels" in record.message]
-    assert [text.partition(" in ")[0] for text in messages] == [f"Time of all workers: {len(queries)} questions"]
+    assert [text.partition(" in ")[0] for text in messages] == [f"Time of all workers: {len(queries)} queries"]
     ENGINE.release(model)
     model.release()
 
 
 def test_embeddings_are_the_same(clip_checkpoint: Path, clip: Path) -> None:
-    means = [0.5, 0.5, 0.5]
-    model = ClipEncoder(str(clip_checkpoint), None, "float32", "cpu", means, means, "bicubic", 4, "decord", 1, 0, "pil")
+    model = cpu_encoder(clip_checkpoint)
     queries = [EmbedQuery(video=query.video, at=query.at, frames=query.frames) for query in frames_of(clip)]
     expected, vectors = list(LocalEngine().answer(model, queries)), list(ENGINE.answer(model, queries))
     np.testing.assert_allclose(np.stack(vectors), np.stack(expected), rtol=0, atol=1e-6)  # type: ignore[arg-type]

@@ -91,7 +91,9 @@ def test_a_vlm_describes_and_an_llm_or_the_vlm_itself_rates(folder: Path, intern
     for name in ("llama3_1", "qwen3"):
         make(name, folder / name)
         here = {"defaults": [name, "_self_"], "checkpoint": name, "dtype": "float32", "device_map": "cpu"}
-        (folder / f"conf/llm/my_{name}.yaml").write_text(yaml.safe_dump({**here, "temperature": 0.6, "top_p": 0.9}))
+        (folder / f"conf/llm/my_{name}.yaml").write_text(
+            yaml.safe_dump({**here, "generation": {"temperature": 0.6, "top_p": 0.9}})
+        )
     (folder / "internvl").symlink_to(internvl)
     two = ["--config-dir=conf", "method=two", "vlm=internvl", *VLM, *HERE]
     limits = ["describe.max_new_tokens=3", "rate.max_new_tokens=3"]

@@ -7,14 +7,12 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from cpu_models import cpu_encoder, cpu_llm, cpu_vlm
 from making import recorded_model
 
 from vaa import stages
 from vaa.errors import ConfigError
 from vaa.models.base import LLM, VLM, Encoder
-from vaa.models.transformers.encoder import ClipEncoder
-from vaa.models.transformers.llm import TransformersLLM
-from vaa.models.transformers.vlm import TransformersVLM
 from vaa.stages.base import SEGMENT, Extent, Neighbours, Scope, check_models
 from vaa.types import Query, Report
 
@@ -44,13 +42,10 @@ class EncoderStage(Stage):
     model: Encoder
 
 
-SIZES = ("hub/name", None, "float32")
 MODELS = {
-    "TransformersVLM": TransformersVLM(
-        *SIZES, "none", "cpu", "sdpa", None, False, 0.0, 1.0, 0, 1, "decord", None, "pil"
-    ),
-    "TransformersLLM": TransformersLLM(*SIZES, "none", "cpu", "sdpa", 0.0, 1.0, 0, 1),
-    "ClipEncoder": ClipEncoder(*SIZES, "cpu", (0.5,), (0.5,), "bicubic", 1, "decord", 1, None, "pil"),
+    "TransformersVLM": cpu_vlm("hub/name"),
+    "TransformersLLM": cpu_llm("hub/name"),
+    "ClipEncoder": cpu_encoder("hub/name", mean=(0.5,), std=(0.5,)),
     "RecordedModel": recorded_model(),
 }
 ACCEPTED = {

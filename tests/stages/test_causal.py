@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cpu_models import cpu_encoder
 from making import make_clip
 from test_base import stage_classes
 from test_corevad import NoEncoder
 
 from vaa.errors import ConfigError, VideoError
-from vaa.models.transformers.encoder import ClipEncoder
 from vaa.stages.base import ModelStage, Neighbours, Stage
 from vaa.stages.causal import CausalMethod, DelayScores
 from vaa.stages.corevad import LocalClean, SoftmaxRefine
@@ -193,10 +193,7 @@ def test_impossible_numbers_are_refused(look_back: int, delay: float) -> None:
 def test_embeddings_of_a_real_encoder_are_asked_once_a_segment(tmp_path: Path) -> None:
     from vaa.tiny.prompts import CHECKPOINTS
 
-    half = (0.5, 0.5, 0.5)
-    encoder = ClipEncoder(
-        str(CHECKPOINTS / "clip"), None, "float32", "cpu", half, half, "bicubic", 16, "decord", 1, 0, "pil"
-    )
+    encoder = cpu_encoder(CHECKPOINTS / "clip", batch_size=16)
     path = make_clip(tmp_path / "v.mp4", 60, size=(64, 64))
     segments = tuple(Segment(k, k + 10, (k, k + 5), k) for k in range(0, 60, 10))
     responses = tuple(Response(f"{k}", k / 6, f"a person walks {k}") for k in range(6))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cpu_models import cpu_encoder, cpu_vlm
 
 from vaa.data.synthetic import SyntheticDataset
 from vaa.models.transformers.encoder import ClipEncoder
@@ -22,14 +23,12 @@ CLIP = prompts.CHECKPOINTS / "clip"
 
 @pytest.fixture(scope="module")
 def vlm() -> TransformersVLM:
-    return TransformersVLM(
-        str(VLM), None, "float32", "none", "cpu", "sdpa", None, False, 0.0, 1.0, 0, 16, "pyav", 0, "pil"
-    )
+    return cpu_vlm(VLM, batch_size=16, decoder="pyav")
 
 
 @pytest.fixture(scope="module")
 def clip() -> ClipEncoder:
-    return ClipEncoder(str(CLIP), None, "float32", "cpu", [0.45] * 3, [0.25] * 3, "bicubic", 64, "pyav", 1, 0, "pil")
+    return cpu_encoder(CLIP, mean=[0.45] * 3, std=[0.25] * 3, batch_size=64, decoder="pyav")
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from string import Template
 
 from vaa.errors import ConfigError
 from vaa.prompts.parsers import Parser
-from vaa.types import ChooseQuery, GenerateQuery, Response, Segment, Video
+from vaa.types import ChatQuery, ChooseQuery, GenerateQuery, Response, Segment, Video
 
 log = logging.getLogger("vaa")
 IMAGE = "<image>"
@@ -105,6 +105,24 @@ def _placeholders(text: str) -> frozenset[str]:
 @cache
 def _warn_unused(purpose: str, names: str) -> None:
     log.warning("The %s prompt does not contain %s: the model does not get it.", purpose, names)
+
+
+def split_at_images(query: ChatQuery) -> list[str]:
+    """Split a query's text at its `<image>` marks: frame k belongs between part k and part k + 1.
+
+    The frames of a text without marks come before it.
+
+    Raises:
+        ConfigError: the number of marks differs from the number of frames.
+    """
+    parts = query.text.split(IMAGE)
+    if len(parts) == 1:
+        return [""] * len(query.frames) + parts
+    if len(parts) - 1 != len(query.frames):
+        raise ConfigError(
+            f"The {query.purpose} prompt has {len(parts) - 1} <image> marks for {len(query.frames)} frames."
+        )
+    return parts
 
 
 def truncate_answer(query: GenerateQuery, text: str) -> str:

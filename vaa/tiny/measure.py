@@ -13,6 +13,7 @@ import numpy as np
 
 from vaa import process
 from vaa.data.synthetic import SyntheticDataset
+from vaa.models.base import GREEDY
 from vaa.models.transformers.vlm import TransformersVLM
 from vaa.prompts import parsers
 from vaa.prompts.template import truncate_answer
@@ -36,7 +37,19 @@ def main() -> None:
         root=args.root, split=args.split, videos=args.videos, seconds=60.0, fps=10.0, size=128
     ).load()
     model = TransformersVLM(
-        args.checkpoint, None, "float32", "none", "cpu", "sdpa", None, False, 0.0, 1.0, 0, 16, "decord", None, "pil"
+        checkpoint=args.checkpoint,
+        revision=None,
+        dtype="float32",
+        quantization="none",
+        device_map="cpu",
+        attention="sdpa",
+        max_pixels=None,
+        timestamps=False,
+        generation=GREEDY,
+        batch_size=16,
+        decoder="decord",
+        workers=None,
+        resize="pil",
     )
     for name, numbers in VlmAccuracy(model, dataset).all().items():
         log.info("%s %s", name, json.dumps(numbers))

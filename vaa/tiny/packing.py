@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from vaa.models.transformers.families import mark_internvl
-from vaa.models.transformers.loaded import write
+from vaa.models.transformers.families import internvl_frame_text
+from vaa.models.transformers.loaded_model import chat_text
 from vaa.types import GenerateQuery
 
 IGNORED = -100
@@ -34,7 +34,7 @@ class TokenBatch:
 
 def encode(tokenizer: Any, query: GenerateQuery, answer: str, image_tokens: int) -> Branch:
     """The ids of a query in the chat template, and of its answer with the end token."""
-    text = write(tokenizer, query, [mark_internvl(tokenizer, None, image_tokens)] * len(query.frames))
+    text = chat_text(tokenizer, query, [internvl_frame_text(tokenizer, None, image_tokens)] * len(query.frames))
     prompt_ids = tokenizer(text, add_special_tokens=False).input_ids
     answer_ids = tokenizer(answer, add_special_tokens=False).input_ids
     return prompt_ids, [*answer_ids, tokenizer.eos_token_id]

@@ -1,182 +1,322 @@
-"""Work done beside the model, in other processes: what is decoded there comes back through shared memory."""
+"""The frames of queries, decoded and prepared in other processes before they are needed."""
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, Future
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from vaa import process
-from vaa.errors import VaaError
-from vaa.models.base import WaitStats
-from vaa.video import shared_memory
-from vaa.video.shared_memory import Arrays, Places
+from vaa.errors import VaaError, VideoError
+from vaa.types import Pixels, Query
+from vaa.video import shared_memory, sources
+from vaa.video.shared_memory import ArrayFile, Arrays
 
-_SHARED = Path("/dev/shm")  # noqa: S108, a folder of our own is made in it
+log = logging.getLogger("vaa")
+
 DECODE_TIMEOUT = 300.0
-"""Seconds for one piece of work in another process; a decoder that hangs is stopped after them."""
-_BEAT = 0.02
-"""Seconds between two looks at the processes; their end takes one or two of them."""
+"""Seconds for one batch in another process; then the process is stopped."""
+_POLL_INTERVAL = 0.02
+"""Seconds between two checks of the processes; ending them takes one or two of these."""
+_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108, a folder of our own is created in it
 
 Job = TypeVar("Job")
-Made = tuple[Arrays, Any]
-"""Arrays by name, and what else there is to say; the latter is pickled, so it should be small."""
+Q = TypeVar("Q", bound=Query)
+Frames = Sequence[Pixels]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Arrays by name, which are passed through shared memory, and other results, which are pickled."""
+
+    arrays: Arrays
+    extra: Any = None
 
 
 @dataclass(frozen=True)
 class WorkerLost:
-    """In the place of what was to be made: why the process that was to make it ended."""
+    """In the place of a result: why the process that should compute it ended."""
 
     reason: str
 
 
-@dataclass
-class WaitTimer:
-    """Seconds since the start, and how many of them were spent waiting for what others make."""
-
-    began: float = field(default_factory=time.perf_counter)
-    waited: float = 0.0
-
-    @contextmanager
-    def waiting(self) -> Iterator[None]:
-        """What happens within is waiting."""
-        since = time.perf_counter()
-        yield
-        self.waited += time.perf_counter() - since
-
-    def told(self, count: int, what: str) -> WaitStats:
-        """So far."""
-        return WaitStats(count, what, time.perf_counter() - self.began, self.waited)
-
-
-@dataclass(eq=False)
+@dataclass(eq=False, kw_only=True)
 class DecodePool(Generic[Job]):
-    """Does `work` on jobs in `workers` processes, in the order they are taken; with 0 workers here, when it is taken.
+    """Does `work` on jobs in other processes; with 0 workers in this one, when the result is taken.
 
-    Processes are forked with the work in hand and end with the `with` block. `patience` is in seconds.
+    Processes are forked, so `work` need not be picklable, and end with the `with` block. `timeout` is in seconds.
     """
 
-    work: Callable[[Job], Made]
+    work: Callable[[Job], Prepared]
     workers: int
-    patience: float
+    timeout: float
     _pool: Any = field(init=False, default=None)
     _folders: list[str] = field(init=False, default_factory=list)
     _jobs: dict[Future[Any], Job] = field(init=False, default_factory=dict)
 
     def __enter__(self) -> DecodePool[Job]:
         if self.workers:
-            roots = [str(_SHARED)] * os.access(_SHARED, os.W_OK) + [tempfile.gettempdir()]
+            roots = [str(_SHARED_MEMORY)] * os.access(_SHARED_MEMORY, os.W_OK) + [tempfile.gettempdir()]
             for root in roots:
-                _sweep(Path(root))
+                _remove_orphans(Path(root))
                 self._folders.append(tempfile.mkdtemp(prefix=f"vaa-{os.getpid()}-", dir=root))
-            self._fork()
+            self._start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._end()
+        self._stop()
         for folder in self._folders:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def put(self, job: Job) -> Job | Future[Any]:
-        """Have the job done; give what this returns to `take`."""
+    def submit(self, job: Job) -> Job | Future[Any]:
+        """Schedule a job; `result` takes the handle that this returns."""
         if self._pool is None:
             return job
         future = self._schedule(job)
         self._jobs[future] = job
         return future
 
-    def take(self, put: Job | Future[Any]) -> Made | WorkerLost:
-        """What was made of a job; one whose process died is done once more: that may have had reasons of its own."""
-        if not isinstance(put, Future):
-            return self.work(put)
+    def result(self, handle: Job | Future[Any]) -> Prepared | WorkerLost:
+        """The result of a job. If its process died, it is tried a second time: the cause may lie elsewhere."""
+        if not isinstance(handle, Future):
+            return self.work(handle)
         from pebble import ProcessExpired
 
-        job = self._jobs.pop(put)
-        for future in (put, None):
+        job = self._jobs.pop(handle)
+        for future in (handle, None):
             try:
-                places, extra = (future or self._schedule(job)).result()
+                files, extra = (future or self._schedule(job)).result()
             except TimeoutError:
-                return WorkerLost(f"took longer than {self.patience:.0f} s and was stopped")
+                return WorkerLost(f"took longer than {self.timeout:.0f} s and was stopped")
             except (ProcessExpired, BrokenExecutor) as error:
-                lost = WorkerLost(f"ended the process that did it, twice ({error})")
+                lost = WorkerLost(f"ended its process twice ({error})")
             else:
-                return shared_memory.mapped(places), extra
+                return Prepared(shared_memory.load(files), extra)
         return lost
 
     def close(self) -> None:
-        """No more is to come, as far as is known: processes end beside what is done with their last work."""
+        """Let processes end after their last job; a later `submit` starts new ones."""
         if self._pool is not None:
             self._pool.close()
 
     def busy(self) -> int:
-        """How many processes are at work."""
+        """How many processes are working."""
         return min(self.workers, sum(not future.done() for future in self._jobs))
 
-    def _fork(self) -> None:
+    def _start(self) -> None:
         from pebble import CONSTS, ProcessPool
 
-        CONSTS.sleep_unit = _BEAT
+        CONSTS.sleep_unit = _POLL_INTERVAL
         process.protect_forks()
-        context, given = multiprocessing.get_context("fork"), (self.work, self._folders)
-        self._pool = ProcessPool(self.workers, context=context, initializer=_begin, initargs=given)
+        context, arguments = multiprocessing.get_context("fork"), (self.work, self._folders)
+        self._pool = ProcessPool(self.workers, context=context, initializer=_initialize, initargs=arguments)
 
-    def _end(self) -> None:
+    def _stop(self) -> None:
         if self._pool is not None:
             self._pool.stop()
             self._pool.join()
 
     def _schedule(self, job: Job) -> Future[Any]:
-        """A pool all of whose idle processes were killed gives up: then another takes its place."""
+        """Schedule a job; a pool that is closed, or whose idle processes were all killed, is replaced."""
         for _ in range(3):
             with suppress(RuntimeError):
-                future: Future[Any] = self._pool.schedule(_do, args=[job], timeout=self.patience)
+                future: Future[Any] = self._pool.schedule(_work_in_process, args=[job], timeout=self.timeout)
                 return future
-            self._end()
-            self._fork()
-        raise VaaError("The processes that decode end as soon as they begin: give workers=0, or see what kills them.")
+            self._stop()
+            self._start()
+        raise VaaError("The processes that decode end when they start. Set workers=0, or find out what kills them.")
 
 
-def _sweep(root: Path) -> None:
-    """Remove what a killed process of ours left in there."""
+Prepare = Callable[[Sequence[Q], Sequence[Frames]], Prepared]
+"""Turns queries and the frames of each into what a model needs of them."""
+
+
+@dataclass(frozen=True)
+class PreparedBatch(Generic[Q]):
+    """A batch of queries whose frames are ready.
+
+    Attributes:
+        queries: All queries of the batch.
+        prepared: The result of `prepare` for those with frames.
+        errors: Why there are no frames, by index in `queries`.
+    """
+
+    queries: Sequence[Q]
+    prepared: Prepared
+    errors: Mapping[int, str]
+
+    @property
+    def usable(self) -> list[Q]:
+        """The queries whose frames are ready."""
+        return [query for k, query in enumerate(self.queries) if k not in self.errors]
+
+
+@dataclass(eq=False, kw_only=True)
+class FramePrefetcher(Generic[Q]):
+    """Decodes and prepares the frames of batches of queries ahead of their use.
+
+    Attributes:
+        prepare: What to do with decoded frames, in the process that decoded them.
+        decoder: The video decoder.
+        workers: The number of processes; with 0, frames are prepared here when they are needed.
+        readahead: Whether the decoder may decode further frames in the background after each batch.
+        waited: Seconds spent waiting for frames so far.
+    """
+
+    prepare: Prepare[Q]
+    decoder: str
+    workers: int
+    readahead: bool
+    waited: float = field(init=False, default=0.0)
+    _pool: DecodePool[Sequence[Q]] = field(init=False)
+
+    def __enter__(self) -> FramePrefetcher[Q]:
+        work = partial(_prepare_batch, self.prepare, self.decoder, self.readahead)
+        self._pool = DecodePool(work=work, workers=self.workers, timeout=DECODE_TIMEOUT)
+        self._pool.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.__exit__()
+
+    def stream(self, batches: Iterable[Sequence[Q]]) -> Iterator[PreparedBatch[Q]]:
+        """Yield batches in order; `workers` + 1 are taken from `batches` in advance."""
+        remaining, pending = iter(batches), deque[tuple[Sequence[Q], Any]]()
+        while True:
+            while len(pending) <= self.workers and (batch := next(remaining, None)) is not None:
+                pending.append((batch, self._pool.submit(batch)))
+            if not pending:
+                return
+            process.check_interrupted()
+            batch, handle = pending.popleft()
+            if not pending:
+                self._pool.close()
+            yield self._result(batch, handle)
+
+    def get(self, batch: Sequence[Q]) -> PreparedBatch[Q]:
+        """Prepare one batch that was not prepared in advance."""
+        return self._result(batch, self._pool.submit(batch))
+
+    def busy(self) -> int:
+        """How many processes are working."""
+        return self._pool.busy()
+
+    def _result(self, batch: Sequence[Q], handle: Any) -> PreparedBatch[Q]:
+        start = time.perf_counter()
+        result = self._pool.result(handle)
+        if isinstance(result, WorkerLost):
+            result = self._without_broken_videos(batch, result)
+        self.waited += time.perf_counter() - start
+        extra, errors = result.extra
+        return PreparedBatch(batch, Prepared(result.arrays, extra), errors)
+
+    def _without_broken_videos(self, batch: Sequence[Q], lost: WorkerLost) -> Prepared:
+        """Find the videos that end their process, and prepare the batch without them."""
+        videos = list(dict.fromkeys(query.video.path for query in batch if query.frames))
+        broken = dict.fromkeys(videos, lost.reason)
+        if len(videos) > 1:
+            log.warning("Decoding %d videos %s: each is tried alone.", len(videos), lost.reason)
+            for path in videos:
+                own = [query for query in batch if query.frames and query.video.path == path]
+                result = self._pool.result(self._pool.submit(own))
+                if not isinstance(result, WorkerLost):
+                    del broken[path]
+        for path, reason in broken.items():
+            log.error("%s: decoding %s.", path, reason)
+        errors = {
+            k: f"{query.video.path}: decoding it {broken[query.video.path]}. Does it play?"
+            for k, query in enumerate(batch)
+            if query.frames and query.video.path in broken
+        }
+        rest = [k for k in range(len(batch)) if k not in errors]
+        if not rest:
+            return Prepared({}, (None, errors))
+        result = self._pool.result(self._pool.submit([batch[k] for k in rest]))
+        if isinstance(result, WorkerLost):
+            return Prepared({}, (None, errors | dict.fromkeys(rest, f"decoding its batch {result.reason}")))
+        extra, own_errors = result.extra
+        return Prepared(result.arrays, (extra, errors | {rest[k]: error for k, error in own_errors.items()}))
+
+
+def _prepare_batch(prepare: Prepare[Q], decoder: str, readahead: bool, queries: Sequence[Q]) -> Prepared:
+    """Decode and prepare a batch; `extra` is that of `prepare`, and the errors."""
+    frames, errors = decode_frames(queries, decoder)
+    usable = [k for k in range(len(queries)) if k not in errors]
+    if not readahead:
+        for video in {queries[k].video for k in usable if queries[k].frames}:
+            sources.stop_readahead(video, decoder)
+    if not usable:
+        return Prepared({}, (None, errors))
+    result = prepare([queries[k] for k in usable], [frames[k] for k in usable])
+    return Prepared(result.arrays, (result.extra, errors))
+
+
+def decode_frames(queries: Sequence[Query], decoder: str) -> tuple[dict[int, Frames], dict[int, str]]:
+    """Decode the frames of queries, each frame of a video once: frames, or an error, by the query's index."""
+    frames: dict[int, Frames] = {k: [] for k, query in enumerate(queries) if not query.frames}
+    errors: dict[int, str] = {}
+    by_video: dict[Path, list[int]] = {}
+    for k, query in enumerate(queries):
+        if query.frames:
+            by_video.setdefault(query.video.path, []).append(k)
+    for indices in by_video.values():
+        numbers = sorted({number for k in indices for number in queries[k].frames})
+        try:
+            pixels = dict(zip(numbers, sources.frames(queries[indices[0]].video, numbers, decoder), strict=True))
+            frames |= {k: [pixels[number] for number in queries[k].frames] for k in indices}
+        except VideoError as error:
+            if len(indices) == 1:
+                errors[indices[0]] = str(error)
+                continue
+            for k in indices:  # the frames of some queries may be intact
+                own_frames, own_errors = decode_frames([queries[k]], decoder)
+                frames |= {k: own_frames[0]} if own_frames else {}
+                errors |= {k: own_errors[0]} if own_errors else {}
+    return frames, errors
+
+
+def _remove_orphans(root: Path) -> None:
+    """Remove the folders of killed runs."""
     for folder in root.glob("vaa-[0-9]*-*"):
         try:
             os.kill(int(folder.name.split("-")[1]), 0)
         except ProcessLookupError:
             shutil.rmtree(folder, ignore_errors=True)
-        except (PermissionError, ValueError):  # somebody else's
+        except (PermissionError, ValueError):  # another user's, or another program's
             continue
 
 
-_work: Callable[[Any], Made] | None = None
+_work: Callable[[Any], Prepared] | None = None
 
 
-def _begin(work: Callable[[Any], Made], folders: list[str]) -> None:
-    """In a new process: threads of the process it was forked from do not live here, so torch may use none."""
+def _initialize(work: Callable[[Any], Prepared], folders: list[str]) -> None:
+    """In a new process: torch must not use the threads of the process it was forked from."""
     global _work
     _work = work
-    shared_memory.begin(folders)
+    shared_memory.share_through(folders)
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
 
 
-def _do(job: Any) -> tuple[Places, Any]:
-    """In another process."""
-    assert _work is not None  # noqa: S101, set when the process began
-    arrays, extra = _work(job)
-    return shared_memory.stored(arrays), extra
+def _work_in_process(job: Any) -> tuple[dict[str, ArrayFile], Any]:
+    assert _work is not None  # noqa: S101, set by _initialize
+    result = _work(job)
+    return shared_memory.store(result.arrays), result.extra
 
 
 @cache
-def spare() -> int:
-    """Processes to put beside a model on this machine: one a core but one, at most 8."""
+def default_workers() -> int:
+    """Processes beside a model on this machine: the number of cores minus one, from 1 to 8."""
     return max(1, min(8, (os.cpu_count() or 2) - 1))

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import original_internvl2 as tiny
 import pytest
+from cpu_models import cpu_vlm
 from test_conf import composed
 from test_run import metrics, run
 from tiny_checkpoints import check_refused
@@ -220,17 +221,7 @@ def test_the_chat_template_is_the_original_codes(make: Maker, architecture: str,
 
 
 def vlm(folder: Path, **fields: Any) -> TransformersVLM:
-    defaults = {
-        "dtype": "float32",
-        "quantization": "none",
-        "device_map": "cpu",
-        "attention": "sdpa",
-        "decoder": "decord",
-        "workers": 0,
-        "resize": "pil",
-    }
-    defaults |= {"revision": None, "max_pixels": None, "timestamps": False, "temperature": 0.0, "top_p": 1.0, "seed": 0}
-    return TransformersVLM(**{**defaults, "checkpoint": str(folder), "batch_size": 2, **fields})
+    return cpu_vlm(folder, **{"batch_size": 2, **fields})
 
 
 def query(clip: Path, *frames: int, text: str = "what happens here") -> GenerateQuery:

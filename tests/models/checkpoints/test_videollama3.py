@@ -9,6 +9,7 @@ import numpy as np
 import original_videollama3 as tiny
 import pytest
 import yaml
+from hydra.utils import instantiate
 from test_conf import composed
 from tiny_checkpoints import check_refused
 
@@ -44,16 +45,9 @@ def load(folder: Path, attention: str = "eager") -> Any:
 def vlm(folder: Path, **changes: Any) -> TransformersVLM:
     """The model of conf/vlm/videollama3.yaml on another checkpoint."""
     fields = yaml.safe_load(CONF.read_text(encoding="utf-8")) | {"dtype": "float32", "device_map": "cpu"}
-    fields |= {
-        "workers": 0,
-        "resize": "pil",
-        "decoder": "decord",
-        "batch_size": 2,
-        "checkpoint": str(folder),
-        **changes,
-    }
-    assert fields.pop("_target_") == "vaa.models.transformers.vlm.TransformersVLM"
-    return TransformersVLM(**fields)
+    fields |= {"workers": 0, "resize": "pil", "decoder": "decord", "batch_size": 2, "checkpoint": str(folder)}
+    model: TransformersVLM = instantiate({**fields, **changes}, _convert_="all")
+    return model
 
 
 def query(clip: Path, *frames: int, text: str = "what happens here", **fields: Any) -> GenerateQuery:
@@ -95,13 +89,13 @@ def test_an_original_checkpoint_gives_the_outputs_of_the_original_code(
     )._load()  # the limit of three frames of a video
     shown = query(clip, 0, 12, 24)
     frames = list(sources.frames(shown.video, shown.frames, "decord"))
-    vision = loaded.eye.see(frames)  # type: ignore[union-attr]
+    vision = loaded.frame_processor.prepare(frames)  # type: ignore[union-attr]
     size = tiny.frame_size(64, 96, 3)
     grid = (size[0] // 8, size[1] // 8)
     pixels = [torch.tensor(tiny.patches(frame, size), dtype=torch.float32) for frame in frames]
-    assert float((vision.inputs["pixel_values"] - torch.cat(pixels)).abs().max()) < 1e-5
+    assert float((vision.tensors["pixel_values"] - torch.cat(pixels)).abs().max()) < 1e-5
     assert vision.tokens == (grid[0] * grid[1] // 4,) * 3
-    ids = loaded.tokenizer(loaded.read(shown, vision.tokens), add_special_tokens=False)["input_ids"]
+    ids = loaded.tokenizer(loaded.chat_text(shown, vision.tokens), add_special_tokens=False)["input_ids"]
     with torch.inference_mode():
         features = [tiny.features(tensors, config, part, grid) for part in pixels]
         outputs = loaded.model.get_image_features(**vision.inputs, return_dict=True).pooler_output
@@ -162,9 +156,9 @@ def test_special_tokens_have_the_ids_of_tokenizer_config_json(make: Maker) -> No
 @pytest.mark.parametrize(("height", "width"), [(64, 96), (240, 320), (20, 30), (33, 200)])
 def test_a_frame_is_resized_like_a_single_image_of_the_original_processor(make: Maker, height: int, width: int) -> None:
     folder, _ = make()
-    processor = vlm(folder, max_pixels=None)._load().eye
+    processor = vlm(folder, max_pixels=None)._load().frame_processor
     assert processor is not None
-    (grid,) = processor.see([np.zeros((height, width, 3), dtype=np.uint8)]).inputs["image_grid_thw"]
+    (grid,) = processor.prepare([np.zeros((height, width, 3), dtype=np.uint8)]).tensors["image_grid_thw"]
     most = 64 * 8 * 8  # the image processor's limit, a quarter of a single video frame's
     expected = tiny.frame_size(height, width, 4)
     assert grid.tolist() == [1, expected[0] // 8, expected[1] // 8]

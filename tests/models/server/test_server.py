@@ -24,7 +24,7 @@ from queries import choose_query
 
 from vaa.errors import ConfigError, ModelError
 from vaa.models import base
-from vaa.models.base import VLM
+from vaa.models.base import VLM, GenerationConfig
 from vaa.models.server import client, messages
 from vaa.models.server.model import ServerModel
 from vaa.types import Answer, GenerateQuery, NoAnswer, Query, Video
@@ -98,7 +98,10 @@ def test_without_image_marks_frames_precede_the_text(fake: FakeServer, server: S
 
 def test_text_only_queries_send_a_string_and_none_fields_are_omitted(fake: FakeServer, server: ServerModel) -> None:
     changed = replace(
-        server, temperature=None, top_p=0.5, seed=7, token_limit="max_completion_tokens", extra={"top_k": 3}
+        server,
+        generation=GenerationConfig(temperature=None, top_p=0.5, seed=7),
+        token_limit="max_completion_tokens",
+        extra={"top_k": 3},
     )
     answer_one(changed, query("Hello"))
     answer_one(changed, query("Bye", max_new_tokens=0))
@@ -427,13 +430,14 @@ def test_the_identity_contains_every_setting_that_changes_an_answer(server: Serv
     same = [replace(server, **{name: value}) for name, value in irrelevant.items()]
     same.append(replace(server, base_url="https://elsewhere:1/v1"))
     assert {model.identity for model in same} == {server.identity}
-    relevant: dict[str, Any] = {"model": "b", "revision": "awq", "top_p": 0.5, "seed": 1, "extra": {"top_k": 1}}
+    relevant: dict[str, Any] = {"model": "b", "revision": "awq", "extra": {"top_k": 1}}
     relevant |= {"image_format": "jpeg80", "max_side": 448, "token_limit": "max_completion_tokens"}
     other = [replace(server, **{name: value}) for name, value in relevant.items()]
-    other.append(replace(server, temperature=0.7, seed=3))
+    changes: list[dict[str, Any]] = [{"top_p": 0.5}, {"seed": 1}, {"temperature": 0.7, "seed": 3}]
+    other += [replace(server, generation=replace(server.generation, **change)) for change in changes]
     assert len({model.identity for model in [server, *other]}) == 1 + len(other)
-    assert replace(server, temperature=0.7).identity is None
-    assert replace(server, temperature=None).identity is None
+    assert replace(server, generation=replace(server.generation, temperature=0.7)).identity is None
+    assert replace(server, generation=replace(server.generation, temperature=None)).identity is None
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The fast way of asking answers as the slow one does: other processes, other batches, answers that stop early."""
+"""Batches, other processes and early stopping change no answer."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cpu_models import cpu_vlm
 from making import make_clip
 from queries import choose_query
 
@@ -26,20 +27,18 @@ from vaa.prompts.template import truncate_answer
 from vaa.tiny import prompts
 from vaa.types import GenerateQuery, NoAnswer, Query, Video
 from vaa.video import prefetch, sources
+from vaa.video.prefetch import decode_frames
 
 TINY = str(prompts.CHECKPOINTS / "vlm")
 
 
 def vlm(**fields: Any) -> TransformersVLM:
-    model = TransformersVLM(
-        TINY, None, "float32", "none", "cpu", "sdpa", None, False, 0.0, 1.0, 0, 4, "decord", workers=0, resize="pil"
-    )
-    return replace(model, **fields)
+    return cpu_vlm(TINY, **fields)
 
 
 @pytest.fixture
 def queries(tmp_path: Path) -> list[Query]:
-    """About three videos, one of which is no video: overlapping windows, in words."""
+    """Queries about overlapping windows of three videos, one of which cannot be decoded."""
     clips = [make_clip(tmp_path / "a.mp4", 90), make_clip(tmp_path / "b.mp4", 60)]
     bad = tmp_path / "bad.mp4"
     bad.write_text("no video")
@@ -61,81 +60,83 @@ def queries(tmp_path: Path) -> list[Query]:
     return asked
 
 
-def said(answer: Any) -> str:
+def text_of(answer: Any) -> str:
     assert isinstance(answer, str | NoAnswer)
-    return answer if isinstance(answer, str) else f"UNANSWERED {answer.reason}"
+    return answer if isinstance(answer, str) else f"NO ANSWER {answer.reason}"
 
 
 @pytest.mark.slow
 def test_other_processes_and_other_batches_give_the_same_answers(queries: list[Query]) -> None:
-    singly = [said(answer) for query in queries for answer in vlm().generate([query])]
+    singly = [text_of(answer) for query in queries for answer in vlm().generate([query])]
     for fields in ({"batch_size": 3}, {"batch_size": 16}, {"batch_size": 2, "workers": 2}):
-        assert [said(answer) for answer in vlm(**fields).generate(queries)] == singly
-    refused = [k for k, answer in enumerate(singly) if answer.startswith("UNANSWERED")]
+        assert [text_of(answer) for answer in vlm(**fields).generate(queries)] == singly
+    refused = [k for k, answer in enumerate(singly) if answer.startswith("NO ANSWER")]
     assert refused == [k for k, query in enumerate(queries) if query.video.id == "bad"]
 
 
 @pytest.mark.slow
-def test_frames_seen_a_few_at_a_time_are_the_same_and_more_than_a_few_at_once_never(
+def test_frames_encoded_a_few_at_a_time_have_the_same_features(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     import torch
 
-    held = vlm()._load()
-    pixels, look, sizes = torch.rand(70, 3, 64, 64), held.model.get_image_features, list[int]()
+    loaded = vlm()._load()
+    pixels, look, sizes = torch.rand(70, 3, 64, 64), loaded.model.get_image_features, list[int]()
     with torch.inference_mode():
         expected = look(pixel_values=pixels, return_dict=True).pooler_output
         monkeypatch.setattr(
-            held.model, "get_image_features", lambda **g: sizes.append(len(g["pixel_values"])) or look(**g)
+            loaded.model, "get_image_features", lambda **g: sizes.append(len(g["pixel_values"])) or look(**g)
         )
-        given = encode_frames(held.model, VisionInputs({"pixel_values": pixels}, (16,) * 70)).of([3, *range(70)])
-    found = given["mm_encoder_outputs"]["image"].pooler_output
-    torch.testing.assert_close(found, expected[[3, *range(70)]])
+        arguments = encode_frames(loaded.model, VisionInputs({"pixel_values": pixels}, (16,) * 70)).arguments(
+            [3, *range(70)]
+        )
+    features = arguments["mm_encoder_outputs"]["image"].pooler_output
+    torch.testing.assert_close(features, expected[[3, *range(70)]])
     assert sizes == [32, 32, 6]
 
 
-def test_the_first_batches_are_small_ones_where_other_processes_prepare_it(
+def test_the_first_batches_are_small_where_other_processes_prepare_them(
     queries: list[Query], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    batches: list[int] = []
-    monkeypatch.setattr(batching, "_WORTH", 0)
+    sizes: list[int] = []
+    monkeypatch.setattr(batching, "_MIN_BATCHES", 0)
     monkeypatch.setattr(
-        batching._Asker, "ask", lambda _, batch, __: batches.append(len(batch)) or ["said"] * len(batch)
+        batching._BatchRunner, "answer", lambda _, batch: sizes.append(len(batch.queries)) or [""] * len(batch.queries)
     )
     good = [query for query in queries if query.video.id != "bad"][:12]
     for workers in (0, 1):
         list(vlm(batch_size=8, workers=workers).generate(good))
-    assert batches == [8, 4, 2, 4, 6]
+    assert sizes == [8, 4, 2, 4, 6]
 
 
-def test_choices_about_the_same_frames_stay_together_unless_that_was_too_much(
+def test_choose_queries_about_the_same_frames_stay_together_unless_memory_ran_out(
     queries: list[Query], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    batches: list[int] = []
+    sizes: list[int] = []
     monkeypatch.setattr(
-        batching._Asker, "ask", lambda _, batch, __: batches.append(len(batch)) or ["said"] * len(batch)
+        batching._BatchRunner, "answer", lambda _, batch: sizes.append(len(batch.queries)) or [""] * len(batch.queries)
     )
     three = [q for q in queries if q.video.id == "a"][:3]
     asked = [choose_query(query, ("a", "b"), at=k) for query in three for k in range(5)]
     model = vlm(batch_size=6)
     list(base.answer(model, [*asked, *three]))
-    assert batches == [10, 5, 3]
-    model._load().room[True].shrink(10)
+    assert sizes == [10, 5, 3]
+    model._load().batch_size_for(asked[0]).reduce(10)
     list(base.answer(model, [*asked, *three]))
-    assert batches[3:] == [5, 5, 5, 3]
+    assert sizes[3:] == [5, 5, 5, 3]
     model.release()
 
 
 @pytest.mark.slow
-def test_the_time_spent_waiting_for_pixels_is_told(queries: list[Query], caplog: pytest.LogCaptureFixture) -> None:
+def test_the_time_spent_waiting_for_pixels_is_logged(queries: list[Query], caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, logger="vaa"):
         list(vlm().generate(queries[:2]))
-    assert "2 questions in" in caplog.text
+    assert "2 queries in" in caplog.text
     assert "waiting for pixels" in caplog.text
 
 
-def troubled(kind: str) -> Callable[..., Any]:
-    """Decoding that kills or hangs the process over the video `a`."""
+def broken_decoder(kind: str) -> Callable[..., Any]:
+    """A decoder that kills or hangs its process at the video `a`."""
     frames = sources.frames
 
     def decode(shown: Video, *given: Any) -> Any:
@@ -150,20 +151,20 @@ def troubled(kind: str) -> Callable[..., Any]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["kill", "hang"])
-def test_a_video_that_breaks_the_decoder_costs_no_other(
+def test_a_video_that_breaks_the_decoder_costs_no_other_answer(
     queries: list[Query], monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     good = [q for q in queries if q.video.id == "b"]
     bad = [replace(q, at=q.at) for q in queries if q.video.id == "a"][:3]
-    expected = [said(answer) for answer in vlm().generate(good)]
-    monkeypatch.setattr(sources, "frames", troubled(kind))
-    monkeypatch.setattr(prefetch, "PATIENCE", 2.0 if kind == "hang" else 60.0)
-    monkeypatch.setattr(batching, "_WORTH", 0)
+    expected = [text_of(answer) for answer in vlm().generate(good)]
+    monkeypatch.setattr(sources, "frames", broken_decoder(kind))
+    monkeypatch.setattr(prefetch, "DECODE_TIMEOUT", 2.0 if kind == "hang" else 60.0)
+    monkeypatch.setattr(batching, "_MIN_BATCHES", 0)
     mixed = [*good[:2], *bad, *good[2:]]
-    answers = [said(answer) for answer in vlm(batch_size=4, workers=1).generate(mixed)]
+    answers = [text_of(answer) for answer in vlm(batch_size=4, workers=1).generate(mixed)]
     assert answers[:2] + answers[5:] == expected
-    how = "ended the process" if kind == "kill" else "took longer than 2 s"
-    assert all(answer.startswith("UNANSWERED") and how in answer for answer in answers[2:5])
+    how = "ended its process" if kind == "kill" else "took longer than 2 s"
+    assert all(answer.startswith("NO ANSWER") and how in answer for answer in answers[2:5])
 
 
 @pytest.mark.slow
@@ -171,7 +172,7 @@ def test_a_decoding_process_killed_once_costs_nothing(
     queries: list[Query], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     good = [q for q in queries if q.video.id != "bad"]
-    expected = [said(answer) for answer in vlm().generate(good)]
+    expected = [text_of(answer) for answer in vlm().generate(good)]
     frames = sources.frames
 
     def decode(shown: Video, *given: Any) -> Any:
@@ -181,8 +182,8 @@ def test_a_decoding_process_killed_once_costs_nothing(
         return frames(shown, *given)
 
     monkeypatch.setattr(sources, "frames", decode)
-    monkeypatch.setattr(batching, "_WORTH", 0)
-    assert [said(answer) for answer in vlm(workers=1).generate(good)] == expected
+    monkeypatch.setattr(batching, "_MIN_BATCHES", 0)
+    assert [text_of(answer) for answer in vlm(workers=1).generate(good)] == expected
     assert (tmp_path / "killed").exists()
 
 
@@ -192,12 +193,12 @@ def test_frames_of_overlapping_windows_are_decoded_in_one_pass(
     passes, frames = [], sources.frames
     monkeypatch.setattr(sources, "frames", lambda *given: passes.append(given[1]) or frames(*given))
     batch = tuple(q for q in queries if q.video.id == "a")
-    batching.prepare(None, "decord", batch)
+    decode_frames(batch, "decord")
     assert passes == [sorted({number for query in batch for number in query.frames})]
 
 
 @pytest.mark.slow
-def test_an_answer_stops_where_its_contract_is_complete(queries: list[Query]) -> None:
+def test_generation_stops_where_the_stop_pattern_matches(queries: list[Query]) -> None:
     model, query = vlm(), replace(queries[0], max_new_tokens=40)
     (whole,) = model.generate([query])
     assert isinstance(whole, str)
@@ -238,7 +239,7 @@ def test_an_answer_stops_where_its_contract_is_complete(queries: list[Query]) ->
         (parsers.BoxesParser(), "[]", " none"),
     ],
 )
-def test_an_answer_cut_where_it_is_complete_says_the_same(parser: Any, text: str, rest: str) -> None:
+def test_a_truncated_answer_is_parsed_like_the_whole(parser: Any, text: str, rest: str) -> None:
     query = GenerateQuery(
         purpose="any",
         video=Video("v", Path("v"), 1, 1.0),

@@ -6,21 +6,26 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cpu_models import cpu_llm, cpu_vlm
 from queries import generate_query
 from tiny_checkpoints import make
 
 from vaa.errors import VaaError
 from vaa.models import base
-from vaa.models.transformers import prefill
+from vaa.models.transformers import kv_cache
 from vaa.models.transformers.families import VisionInputs
 from vaa.models.transformers.llm import TransformersLLM
-from vaa.models.transformers.loaded import LoadedModel
+from vaa.models.transformers.loaded_model import LoadedModel
 from vaa.models.transformers.vlm import TransformersVLM
 from vaa.types import ChooseQuery, NoAnswer, Query, Video
 from vaa.video import sources
 
 NAMES = ["internvl", "qwen2_5_vl", "qwen3_vl", "videollama3", "llava_onevision"]
-SINGLE, WHOLE, BEGUN = ("a", "c"), ("Normal scenes", "Anomalous", "car"), ("run", "run in the street", "walk")
+SINGLE_TOKENS, SEVERAL_TOKENS, PREFIXES = (
+    ("a", "c"),
+    ("Normal scenes", "Anomalous", "car"),
+    ("run", "run in the street", "walk"),
+)
 Asker = Callable[..., Query]
 
 
@@ -32,20 +37,19 @@ def folders(internvl: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
 
 @pytest.fixture
 def vlm(request: pytest.FixtureRequest, folders: dict[str, Path]) -> TransformersVLM:
-    folder = str(folders[getattr(request, "param", "qwen2_5_vl")])
-    return TransformersVLM(
-        folder, None, "float32", "none", "cpu", "sdpa", None, False, 0.0, 1.0, 0, 4, "decord", 0, "pil"
-    )
+    return cpu_vlm(folders[getattr(request, "param", "qwen2_5_vl")])
 
 
 @pytest.fixture
 def llm(folders: dict[str, Path]) -> TransformersLLM:
-    return TransformersLLM(str(folders["llama3_1"]), None, "float32", "none", "cpu", "sdpa", 0.0, 1.0, 0, 4)
+    return cpu_llm(folders["llama3_1"])
 
 
 @pytest.fixture
 def ask(clip: Path) -> Asker:
-    def query(*frames: int, text: str = "what happens", choices: tuple[str, ...] = SINGLE, **other: Any) -> Query:
+    def query(
+        *frames: int, text: str = "what happens", choices: tuple[str, ...] = SINGLE_TOKENS, **other: Any
+    ) -> Query:
         place = other.pop("path", clip)
         return ChooseQuery(
             purpose="probe",
@@ -63,38 +67,38 @@ def ask(clip: Path) -> Asker:
 each = pytest.mark.parametrize("vlm", NAMES, indirect=True)
 
 
-def expected(held: LoadedModel, query: Query) -> np.ndarray[Any, Any]:
-    """From one forward pass over the whole text and each choice, without any cache."""
+def expected(loaded: LoadedModel, query: Query) -> np.ndarray[Any, Any]:
+    """Computed by one forward pass over the whole text and each choice, without a cache."""
     import torch
 
-    shown = sources.frames(query.video, query.frames, "decord") if query.frames else []
-    seen = held.place(held.eye.see(list(shown))) if len(shown) else VisionInputs({}, ())
-    text = held.read(query, seen.tokens)
-    prompt = held.tokenizer(text, add_special_tokens=False)["input_ids"]
-    ends = [held.tokenizer(choice, add_special_tokens=False)["input_ids"] for choice in query.choices]
-    if query.choices == BEGUN:
-        ends = [[*end, held.tokenizer.eos_token_id] for end in ends]
+    frames = sources.frames(query.video, query.frames, "decord") if query.frames else []
+    inputs = loaded.to_device(loaded.frame_processor.prepare(list(frames))) if len(frames) else VisionInputs({}, ())
+    text = loaded.chat_text(query, inputs.tokens)
+    prompt = loaded.tokenizer(text, add_special_tokens=False)["input_ids"]
+    ends = [loaded.tokenizer(choice, add_special_tokens=False)["input_ids"] for choice in query.choices]
+    if query.choices == PREFIXES:
+        ends = [[*end, loaded.tokenizer.eos_token_id] for end in ends]
     totals = []
     for end in ends:
         ids = torch.tensor([prompt + end])
-        visual = {**seen.inputs, **held.typed(ids)} if seen.inputs else {}
+        visual = {**inputs.tensors, **loaded.token_types(ids)} if inputs.tensors else {}
         with torch.inference_mode():
-            logits = held.model(input_ids=ids, **visual).logits[0, len(prompt) - 1 : -1].double().log_softmax(-1)
+            logits = loaded.model(input_ids=ids, **visual).logits[0, len(prompt) - 1 : -1].double().log_softmax(-1)
         totals.append(sum(float(logits[k, token]) for k, token in enumerate(end)))
     odds = np.exp(np.asarray(totals) - max(totals))
     return odds / odds.sum()
 
 
 @each
-def test_a_model_of_which_layers_lie_on_the_disk_says_the_same(
+def test_a_model_with_layers_on_the_disk_gives_the_same_answers(
     vlm: TransformersVLM, ask: Asker, tmp_path: Path
 ) -> None:
     from accelerate import dispatch_model
 
     asked = [ask(0, 5), ask(10), *(generate_query(ask(*shown), 8) for shown in ((0, 5), (10, 12, 24)))]
-    before, held = list(base.answer(vlm, asked)), vlm._load()
-    text, places = held.model.model.language_model, {"": "cpu", "model.language_model.layers": "disk"}
-    held.model = dispatch_model(held.model, places, main_device="cpu", offload_dir=tmp_path)
+    before, loaded = list(base.answer(vlm, asked)), vlm._load()
+    text, places = loaded.model.model.language_model, {"": "cpu", "model.language_model.layers": "disk"}
+    loaded.model = dispatch_model(loaded.model, places, main_device="cpu", offload_dir=tmp_path)
     assert {weight.device.type for weight in text.layers.parameters()} == {"meta"}
     after = list(base.answer(vlm, asked))
     assert after[2:] == before[2:]
@@ -102,8 +106,12 @@ def test_a_model_of_which_layers_lie_on_the_disk_says_the_same(
 
 
 @each
-@pytest.mark.parametrize("choices", [SINGLE, WHOLE, BEGUN], ids=["single", "whole", "begun"])
-def test_probabilities_are_the_models(vlm: TransformersVLM, ask: Asker, choices: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    "choices", [SINGLE_TOKENS, SEVERAL_TOKENS, PREFIXES], ids=["single tokens", "several tokens", "prefixes"]
+)
+def test_probabilities_equal_those_of_one_forward_pass_per_choice(
+    vlm: TransformersVLM, ask: Asker, choices: tuple[str, ...]
+) -> None:
     queries = [ask(0, 5, text=f"is it {k}", choices=choices, system="Frame") for k in ("a car", "the street", "runs")]
     queries += [ask(choices=choices), ask(7, choices=choices), ask(7, text="walks", choices=choices)]
     together = list(vlm.choose(queries))
@@ -119,11 +127,11 @@ def test_probabilities_are_the_models(vlm: TransformersVLM, ask: Asker, choices:
 
 @each
 @pytest.mark.parametrize("text", ["{0} <image> what <image>", "<image><image> is it {0}"], ids=["before", "after"])
-def test_questions_about_the_same_frames_share_decoding_and_encoding(
+def test_queries_about_the_same_frames_share_decoding_and_encoding(
     vlm: TransformersVLM, ask: Asker, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    held = vlm._load()
-    model = held.model.model
+    loaded = vlm._load()
+    model = loaded.model.model
     tower = next(getattr(model, n) for n in ("vision_tower", "visual", "vision_model") if hasattr(model, n))
     seen, read, decoded = [], [], []
     hooks = [
@@ -146,11 +154,11 @@ def test_questions_about_the_same_frames_share_decoding_and_encoding(
         assert read[0][1] > 2 * read[1][1]
     for query, answer in zip(queries, together, strict=True):
         np.testing.assert_allclose(answer, next(vlm.choose([query])), atol=1e-4)
-        np.testing.assert_allclose(answer, expected(held, query), atol=1e-4)
+        np.testing.assert_allclose(answer, expected(loaded, query), atol=1e-4)
 
 
 @each
-def test_questions_about_several_windows_are_read_side_by_side(
+def test_queries_about_several_windows_are_processed_in_one_batch(
     vlm: TransformersVLM, ask: Asker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two about each of three windows, of which one has fewer frames; a batch begins with four questions."""
@@ -161,7 +169,7 @@ def test_questions_about_several_windows_are_read_side_by_side(
     )
     together = list(vlm.choose(queries))
     assert read == [2, 4, 1, 2]  # what two windows begin with, their questions; the same for the third
-    monkeypatch.setattr(prefill, "_AT_ONCE", {"cpu": 1})
+    monkeypatch.setattr(kv_cache, "_PREFILL_TOKENS", {"cpu": 1})
     list(vlm.choose(queries))
     hook.remove()
     assert read[4:] == [1, 2] * 3
@@ -170,10 +178,12 @@ def test_questions_about_several_windows_are_read_side_by_side(
         np.testing.assert_allclose(np.log(answer), np.log(expected(vlm._load(), query)), atol=1e-3)
 
 
-def test_words_and_numbers_are_asked_in_one_go_in_their_order(vlm: TransformersVLM, ask: Asker, tmp_path: Path) -> None:
+def test_generate_and_choose_queries_are_answered_in_order_in_one_call(
+    vlm: TransformersVLM, ask: Asker, tmp_path: Path
+) -> None:
     (tmp_path / "bad.mp4").write_text("no video")
     bad = [ask(0, path=tmp_path / "bad.mp4"), ask(0, text="a car", path=tmp_path / "bad.mp4")]
-    good = [ask(0), ask(0, text="runs"), generate_query(ask(0), 4), ask(), ask(5), ask(choices=WHOLE)]
+    good = [ask(0), ask(0, text="runs"), generate_query(ask(0), 4), ask(), ask(5), ask(choices=SEVERAL_TOKENS)]
     answers = list(base.answer(vlm, [good[0], *bad, *good[1:4], *good[4:], bad[0]]))
     assert [k for k, result in enumerate(answers) if isinstance(result, NoAnswer)] == [1, 2, 8]
     kept = [result for result in answers if not isinstance(result, NoAnswer)]
@@ -182,9 +192,9 @@ def test_words_and_numbers_are_asked_in_one_go_in_their_order(vlm: TransformersV
         assert result == alone if isinstance(result, str) else np.abs(result - alone).max() < 1e-4
 
 
-def test_a_text_model_chooses_too_and_reads_what_is_shared_once(llm: TransformersLLM, ask: Asker) -> None:
-    held, read = llm._load(), []
-    hook = held.model.model.register_forward_pre_hook(
+def test_a_text_model_processes_a_shared_prefix_once(llm: TransformersLLM, ask: Asker) -> None:
+    loaded, read = llm._load(), []
+    hook = loaded.model.model.register_forward_pre_hook(
         lambda _m, _a, kwargs: read.append(tuple(kwargs["input_ids"].shape)), with_kwargs=True
     )
     queries = [ask(text=f"a person {word}", system="Normal scenes") for word in ("runs", "walks here", "fights", "a")]
@@ -192,10 +202,10 @@ def test_a_text_model_chooses_too_and_reads_what_is_shared_once(llm: Transformer
     hook.remove()
     assert [rows for rows, _ in read] == [1, 4]
     for query, answer in zip(queries, together, strict=True):
-        np.testing.assert_allclose(answer, expected(held, query), atol=1e-4)
+        np.testing.assert_allclose(answer, expected(loaded, query), atol=1e-4)
 
 
-def test_what_was_asked_before_does_not_move_what_is_asked_now(vlm: TransformersVLM, ask: Asker) -> None:
+def test_earlier_queries_do_not_change_the_positions_of_later_ones(vlm: TransformersVLM, ask: Asker) -> None:
     text = ask(text="a car")
     before = next(vlm.choose([text]))
     list(vlm.choose([ask(0, 5, 9)]))  # Qwen remembers how far frames moved the positions

@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from hydra.utils import instantiate
 from tiny_checkpoints import make, siglip
 
-from vaa.errors import VaaError
-from vaa.models.transformers.encoder import ClipEncoder, shades
+from vaa.errors import ConfigError, ModelError
+from vaa.models.transformers.encoder import ClipEncoder, byte_table
 from vaa.types import EmbedQuery, Query, Video
 from vaa.video import sources
 from vaa.video.resize import resize_frames
@@ -25,16 +26,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def encoder(name: str, folder: Path) -> ClipEncoder:
     fields = yaml.safe_load((CONF / f"{name}.yaml").read_text())
-    assert fields.pop("_target_") == "vaa.models.transformers.encoder.ClipEncoder"
-    return ClipEncoder(**fields | HERE | {"checkpoint": str(folder)})
+    model: ClipEncoder = instantiate(fields | HERE | {"checkpoint": str(folder)}, _convert_="all")
+    return model
 
 
-def seen(path: Path, *frames: int) -> Query:
+def frame_query(path: Path, *frames: int) -> Query:
     return EmbedQuery(video=Video("clip", path, 25, 10.0), at=0, frames=frames)
 
 
-def read(text: str) -> Query:
-    return replace(seen(Path("nowhere.mp4")), text=text)
+def text_query(text: str) -> Query:
+    return replace(frame_query(Path("nowhere.mp4")), text=text)
 
 
 def test_frames_are_the_models_unit_features(folder: Path, clip: Path) -> None:
@@ -43,11 +44,11 @@ def test_frames_are_the_models_unit_features(folder: Path, clip: Path) -> None:
     from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
     handle = encoder("siglip2", folder)
-    (vector,) = handle.embed([seen(clip, 3)])
-    frame = sources.frames(seen(clip).video, [3], "decord")
+    (vector,) = handle.embed([frame_query(clip, 3)])
+    frame = sources.frames(frame_query(clip).video, [3], "decord")
     own = SiglipImageProcessorPil(size={"height": 32, "width": 32}, resample=2)  # as the repository has it
     pixels = own(images=list(frame), return_tensors="np")["pixel_values"]
-    ours = resize_frames(frame, (32, 32), "bilinear", "pil", shades(handle.mean, handle.std))
+    ours = resize_frames(frame, (32, 32), "bilinear", "pil", byte_table(handle.mean, handle.std))
     np.testing.assert_allclose(ours, pixels, atol=1e-5)
     with torch.inference_mode():
         model = SiglipModel.from_pretrained(folder).eval()
@@ -60,7 +61,7 @@ def test_texts_are_lower_case_padded_to_64_and_cut_there(folder: Path) -> None:
     from transformers import AutoTokenizer, SiglipModel
 
     texts = ["a Car", "", "A person walks in the STREET", "x" * 99]
-    vectors = list(encoder("siglip2", folder).embed([read(text) for text in texts]))
+    vectors = list(encoder("siglip2", folder).embed([text_query(text) for text in texts]))
     model, tokenizer = SiglipModel.from_pretrained(folder).eval(), AutoTokenizer.from_pretrained(folder)
     for text, vector in zip(texts, vectors, strict=True):
         assert (vector.shape, vector.dtype.name) == ((64,), "float32")
@@ -76,24 +77,24 @@ def test_texts_are_lower_case_padded_to_64_and_cut_there(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["clip_vit_b16", "clip_vit_l14"])
-def test_the_clip_yamls_encode_both(name: str, clip_checkpoint: Path, clip: Path) -> None:
+def test_the_clip_yaml_files_encode_frames_and_texts(name: str, clip_checkpoint: Path, clip: Path) -> None:
     handle = encoder(name, clip_checkpoint)
-    for vector in handle.embed([seen(clip, 0, 9), read("a car")]):
+    for vector in handle.embed([frame_query(clip, 0, 9), text_query("a car")]):
         assert isinstance(vector, np.ndarray)
         assert np.linalg.norm(vector) <= 1 + 1e-6
 
 
-def test_how_frames_are_resampled_counts(folder: Path, clip: Path) -> None:
+def test_resampling_changes_the_vector(folder: Path, clip: Path) -> None:
     handle = encoder("siglip2", folder)
     other = replace(handle, resample="bicubic")
     assert handle.identity != other.identity
-    one, two = (next(iter(h.embed([seen(clip, 3)]))) for h in (handle, other))
+    one, two = (next(iter(h.embed([frame_query(clip, 3)]))) for h in (handle, other))
     assert np.abs(np.asarray(one) - np.asarray(two)).max() > 1e-5
-    with pytest.raises(VaaError, match="resample=nearest: choose one of bicubic, bilinear"):
-        list(replace(handle, resample="nearest").embed([seen(clip, 3)]))
+    with pytest.raises(ConfigError, match="resample=nearest: choose one of bicubic, bilinear"):
+        list(replace(handle, resample="nearest").embed([frame_query(clip, 3)]))
 
 
-def test_a_checkpoint_that_is_no_encoder_is_refused(tmp_path: Path) -> None:
+def test_a_checkpoint_of_another_kind_is_refused(tmp_path: Path) -> None:
     handle = encoder("siglip2", make("qwen3", tmp_path / "llm"))
-    with pytest.raises(VaaError, match="is a qwen3; an encoder is a CLIP or a SigLIP"):
-        list(handle.embed([read("a car")]))
+    with pytest.raises(ModelError, match="qwen3"):
+        list(handle.embed([text_query("a car")]))

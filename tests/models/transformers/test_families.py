@@ -9,15 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from hydra.utils import instantiate
 from making import make_clip
 from queries import choose_query
 from tiny_checkpoints import make
 
-from vaa.errors import VaaError
+from vaa.errors import ConfigError, ModelError
 from vaa.models import base
 from vaa.models.base import Locator
-from vaa.models.transformers import prefill
-from vaa.models.transformers.families import FAMILIES, family
+from vaa.models.transformers import kv_cache
+from vaa.models.transformers.families import FAMILIES, family_of
 from vaa.models.transformers.vlm import TransformersVLM
 from vaa.types import ChatQuery, GenerateQuery, Query, Video
 
@@ -44,28 +45,32 @@ def folders(internvl: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
 
 @pytest.fixture
 def vlm(request: pytest.FixtureRequest, folders: dict[str, Path]) -> TransformersVLM:
-    """The yaml of a family, on a tiny checkpoint of its architecture."""
+    """The model of a yaml file, on a tiny checkpoint of its architecture."""
     fields = yaml.safe_load((CONF / f"{request.param}.yaml").read_text())
-    assert fields.pop("_target_") == "vaa.models.transformers.vlm.TransformersVLM"
-    return TransformersVLM(**fields | HERE | {"checkpoint": str(folders[request.param])})
+    model: TransformersVLM = instantiate(fields | HERE | {"checkpoint": str(folders[request.param])}, _convert_="all")
+    return model
 
 
 @pytest.mark.parametrize("vlm", ["internvl"], indirect=True)
 @pytest.mark.parametrize("shape", [(64, 64), (33, 91), (240, 320)])
-def test_internvl_sees_to_the_last_bit_what_its_processor_shows(vlm: TransformersVLM, shape: tuple[int, int]) -> None:
+def test_internvl_pixels_equal_those_of_its_image_processor_to_the_last_bit(
+    vlm: TransformersVLM, shape: tuple[int, int]
+) -> None:
     frames = list(np.random.default_rng(0).integers(0, 256, (3, *shape, 3), dtype=np.uint8))
-    eye = vlm._load().eye
-    assert eye is not None
-    (found,) = eye.see(frames).inputs.values()
-    expected = eye.processor(images=frames, crop_to_patches=False, return_tensors="pt")["pixel_values"]
-    assert found.dtype == expected.dtype
-    assert (found == expected).all()
-    unscaled = replace(eye, processor=type(eye.processor)(**eye.processor.to_dict() | {"do_rescale": False}))
-    (found,) = unscaled.see(frames).inputs.values()
+    processor = vlm._load().frame_processor
+    assert processor is not None
+    (pixels,) = processor.prepare(frames).tensors.values()
+    expected = processor.processor(images=frames, crop_to_patches=False, return_tensors="pt")["pixel_values"]
+    assert pixels.dtype == expected.dtype
+    assert (pixels == expected).all()
+    unscaled = replace(
+        processor, processor=type(processor.processor)(**processor.processor.to_dict() | {"do_rescale": False})
+    )
+    (pixels,) = unscaled.prepare(frames).tensors.values()
     assert (
-        found == unscaled.processor(images=frames, crop_to_patches=False, return_tensors="pt")["pixel_values"]
+        pixels == unscaled.processor(images=frames, crop_to_patches=False, return_tensors="pt")["pixel_values"]
     ).all()
-    assert float(found.max()) > 100
+    assert float(pixels.max()) > 100
 
 
 each = pytest.mark.parametrize("vlm", NAMES, indirect=True)
@@ -91,9 +96,7 @@ def ask(clip: Path) -> Asker:
 
 
 @each
-def test_a_batch_of_any_mixture_is_answered_as_each_question_alone(
-    vlm: TransformersVLM, ask: Asker, upright: Path
-) -> None:
+def test_a_mixed_batch_is_answered_like_each_query_alone(vlm: TransformersVLM, ask: Asker, upright: Path) -> None:
     queries = [
         ask(0, 5),
         ask(20),
@@ -110,7 +113,7 @@ def test_a_batch_of_any_mixture_is_answered_as_each_question_alone(
 
 
 @each
-def test_prompts_read_a_few_at_a_time_are_answered_as_together(
+def test_prompts_prefilled_a_few_at_a_time_are_answered_like_all_at_once(
     vlm: TransformersVLM, ask: Asker, upright: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shown = [ask(24, text="a person walks in the street " * 5), ask(0, 5), ask(20, path=upright)]
@@ -118,7 +121,7 @@ def test_prompts_read_a_few_at_a_time_are_answered_as_together(
     mixed = [ask(7), ask(), ask(12, path=upright)]
     queries, read = [*shown, *words, *mixed], list[int]()
     together = list(vlm.generate(queries))
-    monkeypatch.setattr(prefill, "_AT_ONCE", {"cpu": 21})
+    monkeypatch.setattr(kv_cache, "_PREFILL_TOKENS", {"cpu": 21})
     inner = vlm._load().model.get_decoder()
     watched = inner.register_forward_pre_hook(
         lambda _, __, given: read.append(len(given["inputs_embeds"])), with_kwargs=True
@@ -130,7 +133,7 @@ def test_prompts_read_a_few_at_a_time_are_answered_as_together(
 
 
 @each
-def test_what_is_shown_counts_in_its_order(vlm: TransformersVLM, ask: Asker) -> None:
+def test_the_order_of_frames_changes_the_answer(vlm: TransformersVLM, ask: Asker) -> None:
     choices = ("a", "c", "s", "Anomalous")
     first, other, turned = vlm.choose(
         [ask(0, 24, choices=choices), ask(0, 12, choices=choices), ask(24, 0, choices=choices)]
@@ -140,51 +143,51 @@ def test_what_is_shown_counts_in_its_order(vlm: TransformersVLM, ask: Asker) -> 
 
 
 @each
-def test_as_many_tokens_as_the_model_has_features(vlm: TransformersVLM, ask: Asker, upright: Path) -> None:
+def test_there_are_as_many_visual_tokens_as_features(vlm: TransformersVLM, ask: Asker, upright: Path) -> None:
     import torch
 
     from vaa.video import sources
 
-    held = vlm._load()
+    loaded = vlm._load()
     frames = [
         sources.frames(ask(path=path).video, [k], "decord")[0] for path, k in ((ask().video.path, 0), (upright, 9))
     ]
     for shown in ([frames[0]], frames, [frames[1], frames[0], frames[1]]):
-        seen = held.eye.see(shown)
+        inputs = loaded.frame_processor.prepare(shown)
         with torch.inference_mode():
-            features = held.model.get_image_features(**seen.inputs, return_dict=True).pooler_output
-        assert [len(one) for one in features] == list(seen.tokens)
-        text = held.read(ask(*range(len(shown))), seen.tokens)
-        ids = held.tokenizer(text, add_special_tokens=False)["input_ids"]
-        assert ids.count(held.model.config.image_token_id) == sum(seen.tokens)
+            features = loaded.model.get_image_features(**inputs.tensors, return_dict=True).pooler_output
+        assert [len(one) for one in features] == list(inputs.tokens)
+        text = loaded.chat_text(ask(*range(len(shown))), inputs.tokens)
+        ids = loaded.tokenizer(text, add_special_tokens=False)["input_ids"]
+        assert ids.count(loaded.model.config.image_token_id) == sum(inputs.tokens)
 
 
 @grid
-def test_a_frame_has_no_more_pixels_than_it_may(vlm: TransformersVLM) -> None:
+def test_max_pixels_limits_the_pixels_of_a_frame(vlm: TransformersVLM) -> None:
     huge, tokens = np.zeros((320, 512, 3), dtype=np.uint8), []
-    eye = vlm._load().eye
-    assert eye is not None
+    processor = vlm._load().frame_processor
+    assert processor is not None
     for most in (None, 4096, 1024):
-        seen = replace(eye, max_pixels=most).see([huge])
-        assert seen.inputs["pixel_values"].shape[0] * 8 * 8 <= (most or 4096)
-        tokens.append(seen.tokens)
+        inputs = replace(processor, max_pixels=most).prepare([huge])
+        assert inputs.tensors["pixel_values"].shape[0] * 8 * 8 <= (most or 4096)
+        tokens.append(inputs.tokens)
     assert tokens[0] == tokens[1] > tokens[2]
 
 
 @pytest.mark.parametrize("vlm", ["internvl", "llava_onevision"], indirect=True)
-def test_torch_resizes_for_internvl_and_nobody_else(vlm: TransformersVLM, ask: Asker) -> None:
+def test_only_internvl_can_be_resized_by_torch(vlm: TransformersVLM, ask: Asker) -> None:
     quick = replace(vlm, resize="torch")
     assert quick.identity == f"{vlm.identity.removesuffix(' greedy')} resize torch greedy"
-    if vlm._load().eye.config.model_type == "internvl":  # type: ignore[union-attr]
+    if vlm._load().frame_processor.config.model_type == "internvl":  # type: ignore[union-attr]
         assert list(quick.generate([ask(3)])) != []
     else:
-        with pytest.raises(VaaError, match=r"vlm\.resize=torch.*its own processor.*encoder\.resize=torch"):
+        with pytest.raises(ConfigError, match=r"vlm\.resize=torch.*encoder\.resize=torch"):
             list(quick.generate([ask(3)]))
 
 
 @pytest.mark.parametrize("vlm", ["internvl", "llava_onevision"], indirect=True)
-def test_where_every_frame_is_one_tile_a_limit_would_change_nothing(vlm: TransformersVLM, ask: Asker) -> None:
-    with pytest.raises(VaaError, match=r"max_pixels=4096: every frame is 32x32 for .* give max_pixels=null"):
+def test_max_pixels_is_refused_where_every_frame_is_one_tile(vlm: TransformersVLM, ask: Asker) -> None:
+    with pytest.raises(ConfigError, match=r"max_pixels=4096: .*32x32.*max_pixels=null"):
         list(replace(vlm, max_pixels=4096).generate([ask(0)]))
 
 
@@ -196,21 +199,21 @@ def test_where_every_frame_is_one_tile_a_limit_would_change_nothing(vlm: Transfo
     ],
     indirect=["vlm"],
 )
-def test_the_time_of_each_frame_is_written_before_it(vlm: TransformersVLM, ask: Asker, expected: str) -> None:
-    held = vlm._load()
+def test_timestamps_come_before_their_frames(vlm: TransformersVLM, ask: Asker, expected: str) -> None:
+    loaded = vlm._load()
     start, end = ("<|vision_start|>", "<|vision_end|>") if "seconds" in expected else ("", "")
     marks = [f"{start}{'<|image_pad|>' * count}{end}" for count in (2, 3)]
-    assert held.read(ask(5, 24, text="what?"), (2, 3)) == expected.format(*marks)
-    woven = held.read(ask(5, 24, text="A: <image>\nB: <image> what?"), (2, 3))
+    assert loaded.chat_text(ask(5, 24, text="what?"), (2, 3)) == expected.format(*marks)
+    woven = loaded.chat_text(ask(5, 24, text="A: <image>\nB: <image> what?"), (2, 3))
     assert [piece in woven for piece in ("A: ", marks[0] + "\nB: ", marks[1] + " what?")] == [True] * 3
     plain = replace(vlm, timestamps=False)
-    assert "2.4" not in plain._load().read(ask(5, 24, text="what?"), (2, 3))
+    assert "2.4" not in plain._load().chat_text(ask(5, 24, text="what?"), (2, 3))
     assert plain.identity != vlm.identity
 
 
 @pytest.mark.parametrize("vlm", ["internvl", "qwen2_5_vl", "llava_onevision"], indirect=True)
-def test_who_cannot_read_times_says_so(vlm: TransformersVLM, ask: Asker) -> None:
-    with pytest.raises(VaaError, match=r"timestamps=true: .* was not trained"):
+def test_timestamps_are_refused_by_families_not_trained_with_them(vlm: TransformersVLM, ask: Asker) -> None:
+    with pytest.raises(ConfigError, match="timestamps=true"):
         list(replace(vlm, timestamps=True).generate([ask(0)]))
 
 
@@ -226,14 +229,16 @@ def test_who_cannot_read_times_says_so(vlm: TransformersVLM, ask: Asker) -> None
     ],
     indirect=["vlm"],
 )
-def test_boxes_have_a_space_of_their_own(
+def test_the_space_of_boxes_depends_on_the_family(
     vlm: TransformersVLM, most: int | None, frame: tuple[int, int], space: tuple[int, int]
 ) -> None:
     handle = replace(vlm, max_pixels=most)
     assert handle.box_space(frame) == space
     if "qwen2_5" in vlm.checkpoint:  # what the vision tower sees is of this size
-        seen = replace(vlm._load().eye, max_pixels=most).see([np.zeros((frame[1], frame[0], 3), dtype=np.uint8)])  # type: ignore[type-var]
-        assert seen.inputs["image_grid_thw"][0].tolist() == [1, space[1] / 8, space[0] / 8]
+        inputs = replace(vlm._load().frame_processor, max_pixels=most).prepare(
+            [np.zeros((frame[1], frame[0], 3), dtype=np.uint8)]
+        )  # type: ignore[type-var]
+        assert inputs.tensors["image_grid_thw"][0].tolist() == [1, space[1] / 8, space[0] / 8]
 
 
 @pytest.mark.parametrize("vlm", ["internvl"], indirect=True)
@@ -244,13 +249,13 @@ def test_a_box_is_mapped_to_the_frames_pixels(vlm: TransformersVLM, upright: Pat
 
 
 @pytest.mark.parametrize("vlm", ["videollama3", "llava_onevision"], indirect=True)
-def test_who_gives_no_boxes_says_so(vlm: TransformersVLM) -> None:
-    with pytest.raises(VaaError, match="was not trained to give boxes"):
+def test_families_not_trained_to_give_boxes_refuse(vlm: TransformersVLM) -> None:
+    with pytest.raises(ConfigError, match="was not trained to give boxes"):
         vlm.box_space((320, 240))
 
 
 @each
-def test_quantized_weights_of_low_precision_answer_too(vlm: TransformersVLM, ask: Asker) -> None:
+def test_quantized_weights_in_bfloat16_answer(vlm: TransformersVLM, ask: Asker) -> None:
     handle = replace(vlm, quantization="nf4", dtype="bfloat16")
     text, numbers = base.answer(handle, [ask(0, 5, max_new_tokens=2), ask(0, 5, choices=("a", "c"))])
     assert isinstance(text, str)
@@ -258,9 +263,9 @@ def test_quantized_weights_of_low_precision_answer_too(vlm: TransformersVLM, ask
     handle.release()
 
 
-def test_an_unknown_family_is_answered_with_the_known() -> None:
-    with pytest.raises(VaaError, match="'paligemma' is not a VLM that vaa can show frames to: internvl, qwen2_5_vl"):
-        family(SimpleNamespace(model_type="paligemma"))
+def test_an_unknown_family_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(ModelError, match=r"'paligemma'.*internvl, qwen2_5_vl"):
+        family_of(SimpleNamespace(model_type="paligemma"))
 
 
 def test_every_family_is_tested() -> None:

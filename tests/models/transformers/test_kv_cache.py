@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from tiny_checkpoints import make
 
-from vaa.models.transformers.kv_cache import KeysReadyError, PreallocatedCache, keys_only, named
+from vaa.models.transformers.kv_cache import KeysReadyError, PreallocatedCache, cache_argument, keys_only_cache
 
 
-def model(name: str, folder: Path) -> Any:
+def load_model(name: str, folder: Path) -> Any:
     import torch
     from transformers import AutoModelForCausalLM
 
@@ -17,77 +17,77 @@ def model(name: str, folder: Path) -> Any:
 
 
 @pytest.mark.parametrize("name", ["llama3_1", "qwen3"])
-def test_the_same_is_said_behind_prompts_read_singly_and_nothing_is_copied_for_a_token(
+def test_prompts_prefilled_one_by_one_give_the_same_text_and_tokens_do_not_copy_the_cache(
     name: str, tmp_path: Path
 ) -> None:
     import torch
 
-    own = model(name, tmp_path)
-    asked = torch.tensor([[5, 6, 7, 8, 9], [0, 0, 20, 21, 22]])
+    model = load_model(name, tmp_path)
+    prompts = torch.tensor([[5, 6, 7, 8, 9], [0, 0, 20, 21, 22]])
     options = {"do_sample": False, "max_new_tokens": 150, "min_new_tokens": 150, "pad_token_id": 0}
-    given = {"input_ids": asked, "attention_mask": (asked > 0).long(), **options}
-    kept = PreallocatedCache.of(own, rows=2, tokens=4)
-    assert kept is not None
+    arguments = {"input_ids": prompts, "attention_mask": (prompts > 0).long(), **options}
+    batch = PreallocatedCache.create(model, rows=2, tokens=4)
+    assert batch is not None
     for row in (1, 0):
-        part = keys_only(own)
+        part = keys_only_cache(model)
         with torch.inference_mode(), pytest.raises(KeysReadyError):
-            own(asked[row : row + 1][asked[row : row + 1] > 0][None, :-1], **named(own, part))
-        kept.lay([row], part)
-    places: list[int] = []
-    layer = kept.cache.layers[0]
+            model(prompts[row : row + 1][prompts[row : row + 1] > 0][None, :-1], **cache_argument(model, part))
+        batch.insert([row], part)
+    addresses: list[int] = []
+    layer = batch.cache.layers[0]
 
-    def seen(ids: torch.Tensor, _scores: torch.Tensor, **_: object) -> torch.Tensor:
-        places.append(layer.keys.data_ptr())
+    def record(ids: torch.Tensor, _scores: torch.Tensor, **_: object) -> torch.Tensor:
+        addresses.append(layer.keys.data_ptr())
         return torch.zeros(len(ids), dtype=torch.bool)
 
     with torch.inference_mode():
-        found = own.generate(**given, **named(own, kept.cache), stopping_criteria=[seen])
-    assert found.tolist() == own.generate(**given).tolist()
+        ids = model.generate(**arguments, **cache_argument(model, batch.cache), stopping_criteria=[record])
+    assert ids.tolist() == model.generate(**arguments).tolist()
     assert layer.get_seq_length() == 5 + 149
-    assert len(set(places)) == 3  # for 4 + 64 tokens, then 69 + 64, then more
-    assert places[0] == places[63] != places[64]
+    assert len(set(addresses)) == 3  # for 4 + 64 tokens, then 69 + 64, then more
+    assert addresses[0] == addresses[63] != addresses[64]
 
 
-def test_what_the_last_layer_makes_of_what_is_only_kept_is_not_computed(tmp_path: Path) -> None:
+def test_the_last_layer_computes_keys_and_values_only(tmp_path: Path) -> None:
     import torch
 
-    own, done = model("llama3_1", tmp_path), list[int]()
-    for k, layer in enumerate(own.model.layers):
+    model, done = load_model("llama3_1", tmp_path), list[int]()
+    for k, layer in enumerate(model.model.layers):
         layer.mlp.register_forward_pre_hook(lambda *_, k=k: done.append(k))
-    ids, cache = torch.tensor([[5, 6, 7, 8]]), keys_only(own)
+    ids, cache = torch.tensor([[5, 6, 7, 8]]), keys_only_cache(model)
     with torch.inference_mode(), pytest.raises(KeysReadyError):
-        own(ids[:, :3], **named(own, cache))
-    last = len(own.model.layers) - 1
+        model(ids[:, :3], **cache_argument(model, cache))
+    last = len(model.model.layers) - 1
     assert done == list(range(last))
     with torch.inference_mode():
-        found = own(ids[:, 3:], **named(own, cache)).logits[0, -1]
-        expected = own(ids).logits[0, -1]
+        found = model(ids[:, 3:], **cache_argument(model, cache)).logits[0, -1]
+        expected = model(ids).logits[0, -1]
     torch.testing.assert_close(found, expected)
 
 
-def test_a_model_that_keeps_only_the_last_tokens_keeps_them_its_own_way() -> None:
+def test_a_model_with_a_sliding_window_uses_its_own_cache() -> None:
     import torch
     from transformers import MistralConfig, MistralForCausalLM
 
     small = {"num_attention_heads": 2, "num_key_value_heads": 1, "hidden_size": 8, "intermediate_size": 8}
-    own = MistralForCausalLM(MistralConfig(num_hidden_layers=1, vocab_size=16, sliding_window=4, **small)).eval()
-    assert PreallocatedCache.of(own, 1, 5) is None
+    model = MistralForCausalLM(MistralConfig(num_hidden_layers=1, vocab_size=16, sliding_window=4, **small)).eval()
+    assert PreallocatedCache.create(model, 1, 5) is None
     with torch.inference_mode():
-        assert own(torch.tensor([[3, 4]]), **named(own, keys_only(own))).logits.shape == (1, 2, 16)
+        assert model(torch.tensor([[3, 4]]), **cache_argument(model, keys_only_cache(model))).logits.shape == (1, 2, 16)
 
 
 class Older:
-    """As models were until transformers 5.23."""
+    """A model up to transformers 5.23."""
 
     def forward(self, input_ids: object, past_key_values: object = None) -> None: ...
 
 
 class Newer:
-    """As they are from 5.24 on."""
+    """A model from transformers 5.24 on."""
 
     def forward(self, input_ids: object, cache: object = None) -> None: ...
 
 
-def test_a_cache_goes_by_the_name_that_the_model_has_for_it() -> None:
-    assert named(Older(), 1) == {"past_key_values": 1}
-    assert named(Newer(), 1) == {"cache": 1}
+def test_the_cache_argument_has_the_models_own_name() -> None:
+    assert cache_argument(Older(), 1) == {"past_key_values": 1}
+    assert cache_argument(Newer(), 1) == {"cache": 1}

@@ -7,20 +7,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from cpu_models import cpu_llm
+from hydra.utils import instantiate
 from queries import choose_query
 from tiny_checkpoints import make
 
-from vaa.errors import VaaError
+from vaa.errors import ConfigError, ModelError
 from vaa.models import base
-from vaa.models.transformers.generation import GenerationConfig, drawn
+from vaa.models.base import GREEDY, GenerationConfig
+from vaa.models.transformers.generation import sample_tokens
 from vaa.models.transformers.llm import TransformersLLM
-from vaa.models.transformers.loaded import write
+from vaa.models.transformers.loaded_model import chat_text
 from vaa.types import GenerateQuery, Query, Video
 
 CONF = Path(__file__).parents[3] / "conf/llm"
 HERE = {"dtype": "float32", "device_map": "cpu", "batch_size": 3}
 NOWHERE = Video("clip", Path("nowhere.mp4"), 25, 10.0)
-URF = {"temperature": 0.6, "top_p": 0.9, "seed": 1}
+URF = GenerationConfig(temperature=0.6, top_p=0.9, seed=1)
+HOT = GenerationConfig(temperature=2.0, top_p=1.0, seed=0)
 Asker = Callable[..., Query]
 
 
@@ -30,9 +34,7 @@ def ask(text: str, system: str = "", limit: int = 8, frames: tuple[int, ...] = (
     )
 
 
-QUESTIONS = [
-    ask(t, s) for t in ("a car", "a person walks in the street", "fights", "runs here") for s in ("", "Normal")
-]
+QUERIES = [ask(t, s) for t in ("a car", "a person walks in the street", "fights", "runs here") for s in ("", "Normal")]
 
 
 @pytest.fixture(scope="module")
@@ -42,45 +44,45 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture
 def llm(request: pytest.FixtureRequest, folders: dict[str, Path]) -> TransformersLLM:
-    """The yaml of an LLM, on a tiny checkpoint of its architecture."""
+    """The model of a yaml file, on a tiny checkpoint of its architecture."""
     name = getattr(request, "param", "llama3_1")
     fields = yaml.safe_load((CONF / f"{name}.yaml").read_text())
-    assert fields.pop("_target_") == "vaa.models.transformers.llm.TransformersLLM"
-    return TransformersLLM(**fields | HERE | {"checkpoint": str(folders[name])})
+    model: TransformersLLM = instantiate(fields | HERE | {"checkpoint": str(folders[name])}, _convert_="all")
+    return model
 
 
 @pytest.mark.parametrize("llm", ["llama3_1", "qwen3"], indirect=True)
-@pytest.mark.parametrize("sampling", [{}, URF], ids=["greedy", "URF"])
-def test_a_batch_is_answered_as_each_question_alone(llm: TransformersLLM, sampling: dict[str, float]) -> None:
-    handle = replace(llm, **sampling)
-    batched = list(handle.generate(QUESTIONS))
-    assert batched == [next(handle.generate([query])) for query in QUESTIONS]
-    assert batched == list(handle.generate(QUESTIONS[::-1]))[::-1]
-    assert len(set(batched)) == len(QUESTIONS)
+@pytest.mark.parametrize("generation", [GREEDY, URF], ids=["greedy", "URF"])
+def test_a_batch_is_answered_like_each_query_alone(llm: TransformersLLM, generation: GenerationConfig) -> None:
+    handle = replace(llm, generation=generation)
+    batched = list(handle.generate(QUERIES))
+    assert batched == [next(handle.generate([query])) for query in QUERIES]
+    assert batched == list(handle.generate(QUERIES[::-1]))[::-1]
+    assert len(set(batched)) == len(QUERIES)
     handle.release()
 
 
-def test_draws_hang_on_the_seed_and_nothing_else_that_is_not_in_the_identity(llm: TransformersLLM) -> None:
-    hot = replace(llm, temperature=2.0)
-    handles = [hot, replace(hot, seed=7), replace(hot, batch_size=8), llm]
-    answers = [list(handle.generate(QUESTIONS)) for handle in handles]
+def test_sampled_answers_depend_on_the_seed_but_not_on_the_batch(llm: TransformersLLM) -> None:
+    hot = replace(llm, generation=HOT)
+    handles = [hot, replace(hot, generation=replace(HOT, seed=7)), replace(hot, batch_size=8), llm]
+    answers = [list(handle.generate(QUERIES)) for handle in handles]
     assert answers[0] == answers[2]
     assert answers[0] != answers[1]
     assert answers[0] != answers[3]
-    assert len({handle.identity for handle in [*handles, replace(llm, temperature=1.0, top_p=0.5)]}) == 4
+    assert len({handle.identity for handle in [*handles, replace(llm, generation=replace(HOT, top_p=0.5))]}) == 4
     for handle in handles:
         handle.release()
 
 
 def test_a_shorter_answer_is_the_beginning_of_the_longer(llm: TransformersLLM) -> None:
-    handle = replace(llm, temperature=2.0)
+    handle = replace(llm, generation=HOT)
     short, long = handle.generate([ask("a car", limit=3), ask("a car", limit=9)])
     tokenizer = handle._load().tokenizer
     assert short == tokenizer.decode(tokenizer(long, add_special_tokens=False)["input_ids"])[: len(str(short))]
     handle.release()
 
 
-def test_the_next_token_is_drawn_as_often_as_it_is_likely() -> None:
+def test_tokens_are_sampled_with_their_probability() -> None:
     import torch
 
     scores = torch.tensor([2.0, 1.0, 3.0, -1.0, 0.0])
@@ -88,48 +90,57 @@ def test_the_next_token_is_drawn_as_often_as_it_is_likely() -> None:
     for temperature, top_p, kept in ((1.0, 1.0, 5), (0.6, 1.0, 5), (1.0, 0.9, 3), (1.0, 0.6, 1), (1.0, 1e-6, 1)):
         expected = torch.softmax(scores.double() / temperature, 0)
         expected[expected.argsort(descending=True)[kept:]] = 0
-        places = drawn(scores.expand(4000, 5), GenerationConfig(temperature, top_p, 0), numbers)
+        places = sample_tokens(
+            scores.expand(4000, 5), GenerationConfig(temperature=temperature, top_p=top_p, seed=0), numbers
+        )
         found = torch.bincount(places.flatten(), minlength=5) / 4000
         np.testing.assert_allclose(found, expected / expected.sum(), atol=2e-3)
-    edge = drawn(scores.expand(2, 5), GenerationConfig(1.0, 0.9, 0), [0.0, 1 - 1e-12])
+    edge = sample_tokens(scores.expand(2, 5), GenerationConfig(temperature=1.0, top_p=0.9, seed=0), [0.0, 1 - 1e-12])
     assert edge.flatten().tolist() == [2, 1]
 
 
 @pytest.mark.parametrize("wrong", [{"temperature": -1.0}, {"top_p": 0.0}, {"top_p": 1.5}], ids=str)
-def test_impossible_sampling_is_refused(llm: TransformersLLM, wrong: dict[str, float]) -> None:
-    with pytest.raises(VaaError, match="at least 0, and above 0 up to 1"):
-        list(replace(llm, **wrong).generate(QUESTIONS))
+def test_impossible_generation_settings_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(ConfigError, match=rf"generation\.{next(iter(wrong))}="):
+        replace(GREEDY, **wrong)
 
 
-def test_a_checkpoints_own_sampling_is_not_ours_but_its_end_is(folders: dict[str, Path], tmp_path: Path) -> None:
+def test_a_local_model_refuses_settings_left_to_a_server(llm: TransformersLLM) -> None:
+    with pytest.raises(ConfigError, match="temperature, top_p and seed"):
+        replace(llm, generation=replace(GREEDY, seed=None))
+
+
+def test_a_checkpoints_sampling_is_dropped_but_its_end_tokens_are_kept(
+    folders: dict[str, Path], tmp_path: Path
+) -> None:
     import shutil
 
     import torch
-    from transformers import GenerationConfig
+    from transformers import GenerationConfig as HuggingFaceConfig
 
     folder = tmp_path / "talkative"
     shutil.copytree(folders["qwen3"], folder)
-    own = GenerationConfig(do_sample=True, temperature=0.7, top_p=0.8, top_k=20, eos_token_id=[1, 2, 40])
+    own = HuggingFaceConfig(do_sample=True, temperature=0.7, top_p=0.8, top_k=20, eos_token_id=[1, 2, 40])
     own.save_pretrained(folder)
-    llm = TransformersLLM(str(folder), None, "float32", "none", "cpu", "sdpa", 0.0, 1.0, 0, 8)
-    assert list(llm.generate(QUESTIONS)) == list(replace(llm, checkpoint=str(folders["qwen3"])).generate(QUESTIONS))
-    held = llm._load().model
-    assert held.generation_config.eos_token_id == [1, 2, 40]
-    hook = held.lm_head.register_forward_hook(lambda _m, _i, scores: scores.index_fill(-1, torch.tensor(40), 99.0))
-    assert list(llm.generate(QUESTIONS)) == [llm._load().tokenizer.decode([40])] * len(QUESTIONS)
+    llm = cpu_llm(folder, batch_size=8)
+    assert list(llm.generate(QUERIES)) == list(replace(llm, checkpoint=str(folders["qwen3"])).generate(QUERIES))
+    loaded = llm._load().model
+    assert loaded.generation_config.eos_token_id == [1, 2, 40]
+    hook = loaded.lm_head.register_forward_hook(lambda _m, _i, scores: scores.index_fill(-1, torch.tensor(40), 99.0))
+    assert list(llm.generate(QUERIES)) == [llm._load().tokenizer.decode([40])] * len(QUERIES)
     hook.remove()
 
 
-def test_frames_are_not_for_a_text_model(llm: TransformersLLM) -> None:
-    with pytest.raises(VaaError, match="reads text only; the rating prompt shows it frames"):
+def test_a_text_model_refuses_frames(llm: TransformersLLM) -> None:
+    with pytest.raises(ConfigError, match="rating prompt has frames"):
         llm.generate([ask("a car", frames=(0,))])
 
 
-def test_thinking_is_switched_off_where_the_template_has_the_switch(llm: TransformersLLM) -> None:
+def test_thinking_is_off_where_the_template_can_switch_it_off(llm: TransformersLLM) -> None:
     tokenizer = llm._load().tokenizer
     template = tokenizer.chat_template
     tokenizer.chat_template = template + "{% if enable_thinking is false %}<think></think>{% endif %}"
-    assert write(tokenizer, ask("a car"), []) == "<user>a car<assistant><think></think>"
+    assert chat_text(tokenizer, ask("a car"), []) == "<user>a car<assistant><think></think>"
     tokenizer.chat_template = template
 
 
@@ -139,43 +150,43 @@ PARTS = (
 )
 
 
-def test_a_template_that_wants_parts_gets_parts_and_one_that_drops_the_text_is_refused(llm: TransformersLLM) -> None:
+def test_a_template_may_take_content_as_parts_but_must_not_drop_a_message(llm: TransformersLLM) -> None:
     tokenizer = llm._load().tokenizer
     template, tokenizer.chat_template = tokenizer.chat_template, PARTS
-    assert write(tokenizer, ask("a car", "Normal"), []) == "<system>Normal<user>a car<assistant>"
+    assert chat_text(tokenizer, ask("a car", "Normal"), []) == "<system>Normal<user>a car<assistant>"
     tokenizer.chat_template = "{% for m in messages %}{% if m.role == 'user' %}{{ m.content }}{% endif %}{% endfor %}"
-    with pytest.raises(VaaError, match="leaves out what is asked"):
-        write(tokenizer, ask("a car", "Normal"), [])
+    with pytest.raises(ModelError, match="chat template"):
+        chat_text(tokenizer, ask("a car", "Normal"), [])
     tokenizer.chat_template = (
         "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no system here') }}{% endif %}"
         "{{ m.content + '!' }}{% endfor %}"
     )
-    assert write(tokenizer, ask("a car"), []) == "a car!"
-    with pytest.raises(VaaError, match="takes no system text"):
-        write(tokenizer, ask("a car", "Normal"), [])
+    assert chat_text(tokenizer, ask("a car"), []) == "a car!"
+    with pytest.raises(ModelError, match="chat template"):
+        chat_text(tokenizer, ask("a car", "Normal"), [])
     tokenizer.chat_template = template
 
 
 @pytest.mark.parametrize("attention", ["flash_attention_2", "eager"])
-def test_attention_falls_back_and_says_so(
+def test_attention_falls_back_with_a_warning(
     llm: TransformersLLM, attention: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     handle = replace(llm, attention=attention)
-    assert list(handle.generate(QUESTIONS)) == list(llm.generate(QUESTIONS))
+    assert list(handle.generate(QUERIES)) == list(llm.generate(QUERIES))
     used = handle._load().model.config._attn_implementation
-    said = [record.message for record in caplog.records if record.name == "vaa"]
+    messages = [record.message for record in caplog.records if record.name == "vaa"]
     if attention == "eager":
-        assert (used, said) == ("eager", [])
+        assert (used, messages) == ("eager", [])
     else:
         assert used == "sdpa"
-        assert len(said) == 1
-        assert said[0].startswith("attention=flash_attention_2 is not available, using sdpa instead")
+        assert len(messages) == 1
+        assert messages[0].startswith("attention=flash_attention_2 is not available, using sdpa instead")
     handle.release()
 
 
 def test_an_unknown_attention_is_refused(llm: TransformersLLM) -> None:
-    with pytest.raises(VaaError, match="telepathy"):
-        list(replace(llm, attention="telepathy").generate(QUESTIONS))
+    with pytest.raises(ModelError, match="telepathy"):
+        list(replace(llm, attention="telepathy").generate(QUERIES))
 
 
 def raising(most: int, error: Exception):  # type: ignore[no-untyped-def]
@@ -201,35 +212,35 @@ def errors() -> list[Exception]:
     [*((error, ()) for error in errors()), (MemoryError(), ("a", "c"))],
     ids=["accelerator", "allocator", "numpy", "numbers"],
 )
-def test_out_of_memory_halves_the_batch_says_so_and_goes_on(
+def test_out_of_memory_halves_the_batch_with_a_warning(
     llm: TransformersLLM, error: Exception, choices: tuple[str, ...], caplog: pytest.LogCaptureFixture
 ) -> None:
-    queries = [choose_query(query, choices) if choices else query for query in QUESTIONS]
+    queries = [choose_query(query, choices) if choices else query for query in QUERIES]
     wide = replace(llm, batch_size=5)
     expected = list(base.answer(llm, queries))
     hook = wide._load().model.register_forward_pre_hook(raising(2, error), with_kwargs=True)
     found = list(base.answer(wide, queries))
     for one, other in zip(found, expected, strict=True):
         assert one == other if isinstance(one, str) else np.abs(one - np.asarray(other)).max() < 1e-4
-    said = [record.message for record in caplog.records]
-    assert said == ["Out of memory with 5 questions at once: from here on 2."]
+    messages = [record.message for record in caplog.records]
+    assert messages == ["Out of memory with a batch of 5 queries; the batch size is now 2."]
     assert len(list(base.answer(wide, queries))) == len(queries)
-    assert len(caplog.records) == 1  # it has not forgotten
+    assert len(caplog.records) == 1  # the new size is kept
     hook.remove()
     wide.release()
 
 
-def test_out_of_memory_with_one_question_says_what_to_do_and_other_errors_are_not_taken_for_it(
+def test_out_of_memory_with_one_query_is_an_error_and_other_errors_are_raised(
     llm: TransformersLLM,
 ) -> None:
     handle = replace(llm, batch_size=6)
     for error, expected, says in (
-        (MemoryError("no"), VaaError, r"Out of memory with a single question \(rating, 0 frames\): show fewer"),
+        (MemoryError("no"), ModelError, r"Out of memory with a single query \(rating, 0 frames\)"),
         (RuntimeError("shapes do not match"), RuntimeError, "shapes do not match"),
     ):
         hook = handle._load().model.register_forward_pre_hook(raising(0, error), with_kwargs=True)
         with pytest.raises(expected, match=says):
-            list(handle.generate(QUESTIONS))
+            list(handle.generate(QUERIES))
         hook.remove()
     handle.release()
 
@@ -239,6 +250,6 @@ def test_quantized_weights_answer_without_a_warning_a_multiplication(
     llm: TransformersLLM, quantization: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     handle = replace(llm, quantization=quantization, dtype="bfloat16")
-    assert all(isinstance(answer, str) for answer in handle.generate(QUESTIONS[:2]))
+    assert all(isinstance(answer, str) for answer in handle.generate(QUERIES[:2]))
     assert not [record for record in caplog.records if "autograd" in record.name]
     handle.release()

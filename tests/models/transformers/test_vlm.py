@@ -9,10 +9,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from cpu_models import cpu_vlm
 
-from vaa.errors import VaaError
+from vaa.errors import ConfigError, ModelError, VaaError
 from vaa.models.transformers import vision_features
-from vaa.models.transformers.vlm import TransformersVLM, chat, tokens_per_image
+from vaa.models.transformers.families import internvl_frame_text, tokens_per_tile
+from vaa.models.transformers.loaded_model import chat_text
+from vaa.models.transformers.vlm import TransformersVLM
 from vaa.types import GenerateQuery, NoAnswer, Query, Video
 
 Asker = Callable[..., Query]
@@ -20,23 +23,7 @@ Asker = Callable[..., Query]
 
 @pytest.fixture
 def vlm(internvl: Path) -> TransformersVLM:
-    return TransformersVLM(
-        checkpoint=str(internvl),
-        revision=None,
-        dtype="float32",
-        quantization="none",
-        device_map="cpu",
-        attention="sdpa",
-        max_pixels=None,
-        timestamps=False,
-        temperature=0.0,
-        top_p=1.0,
-        seed=0,
-        batch_size=3,
-        decoder="decord",
-        workers=0,
-        resize="pil",
-    )
+    return cpu_vlm(internvl, batch_size=3)
 
 
 @pytest.fixture
@@ -56,7 +43,7 @@ def ask(clip: Path) -> Asker:
     return query
 
 
-def test_a_batch_is_answered_as_each_question_alone(vlm: TransformersVLM, ask: Asker) -> None:
+def test_a_batch_is_answered_like_each_query_alone(vlm: TransformersVLM, ask: Asker) -> None:
     queries = [
         ask(0, 5),
         ask(20),
@@ -83,13 +70,13 @@ def test_a_batch_is_answered_as_each_question_alone(vlm: TransformersVLM, ask: A
     ],
     ids=str,
 )
-def test_the_answer_hangs_on_all_that_is_asked(vlm: TransformersVLM, ask: Asker, other: dict[str, Any]) -> None:
+def test_every_field_of_a_query_changes_the_answer(vlm: TransformersVLM, ask: Asker, other: dict[str, Any]) -> None:
     query = ask(0, 5)
     first, second = vlm.generate([query, replace(query, **other)])
     assert first != second
 
 
-def test_a_video_that_cannot_be_decoded_is_unanswered_and_the_others_are_not(
+def test_a_video_that_cannot_be_decoded_gets_no_answer_and_the_others_do(
     vlm: TransformersVLM, ask: Asker, tmp_path: Path
 ) -> None:
     (tmp_path / "bad.mp4").write_text("no video")
@@ -103,14 +90,14 @@ def test_a_video_that_cannot_be_decoded_is_unanswered_and_the_others_are_not(
     assert "bad.mp4" in mixed[0].reason
 
 
-def test_each_question_has_its_own_limit_of_new_tokens(vlm: TransformersVLM, ask: Asker) -> None:
+def test_each_query_has_its_own_limit_of_new_tokens(vlm: TransformersVLM, ask: Asker) -> None:
     short, long = ask(0, max_new_tokens=2), ask(0, max_new_tokens=9)
     alone, whole = next(vlm.generate([short])), next(vlm.generate([long]))
     assert len(alone) < len(whole)
     assert list(vlm.generate([short, long])) == [alone, whole]
 
 
-def test_release_forgets_the_weights_and_the_next_question_loads_again(vlm: TransformersVLM, ask: Asker) -> None:
+def test_release_frees_the_weights_and_the_next_query_loads_them_again(vlm: TransformersVLM, ask: Asker) -> None:
     from vaa.models.transformers import vlm as transformers_vlm
 
     before = list(vlm.generate([ask(0)]))
@@ -121,7 +108,7 @@ def test_release_forgets_the_weights_and_the_next_question_loads_again(vlm: Tran
     assert list(vlm.generate([ask(0)])) == before
 
 
-def test_the_identity_is_what_the_answer_hangs_on(vlm: TransformersVLM) -> None:
+def test_the_identity_holds_what_changes_an_answer(vlm: TransformersVLM) -> None:
     same = [replace(vlm, batch_size=9), replace(vlm, device_map="auto"), replace(vlm, decoder="pyav")]
     other = [replace(vlm, dtype="bfloat16"), replace(vlm, quantization="int8"), replace(vlm, checkpoint="org/name")]
     assert {handle.identity for handle in same} == {vlm.identity}
@@ -130,7 +117,7 @@ def test_the_identity_is_what_the_answer_hangs_on(vlm: TransformersVLM) -> None:
 
 
 @pytest.mark.parametrize("quantization", ["int8", "nf4", "fp4"])
-def test_quantized_weights_answer_too(vlm: TransformersVLM, ask: Asker, quantization: str) -> None:
+def test_quantized_weights_answer(vlm: TransformersVLM, ask: Asker, quantization: str) -> None:
     from vaa.models.transformers import vlm as transformers_vlm
 
     handle = replace(vlm, quantization=quantization)
@@ -141,70 +128,76 @@ def test_quantized_weights_answer_too(vlm: TransformersVLM, ask: Asker, quantiza
     handle.release()
 
 
-def test_low_precision_answers_too(vlm: TransformersVLM, ask: Asker) -> None:
+def test_bfloat16_answers(vlm: TransformersVLM, ask: Asker) -> None:
     (answer,) = replace(vlm, dtype="bfloat16").generate([ask(0, 5)])
     assert isinstance(answer, str)
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "says"),
+    ("field", "value", "error", "says"),
     [
-        ("checkpoint", "nowhere/at-all", r"'nowhere/at-all'.*cannot be loaded.*Give a folder"),
-        ("dtype", "float8", "dtype=float8: choose one of float32"),
-        ("quantization", "int3", "quantization=int3: choose one of none, int8"),
-        ("decoder", "opencv", "decoder=opencv: choose one of"),
+        ("checkpoint", "nowhere/at-all", ModelError, "nowhere/at-all"),
+        ("dtype", "float8", ConfigError, "dtype=float8: choose one of float32"),
+        ("quantization", "int3", ConfigError, "quantization=int3: choose one of none, int8"),
+        ("decoder", "opencv", ConfigError, "decoder=opencv: choose one of"),
     ],
 )
-def test_a_wrong_choice_says_what_to_do(vlm: TransformersVLM, ask: Asker, field: str, value: str, says: str) -> None:
-    with pytest.raises(VaaError, match=f"(?s){says}"):
+def test_a_wrong_setting_is_refused_by_name(
+    vlm: TransformersVLM, ask: Asker, field: str, value: str, error: type[VaaError], says: str
+) -> None:
+    with pytest.raises(error, match=says):
         list(replace(vlm, **{field: value}).generate([ask(0)]))
 
 
-def test_a_checkpoint_of_another_kind_says_what_to_do(
+def test_a_checkpoint_of_another_kind_is_refused(
     vlm: TransformersVLM, ask: Asker, clip_checkpoint: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "empty").mkdir()
     for folder in (clip_checkpoint, tmp_path / "empty"):
-        with pytest.raises(VaaError, match=f"(?s){folder.name}.*Give a folder"):
+        with pytest.raises(ModelError, match=f"(?s){folder.name}"):
             list(replace(vlm, checkpoint=str(folder)).generate([ask(0)]))
 
 
-def test_a_checkpoint_without_a_chat_template_says_so(
+def test_a_checkpoint_without_a_chat_template_is_refused(
     vlm: TransformersVLM, ask: Asker, internvl: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "plain"
     shutil.copytree(internvl, folder)
     (folder / "chat_template.jinja").unlink()
-    with pytest.raises(VaaError, match=r"plain.*no chat template"):
+    with pytest.raises(ModelError, match=r"plain.*no chat template"):
         list(replace(vlm, checkpoint=str(folder)).generate([ask(0)]))
 
 
 @pytest.mark.parametrize(("frames", "marks"), [((0,), 2), ((0, 1), 1), ((), 1)])
-def test_as_many_images_are_marked_as_there_are_frames(
+def test_another_number_of_image_marks_than_frames_is_refused(
     vlm: TransformersVLM, ask: Asker, frames: tuple[int, ...], marks: int
 ) -> None:
-    with pytest.raises(VaaError, match=f"verdict prompt marks {marks} images for {len(frames)} frames"):
+    with pytest.raises(ConfigError, match=f"verdict prompt has {marks} <image> marks for {len(frames)} frames"):
         list(vlm.generate([ask(*frames, text="<image>" * marks)]))
 
 
-def test_the_text_the_model_reads(vlm: TransformersVLM, ask: Asker) -> None:
+def test_the_text_that_the_model_is_given(vlm: TransformersVLM, ask: Asker) -> None:
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(vlm.checkpoint)
+
+    def internvl_text(query: Query) -> str:
+        return chat_text(tokenizer, query, [internvl_frame_text(tokenizer, None, 4) for _ in query.frames])
+
     image = "<img>" + "<IMG_CONTEXT>" * 4 + "</img>"
     marked = ask(0, 1, text="A: <image>\nB: <image>", system="Be brief")
-    assert chat(tokenizer, marked, 4) == f"<system>Be brief<user>A: {image}\nB: {image}<assistant>"
-    assert chat(tokenizer, ask(0, 1, text="what?"), 4) == f"<user>{image}{image}what?<assistant>"
+    assert internvl_text(marked) == f"<system>Be brief<user>A: {image}\nB: {image}<assistant>"
+    assert internvl_text(ask(0, 1, text="what?")) == f"<user>{image}{image}what?<assistant>"
 
 
-def test_tokens_an_image(internvl: Path) -> None:
+def test_tokens_per_tile(internvl: Path) -> None:
     vision = SimpleNamespace(image_size=[448, 448], patch_size=14)
-    assert tokens_per_image(SimpleNamespace(vision_config=vision, downsample_ratio=0.5)) == 256
+    assert tokens_per_tile(SimpleNamespace(vision_config=vision, downsample_ratio=0.5)) == 256
     config = json.loads((internvl / "config.json").read_text())
     assert config["image_seq_length"] == 4
 
 
-def test_what_is_shown_is_the_frame_squashed_and_normalised(vlm: TransformersVLM, ask: Asker) -> None:
+def test_pixels_are_the_frame_resized_and_normalised(vlm: TransformersVLM, ask: Asker) -> None:
     import numpy as np
     from PIL import Image
 
@@ -213,17 +206,19 @@ def test_what_is_shown_is_the_frame_squashed_and_normalised(vlm: TransformersVLM
 
     list(vlm.generate([ask(0)]))
     frame = sources.frames(ask(0).video, [12], "decord")[0]
-    seen = transformers_vlm._loaded[vlm].eye.processor(images=[frame], crop_to_patches=False, return_tensors="np")
+    inputs = transformers_vlm._loaded[vlm].frame_processor.processor(
+        images=[frame], crop_to_patches=False, return_tensors="np"
+    )
     small = np.asarray(Image.fromarray(frame).resize((32, 32), Image.Resampling.BICUBIC), dtype=np.float64) / 255
     expected = (small - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
-    np.testing.assert_allclose(seen["pixel_values"][0], expected.transpose(2, 0, 1), atol=1e-5)
+    np.testing.assert_allclose(inputs["pixel_values"][0], expected.transpose(2, 0, 1), atol=1e-5)
 
 
-def test_a_library_that_would_leave_out_the_frames_is_refused() -> None:
-    """As transformers 5.17, which takes any argument and does not heed this one."""
+def test_a_transformers_version_that_ignores_the_frames_is_refused() -> None:
+    """Like transformers 5.17, which ignores unknown arguments."""
 
     class Inner:
         def forward(self, input_ids: object, **kwargs: object) -> None: ...
 
-    with pytest.raises(VaaError, match=r"would not show SimpleNamespace its frames: pip install 'transformers>=5\.18'"):
-        vision_features.check(SimpleNamespace(model=Inner()))
+    with pytest.raises(ModelError, match=r"pip install 'transformers>=5\.18'"):
+        vision_features.check_accepts_features(SimpleNamespace(model=Inner()))

@@ -8,13 +8,15 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from vaa.errors import ConfigError
-from vaa.prompts.template import IMAGE
+from vaa.models.base import GenerationConfig
+from vaa.prompts.template import split_at_images
 from vaa.types import ChatQuery, ChooseQuery, Floats, NoAnswer, Pixels
 
 _FORMAT = re.compile(r"png|jpeg([1-9]\d?|100)")
@@ -54,15 +56,11 @@ def chat_messages(query: ChatQuery, images: Sequence[str]) -> list[dict[str, Any
     """System and user message; each image replaces an `<image>` of the text, or all precede a text without any.
 
     Raises:
-        ConfigError: the text has another number of `<image>` than there are images.
+        ConfigError: the number of `<image>` marks differs from the number of frames.
     """
-    *before_images, last = query.text.split(IMAGE)
-    if len(before_images) not in (0, len(images)):
-        raise ConfigError(
-            f"The {query.purpose} prompt has {len(before_images)} <image> marks for {len(images)} frames."
-        )
+    *before_images, last = split_at_images(query)
     parts: list[dict[str, Any]] = []
-    for before, image in zip(before_images or [""] * len(images), images, strict=True):
+    for before, image in zip(before_images, images, strict=True):
         parts += [{"type": "text", "text": before}] if before else []
         parts.append({"type": "image_url", "image_url": {"url": image}})
     parts += [{"type": "text", "text": last}] if last else []
@@ -70,14 +68,14 @@ def chat_messages(query: ChatQuery, images: Sequence[str]) -> list[dict[str, Any
     return [*system, {"role": "user", "content": parts if images else query.text}]
 
 
-def generation_fields(query: ChatQuery, sampling: Mapping[str, Any], token_limit: str) -> dict[str, Any]:
-    """The request's generation parameters; values of `sampling` that are None and a limit of 0 are omitted.
+def generation_fields(query: ChatQuery, generation: GenerationConfig, token_limit: str) -> dict[str, Any]:
+    """The request's generation parameters; values of `generation` that are None and a limit of 0 are omitted.
 
     Probabilities of choices are requested at temperature 1, at which no server rescales log-probabilities.
     """
     if isinstance(query, ChooseQuery):
         return {token_limit: 1, "logprobs": True, "top_logprobs": _TOP_LOGPROBS, "temperature": 1.0, "top_p": 1.0}
-    fields = {name: value for name, value in sampling.items() if value is not None}
+    fields = {name: value for name, value in asdict(generation).items() if value is not None}
     return fields | ({token_limit: query.max_new_tokens} if query.max_new_tokens else {})
 
 

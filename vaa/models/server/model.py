@@ -6,19 +6,19 @@ import json
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from ipaddress import ip_address
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from vaa import process
-from vaa.errors import ConfigError, VideoError
-from vaa.models.base import Library, Requirements, libraries
+from vaa.errors import ConfigError
+from vaa.models.base import GenerationConfig, Library, Requirements, libraries
 from vaa.models.server import messages
 from vaa.models.server.client import ChatClient, Endpoint, open_client
 from vaa.types import Answer, ChatQuery, ChooseQuery, Floats, GenerateQuery, NoAnswer
-from vaa.video import sources
+from vaa.video.prefetch import FramePrefetcher, Frames, Prepared, PreparedBatch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +33,7 @@ class ServerModel:
         api_key_env: name of the environment variable with the key, None for a server without keys.
         timeout: seconds for one request.
         retries: by OpenAI's client, with growing pauses or those of the server's Retry-After.
-        temperature, top_p, seed: None for the server's own.
+        generation: how tokens are chosen; None in it for the server's own.
         token_limit: the request's field for the maximum number of new tokens.
         extra: further fields of the request.
         image_format: png, or jpeg with its quality, as in jpeg90.
@@ -49,9 +49,7 @@ class ServerModel:
     concurrency: int
     timeout: float
     retries: int
-    temperature: float | None
-    top_p: float | None
-    seed: int | None
+    generation: GenerationConfig
     token_limit: str
     extra: Mapping[str, Any]
     image_format: str
@@ -82,17 +80,12 @@ class ServerModel:
     @property
     def identity(self) -> str | None:
         """Model, sampling and image settings; None if equal queries may get different answers."""
-        if self.seed is None and self.temperature != 0:
+        if self.generation.seed is None and self.generation.temperature != 0:
             return None
         # Without base_url: the same model may be served at another address.
         images = (self.image_format, self.max_side)
-        settings = (self.model, self.revision, self.sampling, self.token_limit, self.extra, images)
+        settings = (self.model, self.revision, asdict(self.generation), self.token_limit, self.extra, images)
         return "server " + json.dumps(settings, sort_keys=True)
-
-    @property
-    def sampling(self) -> dict[str, float | int | None]:
-        """The request's sampling parameters."""
-        return {"temperature": self.temperature, "top_p": self.top_p, "seed": self.seed}
 
     @property
     def usage(self) -> dict[str, int]:
@@ -134,12 +127,12 @@ class ServerModel:
             timeout=self.timeout,
             retries=self.retries,
         )
-        with open_client(endpoint) as client, ThreadPoolExecutor() as pool:
+        with open_client(endpoint) as client, ThreadPoolExecutor() as pool, self._prefetcher(pool) as prefetcher:
             try:
                 for query in queries:
                     if process.interrupt_requested():
                         break
-                    pending.append(self._submit(client, pool, query))
+                    pending.append(self._submit(client, prefetcher.get([query])))
                     while pending and (pending[0].done() or len(pending) > 2 * self.concurrency):
                         yield pending.popleft().result()
                 while pending:
@@ -148,18 +141,24 @@ class ServerModel:
             finally:
                 _usage.setdefault(self, Counter()).update(client.usage)
 
-    def _submit(self, client: ChatClient, pool: ThreadPoolExecutor, query: ChatQuery) -> Future[Answer | NoAnswer]:
-        """Decode the frames here (decoders cannot be shared by threads), encode them in the pool, send the request."""
-        try:
-            frames = sources.frames(query.video, query.frames, self.decoder) if query.frames else ()
-        except VideoError as error:
-            failed: Future[Answer | NoAnswer] = Future()
-            failed.set_result(NoAnswer(str(error)))
-            return failed
+    def _prefetcher(self, pool: ThreadPoolExecutor) -> FramePrefetcher[ChatQuery]:
+        """Decodes frames in this thread (decoders cannot be shared by threads) and encodes them in the pool."""
         encode = partial(messages.data_url, image_format=self.image_format, max_side=self.max_side)
-        images = list(pool.map(encode, frames))
-        fields = messages.generation_fields(query, self.sampling, self.token_limit)
-        body = {"model": self.model, "messages": messages.chat_messages(query, images)}
+
+        def prepare(_queries: Sequence[ChatQuery], frames: Sequence[Frames]) -> Prepared:
+            return Prepared({}, list(pool.map(encode, frames[0])))
+
+        return FramePrefetcher(prepare=prepare, decoder=self.decoder, workers=0, readahead=True)
+
+    def _submit(self, client: ChatClient, batch: PreparedBatch[ChatQuery]) -> Future[Answer | NoAnswer]:
+        """Send the request of one query, unless its frames cannot be decoded."""
+        if batch.errors:
+            failed: Future[Answer | NoAnswer] = Future()
+            failed.set_result(NoAnswer(batch.errors[0]))
+            return failed
+        (query,) = batch.queries
+        fields = messages.generation_fields(query, self.generation, self.token_limit)
+        body = {"model": self.model, "messages": messages.chat_messages(query, batch.prepared.extra)}
         return client.submit(query, body | {"extra_body": {**fields, **self.extra}})
 
 

@@ -1,199 +1,157 @@
-"""Questions put to a local model: as many at once as it has memory for, the next ones' frames prepared meanwhile."""
+"""Batches of queries for a local model: as large as its memory allows, their frames prepared in advance."""
 
 from __future__ import annotations
 
 import logging
-from collections import deque
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from vaa import process
-from vaa.errors import VaaError, VideoError
-from vaa.models.transformers import loading
+from vaa.errors import ModelError
+from vaa.models.base import GenerationConfig, WaitStats
 from vaa.models.transformers.choices import choose, frame_key
-from vaa.models.transformers.cpu import CpuSharing
-from vaa.models.transformers.families import VisionInputs
-from vaa.models.transformers.generation import GenerationConfig, generate
-from vaa.models.transformers.loaded import FrameProcessor, LoadedModel
-from vaa.models.transformers.memory import GpuMemoryMeter
-from vaa.types import Answer, ChatQuery, ChooseQuery, GenerateQuery, NoAnswer, Pixels
-from vaa.video import prefetch, sources
-from vaa.video.prefetch import DecodePool, WaitTimer, WorkerLost
+from vaa.models.transformers.families import FrameProcessor, VisionInputs
+from vaa.models.transformers.generation import generate
+from vaa.models.transformers.loaded_model import LoadedModel
+from vaa.models.transformers.loading import free_memory
+from vaa.models.transformers.memory import CpuSharing, GpuMemoryMeter
+from vaa.types import ChatQuery, ChooseQuery, Floats, GenerateQuery, NoAnswer
+from vaa.video.prefetch import FramePrefetcher, Frames, Prepared, PreparedBatch, default_workers
 
 log = logging.getLogger("vaa")
 
-Batch = tuple[ChatQuery, ...]
-_WORTH = 2  # so many batches with frames are worth other processes
-_FIRST = (0.25, 0.5)  # of a whole batch have the first two, so that the model need not wait long for their frames
+Answers = list[Any]  # str or Floats, or NoAnswer
+_MIN_BATCHES = 2
+"""Batches with frames above which it is worth starting other processes."""
+_FIRST_SHARES = (0.25, 0.5)
+"""Sizes of the first two batches, as shares of the full size, so that the model waits less for their frames."""
 
 
-def answers(
+def answer_in_batches(
     load: Callable[[], LoadedModel],
     queries: Sequence[ChatQuery],
-    sampling: GenerationConfig,
+    generation: GenerationConfig,
     decoder: str,
     workers: int | None,
 ) -> Iterator[Any]:
-    """Ask and yield in order; a question whose frames cannot be decoded is Unanswered, the others go on.
+    """Yield answers in order; NoAnswer for a query whose frames cannot be decoded.
 
-    `workers` processes prepare frames (None: as many as the machine has to spare) where it is worth starting them.
+    Frames are prepared in `workers` other processes (None: as many as the machine has to spare) if there are enough.
     """
-    held, watch, start, line = load(), WaitTimer(), 0, deque[tuple[Batch, Any]]()
-    hands = _hands(queries, held, workers)
-    shares = iter(_FIRST if hands else ())
-    feeder = DecodePool(partial(prepare, held.eye, decoder, resting=hands > 0), hands, prefetch.DECODE_TIMEOUT)
-    with feeder, CpuSharing(held.model, feeder.busy):
-        while start < len(queries) or line:
-            while start < len(queries) and len(line) <= feeder.workers:
-                batch = tuple(queries[start : _end(queries, start, held, next(shares, 1.0))])
-                start += len(batch)
-                line.append((batch, feeder.put(batch)))
-            process.check_interrupted()
-            batch, coming = line.popleft()
-            if not line:
-                feeder.close()
-            yield from _Asker(held, sampling, feeder, watch).ask(batch, coming)
-    if any(query.frames for query in queries):
-        log.info("%s", watch.told(len(queries), "questions"))
+    loaded, start = load(), time.perf_counter()
+    with_frames = sum(bool(query.frames) for query in queries)
+    wanted = default_workers() if workers is None else workers
+    used = wanted if with_frames > _MIN_BATCHES * loaded.batch_size else 0
+    prefetcher = FramePrefetcher[ChatQuery](
+        prepare=partial(prepare_inputs, loaded.frame_processor),
+        decoder=decoder,
+        workers=used,
+        readahead=not used,  # in another process it would take the model's cores, for frames that may not be needed
+    )
+    with prefetcher, CpuSharing(loaded.model, prefetcher.busy):
+        runner = _BatchRunner(loaded, generation, prefetcher)
+        for batch in prefetcher.stream(_batches(queries, loaded, _FIRST_SHARES if used else ())):
+            yield from runner.answer(batch)
+    if with_frames:
+        log.info("%s", WaitStats(len(queries), "queries", time.perf_counter() - start, prefetcher.waited))
 
 
-def prepare(eye: FrameProcessor | None, decoder: str, batch: Batch, resting: bool = False) -> prefetch.Made:
-    """Decode a batch's frames and show them to the eye: each video in one forward pass, the same frames once.
+def prepare_inputs(
+    processor: FrameProcessor | None, queries: Sequence[ChatQuery], frames: Sequence[Frames]
+) -> Prepared:
+    """Prepare the frames of a batch; `extra` is the number of visual tokens of each frame.
 
-    With the arrays go the number of tokens of each frame, and why a question's frames cannot be had (by its place).
-    `resting`, nothing is decoded ahead: beside a model that would take its cores, and the next batch may lie elsewhere.
+    Frames are those of all queries in order; for ChooseQueries those of equal keys are prepared once.
     """
-    shown, refused = _decoded(batch, decoder)
-    for own in {q.video for k, q in enumerate(batch) if resting and q.frames and k not in refused}:
-        sources.stop_readahead(own, decoder)
-    whole = [k for k in range(len(batch)) if k not in refused]
-    once = {frame_key(batch[k]): shown[k] for k in whole}
-    rows = list(once.values()) if isinstance(batch[0], ChooseQuery) else [shown[k] for k in whole]
-    frames = [frame for row in rows for frame in row]
-    seen = eye.see(frames) if eye is not None and frames else VisionInputs({}, ())
-    return {name: value.numpy() for name, value in seen.inputs.items()}, (seen.tokens, refused)
+    if isinstance(queries[0], ChooseQuery):
+        frames = list({frame_key(query): own for query, own in zip(queries, frames, strict=True)}.values())
+    every = [frame for own in frames for frame in own]
+    inputs = processor.prepare(every) if processor is not None and every else VisionInputs({}, ())
+    return Prepared({name: tensor.numpy() for name, tensor in inputs.tensors.items()}, inputs.tokens)
 
 
-def _decoded(batch: Batch, decoder: str) -> tuple[dict[int, list[Pixels]], dict[int, str]]:
-    """By place in the batch: a question's frames, or why they cannot be decoded."""
-    shown: dict[int, list[Pixels]] = {k: [] for k, query in enumerate(batch) if not query.frames}
-    refused: dict[int, str] = {}
-    for path in dict.fromkeys(query.video.path for query in batch if query.frames):
-        own = {k: query for k, query in enumerate(batch) if query.frames and query.video.path == path}
-        numbers = sorted({number for query in own.values() for number in query.frames})
-        try:
-            pixels = dict(zip(numbers, sources.frames(next(iter(own.values())).video, numbers, decoder), strict=True))
-            shown |= {k: [pixels[number] for number in query.frames] for k, query in own.items()}
-        except VideoError as error:
-            if len(own) == 1:
-                refused |= dict.fromkeys(own, str(error))
-                continue
-            for k, query in own.items():  # some of them may be whole
-                there, why = _decoded((query,), decoder)
-                shown |= dict.fromkeys([k] if there else [], there.get(0, []))
-                refused |= dict.fromkeys([k] if why else [], why.get(0, ""))
-    return shown, refused
+def _batches(
+    queries: Sequence[ChatQuery], loaded: LoadedModel, first_shares: Sequence[float]
+) -> Iterator[Sequence[ChatQuery]]:
+    """Divide queries into batches of one type, at the batch size of the moment.
+
+    ChooseQueries about the same frames stay together, unless that exceeded the memory before.
+    """
+    shares, start = iter(first_shares), 0
+    while start < len(queries):
+        kind, limit = type(queries[start]), loaded.batch_size_for(queries[start])
+        size, end = limit.size * next(shares, 1.0), start + 1
+        while end < len(queries) and type(queries[end]) is kind:
+            key = frame_key(queries[end])
+            shared = kind is ChooseQuery and key is not None and key == frame_key(queries[end - 1])
+            if end - start >= size and (limit.limited or not shared):
+                break
+            end += 1
+        yield tuple(queries[start:end])
+        start = end
 
 
 @dataclass(frozen=True, eq=False)
-class _Asker:
-    """Puts prepared batches to the model."""
+class _BatchRunner:
+    """Runs the model on prepared batches."""
 
-    held: LoadedModel
-    sampling: GenerationConfig
-    feeder: DecodePool[Batch]
-    watch: WaitTimer
+    loaded: LoadedModel
+    generation: GenerationConfig
+    prefetcher: FramePrefetcher[ChatQuery]
 
-    def ask(self, batch: Batch, coming: Any) -> list[Answer | NoAnswer]:
-        """Answers in order; where the memory does not suffice, by halves, from then on."""
-        with self.watch.waiting():
-            made = self.feeder.take(coming)
-        if isinstance(made, WorkerLost):
-            return self._parted(batch, made)
-        said = self._put(batch, made)
-        if said is not None:
-            return said
-        loading.free_memory()  # not while the error is handled: its traceback holds the tensors
-        self.held.room[isinstance(batch[0], ChooseQuery)].shrink(len(batch))
-        half = max(1, len(batch) // 2)
-        parts = [batch[first : first + half] for first in range(0, len(batch), half)]
-        return [answer for part in parts for answer in self.ask(part, self.feeder.put(part))]
+    def answer(self, batch: PreparedBatch[ChatQuery]) -> Answers:
+        """Return the answers in order; a batch that exceeds the memory is run again in halves."""
+        answers = self._try(batch)
+        if answers is not None:
+            return answers
+        free_memory()  # only here, since the error's traceback referenced the tensors
+        queries = batch.queries
+        self.loaded.batch_size_for(queries[0]).reduce(failed=len(queries))
+        half = max(1, len(queries) // 2)
+        parts = [queries[first : first + half] for first in range(0, len(queries), half)]
+        return [answer for part in parts for answer in self.answer(self.prefetcher.get(part))]
 
-    def _put(self, batch: Batch, made: prefetch.Made) -> list[Answer | NoAnswer] | None:
-        """None where the memory does not suffice.
+    def _try(self, batch: PreparedBatch[ChatQuery]) -> Answers | None:
+        """Return the answers, or None if the batch exceeds the memory.
 
         Raises:
-            VaaError: it does not suffice for a single question.
+            ModelError: a single query exceeds it.
         """
         import torch
 
-        arrays, (tokens, refused) = made
-        ready = [query for k, query in enumerate(batch) if k not in refused]
-        seen = self.held.place(VisionInputs({name: torch.from_numpy(array) for name, array in arrays.items()}, tokens))
+        usable, prepared = batch.usable, batch.prepared
+        tensors = {name: torch.from_numpy(array) for name, array in prepared.arrays.items()}
         try:
-            with GpuMemoryMeter(self.held.model) as gauge:
-                said = iter(self._asked(ready, seen) if ready else ())
+            with GpuMemoryMeter(self.loaded.model) as memory:
+                inputs = self.loaded.to_device(VisionInputs(tensors, prepared.extra or ()))
+                answers = iter(self._run(usable, inputs) if usable else ())
         except (RuntimeError, MemoryError) as error:
-            if not _out_of_memory(error):
+            if not _is_out_of_memory(error):
                 raise
-            if len(ready) == 1:
-                raise VaaError(
-                    f"Out of memory with a single question ({ready[0].purpose}, {len(ready[0].frames)} frames): show "
+            if len(usable) == 1:
+                raise ModelError(
+                    f"Out of memory with a single query ({usable[0].purpose}, {len(usable[0].frames)} frames): show "
                     "fewer frames, or set quantization=nf4, a smaller max_pixels or another device_map for the model."
                 ) from error
             return None
-        if not isinstance(
-            batch[0], ChooseQuery
-        ):  # these are read some at a time: more at once would make nothing sooner
-            self.held.room[False].grow(len(batch), gauge.used)
-        return [NoAnswer(refused[k]) if k in refused else next(said) for k in range(len(batch))]
+        if not isinstance(batch.queries[0], ChooseQuery):  # `choose` divides its batches, so larger ones gain nothing
+            self.loaded.batch_size_for(batch.queries[0]).record(len(batch.queries), memory.share)
+        errors = batch.errors
+        return [NoAnswer(errors[k]) if k in errors else next(answers) for k in range(len(batch.queries))]
 
-    def _asked(self, ready: Sequence[ChatQuery], seen: VisionInputs) -> Sequence[Answer]:
-        choices = [query for query in ready if isinstance(query, ChooseQuery)]
-        if choices:
-            return choose(self.held, choices, seen)
-        return generate(self.held, [q for q in ready if isinstance(q, GenerateQuery)], seen, self.sampling)
-
-    def _parted(self, batch: Batch, lost: WorkerLost) -> list[Answer | NoAnswer]:
-        """A process was lost over a batch: find out over which video, so that the others go on."""
-        videos = list(dict.fromkeys(query.video.path for query in batch))
-        if len(videos) == 1:
-            log.error("%s: decoding %s.", videos[0], lost.reason)
-            return [NoAnswer(f"{videos[0]}: decoding it {lost.reason}. Does it play?") for _ in batch]
-        log.warning("Decoding %d videos %s: each is tried alone.", len(videos), lost.reason)
-        own = [tuple(query for query in batch if query.video.path == path) for path in videos]
-        found = {
-            q: answer for part in own for q, answer in zip(part, self.ask(part, self.feeder.put(part)), strict=True)
-        }
-        return [found[query] for query in batch]
+    def _run(self, queries: Sequence[ChatQuery], inputs: VisionInputs) -> Sequence[str | Floats]:
+        choose_queries = [query for query in queries if isinstance(query, ChooseQuery)]
+        if choose_queries:
+            return choose(self.loaded, choose_queries, inputs)
+        generate_queries = [query for query in queries if isinstance(query, GenerateQuery)]
+        return generate(self.loaded, generate_queries, inputs, self.generation)
 
 
-def _hands(queries: Sequence[ChatQuery], held: LoadedModel, workers: int | None) -> int:
-    seen = sum(bool(query.frames) for query in queries)
-    wanted = prefetch.spare() if workers is None else workers
-    return wanted if seen > _WORTH * held.batch_size else 0
-
-
-def _end(queries: Sequence[ChatQuery], start: int, held: LoadedModel, share: float) -> int:
-    """Where the batch ends that starts here: at another kind of answer, or when it has this `share` of its room.
-
-    Choices about the same frames stay together, unless that was seen to be too much.
-    """
-    chosen = isinstance(queries[start], ChooseQuery)
-    end, room = start + 1, held.room[chosen]
-    while end < len(queries) and isinstance(queries[end], ChooseQuery) == chosen:
-        alike = chosen and queries[end].frames and frame_key(queries[end]) == frame_key(queries[end - 1])
-        if end - start >= room.size * share and (room.tight or not alike):
-            break
-        end += 1
-    return end
-
-
-def _out_of_memory(error: Exception) -> bool:
-    """Torch has a class for an accelerator's memory, and words for the CPU's and for libraries'."""
+def _is_out_of_memory(error: Exception) -> bool:
+    """Torch has an exception for an accelerator's memory, but only messages for the CPU's and for libraries'."""
     import torch
 
-    words = ("can't allocate memory", "not enough memory", "ALLOC_FAILED", "out of memory")
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(word in str(error) for word in words)
+    messages = ("can't allocate memory", "not enough memory", "ALLOC_FAILED", "out of memory")
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(text in str(error) for text in messages)

@@ -1,161 +1,189 @@
-"""Answers in numbers: how likely a model is to give each of some answers, read where its answer begins."""
+"""The probability that a model answers with each of some given choices, computed from its logits."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from vaa.errors import VaaError
+from vaa.errors import ConfigError
 from vaa.models.transformers.families import VisionInputs
-from vaa.models.transformers.kv_cache import named
-from vaa.models.transformers.loaded import LoadedModel
-from vaa.models.transformers.prefill import Ids, TokenizedPrompt, move, moved, portions, read
+from vaa.models.transformers.kv_cache import (
+    Ids,
+    TokenizedPrompt,
+    cache_argument,
+    group_by_length,
+    prefill,
+    rope_deltas,
+    set_rope_deltas,
+)
+from vaa.models.transformers.loaded_model import LoadedModel
 from vaa.models.transformers.vision_features import VisionFeatures, encode_frames
 from vaa.types import ChatQuery, ChooseQuery, Floats
 
 
-@dataclass(frozen=True)
-class _ChoiceRow:
-    """A question as tokens, and each of its choices as the tokens that would follow."""
+@dataclass(frozen=True, slots=True)
+class FrameKey:
+    """Queries with equal keys share decoding and vision encoding."""
 
-    place: int
+    path: Path
+    frames: tuple[int, ...]
+
+
+def frame_key(query: ChatQuery) -> FrameKey | None:
+    """The key of a query's frames; None without frames."""
+    return FrameKey(query.video.path, query.frames) if query.frames else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _TokenizedQuery:
+    """A query: its index in the batch, its prompt, and each choice as the tokens that would follow."""
+
+    index: int
     ids: Ids
-    ends: Sequence[Ids]
+    choices: Sequence[Ids]
 
     @property
-    def single(self) -> bool:
-        """Whether each choice is one token, and they differ: then one continuation tells them all."""
-        return all(len(end) == 1 for end in self.ends) and len({end[0] for end in self.ends}) == len(self.ends)
+    def single_tokens(self) -> bool:
+        """Whether each choice is a token of its own: then the scores after the prompt are enough."""
+        return all(len(choice) == 1 for choice in self.choices) and len({c[0] for c in self.choices}) == len(
+            self.choices
+        )
 
-    def rests(self, shared: int) -> list[Ids]:
-        """The continuations that have to be read behind the first `shared` tokens."""
-        return [self.ids[shared:] + end[:-1] for end in (self.ends[:1] if self.single else self.ends)]
+    def continuations(self, shared: int) -> list[Ids]:
+        """What has to be processed after the first `shared` tokens."""
+        choices = self.choices[:1] if self.single_tokens else self.choices
+        return [self.ids[shared:] + choice[:-1] for choice in choices]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _SharedPrefix:
-    """Questions that begin alike, about the same frames."""
+    """Queries about the same frames, and the beginning that they have in common."""
 
-    begin: TokenizedPrompt
-    rows: Sequence[_ChoiceRow]
+    prefix: TokenizedPrompt
+    queries: Sequence[_TokenizedQuery]
 
     @property
-    def tokens(self) -> int:
-        """How many are kept of it."""
-        return len(self.begin.ids) * sum(len(row.rests(len(self.begin.ids))) for row in self.rows)
+    def length(self) -> int:
+        """Tokens of the prefix."""
+        return len(self.prefix.ids)
+
+    @property
+    def cached_tokens(self) -> int:
+        """Tokens in the cache of all continuations."""
+        return self.length * sum(len(query.continuations(self.length)) for query in self.queries)
 
 
-def choose(held: LoadedModel, queries: Sequence[ChooseQuery], seen: VisionInputs) -> list[Floats]:
-    """The probabilities of each question's choices, shape (choices,); frames asked about several times are `seen` once.
+def choose(loaded: LoadedModel, queries: Sequence[ChooseQuery], inputs: VisionInputs) -> list[Floats]:
+    """The probabilities of each query's choices, shape (choices,); `inputs` has the frames of equal keys once.
 
-    The frames are encoded once, and what all questions about them begin with is read once. Where each choice is one
-    token and they differ: the softmax over the scores of these tokens; else over the likelihoods of the whole choices.
+    Frames are encoded once, and the beginning that all queries about them share is processed once. If each choice is
+    a token of its own, the result is the softmax of these tokens' scores; else of the choices' log-likelihoods.
     """
     import torch
 
-    found: dict[int, Floats] = {}
+    results: dict[int, Floats] = {}
     with torch.inference_mode():
-        groups = sorted(_groups(held, queries, seen), key=lambda group: len(group.begin.ids))
-        features = encode_frames(held.model, seen) if seen.inputs else None
-        for _, alike in groupby(groups, key=lambda group: len(group.begin.ids)):  # so that nothing has to be padded
-            same = list(alike)
-            for portion in portions([group.tokens for group in same], held.model.device):
-                found |= _read(held, [same[k] for k in portion], features)
-    return [found[place] for place in range(len(queries))]
+        prefixes = sorted(_shared_prefixes(loaded, queries, inputs), key=lambda prefix: prefix.length)
+        features = encode_frames(loaded.model, inputs) if inputs.tensors else None
+        for _, equal in groupby(prefixes, key=lambda prefix: prefix.length):  # equal lengths need no padding
+            group = list(equal)
+            for part in group_by_length([prefix.cached_tokens for prefix in group], loaded.model.device):
+                results |= _probabilities(loaded, [group[k] for k in part], features)
+    return [results[index] for index in range(len(queries))]
 
 
-def frame_key(query: ChatQuery) -> object:
-    """What it is asked about: questions of the same frames share them."""
-    return query.frames and (query.video.path, query.frames)
-
-
-def _groups(held: LoadedModel, queries: Sequence[ChooseQuery], seen: VisionInputs) -> Iterator[_SharedPrefix]:
-    """Those about the same frames together, each by itself where they differ before the last frame."""
-    about: dict[object, list[int]] = {}
-    for place, query in enumerate(queries):
-        about.setdefault(frame_key(query), []).append(place)
+def _shared_prefixes(
+    loaded: LoadedModel, queries: Sequence[ChooseQuery], inputs: VisionInputs
+) -> Iterator[_SharedPrefix]:
+    """Group queries about the same frames; each is alone if their texts differ before the last frame."""
+    by_frames: dict[FrameKey | None, list[int]] = {}
+    for index, query in enumerate(queries):
+        by_frames.setdefault(frame_key(query), []).append(index)
     first = 0
-    for places in about.values():
-        frames = range(first, first + len(queries[places[0]].frames))
+    for indices in by_frames.values():
+        frames = range(first, first + len(queries[indices[0]].frames))
         first = frames.stop
-        texts = [held.read(queries[place], [seen.tokens[frame] for frame in frames]) for place in places]
-        asked = [_ids(held, text) for text in texts]
-        ends = [_ends(held, text, ids, queries[place]) for place, text, ids in zip(places, texts, asked, strict=True)]
-        rows = [_ChoiceRow(*row) for row in zip(places, asked, ends, strict=True)]
-        shared = _shared(asked)
-        parts = [rows] if not frames or shared > _last_visual(held, asked[0]) else [[row] for row in rows]
-        for part in parts:
-            begin = part[0].ids[: shared if len(part) > 1 else -1]
-            yield _SharedPrefix(TokenizedPrompt(begin, frames), part)
+        group = [_tokenize(loaded, queries[k], k, [inputs.tokens[frame] for frame in frames]) for k in indices]
+        shared = _shared_length([query.ids for query in group])
+        together = not frames or shared > _last_visual_token(loaded, group[0].ids)
+        for part in [group] if together else [[query] for query in group]:
+            prefix = part[0].ids[: shared if len(part) > 1 else -1]
+            yield _SharedPrefix(prefix=TokenizedPrompt(prefix, frames), queries=part)
 
 
-def _read(held: LoadedModel, groups: Sequence[_SharedPrefix], features: VisionFeatures | None) -> dict[int, Floats]:
-    """By place, of groups whose beginnings are equally long: read these, then all the rest side by side."""
+def _probabilities(
+    loaded: LoadedModel, prefixes: Sequence[_SharedPrefix], features: VisionFeatures | None
+) -> Mapping[int, Floats]:
+    """Results by query index, for prefixes of equal length: prefill these, then process all continuations at once."""
     import torch
 
-    past = read(held, [group.begin for group in groups], features)
-    rows = [(k, row) for k, group in enumerate(groups) for row in group.rows]
-    shared = len(groups[0].begin.ids)
-    rests = [(k, rest) for k, row in rows for rest in row.rests(shared)]
-    _spread(held, past, [k for k, _ in rests], len(groups))
-    longest = max(len(rest) for _, rest in rests)
-    padded = [rest + [0] * (longest - len(rest)) for _, rest in rests]  # on the right, where nothing looks back at it
-    ids = torch.tensor(padded, device=held.model.device)
-    scores = iter(held.model(input_ids=ids, use_cache=True, **named(held.model, past)).logits)
-    found = {}
-    for _, row in rows:
-        first = len(row.ids) - shared - 1
-        if row.single:
-            total = next(scores)[first, [end[0] for end in row.ends]].double()
+    cache = prefill(loaded, [prefix.prefix for prefix in prefixes], features)
+    queries = [(row, query) for row, prefix in enumerate(prefixes) for query in prefix.queries]
+    shared = prefixes[0].length
+    continuations = [(row, ids) for row, query in queries for ids in query.continuations(shared)]
+    _repeat_rows(loaded, cache, [row for row, _ in continuations], len(prefixes))
+    longest = max(len(ids) for _, ids in continuations)
+    padded = [ids + [0] * (longest - len(ids)) for _, ids in continuations]  # on the right: nothing attends to it
+    batch = torch.tensor(padded, device=loaded.model.device)
+    logits = iter(loaded.model(input_ids=batch, use_cache=True, **cache_argument(loaded.model, cache)).logits)
+    results = {}
+    for _, query in queries:
+        first = len(query.ids) - shared - 1
+        if query.single_tokens:
+            scores = next(logits)[first, [choice[0] for choice in query.choices]].double()
         else:
-            said = [next(scores)[first : first + len(end)].double().log_softmax(-1) for end in row.ends]
-            total = torch.stack([s[range(len(end)), end].sum() for s, end in zip(said, row.ends, strict=True)])
-        found[row.place] = np.asarray(total.softmax(-1).cpu().numpy())
-    return found
+            logs = [next(logits)[first : first + len(c)].double().log_softmax(-1) for c in query.choices]
+            scores = torch.stack([log[range(len(c)), c].sum() for log, c in zip(logs, query.choices, strict=True)])
+        results[query.index] = np.asarray(scores.softmax(-1).cpu().numpy())
+    return results
 
 
-def _spread(held: LoadedModel, past: Any, rows: list[int], groups: int) -> None:
-    """Give each continuation what is kept of its beginning."""
+def _repeat_rows(loaded: LoadedModel, cache: Any, rows: list[int], prefixes: int) -> None:
+    """Give each continuation the cache of its prefix."""
     import torch
 
-    if rows == list(range(groups)):
+    if rows == list(range(prefixes)):
         return
-    past.batch_select_indices(torch.tensor(rows))  # on the CPU: layers may lie on several GPUs
-    turns = moved(held)
-    move(held, turns if turns is None else turns[rows])
+    cache.batch_select_indices(torch.tensor(rows))  # on the CPU, since layers may be on several GPUs
+    deltas = rope_deltas(loaded)
+    set_rope_deltas(loaded, deltas if deltas is None else deltas[rows])
 
 
-def _ids(held: LoadedModel, text: str) -> Ids:
-    return list(held.tokenizer(text, add_special_tokens=False)["input_ids"])
-
-
-def _ends(held: LoadedModel, text: str, ids: Ids, query: ChooseQuery) -> list[Ids]:
-    """Each choice as tokens after the text; where one begins another, the end of the answer counts as a token too.
+def _tokenize(loaded: LoadedModel, query: ChooseQuery, index: int, tokens: Sequence[int]) -> _TokenizedQuery:
+    """Tokenize a query; where a choice begins another one, the end of the answer is part of both.
 
     Raises:
-        VaaError: a choice is empty.
+        ConfigError: a choice is empty.
     """
-    ends = []
+    text = loaded.chat_text(query, tokens)
+    ids = _token_ids(loaded, text)
+    choices = []
     for choice in query.choices:
-        whole = _ids(held, text + choice)
-        ends.append(whole[len(ids) :] if whole[: len(ids)] == ids else _ids(held, choice))
-    if not all(ends):
-        raise VaaError(f"The {query.purpose} question has an empty choice among {list(query.choices)}.")
-    begun = any(a is not b and b[: len(a)] == a for a in ends for b in ends)
-    return [[*end, held.tokenizer.eos_token_id] for end in ends] if begun else ends
+        whole = _token_ids(loaded, text + choice)
+        choices.append(whole[len(ids) :] if whole[: len(ids)] == ids else _token_ids(loaded, choice))
+    if not all(choices):
+        raise ConfigError(f"The {query.purpose} query has an empty choice among {list(query.choices)}.")
+    if any(a is not b and b[: len(a)] == a for a in choices for b in choices):
+        choices = [[*choice, loaded.tokenizer.eos_token_id] for choice in choices]
+    return _TokenizedQuery(index=index, ids=ids, choices=choices)
 
 
-def _shared(asked: Sequence[Ids]) -> int:
-    """How many tokens all begin with; each has at least one more."""
-    length = min(len(ids) for ids in asked) - 1
-    first = asked[0]
-    return next((k for k in range(length) if any(ids[k] != first[k] for ids in asked)), length)
+def _token_ids(loaded: LoadedModel, text: str) -> Ids:
+    return list(loaded.tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
-def _last_visual(held: LoadedModel, ids: Ids) -> int:
-    assert held.eye is not None  # noqa: S101, there are features
-    return max(k for k, token in enumerate(ids) if token == held.eye.config.image_token_id)
+def _shared_length(prompts: Sequence[Ids]) -> int:
+    """How many tokens all prompts begin with; each has at least one more."""
+    length = min(len(ids) for ids in prompts) - 1
+    first = prompts[0]
+    return next((k for k in range(length) if any(ids[k] != first[k] for ids in prompts)), length)
+
+
+def _last_visual_token(loaded: LoadedModel, ids: Ids) -> int:
+    assert loaded.frame_processor is not None  # noqa: S101, the query has frames
+    return max(k for k, token in enumerate(ids) if token == loaded.frame_processor.config.image_token_id)

@@ -1,57 +1,63 @@
-"""CLIP and SigLIP checkpoints as encoders of frames and texts."""
+"""CLIP and SigLIP checkpoints as encoders of frames and texts, run by transformers in this process."""
 
 from __future__ import annotations
 
 import logging
-from collections import deque
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import groupby
+from itertools import groupby, islice
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vaa import process
-from vaa.errors import VaaError, VideoError
-from vaa.models.base import LocalWeights, Requirements, libraries
+from vaa.errors import ModelError
+from vaa.models.base import LocalWeights, Requirements, WaitStats, libraries
 from vaa.models.checkpoints.files import checkpoint_identity
-from vaa.models.transformers import loading
-from vaa.models.transformers.pooling import Piece, means
+from vaa.models.transformers.loading import free_memory, load, loading_options
 from vaa.types import EmbedQuery, Floats, NoAnswer
-from vaa.video import prefetch, sources
-from vaa.video.prefetch import DecodePool, WaitTimer, WorkerLost
-from vaa.video.resize import resize_frames, resized_by
+from vaa.video.prefetch import FramePrefetcher, Frames, Prepared, PreparedBatch, default_workers
+from vaa.video.resize import Resize, resize_frames, resize_identity
 
 log = logging.getLogger("vaa")
 
-_WORTH = 3  # so many pieces are worth other processes
-_LEAST = 16
-"""Rows a CPU is given at once: it multiplies a few of them otherwise, with other last bits, and what is said of a frame
-or a text would hang on what else was in its batch."""
+_MIN_BATCHES = 3
+"""Batches of frames above which it is worth starting other processes."""
+_MIN_CPU_ROWS = 16
+"""Minimum CPU batch. Small matrix products round differently, so an embedding would depend on its batch."""
 
 
-@dataclass(frozen=True)
-class _Loaded:
+@dataclass(frozen=True, eq=False)
+class _LoadedEncoder:
     model: Any
     tokenizer: Any
 
     @property
-    def steady(self) -> bool:
-        """Whether the last bits can be made to hang on nothing else: on a GPU they cannot."""
+    def on_cpu(self) -> bool:
+        """Whether padding makes results independent of the batch; on a GPU it does not."""
         return str(self.model.device) == "cpu"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ClipEncoder:
-    """A CLIP or SigLIP model: L2-normalised features; a segment's is the mean over its frames, not normalised again.
+    """A CLIP or SigLIP model with L2-normalised features; a segment's embedding is the mean over its frames.
 
-    Frames are squashed to the model's square by `resample` (bicubic, bilinear) and normalised with `mean` and `std`:
-    fields, since CoReVAD's authors use ImageNet's statistics, not CLIP's. `resize` does it: pil, or torch, which is
-    many times sooner and a grey level off in one or two of a thousand values. `batch_size` counts frames, or texts; of
-    a segment's frames every `stride`-th counts; `workers` processes decode beside the model, null: as many as the
-    machine has to spare.
+    Attributes:
+        checkpoint: A folder in Hugging Face format, or a name on the hub.
+        revision: Branch, tag or commit on the hub; None for main.
+        dtype: float32, bfloat16 or float16.
+        device_map: As accelerate takes it.
+        mean: Mean of each colour channel. CoReVAD's code uses ImageNet's statistics, not CLIP's.
+        std: Standard deviation of each colour channel.
+        resample: bicubic or bilinear; frames are resized to the model's square, ignoring aspect ratio.
+        batch_size: Frames, or texts, per batch.
+        decoder: The video decoder.
+        stride: Only every `stride`-th frame of a segment is used.
+        workers: Processes that prepare frames; None for as many as the machine has to spare.
+        resize: The library that resizes frames: pil, or torch, which is several times faster and differs by 1 in one or
+            two bytes of a thousand.
     """
 
     checkpoint: str
@@ -65,38 +71,19 @@ class ClipEncoder:
     decoder: str
     stride: int
     workers: int | None
-    resize: str
+    resize: Resize
 
     @property
     def identity(self) -> str:
-        """Checkpoint, revision, precision and how frames are prepared."""
+        """Checkpoint, revision, precision and preparation of frames."""
         name = checkpoint_identity(self.checkpoint, self.revision)
-        every = f" every {self.stride}" if self.stride > 1 else ""
-        made = f"{self.resample}{every}{resized_by(self.resize)}"
-        return f"{name} {self.dtype} mean {list(self.mean)} std {list(self.std)} {made}"
-
-    def __hash__(self) -> int:
-        return hash((self.checkpoint, self.revision, self.dtype, self.device_map, *self.mean, *self.std))
-
-    def embed(self, queries: Sequence[EmbedQuery]) -> Iterator[Floats | NoAnswer]:
-        """Vectors of shape (d,) in order; a text that is empty has the zero vector (CoReVAD)."""
-        watch, frames = WaitTimer(), sum(len(query.frames) for query in queries)
-        wanted = prefetch.spare() if self.workers is None else self.workers
-        worth = frames > _WORTH * self.stride * self.batch_size
-        look = partial(_look, self._load().model.config.vision_config.image_size, self)
-        with DecodePool(look, wanted if worth else 0, prefetch.DECODE_TIMEOUT) as feeder:
-            features = partial(self._features, feeder, watch)
-            for shown, group in groupby(queries, key=lambda query: query.video if query.frames else None):
-                if shown is None:
-                    yield from self._texts([query.text for query in group])
-                else:
-                    yield from means([*group], self.stride, self.batch_size, features)
-        if frames:
-            log.info("%s", watch.told(sum(bool(query.frames) for query in queries), "segments"))
+        stride = f" every {self.stride}" if self.stride > 1 else ""
+        frames = f"{self.resample}{stride}{resize_identity(self.resize)}"
+        return f"{name} {self.dtype} mean {list(self.mean)} std {list(self.std)} {frames}"
 
     @property
     def requirements(self) -> Requirements:
-        """Its weights and the decoder."""
+        """The weights and the decoder."""
         weights = LocalWeights(
             checkpoint=self.checkpoint,
             revision=self.revision,
@@ -109,91 +96,153 @@ class ClipEncoder:
         )
         return Requirements(name=self.checkpoint, weights=weights, libraries=libraries(self.decoder))
 
+    def __hash__(self) -> int:
+        return hash((self.checkpoint, self.revision, self.dtype, self.device_map, *self.mean, *self.std))
+
+    def embed(self, queries: Sequence[EmbedQuery]) -> Iterator[Floats | NoAnswer]:
+        """Yield vectors of shape (d,) in order; an empty text gives the zero vector (CoReVAD)."""
+        start, loaded = time.perf_counter(), self._load()
+        workers = default_workers() if self.workers is None else self.workers
+        n_frames = sum(len(query.frames) for query in queries)
+        prefetcher = FramePrefetcher[EmbedQuery](
+            prepare=partial(_prepare_frames, self, loaded.model.config.vision_config.image_size),
+            decoder=self.decoder,
+            workers=workers if n_frames > _MIN_BATCHES * self.stride * self.batch_size else 0,
+            readahead=False,  # it would fill the memory while the model is running
+        )
+        groups = [list(group) for _, group in groupby(queries, key=lambda q: q.video if q.frames else None)]
+        with prefetcher:
+            batches = prefetcher.stream(
+                [batch] for group in groups if group[0].frames for batch in self._frame_batches(group)
+            )
+            for group in groups:
+                if not group[0].frames:
+                    yield from self._embed_texts(loaded, [query.text for query in group])
+                    continue
+                own = islice(batches, len(self._frame_batches(group)))
+                features = ((batch.queries[0].frames, _embed_frames(loaded, batch)) for batch in own)
+                yield from segment_means([np.array(query.frames[:: self.stride]) for query in group], features)
+        if n_frames:
+            segments = sum(bool(query.frames) for query in queries)
+            log.info("%s", WaitStats(segments, "segments", time.perf_counter() - start, prefetcher.waited))
+
     def release(self) -> None:
-        """Forget the weights."""
+        """Free the weights."""
         if _loaded.pop(self, None):
-            loading.free_memory()
+            free_memory()
 
-    def _features(self, feeder: DecodePool[Piece], watch: WaitTimer, pieces: Sequence[Piece]) -> Iterator[Floats | str]:
-        """Unit features (frames, d) of each piece of a video in order, or why it cannot be decoded."""
-        import torch
+    def _frame_batches(self, queries: Sequence[EmbedQuery]) -> list[EmbedQuery]:
+        """All frames that queries about one video need, each once, in batches."""
+        numbers = np.unique(np.concatenate([query.frames[:: self.stride] for query in queries])).tolist()
+        size = self.batch_size
+        parts = [tuple(numbers[first : first + size]) for first in range(0, len(numbers), size)]
+        return [EmbedQuery(video=queries[0].video, at=frames[0], frames=frames) for frames in parts]
 
-        held, line, ahead = self._load(), deque[Any](), feeder.workers + 1
-        for k in range(len(pieces) + ahead):
-            if k < len(pieces):
-                line.append(feeder.put(pieces[k]))
-            if k < ahead:
-                continue
-            process.check_interrupted()
-            with watch.waiting():
-                made = feeder.take(line.popleft())
-            if isinstance(made, WorkerLost):
-                yield f"{pieces[0][0].path}: decoding it {made.reason}. Does it play?"
-            elif made[1]:
-                yield str(made[1])
-            else:
-                inputs = torch.from_numpy(made[0]["pixels"]).to(held.model.device, held.model.dtype)
-                few = _LEAST - len(inputs) if held.steady else 0
-                whole = torch.cat([inputs, inputs[:1].expand(few, -1, -1, -1)]) if few > 0 else inputs
-                with torch.inference_mode():
-                    yield _unit(held.model.get_image_features(pixel_values=whole))[: len(inputs)]
-
-    def _texts(self, texts: Sequence[str]) -> Iterator[Floats]:
-        held = self._load()
+    def _embed_texts(self, loaded: _LoadedEncoder, texts: Sequence[str]) -> Iterator[Floats]:
         for first in range(0, len(texts), self.batch_size):
-            words = [" ".join(text.split()) for text in texts[first : first + self.batch_size]]
-            said = [text for text in words if text]
-            vectors = iter(self._text_features(held, said) if said else ())
-            for text in words:
-                yield next(vectors) if text else np.zeros(_dimensions(held.model.config), dtype=np.float32)
+            batch = [" ".join(text.split()) for text in texts[first : first + self.batch_size]]
+            nonempty = [text for text in batch if text]
+            vectors = iter(_text_features(loaded, nonempty) if nonempty else ())
+            for text in batch:
+                yield next(vectors) if text else np.zeros(_dimensions(loaded.model.config), dtype=np.float32)
 
-    def _text_features(self, held: _Loaded, texts: Sequence[str]) -> Floats:
-        import torch
-
-        siglip = held.model.config.model_type == "siglip"
-        whole = [*texts, *([texts[0]] * max(0, _LEAST - len(texts)))] if held.steady else texts
-        inputs = held.tokenizer(
-            [text.lower() for text in whole] if siglip else whole,  # what it was trained with
-            # A SigLIP takes a text's vector from the last place.
-            padding="max_length" if siglip or held.steady else True,
-            padding_side="right",
-            truncation=True,
-            max_length=held.model.config.text_config.max_position_embeddings,
-            return_attention_mask=not siglip,  # it reads the padding too
-            return_tensors="pt",
-        ).to(held.model.device)
-        with torch.inference_mode():
-            return _unit(held.model.get_text_features(**inputs))[: len(texts)]
-
-    def _load(self) -> _Loaded:
+    def _load(self) -> _LoadedEncoder:
         if self not in _loaded:
             from transformers import AutoModel, AutoTokenizer
 
-            options = loading.loading_options(self.device_map, self.dtype, "none")
-            model = loading.load(AutoModel, self.checkpoint, self.revision, **options).eval()
+            options = loading_options(self.device_map, self.dtype, "none")
+            model = load(AutoModel, self.checkpoint, self.revision, **options).eval()
             if model.config.model_type not in ("clip", "siglip"):
-                raise VaaError(f"'{self.checkpoint}' is a {model.config.model_type}; an encoder is a CLIP or a SigLIP.")
-            _loaded[self] = _Loaded(model, loading.load(AutoTokenizer, self.checkpoint, self.revision))
+                raise ModelError(
+                    f"'{self.checkpoint}' is a {model.config.model_type}; an encoder is a CLIP or a SigLIP."
+                )
+            _loaded[self] = _LoadedEncoder(model, load(AutoTokenizer, self.checkpoint, self.revision))
         return _loaded[self]
 
 
-_loaded: dict[ClipEncoder, _Loaded] = {}
+_loaded: dict[ClipEncoder, _LoadedEncoder] = {}
 
 
-def _look(size: int, clip: ClipEncoder, piece: Piece) -> prefetch.Made:
-    """Frames decoded and squashed; or no arrays, and the reason."""
-    try:
-        pixels = sources.frames(*piece, clip.decoder)
-        sources.stop_readahead(piece[0], clip.decoder)  # what decord reads ahead while the model works fills the memory
-    except VideoError as error:
-        return {}, str(error)
-    return {"pixels": resize_frames(pixels, (size, size), clip.resample, clip.resize, shades(clip.mean, clip.std))}, ""
-
-
-def shades(mean: Sequence[float], std: Sequence[float]) -> NDArray[np.float32]:
-    """What becomes of each value of a byte in each channel, (3, 256)."""
+def byte_table(mean: Sequence[float], std: Sequence[float]) -> NDArray[np.float32]:
+    """The normalised value of each byte in each channel, (3, 256)."""
     scaled = np.arange(256, dtype=np.float32) / np.float32(255)
     return (scaled - np.asarray(mean, dtype=np.float32)[:, None]) / np.asarray(std, dtype=np.float32)[:, None]
+
+
+def segment_means(
+    segments: Sequence[NDArray[np.int64]], features: Iterator[tuple[Sequence[int], Floats | str]]
+) -> Iterator[Floats | NoAnswer]:
+    """Yield the mean features of segments of one video, in order, over a single pass through its frames.
+
+    Only a sum per unfinished segment is stored.
+
+    Args:
+        segments: The frame numbers of each segment, ascending.
+        features: Batches of all frames of the segments, ascending: frame numbers and their features (n, d), or why
+            there are none.
+    """
+    open_segments = sorted(range(len(segments)), key=lambda k: int(segments[k][0]))
+    sums: dict[int, Any] = {}
+    means: dict[int, Floats | NoAnswer] = {}
+    yielded = 0
+    for frames, values in features:
+        for k in open_segments:
+            own = segments[k]
+            if own[0] > frames[-1]:
+                break
+            rows = np.searchsorted(frames, own[(own >= frames[0]) & (own <= frames[-1])])
+            if len(rows) and not isinstance(sums.get(k), str):
+                total = values if isinstance(values, str) else sums.get(k, 0.0) + values[rows].sum(axis=0, dtype=float)
+                sums[k] = total
+            if own[-1] <= frames[-1]:
+                total = sums.pop(k)
+                mean = NoAnswer(total) if isinstance(total, str) else np.asarray(total / len(own), dtype=np.float32)
+                means[k] = mean
+        open_segments = [k for k in open_segments if k not in means]
+        while yielded in means:
+            yield means.pop(yielded)
+            yielded += 1
+
+
+def _prepare_frames(
+    encoder: ClipEncoder, size: int, queries: Sequence[EmbedQuery], frames: Sequence[Frames]
+) -> Prepared:
+    """Resize and normalise the frames of one query."""
+    table = byte_table(encoder.mean, encoder.std)
+    return Prepared({"pixels": resize_frames(frames[0], (size, size), encoder.resample, encoder.resize, table)})
+
+
+def _embed_frames(loaded: _LoadedEncoder, batch: PreparedBatch[EmbedQuery]) -> Floats | str:
+    """Unit features of a batch's frames, (frames, d); or why they cannot be decoded."""
+    if batch.errors:
+        return batch.errors[0]
+    import torch
+
+    pixels = torch.from_numpy(batch.prepared.arrays["pixels"]).to(loaded.model.device, loaded.model.dtype)
+    padding = _MIN_CPU_ROWS - len(pixels) if loaded.on_cpu else 0
+    padded = torch.cat([pixels, pixels[:1].expand(padding, -1, -1, -1)]) if padding > 0 else pixels
+    with torch.inference_mode():
+        return _unit(loaded.model.get_image_features(pixel_values=padded))[: len(pixels)]
+
+
+def _text_features(loaded: _LoadedEncoder, texts: Sequence[str]) -> Floats:
+    """Unit features of texts, (texts, d)."""
+    import torch
+
+    siglip = loaded.model.config.model_type == "siglip"
+    padded = [*texts, *([texts[0]] * max(0, _MIN_CPU_ROWS - len(texts)))] if loaded.on_cpu else texts
+    inputs = loaded.tokenizer(
+        [text.lower() for text in padded] if siglip else padded,  # SigLIP was trained on lower case
+        # SigLIP takes a text's vector from the last position.
+        padding="max_length" if siglip or loaded.on_cpu else True,
+        padding_side="right",
+        truncation=True,
+        max_length=loaded.model.config.text_config.max_position_embeddings,
+        return_attention_mask=not siglip,  # it attends to the padding too
+        return_tensors="pt",
+    ).to(loaded.model.device)
+    with torch.inference_mode():
+        return _unit(loaded.model.get_text_features(**inputs))[: len(texts)]
 
 
 def _dimensions(config: Any) -> int:

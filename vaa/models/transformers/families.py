@@ -1,4 +1,4 @@
-"""The kinds of VLM that are served, and what differs between them: how a frame becomes visual tokens and text."""
+"""The supported VLM families and what differs between them: how a frame becomes visual tokens and text."""
 
 from __future__ import annotations
 
@@ -7,154 +7,195 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from vaa.errors import VaaError
-from vaa.types import Pixels
-from vaa.video.resize import resize_frames
+from vaa.errors import ConfigError, ModelError
+from vaa.types import ChatQuery, Pixels
+from vaa.video.resize import Resize, resize_frames
 
 
 @dataclass(frozen=True, eq=False)
 class VisionInputs:
-    """Frames as the vision tower takes them (tensors by name), and how many visual tokens each becomes."""
+    """Frames as the vision tower takes them (tensors by name), and the number of visual tokens of each frame."""
 
-    inputs: Mapping[str, Any]
+    tensors: Mapping[str, Any]
     tokens: tuple[int, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Family:
-    """How one kind of VLM is shown frames.
+    """How the models of one family are given frames.
 
-    `see` prepares frames, given the model's config, its image processor, `max_pixels` and `resize`; `mark` is the text
-    for a frame of so many visual tokens; `between` goes between frames that stand before the text, `after` behind the
-    last. `stamp` says a time in seconds as the model was trained to read it, None if it was not. `boxes` is the size
-    (width, height) of the space in which the model gives boxes on a frame of a given (width, height), None if it gives
-    none. With `typed` the model is told which of the tokens are visual.
+    Attributes:
+        prepare: Prepares frames, from the model's config, its image processor, the frames, `max_pixels` and `resize`.
+        frame_text: The text of a frame, from the tokenizer, the model's config and the number of visual tokens.
+        separator: Text between frames that come before the prompt's text.
+        end: Text after the last of these.
+        timestamp: Format of a frame's time in seconds; None if the family was not trained with timestamps.
+        box_space: Width and height of the space in which boxes are given, from the image processor, the frame's
+            (width, height) and `max_pixels`; None if the family was not trained to give boxes.
+        needs_token_types: Whether the model must be given which tokens are visual.
     """
 
-    see: Callable[[Any, Any, Sequence[Pixels], int | None, str], VisionInputs]
-    mark: Callable[[Any, Any, int], str]
-    between: str = ""
-    after: str = ""
-    stamp: str | None = None
-    boxes: Callable[[Any, tuple[int, int], int | None], tuple[float, float]] | None = None
-    typed: bool = False
+    prepare: Callable[[Any, Any, Sequence[Pixels], int | None, Resize], VisionInputs]
+    frame_text: Callable[[Any, Any, int], str]
+    separator: str = ""
+    end: str = ""
+    timestamp: str | None = None
+    box_space: Callable[[Any, tuple[int, int], int | None], tuple[float, float]] | None = None
+    needs_token_types: bool = False
 
 
-def family(config: Any) -> Family:
-    """The family of a checkpoint.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class FrameProcessor:
+    """Prepares frames for a loaded VLM.
+
+    Attributes:
+        family: The model's family.
+        config: The model's config.
+        processor: The checkpoint's image processor.
+        max_pixels: Most pixels of a frame; None for the checkpoint's own limit.
+        timestamps: Whether each frame is preceded by its time.
+        resize: The library that resizes frames.
+    """
+
+    family: Family
+    config: Any
+    processor: Any
+    max_pixels: int | None
+    timestamps: bool
+    resize: Resize
+
+    def __post_init__(self) -> None:
+        if self.timestamps and self.family.timestamp is None:
+            raise ConfigError(f"timestamps=true: {self.config.model_type} was not trained with timestamps.")
+
+    def prepare(self, frames: Sequence[Pixels]) -> VisionInputs:
+        """Turn frames (h, w, 3) into the inputs of the vision tower."""
+        return self.family.prepare(self.config, self.processor, frames, self.max_pixels, self.resize)
+
+    def frame_texts(self, tokenizer: Any, query: ChatQuery, tokens: Sequence[int]) -> list[str]:
+        """The text of each of a query's frames, given the number of its visual tokens."""
+        texts = [self.family.frame_text(tokenizer, self.config, count) for count in tokens]
+        if not self.timestamps:
+            return texts
+        times = [frame / query.video.fps for frame in query.frames]
+        return [str(self.family.timestamp).format(time) + text for time, text in zip(times, texts, strict=True)]
+
+
+def family_of(config: Any) -> Family:
+    """Return the family of a model's config.
 
     Raises:
-        VaaError: it is of none that is known.
+        ModelError: the family is not supported.
     """
     if config.model_type not in FAMILIES:
-        raise VaaError(f"'{config.model_type}' is not a VLM that vaa can show frames to: {', '.join(FAMILIES)}.")
+        raise ModelError(f"'{config.model_type}' is not a supported VLM; supported are {', '.join(FAMILIES)}.")
     return FAMILIES[config.model_type]
 
 
-def tokens_per_image(config: Any) -> int:
+def tokens_per_tile(config: Any) -> int:
     """Visual tokens of one tile of InternVL after pixel shuffle."""
-    (height, width), (patch_height, patch_width) = (
-        _pair(config.vision_config.image_size),
-        _pair(config.vision_config.patch_size),
-    )
+    height, width = _pair(config.vision_config.image_size)
+    patch_height, patch_width = _pair(config.vision_config.patch_size)
     return int((height // patch_height) * (width // patch_width) * config.downsample_ratio**2)
 
 
-def mark_internvl(tokenizer: Any, _config: Any, count: int) -> str:
-    """The text of a frame that InternVL reads."""
+def internvl_frame_text(tokenizer: Any, _config: Any, count: int) -> str:
+    """The text of one frame in an InternVL prompt."""
     return str(tokenizer.start_image_token + tokenizer.context_image_token * count + tokenizer.end_image_token)
 
 
-def _see_internvl(
-    config: Any, processor: Any, frames: Sequence[Pixels], max_pixels: int | None, resize: str
+def _prepare_internvl(
+    config: Any, processor: Any, frames: Sequence[Pixels], max_pixels: int | None, resize: Resize
 ) -> VisionInputs:
-    """One tile a frame, squashed; the processor would cut a frame into thirteen."""
+    """One tile per frame; the image processor alone would cut a frame into up to thirteen."""
     import torch
     from PIL import Image
 
-    _fixed(config, max_pixels)
-    shades = _shades(processor)
-    if shades is None:
-        _only_pil(config, resize)
+    _refuse_max_pixels(config, max_pixels)
+    table = _byte_table(processor)
+    if table is None:
+        _require_pil(config, resize)
         pixels = processor(images=list(frames), crop_to_patches=False, return_tensors="pt")["pixel_values"]
     else:
         size = int(processor.size["width"]), int(processor.size["height"])
         resample = Image.Resampling(processor.resample).name.lower()
-        pixels = torch.from_numpy(resize_frames(frames, size, resample, resize, shades))
-    return VisionInputs({"pixel_values": pixels}, (tokens_per_image(config),) * len(frames))
+        pixels = torch.from_numpy(resize_frames(frames, size, resample, resize, table))
+    return VisionInputs({"pixel_values": pixels}, (tokens_per_tile(config),) * len(frames))
 
 
-def _shades(processor: Any) -> Any:
-    """What becomes of each value of a byte, (3, 256), where nothing else is done to a frame but to resize it with PIL.
+def _byte_table(processor: Any) -> NDArray[np.float32] | None:
+    """The normalised value of each byte, (3, 256); None if the processor does more than resize and normalise.
 
-    By the processor's own arithmetic: looked up, a frame is the same to the last bit and ready in a third of the time.
+    Computed by the processor itself, so that a frame is equal to its output to the last bit, in a third of the time.
     """
     if type(processor).__name__ != "GotOcr2ImageProcessorPil":
         return None
     if not (processor.do_resize and processor.do_rescale and processor.do_normalize):
         return None
-    bytes_ = np.broadcast_to(np.arange(256, dtype=np.uint8), (3, 1, 256))
-    scaled = processor.rescale(bytes_, processor.rescale_factor)
-    return processor.normalize(scaled, processor.image_mean, processor.image_std)[:, 0]
+    all_bytes = np.broadcast_to(np.arange(256, dtype=np.uint8), (3, 1, 256))
+    scaled = processor.rescale(all_bytes, processor.rescale_factor)
+    table: NDArray[np.float32] = processor.normalize(scaled, processor.image_mean, processor.image_std)[:, 0]
+    return table
 
 
-def _see_llava(
-    config: Any, processor: Any, frames: Sequence[Pixels], max_pixels: int | None, resize: str
+def _prepare_llava(
+    config: Any, processor: Any, frames: Sequence[Pixels], max_pixels: int | None, resize: Resize
 ) -> VisionInputs:
-    """One tile a frame, as the model sees one of several images; a single one would be cut into up to ten."""
-    _fixed(config, max_pixels)
-    _only_pil(config, resize)
+    """One tile per frame, as the model is given several images; a single image would be cut into up to ten."""
+    _refuse_max_pixels(config, max_pixels)
+    _require_pil(config, resize)
     several = list(frames) if len(frames) > 1 else [frames[0], frames[0]]
-    made = processor(images=[several], return_tensors="pt")
-    inputs = {name: made[name][: len(frames)] for name in ("pixel_values", "image_sizes")}
+    outputs = processor(images=[several], return_tensors="pt")
+    tensors = {name: outputs[name][: len(frames)] for name in ("pixel_values", "image_sizes")}
     side = _pair(config.vision_config.image_size)[0] // _pair(config.vision_config.patch_size)[0]
     newline = 1
-    return VisionInputs({**inputs, "batch_num_images": made["batch_num_images"]}, (side**2 + newline,) * len(frames))
+    tensors["batch_num_images"] = outputs["batch_num_images"]
+    return VisionInputs(tensors, (side**2 + newline,) * len(frames))
 
 
-def _see_qwen(
-    config: Any, processor: Any, frames: Sequence[Pixels], max_pixels: int | None, resize: str
+def _prepare_qwen(
+    config: Any, processor: Any, frames: Sequence[Pixels], max_pixels: int | None, resize: Resize
 ) -> VisionInputs:
-    """Every frame at its own size, rounded to whole patches."""
-    _only_pil(config, resize)
-    return _grid(processor, frames, max_pixels, processor.merge_size)
+    """Each frame at its own size, rounded to whole patches."""
+    _require_pil(config, resize)
+    return _prepare_patches(processor, frames, max_pixels, processor.merge_size)
 
 
-def _see_videollama(
-    config: Any, processor: Any, frames: Sequence[Pixels], max_pixels: int | None, resize: str
+def _prepare_videollama(
+    config: Any, processor: Any, frames: Sequence[Pixels], max_pixels: int | None, resize: Resize
 ) -> VisionInputs:
-    """The same with 2x2 patches a token, as VideoLLaMA3 sees a video's frames (a single image's are not merged)."""
-    _only_pil(config, resize)
-    return _grid(processor, frames, max_pixels, 2)
+    """The same with 2 x 2 patches per token, as VideoLLaMA3 merges a video's frames (but not a single image)."""
+    _require_pil(config, resize)
+    return _prepare_patches(processor, frames, max_pixels, 2)
 
 
-def _grid(processor: Any, frames: Sequence[Pixels], max_pixels: int | None, merge: int) -> VisionInputs:
-    size = _limits(processor, max_pixels, (merge // processor.merge_size) ** 2)
-    seen = processor(images=list(frames), merge_size=merge, size=size, return_tensors="pt")
-    tokens = seen["image_grid_thw"].prod(-1) // merge**2
-    return VisionInputs(dict(seen), tuple(int(count) for count in tokens))
+def _prepare_patches(processor: Any, frames: Sequence[Pixels], max_pixels: int | None, merge: int) -> VisionInputs:
+    size = _pixel_limits(processor, max_pixels, (merge // processor.merge_size) ** 2)
+    outputs = processor(images=list(frames), merge_size=merge, size=size, return_tensors="pt")
+    tokens = outputs["image_grid_thw"].prod(-1) // merge**2
+    return VisionInputs(dict(outputs), tuple(int(count) for count in tokens))
 
 
-def _mark_qwen(tokenizer: Any, config: Any, count: int) -> str:
+def _qwen_frame_text(tokenizer: Any, config: Any, count: int) -> str:
     first, last = tokenizer.convert_ids_to_tokens([config.vision_start_token_id, config.vision_end_token_id])
     return str(first + tokenizer.convert_ids_to_tokens(config.image_token_id) * count + last)
 
 
-def _mark_plain(tokenizer: Any, config: Any, count: int) -> str:
+def _plain_frame_text(tokenizer: Any, config: Any, count: int) -> str:
     return str(tokenizer.convert_ids_to_tokens(config.image_token_id) * count)
 
 
-def _thousandths(_processor: Any, _frame: tuple[int, int], _max_pixels: int | None) -> tuple[float, float]:
-    """Whatever the frame's size, its width and height are 1000."""
+def _thousand_by_thousand(_processor: Any, _frame: tuple[int, int], _max_pixels: int | None) -> tuple[float, float]:
     return 1000.0, 1000.0
 
 
-def _resized(processor: Any, frame: tuple[int, int], max_pixels: int | None) -> tuple[float, float]:
-    """Pixels of the frame as the vision tower sees it."""
+def _resized_frame(processor: Any, frame: tuple[int, int], max_pixels: int | None) -> tuple[float, float]:
+    """The size of the frame as the vision tower is given it."""
     from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import smart_resize
 
-    limits = _limits(processor, max_pixels)
+    limits = _pixel_limits(processor, max_pixels)
     height, width = smart_resize(
         frame[1],
         frame[0],
@@ -165,24 +206,26 @@ def _resized(processor: Any, frame: tuple[int, int], max_pixels: int | None) -> 
     return float(width), float(height)
 
 
-def _limits(processor: Any, max_pixels: int | None, larger: int = 1) -> dict[str, int]:
-    """Fewest and most pixels of a frame, by the processors' names; `larger` tokens than an image's need more pixels."""
-    fewest, most = int(processor.size["shortest_edge"]) * larger, max_pixels or int(processor.size["longest_edge"])
+def _pixel_limits(processor: Any, max_pixels: int | None, factor: int = 1) -> dict[str, int]:
+    """Fewest and most pixels of a frame, by the processors' names; `factor`: pixels per token, relative to images."""
+    fewest, most = int(processor.size["shortest_edge"]) * factor, max_pixels or int(processor.size["longest_edge"])
     return {"shortest_edge": min(fewest, most), "longest_edge": most}
 
 
-def _only_pil(config: Any, resize: str) -> None:
+def _require_pil(config: Any, resize: Resize) -> None:
     if resize != "pil":
-        raise VaaError(
-            f"vlm.resize={resize}: frames for '{config.model_type}' are resized by its own processor (pil). For the "
-            f"encoder alone: encoder.resize={resize}."
+        raise ConfigError(
+            f"vlm.resize={resize}: frames for '{config.model_type}' are resized by its own image processor, which uses "
+            f"PIL. Set encoder.resize={resize} to change the encoder only."
         )
 
 
-def _fixed(config: Any, max_pixels: int | None) -> None:
+def _refuse_max_pixels(config: Any, max_pixels: int | None) -> None:
     if max_pixels is not None:
         size = "x".join(str(side) for side in _pair(config.vision_config.image_size))
-        raise VaaError(f"max_pixels={max_pixels}: every frame is {size} for {config.model_type}; give max_pixels=null.")
+        raise ConfigError(
+            f"max_pixels={max_pixels}: every frame is {size} for {config.model_type}; set max_pixels=null."
+        )
 
 
 def _pair(size: Any) -> tuple[int, int]:
@@ -190,10 +233,24 @@ def _pair(size: Any) -> tuple[int, int]:
 
 
 FAMILIES = {
-    "internvl": Family(_see_internvl, mark_internvl, boxes=_thousandths),
-    "qwen2_5_vl": Family(_see_qwen, _mark_qwen, boxes=_resized, typed=True),
-    "qwen3_vl": Family(_see_qwen, _mark_qwen, stamp="<{:.1f} seconds>", boxes=_thousandths, typed=True),
-    "video_llama_3": Family(_see_videollama, _mark_plain, between=",", after="\n", stamp="Time {:.1f}s:"),
-    "llava_onevision": Family(_see_llava, _mark_plain),
+    "internvl": Family(prepare=_prepare_internvl, frame_text=internvl_frame_text, box_space=_thousand_by_thousand),
+    "qwen2_5_vl": Family(
+        prepare=_prepare_qwen, frame_text=_qwen_frame_text, box_space=_resized_frame, needs_token_types=True
+    ),
+    "qwen3_vl": Family(
+        prepare=_prepare_qwen,
+        frame_text=_qwen_frame_text,
+        timestamp="<{:.1f} seconds>",
+        box_space=_thousand_by_thousand,
+        needs_token_types=True,
+    ),
+    "video_llama_3": Family(
+        prepare=_prepare_videollama,
+        frame_text=_plain_frame_text,
+        separator=",",
+        end="\n",
+        timestamp="Time {:.1f}s:",
+    ),
+    "llava_onevision": Family(prepare=_prepare_llava, frame_text=_plain_frame_text),
 }
-"""By `model_type`; InternVL 2.5, 3 and 3.5 are one."""
+"""By `model_type`; InternVL 2.5, 3 and 3.5 share one."""

@@ -1,138 +1,225 @@
-"""What a model keeps of the tokens it has read, with room for more: a token does not cost a copy of them all."""
+"""The key-value cache of a batch of prompts: prefilled a few prompts at a time, with space for the tokens to come.
+
+Measured with vlm=tiny on one core, 320 queries of 8 frames in batches of 64, median of 5: 10.6 s of processor time and
+82 MB, against 12.5 s and 178 MB by `generate` with DynamicCache and 11.6 s and 93 MB with StaticCache.
+"""
 
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-_ROOM = 64
-"""Tokens there is room for beyond those that are kept; then they are copied once."""
+from vaa.models.transformers.loaded_model import LoadedModel
+from vaa.models.transformers.vision_features import VisionFeatures
+
+Ids = list[int]
+_SPARE_TOKENS = 64
+"""Tokens that a cache has space for beyond its content; when they are used up, it is copied into a larger one."""
+_PREFILL_TOKENS = {"cpu": 4096, "cuda": 16384}
+"""Tokens per forward pass: what fits a CPU's own cache, and what keeps a GPU busy."""
 
 
-def empty(model: Any) -> Any:
-    """The cache of a model that has read nothing."""
+@dataclass(frozen=True)
+class TokenizedPrompt:
+    """A prompt or its beginning as token ids, and the indices of its frames among the encoded ones."""
+
+    ids: Ids
+    frames: Sequence[int]
+
+
+def group_by_length(lengths: Sequence[int], device: Any) -> list[list[int]]:
+    """Divide prompts of these lengths into forward passes: groups of equal size, of prompts of similar length."""
+    tokens_per_pass = _PREFILL_TOKENS.get(device.type, sum(lengths))
+    order = sorted(range(len(lengths)), key=lengths.__getitem__)
+    size = math.ceil(len(order) / max(1, math.ceil(sum(lengths) / max(1, tokens_per_pass))))
+    return [order[first : first + size] for first in range(0, len(order), size)]
+
+
+def prefill_batch(loaded: LoadedModel, prompts: Sequence[TokenizedPrompt], features: VisionFeatures | None) -> Any:
+    """Return the cache of all but the last token of each prompt, as `generate` takes it for a left-padded batch.
+
+    None for a model whose cache holds something other than keys and values.
+    """
+    import torch
+
+    batch = PreallocatedCache.create(loaded.model, len(prompts), max(len(prompt.ids) for prompt in prompts) - 1)
+    if batch is None:
+        return None
+    beginnings = [TokenizedPrompt(prompt.ids[:-1], prompt.frames) for prompt in prompts]
+    deltas = torch.zeros(len(beginnings), 1, dtype=torch.long, device=loaded.model.device)
+    for rows in group_by_length([len(prompt.ids) for prompt in beginnings], loaded.model.device):
+        batch.insert(rows, prefill(loaded, [beginnings[row] for row in rows], features))
+        group_deltas = rope_deltas(loaded)
+        if group_deltas is not None:
+            deltas[rows] = group_deltas.to(deltas.device)
+    set_rope_deltas(loaded, deltas)
+    return batch.cache
+
+
+def prefill(loaded: LoadedModel, prompts: Sequence[TokenizedPrompt], features: VisionFeatures | None) -> Any:
+    """Return the cache of prompts after one forward pass; shorter prompts are padded on the left."""
+    import torch
+
+    longest = max(len(prompt.ids) for prompt in prompts)
+    set_rope_deltas(loaded, None)
+    if not longest:
+        return empty_cache(loaded.model)
+    padding = [longest - len(prompt.ids) for prompt in prompts]
+    rows = [[loaded.tokenizer.pad_token_id] * n + prompt.ids for n, prompt in zip(padding, prompts, strict=True)]
+    ids = torch.tensor(rows, device=loaded.model.device)
+    visual = features.arguments([frame for prompt in prompts for frame in prompt.frames]) if features else {}
+    inputs = {**visual, **(loaded.token_types(ids) if visual else {})}
+    if any(padding):
+        mask = torch.tensor([[0] * n + [1] * (longest - n) for n in padding], device=ids.device)
+        inputs["attention_mask"] = mask
+        if "mm_token_type_ids" not in inputs:  # with these the model derives the positions from the mask
+            inputs["position_ids"] = (mask.cumsum(-1) - 1).clamp(min=0)
+    result = keys_only_cache(loaded.model)
+    with suppress(KeysReadyError):
+        loaded.model.model(input_ids=ids, use_cache=True, **cache_argument(loaded.model.model, result), **inputs)
+    return result
+
+
+def rope_deltas(loaded: LoadedModel) -> Any:
+    """How far the last frames shifted the positions of later tokens, (prompts, 1); None if the model has no such state.
+
+    Qwen's models store it between forward passes.
+    """
+    return getattr(loaded.model.model, "rope_deltas", None)
+
+
+def set_rope_deltas(loaded: LoadedModel, deltas: Any) -> None:
+    """Set that state, None to reset it; do nothing for models without it."""
+    if hasattr(loaded.model.model, "rope_deltas"):
+        loaded.model.model.rope_deltas = deltas
+
+
+def empty_cache(model: Any) -> Any:
+    """A model's cache before the first token."""
     from transformers.cache_utils import DynamicCache
 
     return DynamicCache(config=model.config.get_text_config(decoder=True))
 
 
-def named(model: Any, kept: Any) -> dict[str, Any]:
-    """A cache as an argument, under the name that the model has for it: `cache` since transformers 5.24."""
+def cache_argument(model: Any, cache: Any) -> dict[str, Any]:
+    """A cache as a keyword argument of the model, which is named `cache` from transformers 5.24 on."""
     name = "cache" if "cache" in inspect.signature(type(model).forward).parameters else "past_key_values"
-    return {name: kept}
+    return {name: cache}
 
 
 class KeysReadyError(Exception):
-    """All is kept that was to be: no more has to be computed."""
+    """Every layer has its keys and values; the rest of the forward pass is not needed."""
 
 
-def keys_only(model: Any) -> Any:
-    """An empty cache that raises EnoughError once each layer has the keys and values of the first tokens it is given.
+def keys_only_cache(model: Any) -> Any:
+    """An empty cache that raises KeysReadyError once every layer has stored its first keys and values.
 
-    What the last layer would make of them is of no use to the tokens that follow. It never raises for a model that
-    keeps other things.
+    This skips the attention and MLP of the last layer, which later tokens do not use. For a model whose cache holds
+    something other than keys and values it is an ordinary cache.
     """
-    found = empty(model)
-    if _plain(found):
-        found.layers[-1] = _last()()
-    return found
+    result = empty_cache(model)
+    if _has_plain_layers(result):
+        result.layers[-1] = _keys_only_layer()()
+    return result
 
 
 @dataclass(frozen=True, eq=False)
 class PreallocatedCache:
-    """The cache of a batch of prompts that are read a few at a time."""
+    """The cache of a batch of prompts that are prefilled a few at a time."""
 
     cache: Any
 
     @classmethod
-    def of(cls, model: Any, rows: int, tokens: int) -> PreallocatedCache | None:
-        """For so many prompts, the longest of so many tokens; None if the model keeps other than keys and values."""
+    def create(cls, model: Any, rows: int, tokens: int) -> PreallocatedCache | None:
+        """For this many prompts of at most this many tokens; None if the model caches other than keys and values."""
         if model.generation_config.cache_implementation is not None or not model._supports_default_dynamic_cache():
             return None
-        found = empty(model)
-        if not tokens or not _plain(found):
+        result = empty_cache(model)
+        if not tokens or not _has_plain_layers(result):
             return None
-        found.layers = [_roomy()(rows, tokens) for _ in found.layers]
-        return cls(found)
+        result.layers = [_preallocated_layer()(rows, tokens) for _ in result.layers]
+        return cls(result)
 
-    def lay(self, rows: Sequence[int], part: Any) -> None:
-        """Take over the cache of these rows, whose last token is the last of theirs."""
-        for layer, read in zip(self.cache.layers, part.layers, strict=True):
-            layer.lay(rows, read.keys, read.values)
-            read.keys = read.values = None  # not both at once
+    def insert(self, rows: Sequence[int], part: Any) -> None:
+        """Move the cache of these rows here, aligned at the last token."""
+        for layer, source in zip(self.cache.layers, part.layers, strict=True):
+            layer.insert(rows, source.keys, source.values)
+            source.keys = source.values = None  # free them layer by layer
 
 
-def _plain(found: Any) -> bool:
+def _has_plain_layers(cache: Any) -> bool:
     from transformers.cache_utils import DynamicLayer
 
-    return bool(found.layers) and all(type(layer) is DynamicLayer for layer in found.layers)
+    return bool(cache.layers) and all(type(layer) is DynamicLayer for layer in cache.layers)
 
 
 @cache
-def _last() -> Any:
+def _keys_only_layer() -> Any:
     from transformers.cache_utils import DynamicLayer
 
     class KeysOnlyLayer(DynamicLayer):  # type: ignore[misc]
-        """As a DynamicLayer, but it says so when it has the first keys."""
+        """A DynamicLayer that raises KeysReadyError after its first update."""
 
-        def update(self, *given: Any, **more: Any) -> Any:
-            """Keep keys and values, and give all."""
-            first, found = not self.is_initialized, super().update(*given, **more)
+        def update(self, *args: Any, **kwargs: Any) -> Any:
+            """Store keys and values, and return all."""
+            first, result = not self.is_initialized, super().update(*args, **kwargs)
             if first:
                 raise KeysReadyError
-            return found
+            return result
 
     return KeysOnlyLayer
 
 
 @cache
-def _roomy() -> Any:
+def _preallocated_layer() -> Any:
     from transformers.cache_utils import DynamicLayer
 
     class PreallocatedLayer(DynamicLayer):  # type: ignore[misc]
-        """As a DynamicLayer, which joins all keys anew for each token."""
+        """A layer with space for further tokens; a DynamicLayer copies all keys and values for each token."""
 
         def __init__(self, rows: int, tokens: int) -> None:
             super().__init__()
             self.rows, self.tokens = rows, tokens
-            self.whole: tuple[Any, ...] = ()
+            self.buffers: tuple[Any, ...] = ()
 
-        def lay(self, rows: Sequence[int], keys: Any, values: Any) -> None:
-            """Put the keys and values of shape (rows, heads, tokens, d) of these rows at the end of the prompts."""
+        def insert(self, rows: Sequence[int], keys: Any, values: Any) -> None:
+            """Write keys and values of shape (rows, heads, tokens, d) to the end of these rows' prompts."""
             import torch
 
             if not self.is_initialized:
                 self.lazy_initialization(keys, values)
-                # zeros: nothing looks at what lies before a shorter prompt, but it is multiplied by nothing
-                self.whole = tuple(_larger(x.new_zeros, x, self.rows, self.tokens) for x in (keys, values))
-                self.keys, self.values = (whole[:, :, : self.tokens] for whole in self.whole)
-            places = torch.tensor(rows, device=keys.device)
-            for whole, read in ((self.keys, keys), (self.values, values)):
-                whole[:, :, self.tokens - read.shape[-2] :].index_copy_(0, places, read)
+                # Zeros: attention masks what is before a shorter prompt, but multiplies it by 0 all the same.
+                self.buffers = tuple(_buffer(x.new_zeros, x, self.rows, self.tokens) for x in (keys, values))
+                self.keys, self.values = (buffer[:, :, : self.tokens] for buffer in self.buffers)
+            indices = torch.tensor(rows, device=keys.device)
+            for target, source in ((self.keys, keys), (self.values, values)):
+                target[:, :, self.tokens - source.shape[-2] :].index_copy_(0, indices, source)
 
         def update(self, key_states: Any, value_states: Any, *_: Any, **__: Any) -> tuple[Any, Any]:
-            """Keep the keys and values of shape (batch, heads, tokens, d) behind the others, and give all."""
-            held, new = self.get_seq_length(), (key_states, value_states)
-            self.whole = tuple(_behind(whole, held, more) for whole, more in zip(self.whole, new, strict=True))
-            self.keys, self.values = (whole[:, :, : held + key_states.shape[-2]] for whole in self.whole)
+            """Append keys and values of shape (batch, heads, tokens, d), and return all."""
+            length, new = self.get_seq_length(), (key_states, value_states)
+            self.buffers = tuple(_append(b, length, states) for b, states in zip(self.buffers, new, strict=True))
+            self.keys, self.values = (b[:, :, : length + key_states.shape[-2]] for b in self.buffers)
             return self.keys, self.values
 
     return PreallocatedLayer
 
 
-def _behind(whole: Any, held: int, more: Any) -> Any:
-    """`whole` with `more` behind the first `held` tokens: itself, or a larger one where it has no room."""
-    tokens = held + more.shape[-2]
-    if whole.shape[-2] < tokens:
-        larger = _larger(more.new_empty, more, more.shape[0], tokens)
-        larger[:, :, :held] = whole[:, :, :held]
-        whole = larger
-    whole[:, :, held:tokens] = more
-    return whole
+def _append(buffer: Any, length: int, new: Any) -> Any:
+    """Write `new` behind the first `length` tokens of a buffer; return the buffer, or a larger one if it was full."""
+    end = length + new.shape[-2]
+    if buffer.shape[-2] < end:
+        larger = _buffer(new.new_empty, new, new.shape[0], end)
+        larger[:, :, :length] = buffer[:, :, :length]
+        buffer = larger
+    buffer[:, :, length:end] = new
+    return buffer
 
 
-def _larger(make: Any, like: Any, rows: int, tokens: int) -> Any:
-    return make(rows, like.shape[1], tokens + _ROOM, like.shape[3])
+def _buffer(create: Any, like: Any, rows: int, tokens: int) -> Any:
+    return create(rows, like.shape[1], tokens + _SPARE_TOKENS, like.shape[3])

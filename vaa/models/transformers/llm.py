@@ -1,22 +1,24 @@
-"""Any text-only checkpoint that transformers has natively, run here."""
+"""An LLM that transformers supports, run in this process."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from vaa.errors import ConfigError
-from vaa.models.base import LocalWeights, Requirements, libraries
+from vaa.models.base import GenerationConfig, LocalWeights, Requirements, libraries
 from vaa.models.checkpoints.files import checkpoint_identity
-from vaa.models.transformers import batching, loading
-from vaa.models.transformers.generation import GenerationConfig, settle
-from vaa.models.transformers.loaded import LoadedModel
+from vaa.models.transformers.batching import answer_in_batches
+from vaa.models.transformers.generation import check_sampling, drop_checkpoint_sampling
+from vaa.models.transformers.loaded_model import LoadedModel
+from vaa.models.transformers.loading import free_memory, load, load_with_attention, loading_options
 from vaa.types import ChatQuery, ChooseQuery, Floats, GenerateQuery, NoAnswer
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TransformersLLM:
-    """A frozen LLM, asked in left-padded batches; it does not think aloud where its chat template can say so.
+    """A frozen LLM that answers in left-padded batches, without thinking if its chat template can switch that off.
 
     The fields are those of TransformersVLM.
     """
@@ -27,43 +29,21 @@ class TransformersLLM:
     quantization: str
     device_map: str
     attention: str
-    temperature: float
-    top_p: float
-    seed: int
+    generation: GenerationConfig
     batch_size: int
+
+    def __post_init__(self) -> None:
+        check_sampling(self.generation)
 
     @property
     def identity(self) -> str:
-        """Checkpoint, revision, precision and how tokens are taken; neither batch nor device."""
+        """Checkpoint, revision, precision and generation; neither batch size nor device."""
         name = checkpoint_identity(self.checkpoint, self.revision)
-        return f"{name} {self.dtype} {self.quantization} {self._sampling.identity}"
-
-    def generate(self, queries: Sequence[GenerateQuery]) -> Iterator[str | NoAnswer]:
-        """Texts in order.
-
-        Raises:
-            ConfigError: a query has frames.
-        """
-        self._refuse_frames(queries)
-        return batching.answers(self._load, queries, self._sampling, decoder="none", workers=0)
-
-    def choose(self, queries: Sequence[ChooseQuery]) -> Iterator[Floats | NoAnswer]:
-        """The probabilities of each query's choices, in order.
-
-        Raises:
-            ConfigError: a query has frames.
-        """
-        self._refuse_frames(queries)
-        return batching.answers(self._load, queries, self._sampling, decoder="none", workers=0)
-
-    def _refuse_frames(self, queries: Sequence[ChatQuery]) -> None:
-        seen = next((query for query in queries if query.frames), None)
-        if seen is not None:
-            raise ConfigError(f"'{self.checkpoint}' reads text only; the {seen.purpose} prompt shows it frames.")
+        return f"{name} {self.dtype} {self.quantization} {self.generation.identity}"
 
     @property
     def requirements(self) -> Requirements:
-        """Its weights, and bitsandbytes if quantized."""
+        """The weights, and bitsandbytes if quantized."""
         weights = LocalWeights(
             checkpoint=self.checkpoint,
             revision=self.revision,
@@ -77,26 +57,46 @@ class TransformersLLM:
         needed = libraries(quantization=self.quantization)
         return Requirements(name=self.checkpoint, weights=weights, libraries=needed)
 
-    def release(self) -> None:
-        """Forget the weights."""
-        if _loaded.pop(self, None):
-            loading.free_memory()
+    def generate(self, queries: Sequence[GenerateQuery]) -> Iterator[str | NoAnswer]:
+        """Yield texts in order.
 
-    @property
-    def _sampling(self) -> GenerationConfig:
-        return GenerationConfig(self.temperature, self.top_p, self.seed)
+        Raises:
+            ConfigError: a query has frames.
+        """
+        return self._answer(queries)
+
+    def choose(self, queries: Sequence[ChooseQuery]) -> Iterator[Floats | NoAnswer]:
+        """Yield the probabilities of each query's choices, in order.
+
+        Raises:
+            ConfigError: a query has frames.
+        """
+        return self._answer(queries)
+
+    def release(self) -> None:
+        """Free the weights."""
+        if _loaded.pop(self, None):
+            free_memory()
+
+    def _answer(self, queries: Sequence[ChatQuery]) -> Iterator[Any]:
+        with_frames = next((query for query in queries if query.frames), None)
+        if with_frames is not None:
+            raise ConfigError(f"'{self.checkpoint}' is text-only, but the {with_frames.purpose} prompt has frames.")
+        return answer_in_batches(self._load, queries, self.generation, decoder="none", workers=0)
 
     def _load(self) -> LoadedModel:
         if self not in _loaded:
             from transformers import AutoModelForCausalLM, AutoTokenizer
 
-            options = loading.loading_options(self.device_map, self.dtype, self.quantization)
-            tokenizer = loading.load(AutoTokenizer, self.checkpoint, self.revision)
-            model = loading.load_with_attention(
+            options = loading_options(self.device_map, self.dtype, self.quantization)
+            tokenizer = load(AutoTokenizer, self.checkpoint, self.revision)
+            model = load_with_attention(
                 AutoModelForCausalLM, self.checkpoint, self.revision, self.attention, options
             ).eval()
-            settle(model, tokenizer)
-            _loaded[self] = LoadedModel(model, tokenizer, None, self.batch_size)
+            drop_checkpoint_sampling(model, tokenizer)
+            _loaded[self] = LoadedModel(
+                model=model, tokenizer=tokenizer, frame_processor=None, batch_size=self.batch_size
+            )
         return _loaded[self]
 
 

@@ -1,4 +1,4 @@
-"""What a model's eye makes of frames, before any prompt is read."""
+"""The output of a model's vision tower for frames, computed once before any prompt is processed."""
 
 from __future__ import annotations
 
@@ -8,64 +8,65 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
-from vaa.errors import VaaError
+from vaa.errors import ModelError
 from vaa.models.transformers.families import VisionInputs
 
-_TILES = 32
+_TILES_PER_PASS = 32
+"""What a CPU works on stays in its cache, and a GPU needs less memory at once."""
 
 
 @dataclass(frozen=True, eq=False)
 class VisionFeatures:
-    """The features of frames, one after another: each prompt is given those of its own."""
+    """The features of a batch's frames, in order.
+
+    Attributes:
+        features: The output of the model's `get_image_features`.
+        grid: Patches of each frame (time, height, width); None if all frames have as many.
+    """
 
     features: Any
     grid: Any
-    """Patches of each frame (time, height, width), None where all have as many."""
 
-    def of(self, frames: Sequence[int]) -> dict[str, Any]:
-        """The arguments by which a model is given these frames; none without frames."""
+    def arguments(self, frames: Sequence[int]) -> dict[str, Any]:
+        """The model's keyword arguments for the frames of these indices; empty without frames."""
         if not frames:
             return {}
-        image = SimpleNamespace(pooler_output=_some(self.features.pooler_output, frames))
+        image = SimpleNamespace(pooler_output=_select(self.features.pooler_output, frames))
         if hasattr(self.features, "deepstack_features"):
-            image.deepstack_features = [_some(layer, frames) for layer in self.features.deepstack_features]
+            image.deepstack_features = [_select(layer, frames) for layer in self.features.deepstack_features]
         grid = {} if self.grid is None else {"image_grid_thw": self.grid[list(frames)]}
         return {"mm_encoder_outputs": {"image": image}, **grid}
 
 
-def encode_frames(model: Any, seen: VisionInputs) -> VisionFeatures:
-    """Encode frames: a few at a time where each is one tile of the same size.
-
-    What a CPU works at stays in its cache then, and a GPU holds less at once.
-    """
-    if set(seen.inputs) != {"pixel_values"}:
-        return VisionFeatures(
-            model.get_image_features(**seen.inputs, return_dict=True), seen.inputs.get("image_grid_thw")
-        )
+def encode_frames(model: Any, inputs: VisionInputs) -> VisionFeatures:
+    """Encode frames with the model's vision tower; frames of one tile each are encoded a few at a time."""
+    if set(inputs.tensors) != {"pixel_values"}:
+        features = model.get_image_features(**inputs.tensors, return_dict=True)
+        return VisionFeatures(features, inputs.tensors.get("image_grid_thw"))
     import torch
 
-    pieces = seen.inputs["pixel_values"].split(_TILES)
-    found = [model.get_image_features(pixel_values=piece, return_dict=True).pooler_output for piece in pieces]
-    return VisionFeatures(SimpleNamespace(pooler_output=torch.cat(found)), None)
+    passes = inputs.tensors["pixel_values"].split(_TILES_PER_PASS)
+    outputs = [model.get_image_features(pixel_values=tiles, return_dict=True).pooler_output for tiles in passes]
+    return VisionFeatures(SimpleNamespace(pooler_output=torch.cat(outputs)), None)
 
 
-def check(model: Any) -> None:
-    """Refuse a model of a library that does not know frames encoded beforehand, and would answer without them.
+def check_accepts_features(model: Any) -> None:
+    """Refuse a transformers version whose models ignore features computed beforehand.
 
     Raises:
-        VaaError: it says which to install.
+        ModelError: the model would answer without its frames.
     """
     import transformers
 
     if "mm_encoder_outputs" not in inspect.signature(type(model.model).forward).parameters:
-        raise VaaError(
-            f"transformers {transformers.__version__} would not show {type(model).__name__} its frames: "
-            "pip install 'transformers>=5.18'."
+        raise ModelError(
+            f"transformers {transformers.__version__}: {type(model).__name__} would ignore its frames. "
+            "Run pip install 'transformers>=5.18'."
         )
 
 
-def _some(features: Any, frames: Sequence[int]) -> Any:
-    """As they are held: a tensor with a row a frame, or a tensor for each frame."""
+def _select(features: Any, frames: Sequence[int]) -> Any:
+    """Features are a tensor with one row per frame, or one tensor per frame."""
     if isinstance(features, list | tuple):
         return tuple(features[frame] for frame in frames)
     return features[list(frames)]

@@ -1,4 +1,4 @@
-"""Any VLM of a known family that transformers has natively, run here."""
+"""A VLM of a supported family, run by transformers in this process."""
 
 from __future__ import annotations
 
@@ -7,31 +7,40 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, ClassVar
 
-from vaa.errors import VaaError
-from vaa.models.base import LocalWeights, Requirements, libraries
+from vaa.errors import ConfigError
+from vaa.models.base import GenerationConfig, LocalWeights, Requirements, libraries
 from vaa.models.checkpoints.files import checkpoint_identity
-from vaa.models.transformers import batching, loading, vision_features
-from vaa.models.transformers.families import family, mark_internvl, tokens_per_image
-from vaa.models.transformers.generation import GenerationConfig, settle
-from vaa.models.transformers.loaded import FrameProcessor, LoadedModel, write
-from vaa.types import XYXY, ChatQuery, ChooseQuery, Floats, GenerateQuery, NoAnswer, Video
+from vaa.models.transformers.batching import answer_in_batches
+from vaa.models.transformers.families import FrameProcessor, family_of
+from vaa.models.transformers.generation import check_sampling, drop_checkpoint_sampling
+from vaa.models.transformers.loaded_model import LoadedModel
+from vaa.models.transformers.loading import free_memory, load, load_with_attention, loading_options
+from vaa.models.transformers.vision_features import check_accepts_features
+from vaa.types import XYXY, ChooseQuery, Floats, GenerateQuery, NoAnswer, Video
 from vaa.video import sources
-from vaa.video.resize import resized_by
-
-__all__ = ["TransformersVLM", "chat", "tokens_per_image"]
+from vaa.video.resize import Resize, resize_identity
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TransformersVLM:
-    """A frozen VLM, asked in left-padded batches.
+    """A frozen VLM that answers in left-padded batches.
 
-    `dtype`: float32, bfloat16 or float16; `quantization`: none, int8, nf4 or fp4 (bitsandbytes); `device_map` as
-    accelerate takes it ("auto" spreads over all GPUs, or the CPU); `attention`: an implementation of transformers, the
-    next slower one where it is missing; `max_pixels` of a frame, null for the checkpoint's own limit; `timestamps` puts
-    each frame's time before it; `temperature` 0 is greedy. `batch_size` questions are asked at once to begin with, on a
-    GPU soon as many as fit; those for choices about the same frames stay together. `workers` processes prepare frames
-    beside the model, null: as many as the machine has to spare. Frames are made smaller by `resize`: pil, or for
-    InternVL torch, which is many times sooner and a grey level off in one or two of a thousand values.
+    Attributes:
+        checkpoint: A folder in Hugging Face format, or a name on the hub.
+        revision: Branch, tag or commit on the hub; None for main.
+        dtype: float32, bfloat16 or float16.
+        quantization: none, int8, nf4 or fp4 (bitsandbytes).
+        device_map: As accelerate takes it; "auto" spreads the model over all GPUs, or uses the CPU.
+        attention: An attention implementation of transformers; the next slower one is used where it is missing.
+        max_pixels: Most pixels of a frame; None for the checkpoint's own limit.
+        timestamps: Whether each frame is preceded by its time.
+        generation: How tokens are chosen.
+        batch_size: Queries per batch to begin with; on a GPU it grows while memory allows. ChooseQueries about the same
+            frames stay together.
+        decoder: The video decoder.
+        workers: Processes that prepare frames; None for as many as the machine has to spare.
+        resize: The library that resizes frames: pil, or torch (InternVL only), which is several times faster and
+            differs by 1 in one or two bytes of a thousand.
     """
 
     checkpoint: str
@@ -42,34 +51,27 @@ class TransformersVLM:
     attention: str
     max_pixels: int | None
     timestamps: bool
-    temperature: float
-    top_p: float
-    seed: int
+    generation: GenerationConfig
     batch_size: int
     decoder: str
     workers: int | None
-    resize: str
+    resize: Resize
 
     accepts_frames: ClassVar[bool] = True
 
+    def __post_init__(self) -> None:
+        check_sampling(self.generation)
+
     @property
     def identity(self) -> str:
-        """Checkpoint, revision, precision, how frames are shown and how tokens are taken; neither batch nor device."""
+        """Checkpoint, revision, precision, preparation of frames and generation; neither batch size nor device."""
         name = checkpoint_identity(self.checkpoint, self.revision)
-        shown = f"max_pixels {self.max_pixels} timestamps {self.timestamps}" + resized_by(self.resize)
-        return f"{name} {self.dtype} {self.quantization} {shown} {self._sampling.identity}"
-
-    def generate(self, queries: Sequence[GenerateQuery]) -> Iterator[str | NoAnswer]:
-        """Texts in order; NoAnswer where frames cannot be decoded."""
-        return batching.answers(self._load, queries, self._sampling, self.decoder, self.workers)
-
-    def choose(self, queries: Sequence[ChooseQuery]) -> Iterator[Floats | NoAnswer]:
-        """The probabilities of each query's choices, in order; NoAnswer where frames cannot be decoded."""
-        return batching.answers(self._load, queries, self._sampling, self.decoder, self.workers)
+        frames = f"max_pixels {self.max_pixels} timestamps {self.timestamps}" + resize_identity(self.resize)
+        return f"{name} {self.dtype} {self.quantization} {frames} {self.generation.identity}"
 
     @property
     def requirements(self) -> Requirements:
-        """Its weights, bitsandbytes if quantized, and the decoder."""
+        """The weights, bitsandbytes if quantized, and the decoder."""
         weights = LocalWeights(
             checkpoint=self.checkpoint,
             revision=self.revision,
@@ -83,54 +85,66 @@ class TransformersVLM:
         needed = libraries(self.decoder, self.quantization)
         return Requirements(name=self.checkpoint, weights=weights, libraries=needed)
 
+    def generate(self, queries: Sequence[GenerateQuery]) -> Iterator[str | NoAnswer]:
+        """Yield texts in order; NoAnswer where frames cannot be decoded."""
+        return answer_in_batches(self._load, queries, self.generation, self.decoder, self.workers)
+
+    def choose(self, queries: Sequence[ChooseQuery]) -> Iterator[Floats | NoAnswer]:
+        """Yield the probabilities of each query's choices, in order; NoAnswer where frames cannot be decoded."""
+        return answer_in_batches(self._load, queries, self.generation, self.decoder, self.workers)
+
     def release(self) -> None:
-        """Forget the weights."""
+        """Free the weights."""
         if _loaded.pop(self, None):
-            loading.free_memory()
+            free_memory()
 
     def to_frame(self, video: Video, xyxy: XYXY) -> XYXY:
-        """A box as the model wrote it, in the pixels of the video's frames.
+        """Convert a box from the model's coordinates to the pixels of the video's frames.
 
         Raises:
-            VaaError: models of this family were not trained to give boxes.
-            VideoError: the video cannot be decoded, so that nobody knows how large its frames are.
+            ConfigError: the model's family was not trained to give boxes.
+            VideoError: the video cannot be decoded, so the size of its frames is unknown.
         """
-        width, height = _size(video, self.decoder)
-        x, y = (mine / theirs for mine, theirs in zip((width, height), self.box_space((width, height)), strict=True))
+        width, height = _frame_size(video, self.decoder)
+        box_width, box_height = self.box_space((width, height))
+        x, y = width / box_width, height / box_height
         return xyxy[0] * x, xyxy[1] * y, xyxy[2] * x, xyxy[3] * y
 
     def box_space(self, frame: tuple[int, int]) -> tuple[float, float]:
         """Width and height of the space in which the model gives boxes on a frame of this (width, height).
 
         Raises:
-            VaaError: models of this family were not trained to give boxes.
+            ConfigError: the model's family was not trained to give boxes.
         """
-        config, processor = _seeing(self.checkpoint, self.revision)
-        boxes = family(config).boxes
-        if boxes is None:
-            raise VaaError(f"'{self.checkpoint}' ({config.model_type}) was not trained to give boxes.")
-        return boxes(processor, frame, self.max_pixels)
-
-    @property
-    def _sampling(self) -> GenerationConfig:
-        return GenerationConfig(self.temperature, self.top_p, self.seed)
+        config, processor = _config_and_processor(self.checkpoint, self.revision)
+        box_space = family_of(config).box_space
+        if box_space is None:
+            raise ConfigError(f"'{self.checkpoint}' ({config.model_type}) was not trained to give boxes.")
+        return box_space(processor, frame, self.max_pixels)
 
     def _load(self) -> LoadedModel:
         if self not in _loaded:
             from transformers import AutoImageProcessor, AutoModelForImageTextToText, AutoTokenizer
 
-            options = loading.loading_options(self.device_map, self.dtype, self.quantization)
-            tokenizer = loading.load(AutoTokenizer, self.checkpoint, self.revision)
-            processor = loading.load(AutoImageProcessor, self.checkpoint, self.revision, backend="pil")
-            model = loading.load_with_attention(
+            options = loading_options(self.device_map, self.dtype, self.quantization)
+            tokenizer = load(AutoTokenizer, self.checkpoint, self.revision)
+            processor = load(AutoImageProcessor, self.checkpoint, self.revision, backend="pil")
+            model = load_with_attention(
                 AutoModelForImageTextToText, self.checkpoint, self.revision, self.attention, options
             ).eval()
-            vision_features.check(model)
-            settle(model, tokenizer)
-            eye = FrameProcessor(
-                family(model.config), model.config, processor, self.max_pixels, self.timestamps, self.resize
+            check_accepts_features(model)
+            drop_checkpoint_sampling(model, tokenizer)
+            frame_processor = FrameProcessor(
+                family=family_of(model.config),
+                config=model.config,
+                processor=processor,
+                max_pixels=self.max_pixels,
+                timestamps=self.timestamps,
+                resize=self.resize,
             )
-            _loaded[self] = LoadedModel(model, tokenizer, eye, self.batch_size)
+            _loaded[self] = LoadedModel(
+                model=model, tokenizer=tokenizer, frame_processor=frame_processor, batch_size=self.batch_size
+            )
         return _loaded[self]
 
 
@@ -138,23 +152,14 @@ _loaded: dict[TransformersVLM, LoadedModel] = {}
 
 
 @cache
-def _size(shown: Video, decoder: str) -> tuple[int, int]:
-    height, width = sources.frames(shown, [0], decoder)[0].shape[:2]
+def _frame_size(video: Video, decoder: str) -> tuple[int, int]:
+    height, width = sources.frames(video, [0], decoder)[0].shape[:2]
     return width, height
 
 
 @cache
-def _seeing(name: str, revision: str | None) -> tuple[Any, Any]:
-    """A checkpoint's config and image processor: enough to know its boxes, without its weights."""
+def _config_and_processor(checkpoint: str, revision: str | None) -> tuple[Any, Any]:
+    """A checkpoint's config and image processor, without its weights."""
     from transformers import AutoConfig, AutoImageProcessor
 
-    return loading.load(AutoConfig, name, revision), loading.load(AutoImageProcessor, name, revision, backend="pil")
-
-
-def chat(tokenizer: Any, query: ChatQuery, image_tokens: int) -> str:
-    """The whole text an InternVL reads: the chat template round the prompt, each `<image>` as its visual tokens.
-
-    Raises:
-        VaaError: the text marks another number of images than the question has frames, or there is no chat template.
-    """
-    return write(tokenizer, query, [mark_internvl(tokenizer, None, image_tokens) for _ in query.frames])
+    return load(AutoConfig, checkpoint, revision), load(AutoImageProcessor, checkpoint, revision, backend="pil")
