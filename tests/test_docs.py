@@ -67,9 +67,9 @@ def shell(command: str, folder: Path) -> str:
 @pytest.mark.parametrize(
     ("page", "expected"),
     [
-        ("prompt", ["20 questions asked, 0 remembered, 0 answers unread"] * 2 + ["4 passed"]),
+        ("prompt", ["20 model queries, 0 from the cache, 0 answers unparsed"] * 2 + ["4 passed"]),
         ("data", ["", "3 videos, 900 frames, 0 failed", "passed"]),
-        ("method", ["20 questions asked, 0 remembered", "0 questions asked, 20 remembered", "passed", "2 passed"]),
+        ("method", ["20 model queries, 0 from the cache", "0 model queries, 20 from the cache", "passed", "2 passed"]),
     ],
 )
 def test_the_steps_of_a_how_to_work(page: str, expected: list[str], scratch: Path) -> None:

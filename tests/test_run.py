@@ -190,17 +190,17 @@ def test_answers_nobody_can_read_are_no_result(tmp_path: Path, shared: Path, tin
     shutil.copy(shared / "videos/car_accident.mp4", tmp_path / "clips")
     given = (*(field for field in tiny if field != "page=null"), "max_unparsed=0.5")
     said = run(tmp_path, "data=folder", "data.root=clips", *given, status=4, wandb="offline")
-    assert "4 of 4 answers could not be read" in said
+    assert "4 of 4 answers could not be parsed" in said
     (found,) = metrics(tmp_path)
     assert (found["unparsed"], found["unparsed_share"]) == (4, 1)
     (job,) = (tmp_path / "outputs/corevad").iterdir()
     assert (
-        "4 of 4 answers could not be read, more than max_unparsed=0.5: these numbers"
+        "4 of 4 answers could not be parsed, more than max_unparsed=0.5: the metrics"
         in (job / "report.html").read_text()
     )
     (logged,) = read_back(job)
     assert (logged["exit"], logged["summary"]["unparsed"], logged["config"]["max_unparsed"]) == (4, 4, 0.5)
-    assert "4 of 4 answers could not be read" in logged["summary"]["error"]
+    assert "4 of 4 answers could not be parsed" in logged["summary"]["error"]
 
 
 @pytest.mark.parametrize(

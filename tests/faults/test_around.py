@@ -156,9 +156,9 @@ def test_wandb_that_is_lost_in_the_middle_is_given_up(
     assert started.end() == 0, started.said
     online.close()
     assert runs.result(started) == runs.result(verdicts)
-    assert started.said.count("The service is given up; the results here are whole.") == 1
+    assert started.said.count("The service is abandoned; the results on disk are complete.") == 1
     assert "Traceback" not in started.said
-    assert "W&B run kept here; send it with: wandb sync" in started.said
+    assert "W&B run written to disk; upload it with: wandb sync" in started.said
     assert not [file for file in started.folder.rglob("*") if file.is_file() and KEY.encode() in file.read_bytes()]
     (kept,) = read_back(started.folder)
     assert kept["summary"]["roc_auc"] == started.metrics["roc_auc"]

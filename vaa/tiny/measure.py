@@ -13,6 +13,7 @@ import numpy as np
 
 from vaa import process
 from vaa.data.synthetic import SyntheticDataset
+from vaa.evaluation.localisation import iou
 from vaa.models.base import GREEDY
 from vaa.models.transformers.vlm import TransformersVLM
 from vaa.prompts import parsers
@@ -119,7 +120,7 @@ class VlmAccuracy:
             if box is None:
                 right["none where none"].append(boxes == ())
                 continue
-            overlap = _iou(np.array(box), np.array(boxes[0][:4]) * 0.128) if boxes else 0.0
+            overlap = iou(box, [edge * 0.128 for edge in boxes[0][:4]]) if boxes else 0.0
             right["iou"].append(overlap)
             right[f"iou {_label(self.dataset.truths[video.id].spans, segment.frames)}"].append(overlap)
         return _means(right)
@@ -146,12 +147,6 @@ def _label(spans: tuple[Span, ...], frames: tuple[int, ...]) -> str | None:
     if not name or inside[name] == 0:
         return ""
     return name if inside[name] >= len(frames) / 4 else None
-
-
-def _iou(first: np.ndarray, second: np.ndarray) -> float:
-    sides = np.clip(np.minimum(first[2:], second[2:]) - np.maximum(first[:2], second[:2]), 0, None)
-    areas = np.prod(first[2:] - first[:2]) + np.prod(second[2:] - second[:2])
-    return float(sides.prod() / (areas - sides.prod() + 1e-6))
 
 
 def _means(right: dict[str, list[float]]) -> dict[str, float]:
