@@ -1,4 +1,4 @@
-"""Pixels for 8 of every 30 frames, decoded and resized."""
+"""Decoding and resizing 8 of every 30 frames."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import torch  # noqa: F401, as where a model is in memory: the processes beside it need not load it
+import torch  # noqa: F401, imported before the processes are forked, as in a run with a model
 
 from benchmarks.clips import clip
 from benchmarks.timing import Row, clock, ratio
@@ -25,32 +25,34 @@ REFERENCE = "one frame at a time by index, PIL, one process"
 
 
 def rows() -> list[Row]:
-    found = []
-    for every, wanted in ((250, 1.5), (30, 2.5)):
+    measured = []
+    for every, required in ((250, 1.5), (30, 2.5)):
         path = clip(Path("outputs/benchmarks") / f"key{every}_{SECONDS}s.mp4", SECONDS, every)
         name = f"pixels for 8 of every 30 frames, a key frame every {every}"
         for decoder in DECODERS:
             check(path, decoder)
         for resize, decoder in (("torch", "decord"), ("pil", "decord"), ("torch", "pyav")):
-            what = f"{name}, resized to {SIDE} (resize={resize} decoder={decoder})"
-            mine, others = partial(ours, path, resize, decoder), partial(theirs, path)
-            row = ratio(what, REFERENCE, wanted, mine, others, repeats=3)
-            found.append(row if resize == "torch" else replace(row, required="-"))
-        found += [_against_plain(f"{name}, not resized (decoder={decoder})", path, decoder) for decoder in DECODERS]
-    return found
+            row_name = f"{name}, resized to {SIDE} (resize={resize} decoder={decoder})"
+            actions = partial(ours, path, resize, decoder), partial(theirs, path)
+            row = ratio(row_name, REFERENCE, required, *actions, repeats=3)
+            measured.append(row if resize == "torch" else replace(row, required="-"))
+        measured += [
+            _compare_with_sequential(f"{name}, not resized (decoder={decoder})", path, decoder) for decoder in DECODERS
+        ]
+    return measured
 
 
 def windows() -> list[tuple[int, ...]]:
     return [tuple(int(f) for f in np.linspace(k, k + 29, 8)) for k in range(0, SECONDS * 30, 30)]
 
 
-def work(resize: str | None, decoder: str, job: tuple[Path, list[tuple[int, ...]]]) -> Prepared:
+def prepare(resize: str | None, decoder: str, job: tuple[Path, list[tuple[int, ...]]]) -> Prepared:
     """As vaa.video.prefetch does, without normalising, which the reference does not do either."""
-    path, asked = job
-    shown = Video("v", path, SECONDS * 30, 30.0)
-    pixels = sources.frames(shown, [frame for one in asked for frame in one], decoder)
+    path, batch = job
+    video = Video("v", path, SECONDS * 30, 30.0)
+    pixels = sources.frames(video, [frame for window in batch for frame in window], decoder)
     if CORES > 1:
-        sources.stop_readahead(shown, decoder)
+        sources.stop_readahead(video, decoder)
     if resize is None:
         return Prepared({"pixels": pixels})
 
@@ -61,56 +63,57 @@ def work(resize: str | None, decoder: str, job: tuple[Path, list[tuple[int, ...]
 
 
 def ours(path: Path, resize: str | None, decoder: str) -> int:
-    """As a run does it, with as many processes as there are cores, since no model needs one."""
-    asked, seen = windows(), 0
-    with DecodePool(work=partial(work, resize, decoder), workers=CORES, timeout=DECODE_TIMEOUT) as pool:
-        handles = [pool.submit((path, asked[k : k + BATCH])) for k in range(0, len(asked), BATCH)]
+    """As in a run, with one process per core, since there is no model."""
+    batches, count = windows(), 0
+    with DecodePool(work=partial(prepare, resize, decoder), workers=CORES, timeout=DECODE_TIMEOUT) as pool:
+        handles = [pool.submit((path, batches[k : k + BATCH])) for k in range(0, len(batches), BATCH)]
         for handle in handles:
             result = pool.result(handle)
             assert isinstance(result, Prepared)
-            seen += len(result.arrays["pixels"])
-    return seen
+            count += len(result.arrays["pixels"])
+    return count
 
 
 def theirs(path: Path) -> int:
-    """CoReVAD's way: one reader, one frame at a time by its number."""
+    """As in CoReVAD's code: one decoder, one frame at a time by its number."""
     import decord
 
-    decoder, seen = decord.VideoReader(str(path), num_threads=1), 0
-    for one in windows():
-        for frame in one:
+    decoder, count = decord.VideoReader(str(path), num_threads=1), 0
+    for window in windows():
+        for frame in window:
             RESIZERS["pil"](decoder[frame].asnumpy(), (SIDE, SIDE), "bicubic")
-            seen += 1
-    return seen
+            count += 1
+    return count
 
 
-def plain(path: Path) -> int:
-    """All frames one after another, FFmpeg's threads on all cores; as RGB, since that is what pixels are."""
+def sequential(path: Path) -> int:
+    """All frames in order as RGB, with FFmpeg's threads on all cores."""
     import av
 
-    painter, seen = av.video.reformatter.VideoReformatter(), 0  # one for all frames: to make one takes as long again
+    reformatter, count = av.video.reformatter.VideoReformatter(), 0  # one for all frames: making one doubles the time
     with av.open(str(path)) as container:
         container.streams.video[0].thread_type = "AUTO"
         for frame in container.decode(video=0):
-            seen += len(painter.reformat(frame, format="rgb24").to_ndarray()) > 0
-    return seen
+            count += len(reformatter.reformat(frame, format="rgb24").to_ndarray()) > 0
+    return count
 
 
 def check(path: Path, decoder: str) -> None:
     import decord
 
     reference = decord.VideoReader(str(path), num_threads=1)
-    one = windows()[3]
-    pixels = work(None, decoder, (path, [one])).arrays["pixels"]
-    assert all((pixels[k] == reference[frame].asnumpy()).all() for k, frame in enumerate(one))
-    small = [work(resize, decoder, (path, [one])).arrays["pixels"].astype(int) for resize in ("pil", "torch")]
-    apart = np.abs(small[0] - small[1])
-    assert apart.max() <= 2
-    assert np.mean(apart > 0) < 0.01
+    window = windows()[3]
+    pixels = prepare(None, decoder, (path, [window])).arrays["pixels"]
+    assert all((pixels[k] == reference[frame].asnumpy()).all() for k, frame in enumerate(window))
+    resized = [prepare(resize, decoder, (path, [window])).arrays["pixels"].astype(int) for resize in ("pil", "torch")]
+    difference = np.abs(resized[0] - resized[1])
+    assert difference.max() <= 2
+    assert np.mean(difference > 0) < 0.01
 
 
-def _against_plain(what: str, path: Path, decoder: str) -> Row:
-    pairs = [(clock(partial(ours, path, None, decoder)), clock(partial(plain, path))) for _ in range(4)][1:]
-    mine, others = [a for a, _ in pairs], [b for _, b in pairs]
-    found = statistics.median(others) / statistics.median(mine)
-    return Row(what, "plain sequential decoding, as many cores", f"{found:.2f}x", ">= 0.9x", found >= 0.9, mine, others)
+def _compare_with_sequential(name: str, path: Path, decoder: str) -> Row:
+    pairs = [(clock(partial(ours, path, None, decoder)), clock(partial(sequential, path))) for _ in range(4)][1:]
+    ours_seconds, sequential_seconds = [a for a, _ in pairs], [b for _, b in pairs]
+    factor = statistics.median(sequential_seconds) / statistics.median(ours_seconds)
+    reference = "sequential decoding, as many cores"
+    return Row(name, reference, f"{factor:.2f}x", ">= 0.9x", factor >= 0.9, ours_seconds, sequential_seconds)
