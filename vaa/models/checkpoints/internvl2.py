@@ -333,6 +333,7 @@ LAYOUT = Layout(
     tokenizer=_tokenizer,
     image_processor=_image_processor,
     generation_config=_generation_config,
+    image_processor_file=False,
     finish=restart_rope,
 )
 
