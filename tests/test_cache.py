@@ -32,7 +32,7 @@ def query(tmp_path: Path) -> Query:
 
 @pytest.fixture
 def cache(tmp_path: Path) -> AnswerCache:
-    return AnswerCache(str(tmp_path / "deep" / "memo.sqlite"))
+    return AnswerCache(str(tmp_path / "deep" / "cache.sqlite"))
 
 
 @pytest.mark.parametrize(
@@ -40,9 +40,7 @@ def cache(tmp_path: Path) -> AnswerCache:
     ["", "Größe 人\n'); DROP TABLE answers;--", np.float32([0.1, np.nan, -0.0]), np.arange(6.0).reshape(2, 3)],
     ids=["empty", "text", "float32", "float64"],
 )
-def test_what_is_remembered_comes_back_the_same_from_another_memo_of_the_file(
-    cache: AnswerCache, answer: object
-) -> None:
+def test_answers_are_loaded_unchanged_by_another_cache_of_the_file(cache: AnswerCache, answer: object) -> None:
     cache.store(b"key", answer)
     back = AnswerCache(cache.path).load([b"key", b"other"])
     assert list(back) == [b"key"]
@@ -54,7 +52,7 @@ def test_what_is_remembered_comes_back_the_same_from_another_memo_of_the_file(
         assert back[b"key"].tobytes() == answer.tobytes()
 
 
-def test_two_memos_on_one_file_see_each_others_answers(cache: AnswerCache) -> None:
+def test_two_caches_of_one_file_share_answers(cache: AnswerCache) -> None:
     other = AnswerCache(cache.path)
     for k in range(20):
         (cache if k % 2 else other).store(bytes([k]), str(k))
@@ -62,20 +60,20 @@ def test_two_memos_on_one_file_see_each_others_answers(cache: AnswerCache) -> No
     assert len(cache.load([bytes([k]) for k in range(20)])) == 20
 
 
-def test_the_last_answer_to_a_key_counts(cache: AnswerCache) -> None:
+def test_the_last_answer_stored_is_loaded(cache: AnswerCache) -> None:
     cache.store(b"key", "old")
     cache.store(b"key", "new")
     assert cache.load([b"key"]) == {b"key": "new"}
 
 
-def test_thousands_of_keys_are_recalled(cache: AnswerCache) -> None:
+def test_thousands_of_keys_are_loaded(cache: AnswerCache) -> None:
     keys = [k.to_bytes(2, "big") for k in range(1234)]
     for key in keys[::2]:
         cache.store(key, key.hex())
     assert cache.load(keys) == {key: key.hex() for key in keys[::2]}
 
 
-def test_no_path_remembers_for_this_memo_only() -> None:
+def test_a_cache_without_a_path_is_not_shared() -> None:
     cache = AnswerCache(None)
     cache.store(b"key", "yes")
     assert cache.load([b"key"]) == {b"key": "yes"}
@@ -95,7 +93,7 @@ def test_no_path_remembers_for_this_memo_only() -> None:
     ],
     ids=str,
 )
-def test_the_key_depends_on_what_the_answer_hangs_on(
+def test_the_key_depends_on_all_inputs_of_the_answer(
     cache: AnswerCache, query: Query, change: dict[str, object]
 ) -> None:
     assert cache.key("model", replace(query, **change)) != cache.key("model", query)
@@ -106,13 +104,13 @@ def test_the_key_depends_on_the_model(cache: AnswerCache, query: Query) -> None:
 
 
 @pytest.mark.parametrize("change", [{"purpose": "rating"}, {"at": 7}], ids=str)
-def test_the_key_does_not_depend_on_what_the_question_is_for(
+def test_the_key_does_not_depend_on_purpose_and_frame(
     cache: AnswerCache, query: Query, change: dict[str, object]
 ) -> None:
     assert cache.key("model", replace(query, **change)) == cache.key("model", query)
 
 
-def test_the_key_depends_on_the_videos_content_and_not_on_where_it_lies(
+def test_the_key_depends_on_the_videos_content_not_on_its_path(
     cache: AnswerCache, query: Query, tmp_path: Path
 ) -> None:
     before = cache.key("model", query)
@@ -125,7 +123,7 @@ def test_the_key_depends_on_the_videos_content_and_not_on_where_it_lies(
     assert cache.key("model", replace(query, video=other)) != before
 
 
-def test_a_key_outlives_the_memo(cache: AnswerCache, query: Query) -> None:
+def test_keys_are_equal_in_every_cache(cache: AnswerCache, query: Query) -> None:
     assert (
         AnswerCache(cache.path).key("model", query)
         == cache.key("model", query)
@@ -133,7 +131,7 @@ def test_a_key_outlives_the_memo(cache: AnswerCache, query: Query) -> None:
     )
 
 
-def test_a_question_without_frames_needs_no_video(cache: AnswerCache, query: Query) -> None:
+def test_a_query_without_frames_needs_no_video_file(cache: AnswerCache, query: Query) -> None:
     nowhere = replace(query.video, path=Path("nowhere.mp4"))
     text_only = replace(query, frames=())
     assert cache.key("model", replace(text_only, video=nowhere)) == cache.key("model", text_only)
@@ -141,14 +139,14 @@ def test_a_question_without_frames_needs_no_video(cache: AnswerCache, query: Que
         cache.key("model", replace(query, video=nowhere))
 
 
-def test_a_file_that_is_no_memo_is_refused_by_name(tmp_path: Path) -> None:
-    file = tmp_path / "memo.sqlite"
+def test_a_file_that_is_not_a_cache_is_refused_by_name(tmp_path: Path) -> None:
+    file = tmp_path / "cache.sqlite"
     file.write_bytes(b"no database\n" * 500)
     with pytest.raises(CacheError, match=r"cache=.*memo\.sqlite.*cache=null"):
         AnswerCache(str(file))
 
 
-def test_a_memo_damaged_while_in_use_is_said(cache: AnswerCache) -> None:
+def test_a_damaged_file_is_a_cache_error(cache: AnswerCache) -> None:
     for k in range(500):
         cache.store(k.to_bytes(2, "big"), "x" * 200)
     cache._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -158,30 +156,30 @@ def test_a_memo_damaged_while_in_use_is_said(cache: AnswerCache) -> None:
         AnswerCache(str(file)).load([k.to_bytes(2, "big") for k in range(500)])
 
 
-def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_a_cache_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(CacheError, match="cache="):
-        AnswerCache(str(tmp_path / "file" / "memo.sqlite"))
+        AnswerCache(str(tmp_path / "file" / "cache.sqlite"))
 
 
-def test_a_damaged_answer_is_forgotten_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    cache = AnswerCache(str(tmp_path / "memo.sqlite"))
+def test_a_damaged_answer_is_logged_and_not_loaded(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    cache = AnswerCache(str(tmp_path / "cache.sqlite"))
     cache.store(b"good", np.ones(3))
     cache.store(b"bad", np.ones(3))
-    with sqlite3.connect(tmp_path / "memo.sqlite") as db:
+    with sqlite3.connect(tmp_path / "cache.sqlite") as db:
         db.execute("UPDATE answers SET answer = substr(answer, 1, 20) WHERE key = ?", (b"bad",))
     assert list(cache.load([b"good", b"bad"])) == [b"good"]
     assert "damaged" in caplog.text
 
 
 @pytest.mark.parametrize("damage", ["yes, Normal", b"\xff\xfe", 3.5], ids=["another word", "no text", "a number"])
-def test_an_answer_that_is_not_what_was_written_is_forgotten_and_said(
+def test_a_changed_answer_is_logged_and_not_loaded(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: object
 ) -> None:
-    cache = AnswerCache(str(tmp_path / "memo.sqlite"))
+    cache = AnswerCache(str(tmp_path / "cache.sqlite"))
     cache.store(b"key", "yes, Anomalous")
     cache.store(b"good", "yes")
-    with sqlite3.connect(tmp_path / "memo.sqlite") as db:
+    with sqlite3.connect(tmp_path / "cache.sqlite") as db:
         db.execute("UPDATE answers SET answer = CAST(? AS TEXT) WHERE key = ?", (damage, b"key"))
     assert cache.load([b"key", b"good"]) == {b"good": "yes"}
     assert "damaged" in caplog.text
@@ -190,10 +188,10 @@ def test_an_answer_that_is_not_what_was_written_is_forgotten_and_said(
 
 
 def test_an_answer_without_a_checksum_is_not_used(tmp_path: Path) -> None:
-    with sqlite3.connect(tmp_path / "memo.sqlite") as db:
+    with sqlite3.connect(tmp_path / "cache.sqlite") as db:
         db.execute("CREATE TABLE answers (key BLOB PRIMARY KEY, answer) WITHOUT ROWID")
         db.execute("INSERT INTO answers VALUES (?, ?)", (b"key", "old"))
-    assert AnswerCache(str(tmp_path / "memo.sqlite")).load([b"key"]) == {}
+    assert AnswerCache(str(tmp_path / "cache.sqlite")).load([b"key"]) == {}
 
 
 def test_kinds_of_queries_have_different_keys(cache: AnswerCache, query: GenerateQuery) -> None:
@@ -218,8 +216,8 @@ def test_recent_answers_last_until_a_round_does_not_use_them(query: GenerateQuer
     assert cache.load([key]) == {}
 
 
-def test_another_layout_is_refused_and_left_alone(tmp_path: Path) -> None:
-    file = tmp_path / "memo.sqlite"
+def test_a_file_with_other_columns_is_refused_and_unchanged(tmp_path: Path) -> None:
+    file = tmp_path / "cache.sqlite"
     with sqlite3.connect(file) as db:
         db.execute("CREATE TABLE answers (hash TEXT, question TEXT, answer TEXT)")
         db.execute("INSERT INTO answers VALUES ('1', 'what?', 'old')")
@@ -229,7 +227,7 @@ def test_another_layout_is_refused_and_left_alone(tmp_path: Path) -> None:
         assert db.execute("SELECT * FROM answers").fetchall() == [("1", "what?", "old")]
 
 
-def test_a_memo_that_another_run_is_just_making_is_waited_for(tmp_path: Path) -> None:
+def test_a_locked_file_is_waited_for(tmp_path: Path) -> None:
     path = str(tmp_path / "answers.sqlite")
     other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     other.execute("CREATE TABLE somebody_was_here (x)")

@@ -1,4 +1,4 @@
-"""Every yaml in conf/ is a test: composed as run.py composes it, instantiated, and held against the class it names."""
+"""Every yaml in conf/ is a test: composed as run.py composes it, instantiated, and compared with its class."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ FITS = {"readout/zero_one.yaml": "vera", "readout/eleven.yaml": "plain"}  # a re
 
 
 def read(name: str) -> dict[str, Any]:
-    found = yaml.safe_load(FILES[name].read_text(encoding="utf-8"))
-    return found if isinstance(found, dict) else {}
+    content = yaml.safe_load(FILES[name].read_text(encoding="utf-8"))
+    return content if isinstance(content, dict) else {}
 
 
 def targets(config: Any, where: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -71,7 +71,7 @@ def leaves(config: Any, where: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def complete(config: DictConfig, folder: Path) -> DictConfig:
-    """What a user must say (`???`) is said: a folder for a root, a file for labels; and all roots are there."""
+    """Fill mandatory values (`???`), with a folder for a root and a file for labels, and create all roots."""
     (folder / "labels.json").write_text("[]")
     for key, value in leaves(OmegaConf.to_container(config)):
         if value == "???":
@@ -143,7 +143,7 @@ def test_yaml_keys_are_field_names_and_defaults_live_in_yaml_only(name: str) -> 
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_choice_says_in_its_first_line_what_it_is(name: str) -> None:
+def test_the_first_line_describes_the_choice(name: str) -> None:
     lines = FILES[name].read_text(encoding="utf-8").splitlines()
     first = next(line for line in lines if not line.startswith("# @package"))
     assert first.startswith("# ")

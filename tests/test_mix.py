@@ -60,7 +60,7 @@ def rows(method: str) -> Iterator[tuple[list[str], str, str, str]]:
         yield SOURCES[method][k % len(SOURCES[method])], refinement, smoothing, POSITIONS[(k // 2 + shift) % 2]
 
 
-def test_every_two_choices_meet() -> None:
+def test_every_pair_of_choices_occurs() -> None:
     met = [(m, *row[1:]) for m in SOURCES for row in rows(m)]
     groups = (list(SOURCES), REFINEMENTS, SMOOTHINGS, POSITIONS)
     for i, j in combinations(range(4), 2):
@@ -68,7 +68,7 @@ def test_every_two_choices_meet() -> None:
 
 
 @pytest.mark.parametrize("method", SOURCES)
-def test_what_is_chosen_is_what_a_method_is_made_of(method: str) -> None:
+def test_a_method_consists_of_the_choices(method: str) -> None:
     for source, refinement, smoothing, position in rows(method):
         chosen = {"refine": f"refinement/{refinement}", "smooth": f"smoothing/{smoothing}"}
         mixed = stages(method, *source, *(name.replace("/", "=") for name in chosen.values()), f"position={position}")
@@ -81,7 +81,7 @@ def test_what_is_chosen_is_what_a_method_is_made_of(method: str) -> None:
 
 
 @pytest.mark.parametrize(("method", "readout"), [("corevad", "zero_one"), ("vera", "probability")])
-def test_a_readout_that_the_prompt_cannot_read_is_refused(method: str, readout: str) -> None:
+def test_a_readout_that_the_parser_cannot_score_is_refused(method: str, readout: str) -> None:
     with pytest.raises(InstantiationException, match="is not answered by"):
         stages(method, f"readout={readout}")
 
@@ -120,7 +120,7 @@ def assert_whole(result: RunResult, video_count: int = 2) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("method", SOURCES)
-def test_each_method_runs_whole_with_the_tiny_models(world: Dataset, cache: AnswerCache, method: str) -> None:
+def test_each_method_runs_with_the_tiny_models(world: Dataset, cache: AnswerCache, method: str) -> None:
     result = analysed(world, cache, method, *SOURCES[method][0])
     assert_whole(result)
     assert sum(report.n_unparsed for report in result.reports.values()) == 0
@@ -130,7 +130,7 @@ def test_each_method_runs_whole_with_the_tiny_models(world: Dataset, cache: Answ
 @pytest.mark.slow
 @pytest.mark.parametrize("refinement", REFINEMENTS)
 @pytest.mark.parametrize("method", SOURCES)
-def test_each_method_is_refined_in_every_way_that_it_has_the_words_for(
+def test_each_method_runs_with_every_applicable_refinement(
     world: Dataset, cache: AnswerCache, method: str, refinement: str
 ) -> None:
     position, smoothing = POSITIONS[len(method) % 2], SMOOTHINGS[(len(method) + len(refinement)) % len(SMOOTHINGS)]
@@ -144,8 +144,8 @@ def test_each_method_is_refined_in_every_way_that_it_has_the_words_for(
 
 
 @pytest.mark.slow
-def test_what_is_mixed_into_a_method_is_what_changes_its_scores(world: Dataset, cache: AnswerCache) -> None:
-    """The windows that look alike share their scores, computed here from what the run asked for."""
+def test_choices_change_the_scores_as_expected(world: Dataset, cache: AnswerCache) -> None:
+    """Similar windows share their scores; the expected scores are computed from the run's queries."""
     plain = analysed(world, cache, "plain", "refinement=none")
     mixed = analysed(
         world, cache, "plain", "refinement=retrieval", "refinement.fraction=1.0", "refinement.temperature=1e6"
@@ -158,7 +158,7 @@ def test_what_is_mixed_into_a_method_is_what_changes_its_scores(world: Dataset, 
 
 
 @pytest.mark.slow
-def test_lavads_reports_hold_captions_then_summaries(world: Dataset, cache: AnswerCache) -> None:
+def test_lavads_reports_contain_captions_then_summaries(world: Dataset, cache: AnswerCache) -> None:
     result = analysed(world, cache, "lavad", "stages.sample.stride=10")
     (video, *_) = result.reports
     story = result.history[video]

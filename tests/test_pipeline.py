@@ -76,8 +76,8 @@ class Tell:
 
     def absorb(self, report: Report, answers: Sequence[str | np.ndarray]) -> Report:
         self._fail(report, "absorb")
-        said = tuple(Response(str(answer), math.nan, "") for answer in answers)
-        return replace(report, responses=report.responses + said)
+        responses = tuple(Response(str(answer), math.nan, "") for answer in answers)
+        return replace(report, responses=report.responses + responses)
 
     def _fail(self, report: Report, where: str) -> None:
         if self.error and report.video.id == "broken" and self.fails_in == where:
@@ -101,37 +101,37 @@ def run(stages: dict[str, Stage], *ids: str, cache: AnswerCache | None = None) -
     return analyse(videos, {}, stages, LocalEngine(), cache or AnswerCache(None))
 
 
-def said(result: RunResult, video: str) -> list[str]:
+def texts(result: RunResult, video: str) -> list[str]:
     return [response.text for response in result.reports[video].responses]
 
 
-def test_the_questions_of_all_videos_are_asked_at_once_and_answers_find_their_video() -> None:
+def test_queries_of_all_videos_are_batched_and_answers_returned_to_their_video() -> None:
     model = Echo()
     result = run({"tell": Tell(model)}, "a", "b", "c")
     assert model.log == [("a", "b", "c"), "released"]
-    assert [said(result, video) for video in "abc"] == [["A"], ["B"], ["C"]]
+    assert [texts(result, video) for video in "abc"] == [["A"], ["B"], ["C"]]
 
 
 @pytest.mark.parametrize("identity", ["echo 1", None])
-def test_no_question_is_asked_twice(identity: str | None) -> None:
+def test_equal_queries_are_sent_once(identity: str | None) -> None:
     model = Echo(identity=identity)
     result = run({"tell": Tell(model, ("same", "same"), own=False)}, "a", "b")
     # Without an identity, questions are the same only for the same video and frame.
     assert model.log[0] == (("same",) if identity else ("same",) * 4)
-    assert said(result, "a") == said(result, "b") == ["SAME", "SAME"]
+    assert texts(result, "a") == texts(result, "b") == ["SAME", "SAME"]
     assert result.stats[0].n_queries == (1 if identity else 4)
 
 
-def test_a_second_run_asks_only_what_is_new() -> None:
+def test_a_second_run_sends_only_new_queries() -> None:
     cache, first, second = AnswerCache(None), Echo(), Echo()
     run({"tell": Tell(first)}, "a", "b", cache=cache)
     result = run({"tell": Tell(second)}, "b", "c", "a", cache=cache)
     assert second.log == [("c",), "released"]
-    assert [said(result, video) for video in "abc"] == [["A"], ["B"], ["C"]]
+    assert [texts(result, video) for video in "abc"] == [["A"], ["B"], ["C"]]
     assert (result.stats[0].n_queries, result.stats[0].n_cached) == (1, 2)
 
 
-def test_a_run_that_knows_everything_asks_nothing() -> None:
+def test_a_fully_cached_run_sends_no_query() -> None:
     cache, second = AnswerCache(None), Echo()
     run({"tell": Tell(Echo())}, "a", cache=cache)
     run({"tell": Tell(second)}, "a", cache=cache)
@@ -139,14 +139,14 @@ def test_a_run_that_knows_everything_asks_nothing() -> None:
 
 
 @pytest.mark.parametrize("identity", ["echo 2", None])
-def test_another_model_or_one_without_identity_is_asked_again(identity: str | None) -> None:
+def test_another_model_or_one_without_identity_is_queried_again(identity: str | None) -> None:
     cache, second = AnswerCache(None), Echo(identity=identity)
     run({"tell": Tell(Echo())}, "a", cache=cache)
     run({"tell": Tell(second)}, "a", cache=cache)
     assert second.log[0] == ("a",)
 
 
-def test_answers_are_kept_as_they_come_even_if_the_model_breaks_off() -> None:
+def test_answers_are_cached_as_they_arrive_even_if_the_model_fails_later() -> None:
     @dataclass(frozen=True)
     class Breaks(Echo):
         def generate(self, queries: Sequence[Query]) -> Answers:
@@ -160,12 +160,12 @@ def test_answers_are_kept_as_they_come_even_if_the_model_breaks_off() -> None:
     assert second.log[0] == ("b",)
 
 
-def test_unanswered_fails_its_video_by_stage_and_reason_and_is_asked_again() -> None:
+def test_a_query_without_an_answer_fails_its_video_and_is_not_cached() -> None:
     cache, model = AnswerCache(None), Echo(silent_on="bad")
     result = run({"count": Count(), "tell": Tell(model, ("hello",))}, "a", "bad", "c", cache=cache)
     assert result.failures == [Failure("bad", "tell", "cannot be decoded")]
     assert list(result.reports) == ["a", "c"]
-    assert said(result, "c") == ["HELLO", "C"]
+    assert texts(result, "c") == ["HELLO", "C"]
     assert list(result.history["bad"]) == ["count"]
     run({"tell": Tell(model)}, "bad", cache=cache)
     assert model.log[-2:] == [("bad",), "released"]
@@ -187,7 +187,7 @@ STAGES = {
     ],
     ids=["video error", "defect"],
 )
-def test_a_video_that_fails_is_named_and_the_others_go_on(where: str, error: Exception, reason: str) -> None:
+def test_a_failing_video_is_named_and_the_others_continue(where: str, error: Exception, reason: str) -> None:
     result = run({"here": STAGES[where](error), "count": Count()}, "a", "broken", "c")
     assert result.failures == [Failure("broken", "here", reason)]
     assert [report.n_answers for report in result.reports.values()] == [1 + (where == "shaping")] * 2
@@ -195,7 +195,7 @@ def test_a_video_that_fails_is_named_and_the_others_go_on(where: str, error: Exc
 
 
 @pytest.mark.parametrize("where", STAGES)
-def test_what_a_person_has_to_mend_ends_the_run(where: str) -> None:
+def test_other_errors_end_the_run(where: str) -> None:
     with pytest.raises(VaaError, match="wrong order"):
         run({"here": STAGES[where](VaaError("wrong order"))}, "a", "broken")
 
@@ -230,7 +230,7 @@ def test_a_model_is_released_after_the_last_stage_that_needs_it_and_not_before()
     assert log == [("1",), ("2",), "released", ("3",), "released"]
 
 
-def test_every_stage_runs_over_all_videos_before_the_next_and_leaves_its_report() -> None:
+def test_every_stage_runs_over_all_videos_before_the_next_and_its_report_is_stored() -> None:
     result = run({"one": Count(), "tell": Tell(Echo()), "two": Count()}, "a", "b")
     assert [step.stage for step in result.stats] == ["one", "tell", "two"]
     assert list(result.history["a"]) == ["one", "tell", "two"]
@@ -240,21 +240,21 @@ def test_every_stage_runs_over_all_videos_before_the_next_and_leaves_its_report(
 
 
 @pytest.mark.parametrize("embeds", [True, False])
-def test_steps_tell_embeddings_from_answers(embeds: bool) -> None:
+def test_stats_distinguish_embeddings_from_answers(embeds: bool) -> None:
     cache = AnswerCache(None)
-    for asked in (1, 0):  # also when all of them are remembered
+    for n_queries in (1, 0):  # the second time from the cache
         (step,) = run({"tell": Tell(Echo(vectors=True), embeds=embeds)}, "a", cache=cache).stats
-        assert (step.embedding, step.n_queries, step.n_cached) == (embeds, asked, 1 - asked)
+        assert (step.embedding, step.n_queries, step.n_cached) == (embeds, n_queries, 1 - n_queries)
 
 
-def test_nothing_to_ask_and_no_videos_are_no_error() -> None:
+def test_no_queries_and_no_videos_are_valid() -> None:
     model = Echo()
-    assert said(run({"tell": Tell(model, own=False)}, "a"), "a") == []
+    assert texts(run({"tell": Tell(model, own=False)}, "a"), "a") == []
     assert run({"tell": Tell(model)}).reports == {}
     assert model.log == ["released", "released"]
 
 
-def test_what_begins_as_the_run_before_is_taken_over() -> None:
+def test_leading_stages_equal_to_the_previous_run_are_reused() -> None:
     """The leading stages that are equal are not run again; what differs, and all after it, is."""
     model, log = Echo(), []
 
@@ -277,25 +277,25 @@ def test_what_begins_as_the_run_before_is_taken_over() -> None:
         (stages, []),
         ({**stages, "last": Mark("y")}, ["y"]),
         ({"tell": Tell(model), "mark": Mark("z"), "last": Mark("x")}, ["z", "z", "x", "x"]),
-        ({"told": Tell(model), "mark": Mark("breaks"), "last": Mark("x")}, ["breaks", "breaks", "x"]),
+        ({"tell again": Tell(model), "mark": Mark("breaks"), "last": Mark("x")}, ["breaks", "breaks", "x"]),
     ):
         log.clear()
         model.log.clear()
         alone = analyse(videos, {}, other, LocalEngine(), AnswerCache(None))
         log.clear()
         model.log.clear()
-        found = analyse(videos, {}, other, LocalEngine(), AnswerCache(None), first)
+        result = analyse(videos, {}, other, LocalEngine(), AnswerCache(None), first)
         assert log == expected
-        assert bool(model.log) == ("told" in other)
-        assert repr((found.reports, found.history)) == repr((alone.reports, alone.history))
-        assert found.failures == alone.failures
-        assert [step.stage for step in found.stats] == list(other)
-        asked = [(step.n_queries, step.n_cached) for step in found.stats if step.stage.startswith("tel")]
-        assert asked == ([(0, 2)] if "tell" in other else [])
+        assert bool(model.log) == ("tell again" in other)
+        assert repr((result.reports, result.history)) == repr((alone.reports, alone.history))
+        assert result.failures == alone.failures
+        assert [step.stage for step in result.stats] == list(other)
+        counts = [(step.n_queries, step.n_cached) for step in result.stats if step.stage == "tell"]
+        assert counts == ([(0, 2)] if "tell" in other else [])
 
 
 @pytest.mark.parametrize("other", [[], [Video("a", Path("v"), 2, 1.0)], [Video("c", Path("v"), 1, 1.0)]])
-def test_nothing_is_taken_over_from_other_videos(other: list[Video]) -> None:
+def test_nothing_is_reused_from_other_videos(other: list[Video]) -> None:
     model = Echo()
     stages = {"tell": Tell(model)}
     before = analyse(other, {}, stages, LocalEngine(), AnswerCache(None))
@@ -325,6 +325,6 @@ def test_raw_answers_are_cached_and_cut_at_the_stop_pattern_for_the_stage() -> N
 
     cache = AnswerCache(None)
     for _ in range(2):  # queried, then from the cache
-        assert said(run({"tell": Stopping(Echo(), words=("a. b",), own=False)}, "v", cache=cache), "v") == ["A."]
+        assert texts(run({"tell": Stopping(Echo(), words=("a. b",), own=False)}, "v", cache=cache), "v") == ["A."]
     ((stored,),) = cache._db.execute("SELECT answer FROM answers").fetchall()
     assert stored == "A. B"

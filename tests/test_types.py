@@ -35,22 +35,22 @@ def test_per_frame(values: list[float], starts: list[int], n_frames: int, expect
 
 
 @pytest.mark.parametrize(("n_values", "n_starts"), [((3,), (2,)), ((2, 2), (2, 2))])
-def test_values_without_their_starts_are_no_track(n_values: tuple[int, ...], n_starts: tuple[int, ...]) -> None:
+def test_values_and_starts_must_have_equal_lengths(n_values: tuple[int, ...], n_starts: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="values for"):
         ScoreTrack(np.zeros(n_values), np.zeros(n_starts, dtype=np.int64))
 
 
-def test_a_question_is_a_value_that_can_be_a_key() -> None:
-    asked = [
+def test_queries_are_hashable_values() -> None:
+    queries = [
         GenerateQuery(
             purpose="p", video=Video("v", Path("v.mp4"), 9, 30.0), at=0, frames=(0, 1), text="what?", max_new_tokens=8
         )
         for _ in range(2)
     ]
-    assert len(set(asked)) == 1
+    assert len(set(queries)) == 1
     with pytest.raises(FrozenInstanceError):
-        asked[0].text = "else"  # type: ignore[misc]
+        queries[0].text = "else"  # type: ignore[misc]
 
 
-def test_a_videos_error_is_one_a_person_mends() -> None:
+def test_a_video_error_is_a_vaa_error() -> None:
     assert issubclass(VideoError, VaaError)

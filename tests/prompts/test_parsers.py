@@ -22,7 +22,7 @@ from vaa.prompts import parsers
         ("", math.nan, ""),
     ],
 )
-def test_a_verdict_and_its_sentence(text: str, score: float, description: str) -> None:
+def test_a_verdict_and_its_description(text: str, score: float, description: str) -> None:
     response = parsers.VerdictParser()(text)
     assert response.score == pytest.approx(score, nan_ok=True)
     assert response.description == description
@@ -75,7 +75,7 @@ def test_tags_lose_their_brackets_and_quotes(text: str, description: str) -> Non
     assert parsers.TagsParser()(text).description == description
 
 
-def test_a_caption_is_one_line() -> None:
+def test_whitespace_of_a_caption_is_collapsed() -> None:
     assert parsers.CaptionParser()("```\nA man\nwalks.\n```").description == "A man walks."
 
 
@@ -83,7 +83,7 @@ ONE = (1.0, 2.0, 3.0, 4.0, 0.9)
 
 
 @pytest.mark.parametrize(
-    ("text", "found"),
+    ("text", "expected"),
     [
         ('[{"bbox_2d": [1, 2, 3, 4], "confidence": 0.9}]', (ONE,)),
         ('```json\n[{"bbox_2d": [3, 4, 1, 2], "confidence": 0.9}]\n```', (ONE,)),
@@ -105,11 +105,11 @@ ONE = (1.0, 2.0, 3.0, 4.0, 0.9)
         ("", None),
     ],
 )  # fmt: skip
-def test_boxes(text: str, found: tuple[tuple[float, ...], ...] | None) -> None:
-    assert parsers.parse_boxes(text) == found
+def test_boxes(text: str, expected: tuple[tuple[float, ...], ...] | None) -> None:
+    assert parsers.parse_boxes(text) == expected
 
 
-def test_the_score_of_boxes_is_the_surest_ones() -> None:
+def test_the_score_of_boxes_is_the_highest_confidence() -> None:
     assert parsers.BoxesParser()('[{"bbox_2d": [1, 2, 3, 4], "confidence": 0.4}]').score == 0.4
     assert parsers.BoxesParser()("[]").score == 0.0
     assert math.isnan(parsers.BoxesParser()("nothing").score)
@@ -128,6 +128,6 @@ def test_the_score_of_boxes_is_the_surest_ones() -> None:
         parsers.BoxesParser(),
     ],
 )
-def test_no_text_breaks_a_reader(parser: parsers.RatingParser, text: str) -> None:
+def test_no_text_breaks_a_parser(parser: parsers.RatingParser, text: str) -> None:
     score = parser(text).score
     assert math.isnan(score) or 0 <= score <= 1

@@ -27,7 +27,7 @@ PROMPT = Prompt(
 )
 
 
-def test_the_question_lists_the_frames_where_the_text_says() -> None:
+def test_the_query_lists_the_frames_at_their_placeholder() -> None:
     assert PROMPT.query(VIDEO, SEGMENT) == GenerateQuery(
         purpose="verdict",
         video=VIDEO,
@@ -53,12 +53,12 @@ def test_fields_fill_text_and_system() -> None:
     assert (query.text, query.system) == ("A man costs $5", "Tags: theft, thefts")
 
 
-def test_what_a_field_says_is_not_filled_again() -> None:
+def test_placeholders_in_field_values_are_not_filled() -> None:
     assert replace(PROMPT, text="$caption").query(VIDEO, SEGMENT, caption="$frames").text == "$frames"
 
 
 @pytest.mark.parametrize(
-    ("fields", "says"),
+    ("fields", "message"),
     [
         ({"text": "$caption and $frames"}, r"\$caption; available here: \$frames"),
         ({"system": "$frames"}, r"\$frames; available here: none"),
@@ -66,30 +66,30 @@ def test_what_a_field_says_is_not_filled_again() -> None:
         ({"file": "nowhere.txt"}, r"prompt\.file=nowhere\.txt"),
     ],
 )
-def test_a_prompt_that_cannot_be_asked_says_what_is_wrong(fields: dict[str, str], says: str) -> None:
-    with pytest.raises(ConfigError, match=says):
+def test_an_invalid_prompt_is_a_config_error(fields: dict[str, str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
         replace(PROMPT, **fields).query(VIDEO, SEGMENT)
 
 
-def test_a_prompt_that_leaves_out_what_it_is_given_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
-    prompt = replace(PROMPT, purpose="said once", text="What is it?", system="$tags")
+def test_unused_fields_are_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    prompt = replace(PROMPT, purpose="unused", text="What is it?", system="$tags")
     for _ in range(2):
         prompt.query(VIDEO, SEGMENT, caption="A man", tags="theft")
-    said = [record.getMessage() for record in caplog.records]
-    assert said == ["The said once prompt does not contain $caption: the model does not get it."]
+    messages = [record.getMessage() for record in caplog.records]
+    assert messages == ["The unused prompt does not contain $caption: the model does not get it."]
 
 
-def test_a_text_file_takes_the_place_of_the_text(tmp_path: Path) -> None:
+def test_a_text_file_replaces_the_text(tmp_path: Path) -> None:
     file = tmp_path / "mine.txt"
     file.write_text("Größe? $frames", encoding="utf-8")
     assert replace(PROMPT, file=str(file)).query(VIDEO, SEGMENT).text.startswith("Größe? Frame1: <image>")
 
 
-def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
+def test_a_file_that_is_not_text_is_named(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_bytes(b"\xff\xfe\x00\xd8")
     with pytest.raises(ConfigError, match=r"mine\.txt"):
         replace(PROMPT, file=str(tmp_path / "mine.txt")).query(VIDEO, SEGMENT)
 
 
-def test_the_answer_is_read_by_the_prompts_reader() -> None:
+def test_answers_are_parsed_by_the_prompts_parser() -> None:
     assert PROMPT.parse("fire").description == "FIRE"

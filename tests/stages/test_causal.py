@@ -1,4 +1,4 @@
-"""A causal run: what comes later changes nothing that was said, and what a stage says is what it says of the prefix."""
+"""Causal runs: later segments change nothing; each result equals the last one of the video up to its segment."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from cpu_models import cpu_encoder
 from making import make_clip
 from test_base import stage_classes
-from test_corevad import NoEncoder
+from test_corevad import UnusedEncoder
 
 from vaa.errors import ConfigError, VideoError
 from vaa.stages.base import ModelStage, Neighbours, Stage
@@ -35,7 +35,7 @@ from vaa.stages.vera import RetrievalRefine, RoundScores
 from vaa.stages.window import CentredWindow, ConsecutiveWindow
 from vaa.types import EmbedQuery, Report, Response, ScoreTrack, Segment, Video
 
-ENCODER = NoEncoder()
+ENCODER = UnusedEncoder()
 STAGES: Mapping[str, Stage] = {
     "kernel": GaussianKernel(size=9, sigma=5.0),
     "filter": GaussianFilter(sigma=3.0),
@@ -61,8 +61,8 @@ def make_report(n: int, seed: int = 0) -> Report:
 def cut(report: Report, n: int) -> Report:
     track = report.track
     assert track
-    kept = replace(report, segments=report.segments[:n], responses=report.responses[:n])
-    return replace(kept, track=ScoreTrack(track.values[:n], track.starts[:n]))
+    part = replace(report, segments=report.segments[:n], responses=report.responses[:n])
+    return replace(part, track=ScoreTrack(track.values[:n], track.starts[:n]))
 
 
 def vector(what: tuple[tuple[int, ...], str]) -> np.ndarray:
@@ -76,17 +76,17 @@ def run(stage: Stage, report: Report) -> Report:
     return stage.absorb(report, [vector((q.frames, q.text)) for q in stage.queries(report)])
 
 
-def said(report: Report) -> list[tuple[float, str]]:
+def results(report: Report) -> list[tuple[float, str]]:
     assert report.track
     return [(float(v), r.text) for v, r in zip(report.track.values, report.responses, strict=True)]
 
 
 @pytest.mark.parametrize("look_back", [1, 4, 100])
 @pytest.mark.parametrize("name", STAGES)
-def test_each_segment_is_what_the_stage_says_of_the_last_of_its_prefix(name: str, look_back: int) -> None:
+def test_each_result_equals_the_last_one_of_the_video_up_to_it(name: str, look_back: int) -> None:
     report = make_report(13)
     causal = CausalMethod(look_back=look_back, delay=0.0)({name: STAGES[name]})[name]
-    whole = said(run(causal, report))
+    whole = results(run(causal, report))
     plain = HoldLastScore() if name == "interpolate" else STAGES[name]
     for k in range(13):
         first = max(0, k + 1 - look_back)
@@ -94,17 +94,17 @@ def test_each_segment_is_what_the_stage_says_of_the_last_of_its_prefix(name: str
         part = replace(prefix, segments=prefix.segments[first:], responses=prefix.responses[first:])
         assert prefix.track
         part = replace(part, track=ScoreTrack(prefix.track.values[first:], prefix.track.starts[first:]))
-        assert whole[k] == said(run(plain, part))[-1]
+        assert whole[k] == results(run(plain, part))[-1]
 
 
 @pytest.mark.parametrize("name", STAGES)
-def test_what_comes_later_changes_nothing(name: str) -> None:
+def test_later_segments_change_nothing(name: str) -> None:
     report = make_report(12, seed=3)
     causal = CausalMethod(look_back=6, delay=0.0)({name: STAGES[name]})[name]
-    whole = said(run(causal, report))
-    assert all(said(run(causal, cut(report, n))) == whole[:n] for n in range(1, 12))
-    if name != "interpolate":  # nothing is unread here
-        assert said(run(STAGES[name], report)) != whole
+    whole = results(run(causal, report))
+    assert all(results(run(causal, cut(report, n))) == whole[:n] for n in range(1, 12))
+    if name != "interpolate":  # here all scores are parsed
+        assert results(run(STAGES[name], report)) != whole
 
 
 def test_every_stage_that_reads_neighbours_is_tested() -> None:
@@ -119,7 +119,7 @@ def _reads_neighbours(cls: type[Any]) -> bool:
     return isinstance(scope, Neighbours | property) and cls.__module__ != "vaa.stages.causal"
 
 
-def test_a_segment_without_anything_to_compare_stays_as_it_is() -> None:
+def test_a_segment_that_cannot_be_refined_is_unchanged() -> None:
     report = make_report(4)
     empty = tuple(replace(response, description="" if k < 2 else "seen") for k, response in enumerate(report.responses))
     causal = CausalMethod(look_back=9, delay=0.0)({"refine": SoftmaxRefine(model=ENCODER, temperature=0.1)})["refine"]
@@ -132,7 +132,7 @@ def test_a_segment_without_anything_to_compare_stays_as_it_is() -> None:
         run(causal, replace(report, responses=tuple(replace(r, description="") for r in report.responses)))
 
 
-def test_an_unread_score_is_the_last_that_was_read() -> None:
+def test_an_unparsed_score_repeats_the_last_parsed_one() -> None:
     scores = [math.nan, 0.3, math.nan, math.nan, 0.9]
     report = replace(make_report(5), responses=tuple(Response("", score, "") for score in scores))
     track = HoldLastScore()(report).track
@@ -148,7 +148,7 @@ def test_an_unread_score_is_the_last_that_was_read() -> None:
         (9.0, [0, 16, 32, 48, 64, 80, 96], [0, 1, 2, 3, 4, 5, 6]),
     ],
 )
-def test_a_score_holds_from_when_it_is_known(delay: float, starts: list[int], values: list[int]) -> None:
+def test_a_score_takes_effect_when_it_is_known(delay: float, starts: list[int], values: list[int]) -> None:
     video = Video("v", Path("v.mp4"), 100, 10.0)
     report = CentredWindow(stride=16, seconds=10.0, sample_fps=2.0, max_frames=10)(
         Report(video)
@@ -160,7 +160,7 @@ def test_a_score_holds_from_when_it_is_known(delay: float, starts: list[int], va
     assert late.values.tolist() == values
 
 
-def test_what_needs_the_whole_video_is_named_with_the_way_out() -> None:
+def test_stages_that_need_the_whole_video_are_named_with_the_remedy() -> None:
     stages = {
         "window": ConsecutiveWindow(length=30, n_frames=8),
         "find_window": FindSuspiciousWindow(n_parts=10, min_frames=300),
@@ -185,12 +185,12 @@ def test_the_order_of_a_causal_method() -> None:
 
 
 @pytest.mark.parametrize(("look_back", "delay"), [(0, 0.0), (1, -1.0), (1, math.inf), (1, math.nan)])
-def test_impossible_numbers_are_refused(look_back: int, delay: float) -> None:
+def test_invalid_values_are_refused(look_back: int, delay: float) -> None:
     with pytest.raises(ConfigError, match="look_back"):
         CausalMethod(look_back=look_back, delay=delay)
 
 
-def test_embeddings_of_a_real_encoder_are_asked_once_a_segment(tmp_path: Path) -> None:
+def test_embeddings_of_a_real_encoder_are_queried_once_per_segment(tmp_path: Path) -> None:
     from vaa.tiny.prompts import CHECKPOINTS
 
     encoder = cpu_encoder(CHECKPOINTS / "clip", batch_size=16)

@@ -15,11 +15,11 @@ from vaa.types import EmbedQuery, Report, Response, ScoreTrack, Segment, Video
 
 
 @dataclass(frozen=True)
-class NoEncoder:
+class UnusedEncoder:
     identity: str | None = None
 
     def embed(self, queries: object) -> object:
-        raise AssertionError("a stage does not ask")
+        raise AssertionError("a stage does not query its model")
 
     def release(self) -> None: ...
 
@@ -74,19 +74,19 @@ def reference_refine(vision: np.ndarray, text: np.ndarray, initial: np.ndarray, 
 def test_clean_agrees_with_the_reference(n: int, radius: int, ties: bool) -> None:
     vision, text = make_features(n, n + radius, ties)
     report = make_report(n)
-    cleaned = LocalClean(model=NoEncoder(), radius=radius).absorb(report, [*vision, *text])
+    cleaned = LocalClean(model=UnusedEncoder(), radius=radius).absorb(report, [*vision, *text])
     assert cleaned.responses == tuple(report.responses[k] for k in reference_clean(vision, text, radius))
 
 
-def test_clean_gives_the_first_of_equally_fitting_responses() -> None:
+def test_clean_takes_the_first_of_equally_similar_responses() -> None:
     same = np.ones((3, 4))
-    cleaned = LocalClean(model=NoEncoder(), radius=1).absorb(make_report(3), [*same, *same])
+    cleaned = LocalClean(model=UnusedEncoder(), radius=1).absorb(make_report(3), [*same, *same])
     assert [response.text for response in cleaned.responses] == ["whole 0", "whole 0", "whole 1"]
 
 
-def test_clean_prefers_an_empty_response_to_one_that_contradicts() -> None:
+def test_clean_prefers_an_empty_response_to_a_contradicting_one() -> None:
     vision, text = np.array([[1.0, 0.0]] * 2), np.array([[-1.0, 0.0], [0.0, 0.0]])
-    cleaned = LocalClean(model=NoEncoder(), radius=1).absorb(make_report(2), [*vision, *text])
+    cleaned = LocalClean(model=UnusedEncoder(), radius=1).absorb(make_report(2), [*vision, *text])
     assert [response.text for response in cleaned.responses] == ["whole 1", "whole 1"]
 
 
@@ -97,7 +97,7 @@ def test_refine_agrees_with_the_reference(n: int, temperature: float, ties: bool
     vision, text = make_features(n, n, ties)
     initial = np.random.default_rng(n).integers(0, 2, n).astype(np.float64)
     track = (
-        SoftmaxRefine(model=NoEncoder(), temperature=temperature)
+        SoftmaxRefine(model=UnusedEncoder(), temperature=temperature)
         .absorb(make_report(n, initial), [*vision, *text])
         .track
     )
@@ -108,7 +108,7 @@ def test_refine_agrees_with_the_reference(n: int, temperature: float, ties: bool
 
 def test_refine_of_a_single_segment_changes_nothing() -> None:
     track = (
-        SoftmaxRefine(model=NoEncoder(), temperature=0.05)
+        SoftmaxRefine(model=UnusedEncoder(), temperature=0.05)
         .absorb(make_report(1, np.array([1.0])), list(np.ones((2, 3))))
         .track
     )
@@ -119,40 +119,42 @@ def test_refine_of_a_single_segment_changes_nothing() -> None:
 def test_single_precision_vectors_are_compared_in_double() -> None:
     vision, text = (part.astype(np.float32) for part in make_features(20, 3, False))
     initial = np.arange(20) / 20
-    track = SoftmaxRefine(model=NoEncoder(), temperature=0.05).absorb(make_report(20, initial), [*vision, *text]).track
+    track = (
+        SoftmaxRefine(model=UnusedEncoder(), temperature=0.05).absorb(make_report(20, initial), [*vision, *text]).track
+    )
     assert track is not None
     np.testing.assert_allclose(track.values, reference_refine(vision, text, initial, 0.05), rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize(
-    ("stage", "asked"),
+    ("stage", "expected"),
     [
-        (LocalClean(model=NoEncoder(), radius=1), ["whole 0", "whole 1"]),
-        (SoftmaxRefine(model=NoEncoder(), temperature=0.05), ["description 0", "description 1"]),
+        (LocalClean(model=UnusedEncoder(), radius=1), ["whole 0", "whole 1"]),
+        (SoftmaxRefine(model=UnusedEncoder(), temperature=0.05), ["description 0", "description 1"]),
     ],
     ids=["clean", "refine"],
 )
-def test_questions_are_all_frames_of_each_segment_then_the_texts(
-    stage: LocalClean | SoftmaxRefine, asked: list[str]
+def test_queries_are_all_frames_of_each_segment_then_the_texts(
+    stage: LocalClean | SoftmaxRefine, expected: list[str]
 ) -> None:
     report = make_report(2)
     first, second, *texts = stage.queries(report)
     assert (first.frames, first.text) == (tuple(range(30)), "")
     assert second.frames == tuple(range(30, 53))
-    assert texts == [EmbedQuery(video=report.video, at=30 * k, text=text) for k, text in enumerate(asked)]
+    assert texts == [EmbedQuery(video=report.video, at=30 * k, text=text) for k, text in enumerate(expected)]
 
 
-def test_refine_before_a_track_says_that_the_order_is_wrong() -> None:
+def test_refine_without_a_track_is_a_config_error() -> None:
     with pytest.raises(ConfigError, match="stages: "):
-        SoftmaxRefine(model=NoEncoder(), temperature=0.05).absorb(make_report(2), list(np.ones((4, 3))))
+        SoftmaxRefine(model=UnusedEncoder(), temperature=0.05).absorb(make_report(2), list(np.ones((4, 3))))
 
 
 @pytest.mark.parametrize("temperature", [0.0, -1.0, math.nan])
 def test_refine_refuses_a_temperature_that_is_not_positive(temperature: float) -> None:
     with pytest.raises(ConfigError, match="temperature"):
-        SoftmaxRefine(model=NoEncoder(), temperature=temperature)
+        SoftmaxRefine(model=UnusedEncoder(), temperature=temperature)
 
 
 def test_clean_refuses_a_negative_radius() -> None:
     with pytest.raises(ConfigError, match="radius"):
-        LocalClean(model=NoEncoder(), radius=-1)
+        LocalClean(model=UnusedEncoder(), radius=-1)

@@ -45,11 +45,11 @@ JUDGE = JudgeSummary(
 )
 
 
-def test_three_questions_a_video_hand_over_both_texts_and_no_frames() -> None:
-    asked = JUDGE.queries(REPORT)
-    assert [query.purpose for query in asked] == ["reasonability", "detail", "consistency"]
-    assert {query.text for query in asked} == {"Right: Two men fight.\nSaid: A man fights for $5."}
-    assert {query.frames for query in asked} == {()}
+def test_three_queries_per_video_contain_both_texts_and_no_frames() -> None:
+    queries = JUDGE.queries(REPORT)
+    assert [query.purpose for query in queries] == ["reasonability", "detail", "consistency"]
+    assert {query.text for query in queries} == {"Right: Two men fight.\nSaid: A man fights for $5."}
+    assert {query.frames for query in queries} == {()}
     assert isinstance(JUDGE, ModelStage)
 
 
@@ -62,12 +62,12 @@ def test_three_questions_a_video_hand_over_both_texts_and_no_frames() -> None:
         replace(REPORT, summary=" "),
     ],
 )
-def test_without_a_reference_or_a_summary_nothing_is_asked_and_nothing_changes(report: Report) -> None:
+def test_without_a_reference_or_a_summary_there_are_no_queries(report: Report) -> None:
     assert JUDGE.queries(report) == ()
     assert JUDGE.absorb(report, ()) is report
 
 
-def test_marks_become_a_judgement_and_unread_ones_are_counted(caplog: pytest.LogCaptureFixture) -> None:
+def test_marks_become_a_judgement_and_unparsed_ones_are_counted(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "vaa"):
         report = JUDGE.absorb(REPORT, ["{'score': 0.5}", "Very good!", '{"score": 1}'])
     assert report.judgement is not None
@@ -78,7 +78,7 @@ def test_marks_become_a_judgement_and_unread_ones_are_counted(caplog: pytest.Log
 
 
 @pytest.mark.parametrize(
-    ("said", "score"),
+    ("text", "score"),
     [
         ("{'score': 0.7}", 0.7),
         ('{"score": 0}', 0.0),
@@ -102,10 +102,10 @@ def test_marks_become_a_judgement_and_unread_ones_are_counted(caplog: pytest.Log
         ("{'score': __import__('os').getpid()}", None),
     ],
 )
-def test_a_mark_is_read_as_data_or_not_at_all(said: str, score: float | None) -> None:
-    found = JudgeScoreParser()(said)
-    assert math.isnan(found.score) if score is None else found.score == score
-    assert found.description == ""
+def test_a_mark_is_parsed_as_data_or_is_nan(text: str, score: float | None) -> None:
+    response = JudgeScoreParser()(text)
+    assert math.isnan(response.score) if score is None else response.score == score
+    assert response.description == ""
 
 
 def test_the_judges_prompts_fit_the_stage() -> None:

@@ -31,7 +31,7 @@ def captioned(captions: list[str], stride: int = 1) -> Report:
     return replace(report, responses=tuple(Response(f"<{c}>", math.nan, c) for c in captions))
 
 
-def said(report: Report) -> list[str]:
+def descriptions(report: Report) -> list[str]:
     return [response.description for response in report.responses]
 
 
@@ -40,29 +40,29 @@ def test_every_nth_frame_is_a_segment_of_its_own(stride: int, expected: list[int
     assert SingleFrames(stride=stride)(Report(VIDEO)).segments == tuple(Segment(k, k + 1, (k,), k) for k in expected)
 
 
-def test_cleaning_asks_for_each_frame_and_for_each_different_caption_once() -> None:
-    asked = CleanCaptions(model=UnusedModel()).queries(captioned(["a", "b", "a"]))
-    assert [(query.frames, query.text) for query in asked] == [
+def test_clean_queries_each_frame_and_each_distinct_caption_once() -> None:
+    queries = CleanCaptions(model=UnusedModel()).queries(captioned(["a", "b", "a"]))
+    assert [(query.frames, query.text) for query in queries] == [
         *[((k,), "") for k in range(3)],
         *[((), text) for text in "ab"],
     ]
 
 
 @pytest.mark.parametrize("n", [1, 2, 7, 2500])
-def test_a_frame_takes_the_caption_of_the_whole_video_that_is_nearest_to_it(n: int) -> None:
+def test_each_frame_gets_the_most_similar_caption_of_the_video(n: int) -> None:
     rng = np.random.default_rng(n)
     report = captioned([f"caption {k // 2}" for k in range(n)])
-    different = list(dict.fromkeys(said(report)))
+    different = list(dict.fromkeys(descriptions(report)))
     vision, text = rng.normal(size=(n, 4)), rng.normal(size=(len(different), 4))
-    cleaned = said(CleanCaptions(model=UnusedModel()).absorb(report, [*vision, *text]))
+    cleaned = descriptions(CleanCaptions(model=UnusedModel()).absorb(report, [*vision, *text]))
     for k in {0, n // 2, n - 1, *rng.integers(0, n, 5).tolist()}:
         fits = [math.fsum(float(a) * float(b) for a, b in zip(vision[k], row, strict=True)) for row in text]
         assert cleaned[k] == different[fits.index(max(fits))]
 
 
-def test_of_equally_near_captions_the_first_in_time_counts() -> None:
+def test_the_first_of_equally_similar_captions_wins() -> None:
     same = np.ones((2, 4))
-    assert said(CleanCaptions(model=UnusedModel()).absorb(captioned(["a", "b"]), [*same, *same])) == ["a", "a"]
+    assert descriptions(CleanCaptions(model=UnusedModel()).absorb(captioned(["a", "b"]), [*same, *same])) == ["a", "a"]
 
 
 def test_a_window_has_the_captions_of_its_frames_in_order() -> None:
@@ -70,12 +70,12 @@ def test_a_window_has_the_captions_of_its_frames_in_order() -> None:
     gathered = GatherCaptions(window=CentredWindow(stride=16, seconds=2.0, sample_fps=2.0, max_frames=4))(report)
     assert [segment.at for segment in gathered.segments] == [0, 16, 32, 48]
     assert gathered.segments[1].frames == (6, 12, 18, 25)
-    assert said(gathered)[1] == "frame 6\nframe 12\nframe 18\nframe 25"
+    assert descriptions(gathered)[1] == "frame 6\nframe 12\nframe 18\nframe 25"
     assert len(gathered.responses) == 4
     assert math.isnan(gathered.responses[1].score)
 
 
-def test_with_a_stride_a_frame_is_told_of_by_its_neighbour_the_earlier_of_two() -> None:
+def test_a_frame_without_a_caption_gets_that_of_the_nearest_frame_the_earlier_of_two() -> None:
     @dataclass(frozen=True)
     class Fixed:
         scope: ClassVar[Scope] = SEGMENT
@@ -84,25 +84,25 @@ def test_with_a_stride_a_frame_is_told_of_by_its_neighbour_the_earlier_of_two() 
             return replace(report, segments=(Segment(0, 40, (0, 4, 5, 6, 15, 16, 39), 0),))
 
     gathered = GatherCaptions(window=Fixed())(captioned(["0", "10", "20", "30"], 10))
-    assert said(gathered) == ["0\n0\n0\n10\n10\n20\n30"]
+    assert descriptions(gathered) == ["0\n0\n0\n10\n10\n20\n30"]
 
 
 def test_a_window_of_a_video_of_one_frame() -> None:
-    assert said(
+    assert descriptions(
         GatherCaptions(window=CentredWindow(stride=16, seconds=10.0, sample_fps=2.0, max_frames=10))(
             captioned(["alone"])
         )
     ) == ["alone"]
 
 
-def test_captions_are_summed_up_without_frames_and_silence_is_filled() -> None:
+def test_captions_are_summarised_without_frames_and_empty_summaries_replaced() -> None:
     report = replace(captioned(["a", "b"]), segments=(Segment(0, 9, (0, 8), 0), Segment(9, 18, (9,), 9)))
     stage = SummariseCaptions(model=UnusedModel(), prompt=SUMMARISE, empty="nothing")
     assert [(query.text, query.system, query.frames, query.at) for query in stage.queries(report)] == [
         ("a", "Sum up.", (), 0),
         ("b", "Sum up.", (), 9),
     ]
-    assert said(stage.absorb(report, ["A fight.", " "])) == ["A fight.", "nothing"]
+    assert descriptions(stage.absorb(report, ["A fight.", " "])) == ["A fight.", "nothing"]
 
 
 def windows(n: int, values: np.ndarray) -> Report:
@@ -135,7 +135,7 @@ def reference(frames: np.ndarray, texts: np.ndarray, initial: np.ndarray, neares
 def test_refinement_agrees_with_the_reference(n: int, nearest: int, temperature: float) -> None:
     rng = np.random.default_rng(n)
     frames, texts, initial = rng.normal(size=(2 * n + 1, 6)), rng.normal(size=(n, 6)), rng.random(n)
-    texts[n // 2] = 0.0  # a summary that says nothing
+    texts[n // 2] = 0.0  # an empty summary
     stage = NearestSummaries(model=UnusedModel(), nearest=nearest, temperature=temperature)
     track = stage.absorb(windows(n, initial), [*frames.astype(np.float32), *texts.astype(np.float32)]).track
     assert track is not None
@@ -143,16 +143,16 @@ def test_refinement_agrees_with_the_reference(n: int, nearest: int, temperature:
     assert track.starts.tolist() == [2 * k for k in range(n)]
 
 
-def test_refinement_asks_for_each_shown_frame_once_and_for_every_summary() -> None:
-    asked = NearestSummaries(model=UnusedModel(), nearest=10, temperature=1.0).queries(windows(3, np.zeros(3)))
-    assert [(query.frames, query.text) for query in asked] == [
+def test_refinement_queries_each_frame_once_and_every_summary() -> None:
+    queries = NearestSummaries(model=UnusedModel(), nearest=10, temperature=1.0).queries(windows(3, np.zeros(3)))
+    assert [(query.frames, query.text) for query in queries] == [
         *[((k,), "") for k in range(7)],
         *[((), f"summary {k}") for k in range(3)],
     ]
-    assert all(isinstance(query, Query) for query in asked)
+    assert all(isinstance(query, Query) for query in queries)
 
 
-def test_without_descriptions_there_is_nothing_to_be_near_to() -> None:
+def test_refinement_without_descriptions_is_an_error() -> None:
     silent = replace(windows(2, np.zeros(2)), responses=(Response("[1]", 1.0, ""),) * 2)
     with pytest.raises(VideoError, match="no segment has a description"):
         NearestSummaries(model=UnusedModel(), nearest=10, temperature=1.0).queries(silent)
@@ -166,6 +166,6 @@ def test_without_descriptions_there_is_nothing_to_be_near_to() -> None:
         lambda: NearestSummaries(model=UnusedModel(), nearest=10, temperature=0.0),
     ],
 )
-def test_impossible_numbers_are_refused(make) -> None:  # type: ignore[no-untyped-def]
+def test_invalid_values_are_refused(make) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(ConfigError, match=r"stride|nearest"):
         make()

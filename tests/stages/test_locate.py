@@ -31,23 +31,23 @@ def locate(frames: str = "annotated", prior: str = "tags") -> LocateBoxes:
 
 
 def report(mean: float = 0.8, tags: str = "a fight") -> Report:
-    found = SuspiciousWindow((64, 364), mean, (0, 300), 0.1, 0.2, mean, 0.1)
+    window = SuspiciousWindow((64, 364), mean, (0, 300), 0.1, 0.2, mean, 0.1)
     truth = GroundTruth((), "Arson", BOXES)
-    return Report(Video("v", Path("v.mp4"), 120, 30.0), suspicious_window=found, tags=tags, truth=truth)
+    return Report(Video("v", Path("v.mp4"), 120, 30.0), suspicious_window=window, tags=tags, truth=truth)
 
 
-def test_annotated_frames_are_asked_once_each() -> None:
-    asked = locate().queries(report())
-    assert [(query.frames, query.at) for query in asked] == [((40,), 40), ((8,), 8)]
+def test_annotated_frames_are_queried_once_each() -> None:
+    queries = locate().queries(report())
+    assert [(query.frames, query.at) for query in queries] == [((40,), 40), ((8,), 8)]
     assert locate().queries(replace(report(), truth=None)) == ()
 
 
-def test_the_suspicious_window_is_asked_every_16th_frame_within_the_video() -> None:
+def test_every_16th_frame_of_the_suspicious_window_is_queried() -> None:
     assert [q.at for q in locate("window").queries(report())] == [64, 80, 96, 112]
 
 
 @pytest.mark.parametrize(("mean", "tags"), [(0.5, "a fight"), (0.8, "")])
-def test_a_window_without_suspicion_or_tags_is_not_asked(mean: float, tags: str) -> None:
+def test_a_window_with_low_scores_or_without_tags_is_not_queried(mean: float, tags: str) -> None:
     assert locate("window").queries(report(mean, tags)) == ()
 
 
@@ -60,12 +60,12 @@ def test_a_window_without_suspicion_or_tags_is_not_asked(mean: float, tags: str)
         ("class", "a fight", "Find Arson."),
     ],
 )
-def test_the_prior_names_what_to_find(prior: str, tags: str, text: str) -> None:
+def test_the_prior_selects_the_tags_in_the_query(prior: str, tags: str, text: str) -> None:
     (first, *_) = locate(prior=prior).queries(report(tags=tags))
     assert first.text.endswith(text)
 
 
-def test_boxes_are_kept_by_frame_and_what_cannot_be_read_is_counted() -> None:
+def test_boxes_have_their_frame_and_unparsed_answers_are_counted() -> None:
     answers = ['[{"bbox_2d": [1, 2, 3, 4], "confidence": 0.9}]', "I see nothing"]
     after = locate().absorb(report(), answers)
     assert after.boxes == (Box(40, (1.0, 2.0, 3.0, 4.0), 0.9),)
@@ -74,33 +74,33 @@ def test_boxes_are_kept_by_frame_and_what_cannot_be_read_is_counted() -> None:
 
 
 @dataclass(frozen=True)
-class Blind:
+class VlmWithoutBoxes:
     identity: str | None = None
     accepts_frames: bool = True
 
     def generate(self, queries: object) -> object:
-        raise AssertionError("a stage does not ask")
+        raise AssertionError("a stage does not query its model")
 
     def choose(self, queries: object) -> object:
-        raise AssertionError("a stage does not ask")
+        raise AssertionError("a stage does not query its model")
 
     def release(self) -> None: ...
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("wrong", "message"),
     [
         ({"frames": "all"}, "frames=all"),
         ({"prior": "truth"}, "prior=truth"),
-        ({"model": Blind()}, "Blind gives no boxes"),
+        ({"model": VlmWithoutBoxes()}, "VlmWithoutBoxes gives no boxes"),
     ],
 )
-def test_wrong_fields_are_named(wrong: dict[str, object], said: str) -> None:
-    with pytest.raises(ConfigError, match=said):
+def test_wrong_fields_are_named(wrong: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
         replace(locate(), **wrong)
 
 
-def test_the_whole_video_is_explained_with_its_tags() -> None:
+def test_the_whole_video_is_described_with_its_tags() -> None:
     stage = DescribeVideo(model=MODEL, prompt=WHY, n_frames=4, no_tags="nothing")
     (query,) = stage.queries(report())
     assert query.frames == (0, 39, 79, 119)
@@ -110,15 +110,18 @@ def test_the_whole_video_is_explained_with_its_tags() -> None:
     assert stage.absorb(report(), [" Two men\nfight. "]).summary == "Two men fight."
 
 
-def test_the_drawn_copy_is_the_one_asked_about(clip: Path, tmp_path: Path) -> None:
-    given = Report(Video("v", clip, 25, 10.0), boxes=(Box(3, (5, 5, 20, 20), 0.9),))
-    drawn = DrawBoxes(folder=str(tmp_path / "drawn"), hold=False, decoder="decord")(given).drawn_video
+def test_the_query_is_about_the_copy_with_boxes(clip: Path, tmp_path: Path) -> None:
+    report_with_box = Report(Video("v", clip, 25, 10.0), boxes=(Box(3, (5, 5, 20, 20), 0.9),))
+    drawn = DrawBoxes(folder=str(tmp_path / "drawn"), hold=False, decoder="decord")(report_with_box).drawn_video
     assert drawn is not None
     assert drawn.path.is_file()
     assert (
         DescribeVideo(model=MODEL, prompt=WHY, n_frames=4, no_tags="nothing")
-        .queries(replace(given, drawn_video=drawn))[0]
+        .queries(replace(report_with_box, drawn_video=drawn))[0]
         .video
         == drawn
     )
-    assert DrawBoxes(folder=str(tmp_path), hold=False, decoder="decord")(replace(given, boxes=())).drawn_video is None
+    assert (
+        DrawBoxes(folder=str(tmp_path), hold=False, decoder="decord")(replace(report_with_box, boxes=())).drawn_video
+        is None
+    )

@@ -44,19 +44,19 @@ def naive(row: list[float]) -> list[float]:
 @pytest.mark.parametrize("seed", range(20))
 def test_the_projection_agrees_with_the_naive_one(seed: int) -> None:
     row = np.random.default_rng(seed).random(1 + seed % 11)
-    found = decreasing(row)
-    np.testing.assert_allclose(found, naive(row.tolist()), atol=1e-12)
-    assert all(b <= a for a, b in pairwise(found))
-    assert found.mean() == pytest.approx(row.mean())  # what is pooled keeps its sum
+    projected = decreasing(row)
+    np.testing.assert_allclose(projected, naive(row.tolist()), atol=1e-12)
+    assert all(b <= a for a, b in pairwise(projected))
+    assert projected.mean() == pytest.approx(row.mean())  # pooling preserves the sum
 
 
-def test_what_falls_already_is_left_alone() -> None:
+def test_decreasing_rows_are_unchanged() -> None:
     assert decreasing(np.array([0.9, 0.5, 0.5, 0.1])).tolist() == [0.9, 0.5, 0.5, 0.1]
 
 
-def test_every_segment_is_asked_every_threshold_in_order_by_choice() -> None:
-    asked = stage(0.1, 1.0).queries(REPORT)
-    assert [(q.at, q.text.splitlines()[-1], q.choices) for q in asked] == [
+def test_there_is_one_choice_query_per_segment_and_threshold_in_order() -> None:
+    queries = stage(0.1, 1.0).queries(REPORT)
+    assert [(q.at, q.text.splitlines()[-1], q.choices) for q in queries] == [
         (at, f"At least {threshold}?", ("YES", "NO")) for at in (0, 16) for threshold in ("0.1", "1.0")
     ]
 
@@ -68,23 +68,23 @@ def test_the_score_is_the_mean_probability_of_yes() -> None:
     assert [response.text for response in responses] == ["0.9000 0.3000 0.3000", "0.5000 0.2500 0.0000"]
 
 
-def test_a_segment_without_a_probability_is_nan_and_counted_and_something_stands_in() -> None:
+def test_an_invalid_probability_is_nan_counted_and_replaced() -> None:
     answers = [np.array([math.nan, math.nan]), np.array([0.5, 0.5]), np.array([0.8, 0.2]), np.array([0.6, 0.4])]
-    found = stage(0.5, 1.0).absorb(REPORT, answers)
-    assert math.isnan(found.responses[0].score)
-    assert found.responses[1].score == pytest.approx(0.7)
-    assert (found.n_answers, found.n_unparsed) == (1 + 2, 1 + 1)
-    track = ResponseScores(missing=0.5)(found).track
+    report = stage(0.5, 1.0).absorb(REPORT, answers)
+    assert math.isnan(report.responses[0].score)
+    assert report.responses[1].score == pytest.approx(0.7)
+    assert (report.n_answers, report.n_unparsed) == (1 + 2, 1 + 1)
+    track = ResponseScores(missing=0.5)(report).track
     assert track is not None
     np.testing.assert_allclose(track.values, [0.5, 0.7])
 
 
 @pytest.mark.parametrize("thresholds", [(), (0.5, 0.5), (0.5, 0.1)])
-def test_thresholds_rise(thresholds: tuple[float, ...]) -> None:
+def test_thresholds_must_increase(thresholds: tuple[float, ...]) -> None:
     with pytest.raises(ConfigError, match="thresholds"):
         stage(*thresholds)
 
 
-def test_a_prompt_that_is_not_answered_by_yes_or_no_is_refused() -> None:
+def test_choices_that_the_parser_cannot_score_are_refused() -> None:
     with pytest.raises(ConfigError, match="the threshold prompt"):
         ThresholdProbe(model=UnusedModel(), prompt=PROMPT, thresholds=[0.5], choices=["true", "false"])

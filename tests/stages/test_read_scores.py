@@ -19,7 +19,7 @@ def write(folder: Path, content: object, name: str = "v.json") -> ReadScores:
 
 
 @pytest.mark.parametrize("name", ["v.json", "v.mp4.json"])
-def test_frames_and_scores_come_sorted_by_number(tmp_path: Path, name: str) -> None:
+def test_scores_are_sorted_by_frame(tmp_path: Path, name: str) -> None:
     report = write(tmp_path, {"16": 0.5, "0": 0.1, "112": 1, "32": 0}, name)(REPORT)
     assert report.track is not None
     assert report.track.starts.tolist() == [0, 16, 32, 112]
@@ -28,7 +28,7 @@ def test_frames_and_scores_come_sorted_by_number(tmp_path: Path, name: str) -> N
 
 
 @pytest.mark.parametrize("hole", [None, float("nan"), -1])
-def test_unread_scores_are_counted_and_interpolated_over_frames(tmp_path: Path, hole: float | None) -> None:
+def test_missing_scores_are_counted_and_interpolated(tmp_path: Path, hole: float | None) -> None:
     report = write(tmp_path, {"0": hole, "16": 0.2, "24": hole, "48": 0.6})(REPORT)
     assert report.track is not None
     np.testing.assert_allclose(report.track.values, [0.2, 0.2, 0.3, 0.6], atol=1e-15)
@@ -36,7 +36,7 @@ def test_unread_scores_are_counted_and_interpolated_over_frames(tmp_path: Path, 
 
 
 @pytest.mark.parametrize(
-    ("content", "says"),
+    ("content", "message"),
     [
         ({"0": 0.5, "16": 1.5}, "frame 16 has the score 1.5"),
         ({"0": -0.5}, "frame 0 has the score -0.5"),
@@ -49,13 +49,13 @@ def test_unread_scores_are_counted_and_interpolated_over_frames(tmp_path: Path, 
         ("{half a fi", "not a JSON mapping"),
     ],
 )
-def test_a_bad_file_is_the_videos_failure_and_named(tmp_path: Path, content: object, says: str) -> None:
-    with pytest.raises(VideoError, match=says) as error:
+def test_an_invalid_file_is_a_named_failure_of_the_video(tmp_path: Path, content: object, message: str) -> None:
+    with pytest.raises(VideoError, match=message) as error:
         write(tmp_path, content)(REPORT)
     assert "v.json" in str(error.value)
 
 
-def test_a_missing_file_is_the_videos_failure(tmp_path: Path) -> None:
+def test_a_missing_file_is_a_failure_of_the_video(tmp_path: Path) -> None:
     with pytest.raises(VideoError, match=r"v\.json does not exist"):
         ReadScores(root=str(tmp_path))(REPORT)
 
@@ -74,27 +74,30 @@ def test_a_missing_folder_ends_the_run(tmp_path: Path) -> None:
         '{" 32": 3e-1, "00": 0.1, "1_6": 1}',
     ],
 )
-def test_however_it_is_written_it_is_the_same_track(tmp_path: Path, content: str) -> None:
-    found, usual = write(tmp_path, content)(REPORT).track, write(tmp_path, {"0": 0.1, "16": 1, "32": 0.3})(REPORT).track
-    assert found is not None
-    assert usual is not None
-    assert (found.starts.tolist(), found.values.tolist()) == (usual.starts.tolist(), usual.values.tolist())
+def test_other_notations_give_the_same_track(tmp_path: Path, content: str) -> None:
+    track, expected = (
+        write(tmp_path, content)(REPORT).track,
+        write(tmp_path, {"0": 0.1, "16": 1, "32": 0.3})(REPORT).track,
+    )
+    assert track is not None
+    assert expected is not None
+    assert (track.starts.tolist(), track.values.tolist()) == (expected.starts.tolist(), expected.values.tolist())
 
 
 @pytest.mark.parametrize("content", ['{"0": 0.5, "0": 0.6}', '{"0": 0.5, "00": 0.6}', '{"0": 0.5, "0": NaN}'])
-def test_a_frame_may_come_once(tmp_path: Path, content: str) -> None:
+def test_a_repeated_frame_is_refused(tmp_path: Path, content: str) -> None:
     with pytest.raises(VideoError, match="occurs twice"):
         write(tmp_path, content)(REPORT)
 
 
 @pytest.mark.parametrize(
-    ("content", "says"),
+    ("content", "message"),
     [
         ('{"0": true}', "True is not a score"),
         ('{"0": 1e999}', "the score inf"),
         (f'{{"{10**30}": 0.5}}', "not below 100000000"),
     ],
 )
-def test_what_only_looks_like_numbers_is_refused(tmp_path: Path, content: str, says: str) -> None:
-    with pytest.raises(VideoError, match=says):
+def test_values_that_are_not_numbers_are_refused(tmp_path: Path, content: str, message: str) -> None:
+    with pytest.raises(VideoError, match=message):
         write(tmp_path, content)(REPORT)

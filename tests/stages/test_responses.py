@@ -27,13 +27,15 @@ REPORT = Report(
 ANSWERS = ["Anomalous scenes. Fire.", "I cannot tell.", "Nor can I."]
 
 
-def test_a_question_a_segment() -> None:
+def test_there_is_one_query_per_segment() -> None:
     stage = QuerySegments(model=UnusedModel(), prompt=PROMPT)
-    asked = stage.queries(REPORT)
-    assert [(q.frames, q.at, q.video) for q in asked] == [((k, k + 9), k, REPORT.video) for k in (0, 10, 20)]
+    queries = stage.queries(REPORT)
+    assert [(q.frames, q.at, q.video) for q in queries] == [((k, k + 9), k, REPORT.video) for k in (0, 10, 20)]
 
 
-def test_answers_become_responses_and_unread_ones_are_counted_and_said_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_answers_become_responses_and_unparsed_ones_are_counted_and_logged_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     with caplog.at_level(logging.WARNING, "vaa"):
         report = QuerySegments(model=UnusedModel(), prompt=PROMPT).absorb(REPORT, ANSWERS)
     assert [r.description for r in report.responses] == ["Fire.", "I cannot tell.", "Nor can I."]
@@ -46,7 +48,7 @@ def test_answers_become_responses_and_unread_ones_are_counted_and_said_once(capl
 
 
 @pytest.mark.parametrize("missing", [0.0, 0.5])
-def test_score_makes_a_track_in_which_missing_stands_in_for_the_unread(missing: float) -> None:
+def test_unparsed_scores_are_replaced_by_missing(missing: float) -> None:
     responses = tuple(Response("", score, "") for score in (1.0, math.nan, 0.0))
     track = ResponseScores(missing=missing)(Report(REPORT.video, REPORT.segments, responses)).track
     assert track is not None
@@ -57,18 +59,18 @@ def test_score_makes_a_track_in_which_missing_stands_in_for_the_unread(missing: 
 BAD, GOOD = "Anomalous scenes.", "Normal scenes."
 
 
-def test_a_read_out_asks_for_probabilities_and_keeps_what_was_described() -> None:
+def test_a_readout_queries_probabilities_and_keeps_the_descriptions() -> None:
     stage = ChoiceScores(model=UnusedModel(), prompt=PROMPT, choices=[BAD, GOOD])
-    asked = stage.queries(REPORT)
-    assert [(query.at, query.choices) for query in asked] == [(k, (BAD, GOOD)) for k in (0, 10, 20)]
-    said = replace(REPORT, responses=tuple(Response(text, math.nan, text) for text in "abc"))
+    queries = stage.queries(REPORT)
+    assert [(query.at, query.choices) for query in queries] == [(k, (BAD, GOOD)) for k in (0, 10, 20)]
+    described = replace(REPORT, responses=tuple(Response(text, math.nan, text) for text in "abc"))
     answers = [np.array([p, 1 - p]) for p in (0.9, 0.25, 0.0)]
-    scored = stage.absorb(said, answers).responses
+    scored = stage.absorb(described, answers).responses
     assert [(response.score, response.description) for response in scored] == [(0.9, "a"), (0.25, "b"), (0.0, "c")]
     assert [response.score for response in stage.absorb(REPORT, answers).responses] == [0.9, 0.25, 0.0]
 
 
-def test_of_many_answers_a_read_out_takes_the_mean_of_what_they_say() -> None:
+def test_the_score_is_the_expectation_over_the_choices() -> None:
     numbers = Prompt(purpose="score", system="", text="$frames", file=None, max_new_tokens=8, parser=RatingParser())
     stage = ChoiceScores(model=UnusedModel(), prompt=numbers, choices=["[0.0]", "[0.2]", "[1.0]"])
     scored = stage.absorb(REPORT, [np.array([0.5, 0.25, 0.25])] * 3).responses
@@ -76,6 +78,6 @@ def test_of_many_answers_a_read_out_takes_the_mean_of_what_they_say() -> None:
 
 
 @pytest.mark.parametrize("choices", [["[1]", "[0]"], [BAD, "perhaps"], [BAD]])
-def test_answers_that_the_prompt_cannot_read_are_refused(choices: list[str]) -> None:
+def test_choices_that_the_parser_cannot_score_are_refused(choices: list[str]) -> None:
     with pytest.raises(ConfigError, match="the verdict prompt"):
         ChoiceScores(model=UnusedModel(), prompt=PROMPT, choices=choices)

@@ -38,7 +38,7 @@ def kernel(size: int, sigma: float) -> list[float]:
     return [w / math.fsum(weights) for w in weights]
 
 
-def test_kernel_is_lopsided_as_the_authors_compute_it() -> None:
+def test_kernel_is_asymmetric_as_in_the_authors_code() -> None:
     got = values(GaussianKernel(size=9, sigma=5.0)(report([0.0] * 10 + [1.0] + [0.0] * 10)))
     # exp(-x^2 / 50) at x = -5, -3.875, -2.75, ..., 4, normalised.
     expected = [0.079214, 0.096721, 0.112269, 0.123883, 0.129950, 0.129585, 0.122842, 0.110701, 0.094836]
@@ -67,7 +67,7 @@ def test_kernel_longer_than_the_video_keeps_the_first_of_numpys_nine_values(n: i
     assert smoothed.track.starts.tolist() == [30 * k for k in range(n)]
 
 
-def test_shorter_than_nine_is_what_the_authors_get_by_keeping_nine_repeating_and_cutting() -> None:
+def test_a_track_shorter_than_the_kernel_agrees_with_the_authors_code() -> None:
     raw, n_frames = [1.0, 0.0, 1.0], 80
     nine = np.convolve(raw, kernel(9, 5.0), "same")
     assert len(nine) == 9
@@ -89,7 +89,7 @@ def test_filter_is_a_gaussian_that_reflects_at_the_ends() -> None:
 
 
 @pytest.mark.parametrize("n", [1, 10, 50])
-def test_a_relative_filter_is_as_wide_as_its_share_of_the_values(n: int) -> None:
+def test_a_relative_sigma_is_proportional_to_the_number_of_values(n: int) -> None:
     raw = list(np.random.default_rng(n).random(n))
     np.testing.assert_array_equal(
         values(RelativeGaussianFilter(relative_sigma=0.1)(report(raw))),
@@ -98,7 +98,7 @@ def test_a_relative_filter_is_as_wide_as_its_share_of_the_values(n: int) -> None
 
 
 @pytest.mark.parametrize("order", [0, 1, 2])
-def test_savitzky_and_golay_fit_a_polynomial_round_each_value(order: int) -> None:
+def test_savitzky_golay_fits_a_polynomial_around_each_value(order: int) -> None:
     raw, half = np.random.default_rng(order).uniform(0.3, 0.7, 20), 3
     got = values(SavitzkyGolay(size=2 * half + 1, order=order)(report(list(raw))))
     for k in range(20):
@@ -107,7 +107,7 @@ def test_savitzky_and_golay_fit_a_polynomial_round_each_value(order: int) -> Non
         assert got[k] == pytest.approx(np.polyval(np.polyfit(places - k, raw[places], order), 0), abs=1e-9)
 
 
-def test_savitzky_and_golay_stay_within_0_and_1() -> None:
+def test_savitzky_golay_is_clipped_to_0_and_1() -> None:
     got = values(SavitzkyGolay(size=5, order=2)(report([0.0, 0.0, 0.0, 1.0, 1.0, 1.0])))
     assert got.min() == 0.0
     assert got.max() == 1.0
@@ -115,7 +115,7 @@ def test_savitzky_and_golay_stay_within_0_and_1() -> None:
 
 
 @pytest.mark.parametrize(("n", "size"), [(1, None), (2, None), (3, 3), (4, 3), (6, 5)])
-def test_a_short_video_is_fitted_by_as_many_values_as_it_has(n: int, size: int | None) -> None:
+def test_a_short_track_is_fitted_with_the_largest_odd_size(n: int, size: int | None) -> None:
     raw = list(np.random.default_rng(n).random(n))
     expected = raw if size is None else values(SavitzkyGolay(size=size, order=2)(report(raw)))
     np.testing.assert_allclose(values(SavitzkyGolay(size=15, order=2)(report(raw))), expected)
@@ -155,7 +155,7 @@ def test_centre_weight_of_a_video_of_one_frame_is_one() -> None:
     assert values(CentreWeight(width=0.5)(report([0.8], stride=1))).tolist() == [0.8]
 
 
-def test_keep_keeps() -> None:
+def test_identity_changes_nothing() -> None:
     before = report([0.1, 0.2])
     assert Identity()(before) is before
 
@@ -173,7 +173,7 @@ def test_keep_keeps() -> None:
         lambda: CentreWeight(width=0.0),
     ],
 )
-def test_impossible_widths_are_refused(make) -> None:  # type: ignore[no-untyped-def]
+def test_invalid_widths_are_refused(make) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(ConfigError, match=r"sigma|width|size"):
         make()
 
@@ -190,6 +190,6 @@ def test_impossible_widths_are_refused(make) -> None:  # type: ignore[no-untyped
     ],
     ids=lambda s: type(s).__name__,
 )
-def test_shaping_before_a_track_says_that_the_order_is_wrong(stage) -> None:  # type: ignore[no-untyped-def]
+def test_a_transform_without_a_track_is_a_config_error(stage) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(ConfigError, match="stages: "):
         stage(Report(Video("v", Path("v.mp4"), 10, 30.0)))

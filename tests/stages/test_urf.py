@@ -39,37 +39,40 @@ def report(values: list[float], stride: int = 16, fps: float = 30.0) -> Report:
 
 
 def doubtful(mean: float, std: float = 0.2, tags: str = "fight") -> Report:
-    found = SuspiciousWindow((0, 300), mean, (16, 316), 0.0, std, mean, 0.0)
-    return replace(report([0.4, 0.6]), suspicious_window=found, tags=tags)
+    window = SuspiciousWindow((0, 300), mean, (16, 316), 0.0, std, mean, 0.0)
+    return replace(report([0.4, 0.6]), suspicious_window=window, tags=tags)
 
 
 @pytest.mark.parametrize("scores", ["scores/videollama3"])
-def test_every_suspicious_window_and_statistic_is_the_authors(shared: Path, scores: str) -> None:
+def test_suspicious_windows_and_statistics_equal_the_authors(shared: Path, scores: str) -> None:
     folder = shared / "recorded/urf/ucf_crime" / scores
     theirs = json.loads((folder / "highest_lowest_intervals.json").read_text())
     assert len(theirs) == 290
     for video, expected in theirs.items():
         track = json.loads((folder / f"{video}.json").read_text())
-        found = FindSuspiciousWindow(n_parts=10, min_frames=300)(report(list(track.values()))).suspicious_window
-        assert found is not None
-        assert [list(found.highest), list(found.lowest)] == [expected["highest_interval"], expected["lowest_interval"]]
+        window = FindSuspiciousWindow(n_parts=10, min_frames=300)(report(list(track.values()))).suspicious_window
+        assert window is not None
+        assert [list(window.highest), list(window.lowest)] == [
+            expected["highest_interval"],
+            expected["lowest_interval"],
+        ]
         ours = (
-            found.highest_mean,
-            found.lowest_mean,
-            found.high_mean,
-            found.low_mean,
-            found.high_mean - found.low_mean,
+            window.highest_mean,
+            window.lowest_mean,
+            window.high_mean,
+            window.low_mean,
+            window.high_mean - window.low_mean,
         )
         keys = ("highest_avg_score", "lowest_avg_score", "avg_high_group", "avg_low_group", "gap_high_low")
         np.testing.assert_allclose(ours, [expected[key] for key in keys], atol=5.1e-4, rtol=0)
-        assert found.std == pytest.approx(expected["std"], abs=5.1e-6)
+        assert window.std == pytest.approx(expected["std"], abs=5.1e-6)
 
 
 def test_the_window_is_a_tenth_of_a_long_video_and_the_first_wins_ties() -> None:
-    found = FindSuspiciousWindow(n_parts=10, min_frames=300)(report([0.5] * 400)).suspicious_window
-    assert found is not None
-    assert (found.highest, found.lowest) == ((0, 638), (0, 638))  # 399 * 16 // 10
-    assert (found.high_mean, found.low_mean, found.std) == (0.5, 0.5, 0.0)  # an empty group counts as all
+    window = FindSuspiciousWindow(n_parts=10, min_frames=300)(report([0.5] * 400)).suspicious_window
+    assert window is not None
+    assert (window.highest, window.lowest) == ((0, 638), (0, 638))  # 399 * 16 // 10
+    assert (window.high_mean, window.low_mean, window.std) == (0.5, 0.5, 0.0)  # an empty group counts as all
 
 
 @pytest.mark.parametrize(
@@ -83,7 +86,7 @@ def test_the_window_is_a_tenth_of_a_long_video_and_the_first_wins_ties() -> None
         (0.6, 0.3, None, False),
     ],
 )
-def test_the_gate_is_the_margin_round_the_middle(mean: float, std: float, margin: float | None, gated: bool) -> None:
+def test_the_gate_is_the_margin_around_one_half(mean: float, std: float, margin: float | None, gated: bool) -> None:
     assert UncertaintyGate(margin=margin)(doubtful(mean, std)).gated is gated
 
 
@@ -100,41 +103,41 @@ def test_the_gate_is_the_margin_round_the_middle(mean: float, std: float, margin
         ("[arson]", True),
     ],
 )
-def test_which_tags_are_usable(tags: str, good: bool) -> None:
-    kept = DropUnusableTags(empty_tags=["none"], negations=["no ", "no_"])(replace(report([0.5]), tags=tags)).tags
-    assert kept == (tags if good else "")
+def test_unusable_tags_are_dropped(tags: str, good: bool) -> None:
+    remaining = DropUnusableTags(empty_tags=["none"], negations=["no ", "no_"])(replace(report([0.5]), tags=tags)).tags
+    assert remaining == (tags if good else "")
 
 
-def test_second_thoughts_ask_only_about_doubtful_videos_with_tags() -> None:
+def test_only_uncertain_videos_with_tags_are_rated_again() -> None:
     stage = RerateCaptions(model=MODEL, prompt=RERATE, prior=" or criminal", max_words=2, digits=2)
     assert stage.queries(replace(doubtful(0.5), gated=False)) == ()
     assert stage.queries(replace(doubtful(0.5, tags=""), gated=True)) == ()
-    asked = stage.queries(replace(doubtful(0.5, tags="a fight, then arson"), gated=True))
-    assert [(query.text, query.frames, query.at) for query in asked] == [
+    queries = stage.queries(replace(doubtful(0.5, tags="a fight, then arson"), gated=True))
+    assert [(query.text, query.frames, query.at) for query in queries] == [
         ("scene 0.", (), 0),
         ("scene 1.", (), 16),
     ]
-    assert {query.system for query in asked} == {"Criminal or criminal? a fight,"}
+    assert {query.system for query in queries} == {"Criminal or criminal? a fight,"}
 
 
-def test_second_ratings_replace_the_first_and_unread_ones_are_interpolated_and_counted() -> None:
+def test_second_ratings_replace_the_first_and_unparsed_ones_are_interpolated_and_counted() -> None:
     stage = RerateCaptions(model=MODEL, prompt=RERATE, prior="", max_words=9, digits=2)
     before = replace(report([0.1, 0.2, 0.3, 0.4]), n_answers=4)
     after = stage.absorb(before, ["[0.9]", "dunno", "??", "[0.2]"])
     assert after.track is not None
     np.testing.assert_array_equal(after.track.values, [0.9, 0.67, 0.43, 0.2])
     assert (after.n_answers, after.n_unparsed) == (8, 2)
-    kept = stage.absorb(before, ["?"] * 4)
-    assert kept.track is before.track
-    assert (kept.n_answers, kept.n_unparsed) == (8, 4)
+    unchanged = stage.absorb(before, ["?"] * 4)
+    assert unchanged.track is before.track
+    assert (unchanged.n_answers, unchanged.n_unparsed) == (8, 4)
     assert stage.absorb(before, []).track is before.track
 
 
 def test_ratings_are_of_captions_without_frames() -> None:
     stage = RateCaptions(model=MODEL, prompt=RATE)
-    given = report([math.nan] * 3)
-    assert [(q.text, q.frames, q.at) for q in stage.queries(given)][1] == ("scene 1.", (), 16)
-    rated = stage.absorb(given, ["[0.1]", "no idea", "[ 1.0 ] and [0]"])
+    before = report([math.nan] * 3)
+    assert [(q.text, q.frames, q.at) for q in stage.queries(before)][1] == ("scene 1.", (), 16)
+    rated = stage.absorb(before, ["[0.1]", "no idea", "[ 1.0 ] and [0]"])
     np.testing.assert_array_equal([r.score for r in rated.responses], [0.1, math.nan, 1.0])
     assert (rated.n_answers, rated.n_unparsed) == (3, 1)
     track = InterpolateScores(digits=2)(rated).track
@@ -142,12 +145,12 @@ def test_ratings_are_of_captions_without_frames() -> None:
     np.testing.assert_array_equal(track.values, [0.1, 0.55, 1.0])
 
 
-def test_nothing_read_is_no_track() -> None:
+def test_without_a_parsed_score_there_is_no_track() -> None:
     with pytest.raises(VideoError, match="none of its scores"):
         InterpolateScores(digits=2)(report([math.nan, math.nan]))
 
 
-def test_an_empty_caption_says_that_nothing_was_detected() -> None:
+def test_an_empty_caption_is_replaced() -> None:
     captions = Prompt(purpose="caption", system="", text="$frames", file=None, max_new_tokens=8, parser=CaptionParser())
     after = CaptionSegments(model=MODEL, prompt=captions, empty="Nothing was detected").absorb(
         report([0.0, 0.0]), ["A dog", " "]
@@ -156,16 +159,16 @@ def test_an_empty_caption_says_that_nothing_was_detected() -> None:
     assert (after.n_answers, after.n_unparsed) == (0, 0)
 
 
-def test_tags_are_asked_of_the_suspicious_window_within_the_video() -> None:
+def test_the_tag_query_is_about_the_suspicious_window_within_the_video() -> None:
     stage = TagWindow(model=MODEL, prompt=TAGS, sample_fps=18.0, max_frames=5)
-    given = replace(
+    before = replace(
         report([0.5] * 10), suspicious_window=SuspiciousWindow((96, 396), 0.5, (0, 300), 0.1, 0.1, 0.5, 0.1)
     )
-    (query,) = stage.queries(given)
+    (query,) = stage.queries(before)
     assert query.frames[0] == 96
     assert query.frames[-1] == 159  # the last of 160 frames
     assert len(query.frames) == 5
-    assert stage.absorb(given, ["['a fight', 'theft']"]).tags == "a fight, theft"
+    assert stage.absorb(before, ["['a fight', 'theft']"]).tags == "a fight, theft"
     with pytest.raises(ConfigError, match="suspicious window"):
         stage.queries(report([0.5]))
 
@@ -181,16 +184,16 @@ def test_tags_are_asked_of_the_suspicious_window_within_the_video() -> None:
         (100, 2.0, 48, 38, 58, 10),
     ],
 )
-def test_a_centred_window_is_ten_seconds_round_its_frame(
+def test_a_centred_window_is_ten_seconds_around_its_frame(
     n: int, fps: float, at: int, start: int, stop: int, shown: int
 ) -> None:
     segments = CentredWindow(stride=16, seconds=10.0, sample_fps=2.0, max_frames=10)(
         Report(Video("v", Path("v.mp4"), n, fps))
     ).segments
-    (found,) = (segment for segment in segments if segment.at == at)
-    assert (found.start, found.stop, len(found.frames)) == (start, stop, shown)
-    assert found.frames[0] == start
-    assert found.frames == tuple(sorted(set(found.frames)))
+    (window,) = (segment for segment in segments if segment.at == at)
+    assert (window.start, window.stop, len(window.frames)) == (start, stop, shown)
+    assert window.frames[0] == start
+    assert window.frames == tuple(sorted(set(window.frames)))
     assert len(segments) == -(-n // 16)
 
 

@@ -53,7 +53,7 @@ def test_retrieval_agrees_with_the_reference(n: int, share: float, count: int) -
     np.testing.assert_allclose(track.values, reference(frames, initial, count), atol=1e-12)
 
 
-def test_of_one_segment_alone_each_keeps_its_score() -> None:
+def test_with_one_retrieved_segment_scores_are_unchanged() -> None:
     values = np.array([0.0, 1.0, 0.0, 1.0])
     track = (
         RetrievalRefine(model=UnusedModel(), fraction=0.1, temperature=0.1)
@@ -64,13 +64,13 @@ def test_of_one_segment_alone_each_keeps_its_score() -> None:
     np.testing.assert_allclose(track.values, values)
 
 
-def test_retrieval_asks_for_frames_only_each_once() -> None:
-    asked = RetrievalRefine(model=UnusedModel(), fraction=0.1, temperature=0.1).queries(report(np.zeros(3)))
-    assert [(query.frames, query.text) for query in asked] == [((k,), "") for k in range(6)]
+def test_retrieval_queries_each_frame_once() -> None:
+    queries = RetrievalRefine(model=UnusedModel(), fraction=0.1, temperature=0.1).queries(report(np.zeros(3)))
+    assert [(query.frames, query.text) for query in queries] == [((k,), "") for k in range(6)]
 
 
 @pytest.mark.parametrize(("share", "temperature"), [(0.0, 0.1), (1.1, 0.1), (0.1, 0.0)])
-def test_impossible_numbers_are_refused(share: float, temperature: float) -> None:
+def test_invalid_values_are_refused(share: float, temperature: float) -> None:
     with pytest.raises(ConfigError, match="fraction"):
         RetrievalRefine(model=UnusedModel(), fraction=share, temperature=temperature)
 

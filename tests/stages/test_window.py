@@ -13,14 +13,14 @@ def segments(n_frames: int, length: int = 30, shown: int = 8) -> tuple[Segment, 
     return ConsecutiveWindow(length=length, n_frames=shown)(Report(Video("v", Path("v.mp4"), n_frames, 30.0))).segments
 
 
-def test_eight_of_thirty_frames_cut_to_whole_numbers() -> None:
+def test_eight_of_thirty_frames_are_truncated_to_integers() -> None:
     first, second = segments(60)
     assert first == Segment(0, 30, (0, 4, 8, 12, 16, 20, 24, 29), 0)  # linspace(0, 29, 8) = 0, 4.14, 8.29, ...
     assert second == Segment(30, 60, (30, 34, 38, 42, 46, 50, 54, 59), 30)
 
 
 @pytest.mark.parametrize("n", [1, 7, 8])
-def test_a_short_last_segment_is_shown_whole(n: int) -> None:
+def test_a_short_last_segment_has_all_frames(n: int) -> None:
     assert segments(30 + n)[1] == Segment(30, 30 + n, tuple(range(30, 30 + n)), 30)
 
 
@@ -29,14 +29,14 @@ def test_a_segment_of_one_frame_more_is_sampled() -> None:
 
 
 @pytest.mark.parametrize("n", [1, 29, 30, 31, 1412])
-def test_segments_cover_the_video_back_to_back(n: int) -> None:
-    found = segments(n)
-    assert [frame for s in found for frame in range(s.start, s.stop)] == list(range(n))
-    assert all(s.at == s.start for s in found)
+def test_consecutive_segments_cover_the_video(n: int) -> None:
+    parts = segments(n)
+    assert [frame for s in parts for frame in range(s.start, s.stop)] == list(range(n))
+    assert all(s.at == s.start for s in parts)
 
 
 @pytest.mark.parametrize(("length", "shown"), [(0, 8), (30, 0)])
-def test_a_window_of_no_frames_is_refused(length: int, shown: int) -> None:
+def test_a_window_without_frames_is_refused(length: int, shown: int) -> None:
     with pytest.raises(ConfigError, match="window: "):
         ConsecutiveWindow(length=length, n_frames=shown)
 
@@ -44,7 +44,7 @@ def test_a_window_of_no_frames_is_refused(length: int, shown: int) -> None:
 @pytest.mark.parametrize("fps", [1.0, 12.5, 23.976, 30000 / 1001, 60.0])
 @pytest.mark.parametrize(("seconds", "rate", "most"), [(10.0, 2.0, 10), (0.7, 8.0, 20), (3.3, 0.4, 4)])
 @pytest.mark.parametrize("since", [0, 37])
-def test_windows_cut_all_at_once_are_those_cut_one_by_one(
+def test_vectorised_windows_equal_those_computed_one_by_one(
     fps: float, seconds: float, rate: float, most: int, since: int
 ) -> None:
     video, half = Video("v", Path("v.mp4"), 1412, fps), seconds * fps / 2
