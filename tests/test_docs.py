@@ -70,6 +70,7 @@ def shell(command: str, folder: Path) -> str:
         ("prompt", ["20 model queries, 0 from the cache, 0 answers unparsed"] * 2 + ["4 passed"]),
         ("data", ["", "3 videos, 900 frames, 0 failed", "passed"]),
         ("method", ["20 model queries, 0 from the cache", "0 model queries, 20 from the cache", "passed", "2 passed"]),
+        ("metric", ["", '"score_gap":', "passed"]),
     ],
 )
 def test_the_steps_of_a_how_to_work(page: str, expected: list[str], scratch: Path) -> None:
