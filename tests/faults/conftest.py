@@ -2,24 +2,23 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import runs
 
-sys.path.append(str(runs.HOUSE / "tests/models"))  # the fake server
+from vaa.process import PROJECT_ROOT
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _forge() -> None:
-    """The process that runs are forked from; it finds vaa and these files as `python run.py` would."""
+def _start_fork_server() -> None:
+    """Start the process that runs are forked from; it imports vaa and these files like `python run.py`."""
     before, cwd = os.environ.get("PYTHONPATH"), Path.cwd()
-    os.environ["PYTHONPATH"] = os.pathsep.join([str(runs.HOUSE), str(Path(__file__).parent)])
-    os.chdir(runs.HOUSE)
-    runs.CONTEXT.set_forkserver_preload(["warm"])
-    runs.CONTEXT.Process(target=print).start()  # starts it
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(PROJECT_ROOT), str(Path(__file__).parent)])
+    os.chdir(PROJECT_ROOT)
+    runs.CONTEXT.set_forkserver_preload(["preload"])
+    runs.CONTEXT.Process(target=print).start()  # the first process starts the server
     os.chdir(cwd)
     if before is None:
         del os.environ["PYTHONPATH"]
@@ -28,30 +27,30 @@ def _forge() -> None:
 
 
 @pytest.fixture(scope="session")
-def world(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The videos, drawn once."""
-    return f"data.root={tmp_path_factory.mktemp('world')}"
+def data_root(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The override with the folder of the videos, which the first run draws."""
+    return f"data.root={tmp_path_factory.mktemp('videos')}"
 
 
 @pytest.fixture(scope="session")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory, world: str) -> runs.Started:
-    """URF's three tasks without any harm."""
-    return runs.run(tmp_path_factory.mktemp("undisturbed"), "whole", *runs.URF, world)
+def urf_run(tmp_path_factory: pytest.TempPathFactory, data_root: str) -> runs.RunProcess:
+    """An urf_run run of URF's three tasks."""
+    return runs.run(tmp_path_factory.mktemp("urf"), "whole", *runs.URF, data_root)
 
 
 @pytest.fixture(scope="session")
-def verdicts(tmp_path_factory: pytest.TempPathFactory, world: str) -> runs.Started:
-    """CoReVAD, with its embeddings, without any harm."""
-    return runs.run(tmp_path_factory.mktemp("verdicts"), "whole", *runs.COREVAD, world)
+def corevad_run(tmp_path_factory: pytest.TempPathFactory, data_root: str) -> runs.RunProcess:
+    """An urf_run run of CoReVAD, with its embeddings."""
+    return runs.run(tmp_path_factory.mktemp("corevad"), "whole", *runs.COREVAD, data_root)
 
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of its own, 160 KiB large; it can be remounted."""
+    """A file system of 160 KiB, which can be remounted with another size."""
     folder = tmp_path / "disk"
     folder.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=160k", "tmpfs", folder], capture_output=True)
     if mounted.returncode:
-        pytest.skip("A small disk of its own takes the right to mount one (root).")
+        pytest.skip("Mounting a small file system needs root.")
     yield folder
     subprocess.run(["umount", "--lazy", folder], check=True)

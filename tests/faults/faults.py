@@ -1,11 +1,12 @@
-"""Harm done to a run from within its own process, before it begins; small, so that they can be sent there."""
+"""Faults that are injected into a run's own process before it starts; they are pickled and sent there."""
 
 from __future__ import annotations
 
 import json
 import os
-import resource
+import signal
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -13,34 +14,34 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Counting:
-    """No harm: each batch that is put to the model is a line of `file`, written before it is asked.
+class LogBatches:
+    """No fault: write each batch of queries as a line of `file` before the model gets it.
 
-    With a file `gate`, batch number `at` and those after it are not asked before that file is there.
+    With `gate`, batch number `gated_from` and later ones wait until that file exists.
     """
 
     file: Path
     gate: Path | None = None
-    at: int = 1
+    gated_from: int = 1
 
     def __call__(self) -> None:
         from vaa.models.transformers import batching
 
-        put, numbers = batching._Asker._put, count(1)
+        run_batch, numbers = batching._BatchRunner._try, count(1)
 
-        def counted(self_: Any, batch: Any, made: Any) -> Any:
-            asked = [[q.video.id, q.frames, q.text] for q in batch]
-            with self.file.open("a") as opened:
-                opened.write(json.dumps([os.getpid(), asked]) + "\n")
-            if self.gate and next(numbers) >= self.at:
+        def logged(runner: Any, batch: Any) -> Any:
+            queries = [[query.video.id, query.frames, query.text] for query in batch.queries]
+            with self.file.open("a") as file:
+                file.write(json.dumps([os.getpid(), queries]) + "\n")
+            if self.gate and next(numbers) >= self.gated_from:
                 _wait_for(self.gate)
-            return put(self_, batch, made)
+            return run_batch(runner, batch)
 
-        batching._Asker._put = counted  # type: ignore[method-assign]
+        batching._BatchRunner._try = logged  # type: ignore[method-assign]
 
 
 def _wait_for(file: Path) -> None:
-    """A test that failed makes no file, and its run goes on after five minutes."""
+    """Wait for a file, five minutes at most: a failed test never creates it."""
     end = time.monotonic() + 300.0
     while not file.exists() and time.monotonic() < end:
         time.sleep(0.01)
@@ -48,9 +49,9 @@ def _wait_for(file: Path) -> None:
 
 @dataclass(frozen=True)
 class OutOfMemory:
-    """The model's memory holds `most` questions at once, as an accelerator would say it."""
+    """Raise an accelerator's out-of-memory error for more than `limit` queries in a batch."""
 
-    most: int
+    limit: int
 
     def __call__(self) -> None:
         import torch
@@ -59,39 +60,26 @@ class OutOfMemory:
 
         generate = batching.generate
 
-        def limited(held: Any, ready: Any, *rest: Any) -> Any:
-            if len(ready) > self.most:
+        def limited(loaded: Any, queries: Any, *args: Any) -> Any:
+            if len(queries) > self.limit:
                 raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 1.00 GiB")
-            return generate(held, ready, *rest)
+            return generate(loaded, queries, *args)
 
         batching.generate = limited
 
 
 @dataclass(frozen=True)
-class Backwards:
-    """The clock jumps an hour back, then a day on, then back again, at every look."""
+class JumpingClock:
+    """The clock jumps an hour back, a day ahead, and back to the true time, at every call."""
 
     def __call__(self) -> None:
-        true, looks = time.time, iter(range(10**9))
-        time.time = lambda: true() + (-3600.0, 86400.0, 0.0)[next(looks) % 3]
+        true_time, calls = time.time, count()
+        time.time = lambda: true_time() + (-3600.0, 86400.0, 0.0)[next(calls) % 3]
 
 
 @dataclass(frozen=True)
-class ShortFiles:
-    """No file may be longer than `most` bytes: EFBIG, as a full disk is ENOSPC."""
-
-    most: int
-
-    def __call__(self) -> None:
-        import signal
-
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (self.most, self.most))
-
-
-@dataclass(frozen=True)
-class Nobody:
-    """The run is not root's: permissions count."""
+class Unprivileged:
+    """Run without root's rights, so that file permissions apply."""
 
     def __call__(self) -> None:
         os.setgid(65534)
@@ -99,20 +87,41 @@ class Nobody:
 
 
 @dataclass(frozen=True)
-class Impatient:
-    """A memo that is locked is waited for `seconds`, not a minute."""
+class ShortLockTimeout:
+    """Wait for a locked cache for `seconds` instead of a minute."""
 
     seconds: float
 
     def __call__(self) -> None:
         from vaa import cache
 
-        cache._PATIENCE = self.seconds
+        cache._LOCK_TIMEOUT = self.seconds
 
 
 @dataclass(frozen=True)
-class Hanging:
-    """The decoder never gives a frame of the file called `name`; it is waited for `seconds`."""
+class KilledDecoder:
+    """Kill the first other process that decodes, while it decodes; `file` is created just before."""
+
+    file: Path
+
+    def __call__(self) -> None:
+        from vaa.video import decoders
+
+        read, main_process = decoders.DecordDecoder.read, os.getpid()
+
+        def killed(decoder: Any, numbers: Any) -> Any:
+            if os.getpid() != main_process:
+                with suppress(FileExistsError):
+                    self.file.touch(exist_ok=False)
+                    os.kill(os.getpid(), signal.SIGKILL)
+            return read(decoder, numbers)
+
+        decoders.DecordDecoder.read = killed  # type: ignore[method-assign]
+
+
+@dataclass(frozen=True)
+class HangingDecoder:
+    """Decoding the file `name` never ends; the time limit is `seconds`."""
 
     name: str
     seconds: float

@@ -1,4 +1,4 @@
-"""Harm to the memo's file: what was answered is used, asked again, or missed with words; never silently wrong."""
+"""A damaged, locked or read-only cache file: answers are used, queried again or refused with a message."""
 
 from __future__ import annotations
 
@@ -12,100 +12,110 @@ from pathlib import Path
 
 import pytest
 import runs
-from faults import Impatient, Nobody
+from faults import ShortLockTimeout, Unprivileged
+
+from vaa.errors import CacheError
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def known(tmp_path: Path, verdicts: runs.Started) -> Path:
-    """A copy of the memo of a whole run, in one file."""
-    with sqlite3.connect(verdicts.cwd / "memo.sqlite") as db:
+def cache_file(tmp_path: Path, corevad_run: runs.RunProcess) -> Path:
+    """A copy of the cache of an urf_run run, in one file."""
+    with sqlite3.connect(corevad_run.cwd / "answers.sqlite") as db:
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     db.close()
-    return Path(shutil.copy(verdicts.cwd / "memo.sqlite", tmp_path))
+    return Path(shutil.copy(corevad_run.cwd / "answers.sqlite", tmp_path))
 
 
-def test_a_changed_word_is_noticed_and_asked_again(known: Path, world: str, verdicts: runs.Started) -> None:
-    content = known.read_bytes()
+def test_a_damaged_answer_is_queried_again(cache_file: Path, data_root: str, corevad_run: runs.RunProcess) -> None:
+    content = cache_file.read_bytes()
     assert b"cenes" in content
-    known.write_bytes(content.replace(b"cenes", b"ceneS"))
-    again = runs.run(known.parent, "again", *runs.COREVAD, world)
-    assert "a remembered answer is damaged and asked again" in again.said
-    assert runs.result(again) == runs.result(verdicts)
+    cache_file.write_bytes(content.replace(b"cenes", b"ceneS"))
+    again = runs.run(cache_file.parent, "again", *runs.COREVAD, data_root)
+    assert "cache=answers.sqlite: a cached answer is damaged" in again.output
+    assert runs.results(again) == runs.results(corevad_run)
     assert again.metrics["model_queries"] == content.count(b"cenes")
 
 
-def test_a_truncated_memo_is_refused_with_what_to_do(known: Path, world: str, verdicts: runs.Started) -> None:
-    with known.open("r+b") as file:
-        file.truncate(known.stat().st_size * 6 // 10)
-    said = runs.run(known.parent, "refused", *runs.COREVAD, world, status=1).said
-    assert "cache=memo.sqlite" in said
-    assert "malformed" in said
-    assert ".recover" in said
-    assert "Traceback" not in said
-    known.unlink()
-    assert runs.result(runs.run(known.parent, "again", *runs.COREVAD, world)) == runs.result(verdicts)
+def test_a_truncated_cache_is_refused_with_a_remedy(
+    cache_file: Path, data_root: str, corevad_run: runs.RunProcess
+) -> None:
+    with cache_file.open("r+b") as file:
+        file.truncate(cache_file.stat().st_size * 6 // 10)
+    output = runs.run(cache_file.parent, "refused", *runs.COREVAD, data_root, status=CacheError.exit_status).output
+    assert "cache=answers.sqlite" in output
+    assert "malformed" in output
+    assert ".recover" in output
+    assert "Traceback" not in output
+    cache_file.unlink()
+    assert runs.results(runs.run(cache_file.parent, "again", *runs.COREVAD, data_root)) == runs.results(corevad_run)
 
 
-def has_open(started: runs.Started, file: Path) -> bool:
-    with contextlib.suppress(FileNotFoundError):  # another file was closed meanwhile
+def has_open(started: runs.RunProcess, file: Path) -> bool:
+    with contextlib.suppress(FileNotFoundError):  # another file was closed in between
         return str(file.resolve()) in map(os.readlink, Path(f"/proc/{started.process.pid}/fd").iterdir())
     return False
 
 
-def test_a_lock_is_waited_for(known: Path, world: str, verdicts: runs.Started) -> None:
-    held = sqlite3.connect(known, isolation_level=None)
-    held.execute("PRAGMA locking_mode=EXCLUSIVE")  # else a run that knows all answers reads them despite the lock
-    held.execute("BEGIN EXCLUSIVE")
-    started = runs.start(known.parent, "again", *runs.COREVAD, world)
-    assert runs.until(started, lambda: has_open(started, known))  # and cannot go on
-    held.execute("COMMIT")
-    held.close()
-    assert started.end() == 0, started.said
-    assert runs.result(started) == runs.result(verdicts)
+def test_a_run_waits_for_a_locked_cache(cache_file: Path, data_root: str, corevad_run: runs.RunProcess) -> None:
+    connection = sqlite3.connect(cache_file, isolation_level=None)
+    connection.execute(
+        "PRAGMA locking_mode=EXCLUSIVE"
+    )  # otherwise a run with all answers in the cache reads them despite the lock
+    connection.execute("BEGIN EXCLUSIVE")
+    started = runs.start(cache_file.parent, "again", *runs.COREVAD, data_root)
+    assert runs.wait_until(started, lambda: has_open(started, cache_file))  # and waits for the lock
+    connection.execute("COMMIT")
+    connection.close()
+    assert started.wait() == 0, started.output
+    assert runs.results(started) == runs.results(corevad_run)
 
 
-def test_a_lock_that_stays_is_said(known: Path, world: str) -> None:
-    held = sqlite3.connect(known, isolation_level=None)
-    held.execute("PRAGMA locking_mode=EXCLUSIVE")
-    held.execute("BEGIN EXCLUSIVE")
-    said = runs.run(known.parent, "again", *runs.COREVAD, world, status=1, fault=Impatient(1.0)).said
-    held.close()
-    assert "cache=memo.sqlite" in said
-    assert "Another process has held it for 1 s" in said
+def test_a_cache_that_stays_locked_is_refused(cache_file: Path, data_root: str) -> None:
+    connection = sqlite3.connect(cache_file, isolation_level=None)
+    connection.execute("PRAGMA locking_mode=EXCLUSIVE")
+    connection.execute("BEGIN EXCLUSIVE")
+    output = runs.run(
+        cache_file.parent, "again", *runs.COREVAD, data_root, status=CacheError.exit_status, fault=ShortLockTimeout(1.0)
+    ).output
+    connection.close()
+    assert "cache=answers.sqlite" in output
+    assert "locked it for 1 s" in output
 
 
 @pytest.fixture
-def open_to_all() -> Iterator[Path]:
-    """A folder that everybody may enter and write; pytest's own are for their owner."""
+def world_writable() -> Iterator[Path]:
+    """A folder that every user can write; pytest's folders are only for their owner."""
     folder = Path(tempfile.mkdtemp())
     folder.chmod(0o777)
     yield folder
     shutil.rmtree(folder)
 
 
-def test_a_memo_that_may_not_be_written_is_said(known: Path, open_to_all: Path) -> None:
-    (open_to_all / "cache").mkdir()
-    cache = Path(shutil.copy(known, open_to_all / "cache"))
+def test_a_read_only_cache_is_refused(cache_file: Path, world_writable: Path) -> None:
+    (world_writable / "cache").mkdir()
+    cache = Path(shutil.copy(cache_file, world_writable / "cache"))
     cache.chmod(0o444)
     cache.parent.chmod(0o555)
-    given = (*runs.COREVAD, "cache=memo/memo.sqlite")
+    overrides = (*runs.COREVAD, "cache=cache/answers.sqlite")
     try:
-        started = runs.start(open_to_all, "refused", *given, fault=Nobody())
-        assert started.end() == 1, started.said
+        started = runs.start(world_writable, "refused", *overrides, fault=Unprivileged())
+        assert started.wait() == CacheError.exit_status, started.output
     except PermissionError:
-        pytest.skip("Only root can become nobody.")
-    assert "cache=memo/memo.sqlite: cannot be used as a memo" in started.said
-    assert "readonly" in started.said
-    assert "Traceback" not in started.said
+        pytest.skip("Only root can change the user of a process.")
+    assert "cache=cache/answers.sqlite: " in started.output
+    assert "readonly" in started.output
+    assert "Traceback" not in started.output
 
 
-def test_four_runs_on_one_memo_at_once(tmp_path: Path, world: str, verdicts: runs.Started) -> None:
-    four = [runs.start(tmp_path, name, *runs.COREVAD, world) for name in "abcd"]
-    assert [one.end() for one in four] == [0] * 4
-    assert all(runs.result(one) == runs.result(verdicts) for one in four)
-    assert runs.remembered(tmp_path) == runs.remembered(verdicts.cwd)
-    with sqlite3.connect(tmp_path / "memo.sqlite") as db:
+def test_four_runs_can_share_a_cache_at_the_same_time(
+    tmp_path: Path, data_root: str, corevad_run: runs.RunProcess
+) -> None:
+    processes = [runs.start(tmp_path, name, *runs.COREVAD, data_root) for name in "abcd"]
+    assert [process.wait() for process in processes] == [0] * 4
+    assert all(runs.results(process) == runs.results(corevad_run) for process in processes)
+    assert runs.cached_answers(tmp_path) == runs.cached_answers(corevad_run.cwd)
+    with sqlite3.connect(tmp_path / "answers.sqlite") as db:
         assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     db.close()

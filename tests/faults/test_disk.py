@@ -1,4 +1,4 @@
-"""A full disk: under the memo, under the results, under W&B."""
+"""A full disk with the cache, the results or W&B's files."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import runs
-from faults import Counting
+from faults import LogBatches
 
-from vaa.errors import OutputError
+from vaa.errors import CacheError, OutputError
 from vaa.evaluation.evaluation import evaluate
 from vaa.evaluation.protocol import Protocol
 from vaa.pipeline import RunResult
+from vaa.process import PROJECT_ROOT
 from vaa.report.alerts import AlertRule
 from vaa.report.page.build import Page
 from vaa.report.runs import Run
@@ -30,18 +31,18 @@ def enlarge(disk: Path, size: str) -> None:
     subprocess.run(["mount", "-o", f"remount,size={size}", disk], check=True)
 
 
-def test_a_full_disk_under_the_memo_keeps_what_was_answered(
-    tmp_path: Path, disk: Path, world: str, verdicts: runs.Started
+def test_with_the_cache_on_a_full_disk_earlier_answers_are_kept(
+    tmp_path: Path, disk: Path, data_root: str, corevad_run: runs.RunProcess
 ) -> None:
-    given = (*runs.COREVAD, world, "cache=disk/memo.sqlite")
-    first = runs.run(tmp_path, "full", *given, status=1)
-    assert "cache=disk/memo.sqlite: database or disk is full. Free the disk and run again" in first.said
-    assert "Traceback" not in first.said
+    overrides = (*runs.COREVAD, data_root, "cache=disk/answers.sqlite")
+    first = runs.run(tmp_path, "full", *overrides, status=CacheError.exit_status)
+    assert "cache=disk/answers.sqlite: database or disk is full. " in first.output
+    assert "Traceback" not in first.output
     enlarge(disk, "50m")
-    again = runs.run(tmp_path, "again", *given)
-    assert runs.result(again) == runs.result(verdicts)
-    asked = again.metrics["model_queries"] + again.metrics["embedding_queries"]
-    assert asked < verdicts.metrics["model_queries"] + verdicts.metrics["embedding_queries"]
+    again = runs.run(tmp_path, "again", *overrides)
+    assert runs.results(again) == runs.results(corevad_run)
+    queries = again.metrics["model_queries"] + again.metrics["embedding_queries"]
+    assert queries < corevad_run.metrics["model_queries"] + corevad_run.metrics["embedding_queries"]
 
 
 def fill(disk: Path) -> None:
@@ -50,45 +51,45 @@ def fill(disk: Path) -> None:
             pass
 
 
-def test_a_full_disk_under_the_results_costs_no_answer(
-    tmp_path: Path, disk: Path, world: str, verdicts: runs.Started
+def test_with_the_results_on_a_full_disk_all_answers_are_kept(
+    tmp_path: Path, disk: Path, data_root: str, corevad_run: runs.RunProcess
 ) -> None:
     enlarge(disk, "1m")
-    log, gate = tmp_path / "asked.jsonl", tmp_path / "gate"
-    started = runs.start(tmp_path, "disk/job", *runs.COREVAD, world, fault=Counting(log, gate))
-    assert runs.until(started, log.is_file)
+    log, gate = tmp_path / "batches.jsonl", tmp_path / "gate"
+    started = runs.start(tmp_path, "disk/job", *runs.COREVAD, data_root, fault=LogBatches(log, gate))
+    assert runs.wait_until(started, log.is_file)
     fill(disk)
     gate.touch()
-    assert started.end() == 1
-    assert "cannot be written (No space left on device)" in started.said
-    assert "Answers are cached" in started.said
+    assert started.wait() == OutputError.exit_status, started.output
+    assert "cannot be written (No space left on device)" in started.output
+    assert "Answers are cached" in started.output
     assert not (started.folder / "metrics.json").exists()
     assert not list(started.folder.rglob(".*.tmp"))
     for file in started.folder.rglob("*.json"):
         json.loads(file.read_bytes())
     (disk / "balloon").unlink()
-    again = runs.run(tmp_path, "disk/job", *runs.COREVAD, world)
-    assert runs.result(again) == runs.result(verdicts)
+    again = runs.run(tmp_path, "disk/job", *runs.COREVAD, data_root)
+    assert runs.results(again) == runs.results(corevad_run)
     assert again.metrics["model_queries"] == 0
 
 
-def test_a_full_disk_under_wandb_costs_no_result(
-    tmp_path: Path, disk: Path, world: str, verdicts: runs.Started
+def test_with_wandb_on_a_full_disk_the_results_are_complete(
+    tmp_path: Path, disk: Path, data_root: str, corevad_run: runs.RunProcess
 ) -> None:
     (tmp_path / "job").mkdir()
     (tmp_path / "job/wandb").symlink_to(disk)
     (disk / "balloon").write_bytes(bytes(120 * 1024))
-    started = runs.start(tmp_path, "job", *runs.COREVAD, world, WANDB_MODE="offline")
-    assert started.end(within=200) == 0
-    assert runs.result(started) == runs.result(verdicts)
-    assert "W&B: " in started.said
+    started = runs.start(tmp_path, "job", *runs.COREVAD, data_root, WANDB_MODE="offline")
+    assert started.wait(timeout=200) == 0
+    assert runs.results(started) == runs.results(corevad_run)
+    assert "W&B: " in started.output
 
 
-def test_a_full_disk_leaves_no_half_page_and_no_half_alerts(disk: Path, verdicts: runs.Started) -> None:
-    enlarge(disk, "3m")  # too small for the chart library, large enough for all else
-    run = Run(Path(shutil.copytree(verdicts.folder, disk / "job")))
-    whole = {name: (run.folder / name).read_bytes() for name in ("alerts.json", "alerts.csv")}
-    (run.folder / "report.html").write_text("of before")
+def test_a_full_disk_leaves_no_partial_page_or_alerts(disk: Path, corevad_run: runs.RunProcess) -> None:
+    enlarge(disk, "3m")  # too small for the chart library, large enough for the rest
+    run = Run(Path(shutil.copytree(corevad_run.folder, disk / "job")))
+    earlier = {name: (run.folder / name).read_bytes() for name in ("alerts.json", "alerts.csv")}
+    (run.folder / "report.html").write_text("an earlier page")
     with pytest.raises(OSError, match="No space left"):
         Page(copy=False).write(run)
     assert not (run.folder / "report.html").exists()
@@ -100,18 +101,18 @@ def test_a_full_disk_leaves_no_half_page_and_no_half_alerts(disk: Path, verdicts
     evaluation = evaluate(result=RunResult({"v": loud}), dataset=Dataset("d", (), {}, ()), protocol=protocol)
     with pytest.raises(OSError, match="No space left"):
         rule.write(run.folder, evaluation)
-    assert {name: (run.folder / name).read_bytes() for name in whole} == whole
+    assert {name: (run.folder / name).read_bytes() for name in earlier} == earlier
     assert not list(run.folder.rglob(".*.tmp"))
 
 
 @pytest.mark.parametrize("module", ["vaa.compare", "vaa.report.page"])
-def test_a_command_that_cannot_write_says_so(disk: Path, verdicts: runs.Started, module: str) -> None:
+def test_a_command_that_cannot_write_reports_it(disk: Path, corevad_run: runs.RunProcess, module: str) -> None:
     enlarge(disk, "1m")
-    folder = Path(shutil.copytree(verdicts.folder, disk / "job"))
+    folder = Path(shutil.copytree(corevad_run.folder, disk / "job"))
     fill(disk)
-    words = [str(folder), *(["--out", str(disk / "table.md")] if module == "vaa.compare" else [])]
-    done = subprocess.run([sys.executable, "-m", module, *words], cwd=runs.HOUSE, capture_output=True, text=True)
-    assert done.returncode == {"vaa.compare": 1, "vaa.report.page": OutputError.exit_status}[module], done.stdout
-    assert "No space left on device" in done.stderr
-    assert "Traceback" not in done.stderr
+    args = [str(folder), *(["--out", str(disk / "table.md")] if module == "vaa.compare" else [])]
+    process = subprocess.run([sys.executable, "-m", module, *args], cwd=PROJECT_ROOT, capture_output=True, text=True)
+    assert process.returncode == OutputError.exit_status, process.stdout
+    assert "No space left on device" in process.stderr
+    assert "Traceback" not in process.stderr
     assert not (disk / "table.md").exists()

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from vaa.errors import ModelError
+from vaa.models.checkpoints import internvl2
 from vaa.models.checkpoints.files import INDEX, SINGLE, check_shard_index, resolve_checkpoint
-from vaa.models.transformers.loading import LAYOUTS
 
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json")
 _PROCESSORS = ("preprocessor_config.json", "processor_config.json")
@@ -96,8 +96,7 @@ def inspect_checkpoint(name: str, revision: str | None, *, image_processor: bool
     files = {file.name for file in folder.iterdir()} if folder else set()
     if folder and not files & set(_TOKENIZERS):
         missing.append(f"no tokenizer (tokenizer.json or tokenizer.model) in {folder}")
-    layout = next((layout for layout in LAYOUTS if layout.matches(config)), None)
-    needs_file = image_processor and (layout is None or layout.image_processor_file)
+    needs_file = image_processor and not internvl2.LAYOUT.matches(config)  # its image processor needs no file
     if folder and needs_file and not files & set(_PROCESSORS):
         missing.append(f"no preprocessor_config.json in {folder}")
     return CheckpointInfo(

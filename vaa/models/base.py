@@ -163,23 +163,19 @@ class HasRequirements(Protocol):
 
 @dataclass(frozen=True)
 class WaitStats:
-    """Seconds that `count` of `unit` took, and seconds of them spent waiting for frames."""
+    """How long so many of `what` took, and how much of it was waiting for pixels, in seconds."""
 
     count: int
-    unit: str
+    what: str
     seconds: float
     waited: float
 
     @classmethod
-    def total(cls, parts: Sequence[WaitStats]) -> WaitStats:
-        """The sum over several workers."""
-        return cls(
-            count=sum(part.count for part in parts),
-            unit=parts[0].unit,
-            seconds=sum(part.seconds for part in parts),
-            waited=sum(part.waited for part in parts),
-        )
+    def together(cls, parts: Sequence[WaitStats]) -> WaitStats:
+        """Of several workers: their times are added up."""
+        count, seconds, waited = (sum(of) for of in zip(*((p.count, p.seconds, p.waited) for p in parts), strict=True))
+        return cls(int(count), parts[0].what, seconds, waited)
 
     def __str__(self) -> str:
         share = self.waited / self.seconds if self.seconds else 0.0
-        return f"{self.count} {self.unit} in {self.seconds:.1f} s, {share:.0%} of it waiting for pixels"
+        return f"{self.count} {self.what} in {self.seconds:.1f} s, {share:.0%} of it waiting for pixels"

@@ -28,7 +28,6 @@ class Layout:
     original config and the tokenizer (None without one), and names `architectures`; `native_tensors` maps an original
     tensor name to the native tensors it fills. `tokenizer` and `image_processor` are made of the folder and its config,
     `generation_config` of these, the native config and the tokenizer. `finish` may modify the loaded model.
-    `image_processor_file` tells whether the image processor is read from preprocessor_config.json.
     """
 
     name: str
@@ -39,7 +38,6 @@ class Layout:
     tokenizer: Callable[[Path, Config], Any]
     image_processor: Callable[[Path, Config], Any]
     generation_config: Callable[[Path, Config, Any, Any], Any]
-    image_processor_file: bool
     finish: Callable[[Any], Any] = lambda model: model
 
 

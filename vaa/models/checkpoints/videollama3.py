@@ -204,7 +204,6 @@ LAYOUT = Layout(
     tokenizer=_tokenizer,
     image_processor=_image_processor,
     generation_config=_generation_config,
-    image_processor_file=True,
 )
 
 if __name__ == "__main__":

@@ -14,8 +14,6 @@ from vaa.models.checkpoints.files import check_shard_index, resolve_checkpoint
 
 log = logging.getLogger("vaa")
 
-LAYOUTS = (internvl2.LAYOUT, videollama3.LAYOUT)
-"""Authors' own layouts that `load` recognises."""
 _ATTENTION = ("flash_attention_2", "sdpa", "eager")
 """From fast to slow."""
 
@@ -31,7 +29,7 @@ def load(auto: Any, checkpoint: str, revision: str | None, **options: Any) -> An
 
     if not sys.stderr.isatty():
         transformers_logging.disable_progress_bar()
-    layout = layouts.detect(LAYOUTS, checkpoint, revision)
+    layout = layouts.detect((internvl2.LAYOUT, videollama3.LAYOUT), checkpoint, revision)
     if layout is not None:
         return layouts.load(layout, auto.__name__, checkpoint, revision, **options)
     path = resolve_checkpoint(checkpoint)

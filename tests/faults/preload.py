@@ -1,4 +1,4 @@
-"""What every run imports, imported once: the runs of these tests are forked from the process that did."""
+"""Import what every run imports; the runs of these tests are forked from this process."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ os.environ |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
 import torch
 from transformers import AutoImageProcessor, AutoModel, AutoModelForImageTextToText, AutoTokenizer
 
-torch.set_num_threads(1)  # before the fork none may be running
-PARTS = (
+torch.set_num_threads(1)  # no threads may run when processes are forked
+MODULES = (
     *("vaa.experiment", "vaa.data.synthetic", "vaa.data.folder", "vaa.engines.base", "vaa.doctor.diagnosis"),
     *(
         "vaa.models.transformers.vlm",
@@ -31,8 +31,8 @@ PARTS = (
         "openai",
     ),
 )
-for part in PARTS:
-    importlib.import_module(part)
+for module in MODULES:
+    importlib.import_module(module)
 for auto in (AutoImageProcessor, AutoModelForImageTextToText, AutoTokenizer):
     auto.from_pretrained("vaa/tiny/checkpoints/vlm")
 for auto in (AutoModel, AutoTokenizer):
