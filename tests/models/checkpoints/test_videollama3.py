@@ -98,10 +98,10 @@ def test_an_original_checkpoint_gives_the_outputs_of_the_original_code(
     ids = loaded.tokenizer(loaded.chat_text(shown, vision.tokens), add_special_tokens=False)["input_ids"]
     with torch.inference_mode():
         features = [tiny.features(tensors, config, part, grid) for part in pixels]
-        outputs = loaded.model.get_image_features(**vision.inputs, return_dict=True).pooler_output
+        outputs = loaded.model.get_image_features(**vision.tensors, return_dict=True).pooler_output
         assert all(float((one - two).abs().max()) < 1e-4 for one, two in zip(outputs, features, strict=True))
         expected = tiny.logits(tensors, config, ids, torch.cat(features))
-        logits = loaded.model(input_ids=torch.tensor([ids]), **vision.inputs).logits[0]
+        logits = loaded.model(input_ids=torch.tensor([ids]), **vision.tensors).logits[0]
     assert float((logits - expected).abs().max()) < 1e-3
     assert float(expected.std()) > 1
     reordered = tiny.logits(tensors, config, ids, torch.cat(features[::-1]))
@@ -130,8 +130,8 @@ def test_the_chat_template_is_the_original_processors(make: Maker, clip: Path) -
     loaded = vlm(folder)._load()
     turns = "<|im_start|>system\n{}<|im_end|>\n<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n"
     frames = "Time 0.5s:<image><image>,Time 2.4s:<image>\n"
-    assert loaded.read(query(clip, 5, 24), (2, 1)) == turns.format(SYSTEM, frames + "what happens here")
-    assert loaded.read(query(clip, text="hi", system="be brief"), ()) == turns.format("be brief", "hi")
+    assert loaded.chat_text(query(clip, 5, 24), (2, 1)) == turns.format(SYSTEM, frames + "what happens here")
+    assert loaded.chat_text(query(clip, text="hi", system="be brief"), ()) == turns.format("be brief", "hi")
     parts = [{"type": "video"}, {"type": "image"}, {"type": "text", "text": "hi"}]
     chat = loaded.tokenizer.apply_chat_template([{"role": "user", "content": parts}], tokenize=False)
     assert chat.endswith("<|im_start|>user\n<|video_pad|>\n<image>\nhi<|im_end|>\n")
