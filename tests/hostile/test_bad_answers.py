@@ -1,4 +1,4 @@
-"""What models say instead of an answer: for every reader unread, or what was said; no guess, nothing out of range."""
+"""Unusual answers of models: each parser finds the score that is in the text, or none; never one out of range."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from vaa.prompts import parsers
 from vaa.types import Response
 
 NAN = math.nan
-READERS: dict[str, Callable[[str], Response]] = {
+PARSERS: dict[str, Callable[[str], Response]] = {
     "verdict": parsers.VerdictParser(),
     "rating": parsers.RatingParser(),
     "score": parsers.JudgeScoreParser(),
     "yes or no": parsers.YesNoParser(),
 }
-# What was said, and what each reader that finds something in it reads; all others leave it unread.
-SAID: dict[str, tuple[str, dict[str, float]]] = {
+# The text, and the score that each parser finds in it; for other parsers the text is unparsed.
+ANSWERS: dict[str, tuple[str, dict[str, float]]] = {
     "nothing": ("", {}),
     "blanks": (" \n\t ", {}),
     "prose": ("People walk along the street, and nothing seems wrong.", {}),
@@ -52,15 +52,15 @@ SAID: dict[str, tuple[str, dict[str, float]]] = {
 }
 
 
-@pytest.mark.parametrize("name", READERS)
-@pytest.mark.parametrize("said", SAID)
-def test_an_answer_is_read_as_it_was_said_or_not_at_all(said: str, name: str) -> None:
-    text, read = SAID[said]
-    assert READERS[name](text).score == pytest.approx(read.get(name, NAN), nan_ok=True)
+@pytest.mark.parametrize("name", PARSERS)
+@pytest.mark.parametrize("answer", ANSWERS)
+def test_an_answer_has_the_expected_score_or_is_unparsed(answer: str, name: str) -> None:
+    text, scores = ANSWERS[answer]
+    assert PARSERS[name](text).score == pytest.approx(scores.get(name, NAN), nan_ok=True)
 
 
 @pytest.mark.parametrize(
-    ("text", "found"),
+    ("text", "box"),
     [
         ('[{"confidence": 0.9, "bbox_2d": [1, 2, 3, 4]}]', (1, 2, 3, 4, 0.9)),  # another order of keys
         ('[{"bbox_2d": [3, 2, 1, 4], "confidence": 0.9}]', (1, 2, 3, 4, 0.9)),  # of corners
@@ -79,5 +79,5 @@ def test_an_answer_is_read_as_it_was_said_or_not_at_all(said: str, name: str) ->
         ("[" * 5000, None),
     ],
 )  # fmt: skip
-def test_boxes_are_read_as_they_were_said_or_not_at_all(text: str, found: tuple[float, ...] | None) -> None:
-    assert parsers.parse_boxes(text) == (None if found is None else (found,))
+def test_boxes_are_parsed_as_written_or_not_at_all(text: str, box: tuple[float, ...] | None) -> None:
+    assert parsers.parse_boxes(text) == (None if box is None else (box,))

@@ -1,4 +1,4 @@
-"""Readers under random text and random JSON: no exception but ours, no score outside [0, 1]."""
+"""Parsers and file readers with random text and JSON: only errors of vaa, no score outside [0, 1]."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from vaa.stages.read_scores import ReadScores
 from vaa.types import GenerateQuery, NoAnswer, Report, Video, file_name
 
 FUZZ = settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
-READERS = [
+PARSERS = [
     parsers.VerdictParser(),
     parsers.RatingParser(),
     parsers.JudgeScoreParser(),
@@ -39,7 +39,7 @@ PIECES = st.sampled_from(
     ["[", "]", "{", "}", ",", ":", '"', "'", "score", "bbox_2d", "confidence", "// no", "```json\n", "YES", "no", " ",
      "Anomalous scenes.", "Normal scenes.", "\\", "\0", "\u2028", "(", "lambda:0", "__import__('os')"]
 )  # fmt: skip
-SAID = st.text(max_size=40) | st.lists(PIECES | NUMBERS | st.text(max_size=3), max_size=25).map("".join)
+TEXTS = st.text(max_size=40) | st.lists(PIECES | NUMBERS | st.text(max_size=3), max_size=25).map("".join)
 KEYS = st.sampled_from(["v", "0", "16", "-1", "00", "video", "temporal_label", "length", "bbox_2d"]) | st.text(
     max_size=4
 )
@@ -63,20 +63,20 @@ def in_range(score: float) -> bool:
 
 
 @FUZZ
-@given(SAID)
-@pytest.mark.parametrize("parser", READERS, ids=lambda parser: type(parser).__name__)
-def test_an_answer_gives_a_score_in_range_or_none(parser: Callable[[str], Any], said: str) -> None:
-    response = parser(said)
+@given(TEXTS)
+@pytest.mark.parametrize("parser", PARSERS, ids=lambda parser: type(parser).__name__)
+def test_a_parsed_score_is_in_range(parser: Callable[[str], Any], text: str) -> None:
+    response = parser(text)
     assert in_range(response.score)
-    digits = any(sign.isdigit() for sign in said)
+    digits = any(char.isdigit() for char in text)
     if isinstance(parser, parsers.RatingParser | parsers.JudgeScoreParser) and not digits:
-        assert math.isnan(response.score)  # no number was said
+        assert math.isnan(response.score)  # the text has no number
 
 
 @FUZZ
-@given(SAID | JSON.map(lambda value: json.dumps([{"bbox_2d": value, "confidence": 0.5}])))
-def test_boxes_are_finite_upright_and_of_four_corners(said: str) -> None:
-    for x1, y1, x2, y2, confidence in parsers.parse_boxes(said) or ():
+@given(TEXTS | JSON.map(lambda value: json.dumps([{"bbox_2d": value, "confidence": 0.5}])))
+def test_parsed_boxes_are_finite_and_ordered(text: str) -> None:
+    for x1, y1, x2, y2, confidence in parsers.parse_boxes(text) or ():
         assert all(map(math.isfinite, (x1, y1, x2, y2)))
         assert x1 <= x2
         assert y1 <= y2
@@ -86,8 +86,8 @@ def test_boxes_are_finite_upright_and_of_four_corners(said: str) -> None:
 @FUZZ
 @given(st.data())
 @pytest.mark.parametrize("name", FILES)
-def test_a_file_of_anything_is_read_or_refused_by_name(tmp_path: Path, name: str, data: st.DataObject) -> None:
-    text = SAID | st.lists(SAID | NUMBERS | KEYS, max_size=6).map(" ".join)
+def test_a_random_file_is_read_or_refused_by_name(tmp_path: Path, name: str, data: st.DataObject) -> None:
+    text = TEXTS | st.lists(TEXTS | NUMBERS | KEYS, max_size=6).map(" ".join)
     kinds: list[Any] = [text.map(lambda t: t.encode(errors="replace")), st.binary(max_size=60)]
     if name.endswith("json"):
         kinds.append(JSON.map(lambda value: json.dumps(value).encode()))
@@ -96,12 +96,12 @@ def test_a_file_of_anything_is_read_or_refused_by_name(tmp_path: Path, name: str
     file = tmp_path / name
     file.write_bytes(data.draw(st.one_of(kinds)))
     try:
-        found = FILES[name](file)
+        result = FILES[name](file)
     except VaaError as error:
         assert name in str(error)  # noqa: PT017 - either is right
         return
     if name == "v.json":
-        assert all(0 <= value <= 1 for value in found.track.values)
+        assert all(0 <= value <= 1 for value in result.track.values)
 
 
 PURPOSES = {
@@ -114,7 +114,7 @@ PURPOSES = {
 
 @settings(FUZZ, max_examples=40)
 @given(JSON, st.sampled_from(list(PURPOSES)))
-def test_recorded_answers_of_anything_are_text_or_none(
+def test_random_recorded_answers_are_text_or_no_answer(
     tmp_path_factory: pytest.TempPathFactory, content: Any, purpose: str
 ) -> None:
     root = tmp_path_factory.mktemp("recorded")  # files are read once
@@ -136,10 +136,10 @@ def test_recorded_answers_of_anything_are_text_or_none(
 
 @FUZZ
 @given(st.text(min_size=1, max_size=60))
-def test_a_name_is_one_file_and_comes_back(name: str) -> None:
+def test_a_video_name_is_one_file_name_and_can_be_decoded(name: str) -> None:
     from urllib.parse import unquote
 
-    made = file_name(name)
-    assert Path("scores", made).parent == Path("scores")
-    assert "\0" not in made
-    assert unquote(made.removesuffix(".json")) == name
+    encoded = file_name(name)
+    assert Path("scores", encoded).parent == Path("scores")
+    assert "\0" not in encoded
+    assert unquote(encoded.removesuffix(".json")) == name
