@@ -82,7 +82,7 @@ def test_a_method_consists_of_the_choices(method: str) -> None:
 
 @pytest.mark.parametrize(("method", "readout"), [("corevad", "zero_one"), ("vera", "probability")])
 def test_a_readout_that_the_parser_cannot_score_is_refused(method: str, readout: str) -> None:
-    with pytest.raises(InstantiationException, match="is not answered by"):
+    with pytest.raises(InstantiationException, match="conf/readout"):
         stages(method, f"readout={readout}")
 
 
