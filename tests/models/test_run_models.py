@@ -15,7 +15,7 @@ from tiny_checkpoints import make, siglip
 
 pytestmark = pytest.mark.slow
 
-HOUSE = Path(__file__).parents[2]
+PROJECT = Path(__file__).parents[2]
 HERE = [
     "data=folder",
     "data.root=clips",
@@ -46,19 +46,19 @@ stages:
 
 
 def run(folder: Path, *overrides: str) -> tuple[str, list[dict[str, float]]]:
-    """What was said, and the metrics of all jobs in their order."""
+    """The output, and the metrics of all jobs in order."""
     done = subprocess.run(
-        [sys.executable, str(HOUSE / "run.py"), *overrides],
+        [sys.executable, str(PROJECT / "run.py"), *overrides],
         cwd=folder,
         env={**os.environ, "WANDB_MODE": "disabled", "HF_HUB_OFFLINE": "1"},
         capture_output=True,
         text=True,
         timeout=500,
     )
-    said = done.stdout + done.stderr
-    assert done.returncode == 0, said
-    found = sorted((folder / "outputs").rglob("metrics.json"), key=lambda file: file.stat().st_mtime_ns)
-    return said, [json.loads(file.read_text()) for file in found]
+    output = done.stdout + done.stderr
+    assert done.returncode == 0, output
+    files = sorted((folder / "outputs").rglob("metrics.json"), key=lambda file: file.stat().st_mtime_ns)
+    return output, [json.loads(file.read_text()) for file in files]
 
 
 @pytest.fixture
@@ -76,12 +76,12 @@ def test_every_family_and_every_encoder(folder: Path, clip_checkpoint: Path) -> 
     siglip(folder / "siglip2")
     (folder / "clip_vit_l14").symlink_to(clip_checkpoint)
     fast = ["prompt.max_new_tokens=3"]
-    said, found = run(
+    output, metrics = run(
         folder, "-m", "method=corevad", *HERE, *fast, *VLM, f"vlm={','.join(families)}", "encoder=siglip2", *ENCODER
     )
-    assert len(found) == 4
-    assert {(job["answers"], job["model_queries"], job["failed"]) for job in found} == {(5, 5, 0)}, said
-    assert all(job["embedding_queries"] > 0 for job in found)
+    assert len(metrics) == 4
+    assert {(job["answers"], job["model_queries"], job["failed"]) for job in metrics} == {(5, 5, 0)}, output
+    assert all(job["embedding_queries"] > 0 for job in metrics)
 
 
 def test_a_vlm_describes_and_an_llm_or_the_vlm_itself_rates(folder: Path, internvl: Path) -> None:
@@ -97,7 +97,11 @@ def test_a_vlm_describes_and_an_llm_or_the_vlm_itself_rates(folder: Path, intern
     (folder / "internvl").symlink_to(internvl)
     two = ["--config-dir=conf", "method=two", "vlm=internvl", *VLM, *HERE]
     limits = ["describe.max_new_tokens=3", "rate.max_new_tokens=3"]
-    said, found = run(folder, "-m", *two, *limits, "llm=my_llama3_1,my_qwen3,vlm")
-    asked = [(job["model_queries"], job["cache_hits"], job["failed"]) for job in found]
-    assert [both[0] + both[1] for both in asked] == [8] * 3, said
-    assert [(first, failed) for first, _, failed in asked] == [(8, 0), (3, 0), (3, 0)]  # described once
+    output, metrics = run(folder, "-m", *two, *limits, "llm=my_llama3_1,my_qwen3,vlm")
+    counts = [(job["model_queries"], job["cache_hits"], job["failed"]) for job in metrics]
+    assert [both[0] + both[1] for both in counts] == [8] * 3, output
+    assert [(first, failed) for first, _, failed in counts] == [
+        (8, 0),
+        (3, 0),
+        (3, 0),
+    ]

@@ -21,7 +21,7 @@ from vaa.video.prefetch import DecodePool, FramePrefetcher, Prepared, WorkerLost
 
 
 def work(job: int) -> Prepared:
-    """Arrays of several types, and the id of the process that made them."""
+    """Arrays of several types, and the id of the process that result them."""
     arrays = {"a": np.arange(job, dtype=np.float32).reshape(job, 1), "b": np.array([[job]], dtype=np.int64)}
     return Prepared(arrays, os.getpid())
 
@@ -40,10 +40,10 @@ def fail(job: str) -> Prepared:
 def test_other_processes_return_the_same_arrays(workers: int) -> None:
     with DecodePool(work=work, workers=workers, timeout=60.0) as pool:
         handles = [pool.submit(k) for k in (0, 1, 70_000, 3)]
-        for k, put in zip((0, 1, 70_000, 3), handles, strict=True):
-            made = pool.result(put)
-            assert not isinstance(made, WorkerLost)
-            arrays, process = made.arrays, made.extra
+        for k, handle in zip((0, 1, 70_000, 3), handles, strict=True):
+            result = pool.result(handle)
+            assert not isinstance(result, WorkerLost)
+            arrays, process = result.arrays, result.extra
             np.testing.assert_array_equal(arrays["a"], work(k).arrays["a"])
             np.testing.assert_array_equal(arrays["b"], [[k]])
             assert arrays["a"].dtype == np.float32
@@ -77,16 +77,16 @@ def test_no_file_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shared
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with DecodePool(work=work, workers=2, timeout=60.0) as pool:
         handles = [pool.submit(1000) for _ in range(6)]
-        for put in handles:
-            put.result()  # type: ignore[union-attr]
+        for handle in handles:
+            handle.result()  # type: ignore[union-attr]
         assert files(root if shared else tmp_path) == [""] * 12  # two arrays each
-        made = pool.result(handles[0])
-        assert not isinstance(made, WorkerLost)
+        result = pool.result(handles[0])
+        assert not isinstance(result, WorkerLost)
         assert files(root if shared else tmp_path) == [""] * 12
         pool.result(handles[1])
         assert files(root if shared else tmp_path) == [""] * 10 + [".free"] * 2
     assert not list(tmp_path.rglob("vaa-*"))
-    np.testing.assert_array_equal(made.arrays["a"], work(1000).arrays["a"])  # still readable
+    np.testing.assert_array_equal(result.arrays["a"], work(1000).arrays["a"])  # still readable
 
 
 def test_a_file_is_overwritten_when_its_array_is_no_longer_referenced(
@@ -96,46 +96,46 @@ def test_a_file_is_overwritten_when_its_array_is_no_longer_referenced(
     with DecodePool(work=work, workers=1, timeout=60.0) as pool:
         views = []
         for size in (50_000, 90_000, 20_000, 10, 70_000):  # larger and smaller than what was there
-            made = pool.result(pool.submit(size))
-            assert not isinstance(made, WorkerLost)
-            np.testing.assert_array_equal(made.arrays["a"], work(size).arrays["a"])
-            views.append(made.arrays["a"][-3:])  # a view is enough to keep the file
-            made.arrays["b"][:] = -1  # the caller may write to it
-            del made
+            result = pool.result(pool.submit(size))
+            assert not isinstance(result, WorkerLost)
+            np.testing.assert_array_equal(result.arrays["a"], work(size).arrays["a"])
+            views.append(result.arrays["a"][-3:])  # a view is enough to keep the file
+            result.arrays["b"][:] = -1  # the caller may write to it
+            del result
         assert files(tmp_path) == [""] * 5 + [".free"]
         for size, view in zip((50_000, 90_000, 20_000, 10, 70_000), views, strict=True):
             np.testing.assert_array_equal(view, work(size).arrays["a"][-3:])
         views.clear()
         del view
         assert files(tmp_path) == [".free"] * 6
-        made = pool.result(pool.submit(3))
-        assert not isinstance(made, WorkerLost)
-        np.testing.assert_array_equal(made.arrays["b"], [[3]])
+        result = pool.result(pool.submit(3))
+        assert not isinstance(result, WorkerLost)
+        np.testing.assert_array_equal(result.arrays["b"], [[3]])
         assert files(tmp_path) == [""] * 2 + [".free"] * 4
 
 
 def test_a_child_forked_later_releases_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prefetch, "_SHARED_MEMORY", tmp_path)
     with DecodePool(work=work, workers=1, timeout=60.0) as pool:
-        made = [pool.result(pool.submit(1000))]
-        process = multiprocessing.get_context("fork").Process(target=made.clear)
+        result = [pool.result(pool.submit(1000))]
+        process = multiprocessing.get_context("fork").Process(target=result.clear)
         process.start()
         process.join()
         assert process.exitcode == 0
         assert files(tmp_path) == ["", ""]
-        made.clear()
+        result.clear()
         assert files(tmp_path) == [".free", ".free"]
 
 
 def rows(job: tuple[int, str]) -> Prepared:
     """An array built row by row, returned whole, in parts or converted."""
     count, end = job
-    found = shared_memory.build_array((count, 2, 3), np.int32, lambda k, row: row.fill(k))
+    array = shared_memory.build_array((count, 2, 3), np.int32, lambda k, row: row.fill(k))
     if end == "part":
-        return Prepared({"a": found[:1], "b": found[1:]})
+        return Prepared({"a": array[:1], "b": array[1:]})
     if end == "other":
-        return Prepared({"a": found.astype(np.float16)})
-    return Prepared({"a": found, "b": np.arange(3)[::-1]})
+        return Prepared({"a": array.astype(np.float16)})
+    return Prepared({"a": array, "b": np.arange(3)[::-1]})
 
 
 @pytest.mark.parametrize("workers", [0, 1])
@@ -148,16 +148,16 @@ def test_arrays_built_row_by_row(
     used = {"as it is": [1, 2, 2], "part": [0, 1, 3], "other": [0, 2, 2]}[end][(0, 1, 5).index(count)]
     with DecodePool(work=rows, workers=workers, timeout=60.0) as pool:
         for _ in range(2):
-            made = pool.result(pool.submit((count, end)))
-            assert not isinstance(made, WorkerLost)
+            result = pool.result(pool.submit((count, end)))
+            assert not isinstance(result, WorkerLost)
             wanted = np.broadcast_to(np.arange(count)[:, None, None], (count, 2, 3))
             if end == "part":
-                np.testing.assert_array_equal(made.arrays["a"], wanted[:1])
-                np.testing.assert_array_equal(made.arrays["b"], wanted[1:])
+                np.testing.assert_array_equal(result.arrays["a"], wanted[:1])
+                np.testing.assert_array_equal(result.arrays["b"], wanted[1:])
             else:
-                np.testing.assert_array_equal(made.arrays["a"], wanted)
-            assert made.arrays["a"].dtype == (np.float16 if end == "other" else np.int32)
-            del made
+                np.testing.assert_array_equal(result.arrays["a"], wanted)
+            assert result.arrays["a"].dtype == (np.float16 if end == "other" else np.int32)
+            del result
             assert files(tmp_path) == [".free"] * workers * used  # the second time no new one
 
 
@@ -223,30 +223,30 @@ def test_the_disk_is_used_where_shared_memory_is_full(tmp_path: Path, monkeypatc
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr(shared_memory, "_open_file", open_full_file)
     with DecodePool(work=rows, workers=1, timeout=60.0) as pool:
-        made = pool.result(pool.submit((1000, "as it is")))
-        assert not isinstance(made, WorkerLost)
+        result = pool.result(pool.submit((1000, "as it is")))
+        assert not isinstance(result, WorkerLost)
         assert not files(tmp_path / "shm")
         assert files(tmp_path) == ["", ""]
-    np.testing.assert_array_equal(made.arrays["a"], rows((1000, "as it is")).arrays["a"])
+    np.testing.assert_array_equal(result.arrays["a"], rows((1000, "as it is")).arrays["a"])
 
 
 def test_a_killed_process_loses_only_its_own_job() -> None:
     with DecodePool(work=fail, workers=1, timeout=60.0) as pool:
         handles = [pool.submit(job) for job in ("fine", "kill", "again")]
-        found: list[Any] = []
-        for put in handles:
-            made = pool.result(put)
-            found.append(made if isinstance(made, WorkerLost) else made.extra)
-    assert (found[0], found[2]) == ("fine", "again")
-    assert isinstance(found[1], WorkerLost)
+        results: list[Any] = []
+        for handle in handles:
+            result = pool.result(handle)
+            results.append(result if isinstance(result, WorkerLost) else result.extra)
+    assert (results[0], results[2]) == ("fine", "again")
+    assert isinstance(results[1], WorkerLost)
 
 
 def test_processes_killed_while_idle_are_replaced() -> None:
     with DecodePool(work=work, workers=2, timeout=60.0) as pool:
         for size in (1, 2, 3):
-            made = pool.result(pool.submit(size))
-            assert not isinstance(made, WorkerLost)
-            assert len(made.arrays["a"]) == size
+            result = pool.result(pool.submit(size))
+            assert not isinstance(result, WorkerLost)
+            assert len(result.arrays["a"]) == size
             for process in multiprocessing.active_children():
                 os.kill(int(process.pid or 0), signal.SIGKILL)
                 process.join()

@@ -43,7 +43,7 @@ def queries(tmp_path: Path) -> list[Query]:
     bad = tmp_path / "bad.mp4"
     bad.write_text("no video")
     prompt = prompts.load_prompts()["verdict"]
-    asked = []
+    result = []
     for path, length in ((clips[0], 90), (bad, 40), (clips[1], 60)):
         shown = Video(path.stem, path, length, 30.0)
         for start in range(0, length - 30, 7):
@@ -56,8 +56,8 @@ def queries(tmp_path: Path) -> list[Query]:
                 text=prompt.text.replace("$frames\n", ""),
                 max_new_tokens=8,
             )
-            asked.append(replace(query, max_new_tokens=24))
-    return asked
+            result.append(replace(query, max_new_tokens=24))
+    return result
 
 
 def text_of(answer: Any) -> str:
@@ -67,10 +67,10 @@ def text_of(answer: Any) -> str:
 
 @pytest.mark.slow
 def test_other_processes_and_other_batches_give_the_same_answers(queries: list[Query]) -> None:
-    singly = [text_of(answer) for query in queries for answer in vlm().generate([query])]
+    one_by_one = [text_of(answer) for query in queries for answer in vlm().generate([query])]
     for fields in ({"batch_size": 3}, {"batch_size": 16}, {"batch_size": 2, "workers": 2}):
-        assert [text_of(answer) for answer in vlm(**fields).generate(queries)] == singly
-    refused = [k for k, answer in enumerate(singly) if answer.startswith("NO ANSWER")]
+        assert [text_of(answer) for answer in vlm(**fields).generate(queries)] == one_by_one
+    refused = [k for k, answer in enumerate(one_by_one) if answer.startswith("NO ANSWER")]
     assert refused == [k for k, query in enumerate(queries) if query.video.id == "bad"]
 
 
@@ -117,12 +117,12 @@ def test_choose_queries_about_the_same_frames_stay_together_unless_memory_ran_ou
         batching._BatchRunner, "answer", lambda _, batch: sizes.append(len(batch.queries)) or [""] * len(batch.queries)
     )
     three = [q for q in queries if q.video.id == "a"][:3]
-    asked = [choose_query(query, ("a", "b"), at=k) for query in three for k in range(5)]
+    choose_queries = [choose_query(query, ("a", "b"), at=k) for query in three for k in range(5)]
     model = vlm(batch_size=6)
-    list(base.answer(model, [*asked, *three]))
+    list(base.answer(model, [*choose_queries, *three]))
     assert sizes == [10, 5, 3]
-    model._load().batch_size_for(asked[0]).reduce(10)
-    list(base.answer(model, [*asked, *three]))
+    model._load().batch_size_for(choose_queries[0]).reduce(10)
+    list(base.answer(model, [*choose_queries, *three]))
     assert sizes[3:] == [5, 5, 5, 3]
     model.release()
 
@@ -203,7 +203,7 @@ def test_generation_stops_where_the_stop_pattern_matches(queries: list[Query]) -
     (whole,) = model.generate([query])
     assert isinstance(whole, str)
     assert whole.count("```") == 2
-    for stop_pattern in (r"[^`]*`{3}", "```[^`]*```", r"\A\s*`", r"\w{3}", r"\."):  # the signs that end it may be any
+    for stop_pattern in (r"[^`]*`{3}", "```[^`]*```", r"\A\s*`", r"\w{3}", r"\."):  # any characters may end a match
         stopping = replace(query, stop_pattern=stop_pattern)
         first, other, last = model.generate([stopping, query, stopping])
         assert other == whole

@@ -10,7 +10,7 @@ from cpu_models import cpu_llm, cpu_vlm
 from queries import generate_query
 from tiny_checkpoints import make
 
-from vaa.errors import VaaError
+from vaa.errors import ConfigError
 from vaa.models import base
 from vaa.models.transformers import kv_cache
 from vaa.models.transformers.families import VisionInputs
@@ -95,12 +95,12 @@ def test_a_model_with_layers_on_the_disk_gives_the_same_answers(
 ) -> None:
     from accelerate import dispatch_model
 
-    asked = [ask(0, 5), ask(10), *(generate_query(ask(*shown), 8) for shown in ((0, 5), (10, 12, 24)))]
-    before, loaded = list(base.answer(vlm, asked)), vlm._load()
+    queries = [ask(0, 5), ask(10), *(generate_query(ask(*shown), 8) for shown in ((0, 5), (10, 12, 24)))]
+    before, loaded = list(base.answer(vlm, queries)), vlm._load()
     text, places = loaded.model.model.language_model, {"": "cpu", "model.language_model.layers": "disk"}
     loaded.model = dispatch_model(loaded.model, places, main_device="cpu", offload_dir=tmp_path)
     assert {weight.device.type for weight in text.layers.parameters()} == {"meta"}
-    after = list(base.answer(vlm, asked))
+    after = list(base.answer(vlm, queries))
     assert after[2:] == before[2:]
     assert np.allclose(after[:2], before[:2], atol=1e-6)
 
@@ -133,11 +133,11 @@ def test_queries_about_the_same_frames_share_decoding_and_encoding(
     loaded = vlm._load()
     model = loaded.model.model
     tower = next(getattr(model, n) for n in ("vision_tower", "visual", "vision_model") if hasattr(model, n))
-    seen, read, decoded = [], [], []
+    encoded, prefilled, decoded = [], [], []
     hooks = [
-        tower.register_forward_hook(lambda *_: seen.append(1)),
+        tower.register_forward_hook(lambda *_: encoded.append(1)),
         model.language_model.register_forward_pre_hook(
-            lambda _m, _a, kwargs: read.append(kwargs["inputs_embeds"].shape[:2]), with_kwargs=True
+            lambda _m, _a, kwargs: prefilled.append(kwargs["inputs_embeds"].shape[:2]), with_kwargs=True
         ),
     ]
     frames = sources.frames
@@ -147,11 +147,11 @@ def test_queries_about_the_same_frames_share_decoding_and_encoding(
     together = list(vlm.choose(queries))
     for hook in hooks:
         hook.remove()
-    assert (len(seen), len(decoded)) == (1, 1)
+    assert (len(encoded), len(decoded)) == (1, 1)
     if "is it" in text:  # the shared beginning once, then all questions side by side
-        assert len(read) == 2
-        assert read[1][0] == len(words)
-        assert read[0][1] > 2 * read[1][1]
+        assert len(prefilled) == 2
+        assert prefilled[1][0] == len(words)
+        assert prefilled[0][1] > 2 * prefilled[1][1]
     for query, answer in zip(queries, together, strict=True):
         np.testing.assert_allclose(answer, next(vlm.choose([query])), atol=1e-4)
         np.testing.assert_allclose(answer, expected(loaded, query), atol=1e-4)
@@ -163,16 +163,16 @@ def test_queries_about_several_windows_are_processed_in_one_batch(
 ) -> None:
     """Two about each of three windows, of which one has fewer frames; a batch begins with four questions."""
     queries = [ask(*shown, text=f"is it {w}") for shown in ((0, 5), (9, 14), (20,)) for w in ("a car", "the street")]
-    read, model = [], vlm._load().model.model
+    sizes, model = [], vlm._load().model.model
     hook = model.language_model.register_forward_pre_hook(
-        lambda _m, _a, kwargs: read.append(len(kwargs["inputs_embeds"])), with_kwargs=True
+        lambda _m, _a, kwargs: sizes.append(len(kwargs["inputs_embeds"])), with_kwargs=True
     )
     together = list(vlm.choose(queries))
-    assert read == [2, 4, 1, 2]  # what two windows begin with, their questions; the same for the third
+    assert sizes == [2, 4, 1, 2]  # what two windows begin with, their questions; the same for the third
     monkeypatch.setattr(kv_cache, "_PREFILL_TOKENS", {"cpu": 1})
     list(vlm.choose(queries))
     hook.remove()
-    assert read[4:] == [1, 2] * 3
+    assert sizes[4:] == [1, 2] * 3
     for query, answer in zip(queries, together, strict=True):
         np.testing.assert_allclose(answer, expected(vlm._load(), query), atol=1e-4)
         np.testing.assert_allclose(np.log(answer), np.log(expected(vlm._load(), query)), atol=1e-3)
@@ -186,21 +186,21 @@ def test_generate_and_choose_queries_are_answered_in_order_in_one_call(
     good = [ask(0), ask(0, text="runs"), generate_query(ask(0), 4), ask(), ask(5), ask(choices=SEVERAL_TOKENS)]
     answers = list(base.answer(vlm, [good[0], *bad, *good[1:4], *good[4:], bad[0]]))
     assert [k for k, result in enumerate(answers) if isinstance(result, NoAnswer)] == [1, 2, 8]
-    kept = [result for result in answers if not isinstance(result, NoAnswer)]
-    for query, result in zip(good, kept, strict=True):
+    results = [result for result in answers if not isinstance(result, NoAnswer)]
+    for query, result in zip(good, results, strict=True):
         alone = next(base.answer(vlm, [query]))
         assert result == alone if isinstance(result, str) else np.abs(result - alone).max() < 1e-4
 
 
 def test_a_text_model_processes_a_shared_prefix_once(llm: TransformersLLM, ask: Asker) -> None:
-    loaded, read = llm._load(), []
+    loaded, sizes = llm._load(), []
     hook = loaded.model.model.register_forward_pre_hook(
-        lambda _m, _a, kwargs: read.append(tuple(kwargs["input_ids"].shape)), with_kwargs=True
+        lambda _m, _a, kwargs: sizes.append(tuple(kwargs["input_ids"].shape)), with_kwargs=True
     )
     queries = [ask(text=f"a person {word}", system="Normal scenes") for word in ("runs", "walks here", "fights", "a")]
     together = list(llm.choose(queries))
     hook.remove()
-    assert [rows for rows, _ in read] == [1, 4]
+    assert [rows for rows, _ in sizes] == [1, 4]
     for query, answer in zip(queries, together, strict=True):
         np.testing.assert_allclose(answer, expected(loaded, query), atol=1e-4)
 
@@ -213,5 +213,5 @@ def test_earlier_queries_do_not_change_the_positions_of_later_ones(vlm: Transfor
 
 
 def test_an_empty_choice_is_refused(vlm: TransformersVLM, ask: Asker) -> None:
-    with pytest.raises(VaaError, match="probe question has an empty choice"):
+    with pytest.raises(ConfigError, match="probe query has an empty choice"):
         list(vlm.choose([ask(0, choices=("a", ""))]))

@@ -168,10 +168,10 @@ def test_overlapping_segments_are_running_means_over_one_pass(
     expected = [next(encoder.embed([frame_query(clip, *frames)])) for frames in segments]
     decoded, frames = [], sources.frames
     monkeypatch.setattr(sources, "frames", lambda *given: decoded.extend(given[1]) or frames(*given))
-    found = list(
+    vectors = list(
         replace(encoder, batch_size=size, workers=workers).embed([frame_query(clip, *frames) for frames in segments])
     )
-    np.testing.assert_allclose(np.array(found), np.array(expected), atol=1e-6)
+    np.testing.assert_allclose(np.array(vectors), np.array(expected), atol=1e-6)
     if not workers:
         assert decoded == sorted({frame for segment in segments for frame in segment})
 

@@ -126,9 +126,9 @@ def test_prompts_prefilled_a_few_at_a_time_are_answered_like_all_at_once(
     watched = inner.register_forward_pre_hook(
         lambda _, __, given: read.append(len(given["inputs_embeds"])), with_kwargs=True
     )
-    found = list(vlm.generate(queries))
+    one_by_one = list(vlm.generate(queries))
     watched.remove()
-    assert found == together
+    assert one_by_one == together
     assert read.count(1) >= 6  # else of three rows
 
 

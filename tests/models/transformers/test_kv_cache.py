@@ -60,9 +60,9 @@ def test_the_last_layer_computes_keys_and_values_only(tmp_path: Path) -> None:
     last = len(model.model.layers) - 1
     assert done == list(range(last))
     with torch.inference_mode():
-        found = model(ids[:, 3:], **cache_argument(model, cache)).logits[0, -1]
+        logits = model(ids[:, 3:], **cache_argument(model, cache)).logits[0, -1]
         expected = model(ids).logits[0, -1]
-    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(logits, expected)
 
 
 def test_a_model_with_a_sliding_window_uses_its_own_cache() -> None:

@@ -87,14 +87,14 @@ def test_tokens_are_sampled_with_their_probability() -> None:
 
     scores = torch.tensor([2.0, 1.0, 3.0, -1.0, 0.0])
     numbers = [(k + 0.5) / 4000 for k in range(4000)]
-    for temperature, top_p, kept in ((1.0, 1.0, 5), (0.6, 1.0, 5), (1.0, 0.9, 3), (1.0, 0.6, 1), (1.0, 1e-6, 1)):
+    for temperature, top_p, n_tokens in ((1.0, 1.0, 5), (0.6, 1.0, 5), (1.0, 0.9, 3), (1.0, 0.6, 1), (1.0, 1e-6, 1)):
         expected = torch.softmax(scores.double() / temperature, 0)
-        expected[expected.argsort(descending=True)[kept:]] = 0
+        expected[expected.argsort(descending=True)[n_tokens:]] = 0
         places = sample_tokens(
             scores.expand(4000, 5), GenerationConfig(temperature=temperature, top_p=top_p, seed=0), numbers
         )
-        found = torch.bincount(places.flatten(), minlength=5) / 4000
-        np.testing.assert_allclose(found, expected / expected.sum(), atol=2e-3)
+        shares = torch.bincount(places.flatten(), minlength=5) / 4000
+        np.testing.assert_allclose(shares, expected / expected.sum(), atol=2e-3)
     edge = sample_tokens(scores.expand(2, 5), GenerationConfig(temperature=1.0, top_p=0.9, seed=0), [0.0, 1 - 1e-12])
     assert edge.flatten().tolist() == [2, 1]
 
@@ -219,8 +219,8 @@ def test_out_of_memory_halves_the_batch_with_a_warning(
     wide = replace(llm, batch_size=5)
     expected = list(base.answer(llm, queries))
     hook = wide._load().model.register_forward_pre_hook(raising(2, error), with_kwargs=True)
-    found = list(base.answer(wide, queries))
-    for one, other in zip(found, expected, strict=True):
+    answers = list(base.answer(wide, queries))
+    for one, other in zip(answers, expected, strict=True):
         assert one == other if isinstance(one, str) else np.abs(one - np.asarray(other)).max() < 1e-4
     messages = [record.message for record in caplog.records]
     assert messages == ["Out of memory with a batch of 5 queries; the batch size is now 2."]

@@ -1,4 +1,4 @@
-"""Loading a checkpoint with transformers: without remote code, on the device and in the precision asked for."""
+"""Loading a checkpoint with transformers: without remote code, on the given device, in the given precision."""
 
 from __future__ import annotations
 
