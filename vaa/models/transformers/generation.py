@@ -104,7 +104,7 @@ def _stopping_criteria(tokenizer: Any, queries: Sequence[GenerateQuery], prompt_
     """Stop each row when its answer matches its query's stop pattern.
 
     The text is first put together token by token, which may lose spaces; a match of it, and every 16th token, is
-    checked on the exact text. Decoding 64 rows of 150 tokens exactly takes 3.4 ms, a step this way 0.3 ms.
+    checked on the exact text. Decoding 64 rows of 150 tokens exactly takes 3.4 ms, this way 0.2 to 0.6 ms.
     """
     patterns = [re.compile(query.stop_pattern) if query.stop_pattern else None for query in queries]
     if not any(patterns):
