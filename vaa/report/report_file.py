@@ -57,6 +57,16 @@ def decode(content: Mapping[str, Any], truth: GroundTruth | None) -> tuple[Repor
     return start, history
 
 
+def decode_track(content: Mapping[str, Any]) -> Report:
+    """The report after the last stage with nothing but its track, in half the time of `decode`.
+
+    Raises:
+        KeyError, TypeError, ValueError: the content is not that of a report's file.
+    """
+    tracks = [changed["track"] for changed in content["stages"].values() if "track" in changed]
+    return Report(_video(content["video"]), track=_decode_track(tracks[-1]) if tracks else None)
+
+
 def _encode_track(track: ScoreTrack) -> dict[str, Any]:
     """With a regular `step` between starts only those at which the value changes, else all; `stop` ends the last."""
     starts, steps = track.starts, np.diff(track.starts)

@@ -104,7 +104,13 @@ class Run:
             truths=truths,
             labels=labels,
             failures=self.failures,
+            tracks=LazyMapping(self.videos, self._track),
         )
+
+    def _track(self, video: str) -> Report:
+        """The report after the last stage with nothing but its track."""
+        with self._damage(f"reports/{file_name(video)}"):
+            return report_file.decode_track(self._content(video))
 
     def _report(self, video: str) -> Report:
         """The report after the last stage."""
@@ -115,18 +121,28 @@ class Run:
         return self._read(video)[1]
 
     def _read(self, video: str) -> tuple[Report, dict[str, Report]]:
-        if video not in self._latest:
-            name = f"reports/{file_name(video)}"
+        if video not in self._latest_reports:
+            content, truth = self._content(video), self.truth["videos"].get(video)
+            self._latest_reports.clear()
+            with self._damage(f"reports/{file_name(video)}"):
+                self._latest_reports[video] = report_file.decode(content, None if truth is None else _truth(truth))
+        return self._latest_reports[video]
+
+    def _content(self, video: str) -> Any:
+        if video not in self._latest_content:
             self._check_details()
-            content, truth = self._json(name), self.truth["videos"].get(video)
-            self._latest.clear()
-            with self._damage(name):
-                self._latest[video] = report_file.decode(content, None if truth is None else _truth(truth))
-        return self._latest[video]
+            content = self._json(f"reports/{file_name(video)}")
+            self._latest_content.clear()
+            self._latest_content[video] = content
+        return self._latest_content[video]
+
+    # Only the video that was read last: its scores and texts are mostly needed one after another.
+    @cached_property
+    def _latest_content(self) -> dict[str, Any]:
+        return {}
 
     @cached_property
-    def _latest(self) -> dict[str, tuple[Report, dict[str, Report]]]:
-        """The video that was read last: its scores, labels and texts are mostly needed one after another."""
+    def _latest_reports(self) -> dict[str, tuple[Report, dict[str, Report]]]:
         return {}
 
     def _check_details(self) -> None:
