@@ -1,4 +1,4 @@
-"""Reads back what an offline W&B run left on disk."""
+"""Reads the files of an offline W&B run."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def records(file: Path) -> Iterator[Any]:
 
 
 def read_back(folder: Path) -> list[dict[str, Any]]:
-    """What W&B left on disk of each run.
+    """The content of each run on disk.
 
     The run itself, config, summary and exit code; `artifacts` in order (`used`: as an input; `files`: path -> file);
     `tables` and `curves`: key -> rows; `panels`: key -> how a curve is drawn.
@@ -43,34 +43,34 @@ def read_back(folder: Path) -> list[dict[str, Any]]:
 
 
 def _read(file: Path) -> dict[str, Any]:
-    found: dict[str, Any] = {"run": None, "config": {}, "summary": {}, "exit": None, "logged": set(), "panels": {}}
-    found |= {"artifacts": [], "tables": {}, "curves": {}}
+    content: dict[str, Any] = {"run": None, "config": {}, "summary": {}, "exit": None, "logged": set(), "panels": {}}
+    content |= {"artifacts": [], "tables": {}, "curves": {}}
     for record in records(file):
         kind = record.WhichOneof("record_type")
-        found["run"] = record.run if kind == "run" else found["run"]
-        found["exit"] = record.exit.exit_code if kind == "exit" else found["exit"]
+        content["run"] = record.run if kind == "run" else content["run"]
+        content["exit"] = record.exit.exit_code if kind == "exit" else content["exit"]
         for name, updates in (
             ("config", [*record.config.update, *record.run.config.update]),
             ("summary", record.summary.update),
         ):
             for update in updates:
                 if list(update.nested_key[:2]) == ["_wandb", "visualize"]:
-                    found["panels"][update.nested_key[2]] = json.loads(update.value_json)["panel_config"]
+                    content["panels"][update.nested_key[2]] = json.loads(update.value_json)["panel_config"]
                 else:
-                    found[name][update.key or ".".join(update.nested_key)] = json.loads(update.value_json)
-        found["logged"] |= {item.key or item.nested_key[0] for item in record.history.item}
+                    content[name][update.key or ".".join(update.nested_key)] = json.loads(update.value_json)
+        content["logged"] |= {item.key or item.nested_key[0] for item in record.history.item}
         if kind == "artifact":
-            _artifact(found, record.artifact)
-    return found
+            _artifact(content, record.artifact)
+    return content
 
 
-def _artifact(found: dict[str, Any], record: Any) -> None:
+def _artifact(content: dict[str, Any], record: Any) -> None:
     """A table's artifact is read into rows by column, pictures as paths into `files` of its row's cell."""
     files = {entry.path: Path(entry.local_path) for entry in record.manifest.contents}
-    told = {"name": record.name, "type": record.type, "digest": record.digest, "used": record.use_after_commit}
+    artifact = {"name": record.name, "type": record.type, "digest": record.digest, "used": record.use_after_commit}
     if record.type != "run_table":
         metadata = json.loads(record.metadata) if record.metadata else {}
-        found["artifacts"].append({**told, "metadata": metadata, "files": files})
+        content["artifacts"].append({**artifact, "metadata": metadata, "files": files})
         return
     for path in (path for path in files if path.endswith(".table.json")):
         table = json.loads(files[path].read_text())
@@ -78,4 +78,4 @@ def _artifact(found: dict[str, Any], record: Any) -> None:
         for cell in (cell for row in rows for cell in row.values() if isinstance(cell, dict) and "path" in cell):
             cell["file"] = files[cell["path"]]
         place, _, name = path.removesuffix(".table.json").partition("/")
-        found[place][name] = rows
+        content[place][name] = rows

@@ -1,4 +1,4 @@
-"""A real HTTP server that begins runs as W&B's does, until a test lets it hang or break connections."""
+"""An HTTP server that starts runs as W&B's does, until a test makes it hang or drop connections."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ KEY = "5eedc0de" * 5
 
 
 class WandbServer:
-    """`fault`: None, `hang` (it takes requests and says nothing), `drop` (it breaks each connection), or a status."""
+    """`fault`: None, `hang` (no response), `drop` (each connection is closed), or a status."""
 
     def __init__(self) -> None:
         self.fault: str | int | None = None
@@ -31,16 +31,18 @@ class WandbServer:
         self._http.shutdown()
         self._http.server_close()
 
-    def answer(self, asked: Any) -> dict[str, Any]:
-        """What W&B's client wants to hear to begin a run, and to send its files."""
-        query, given = (asked.get("query", ""), asked.get("variables")) if isinstance(asked, dict) else ("", None)
+    def answer(self, request: Any) -> dict[str, Any]:
+        """The response that W&B's client needs to start a run, and to send its files."""
+        query, variables = (
+            (request.get("query", ""), request.get("variables")) if isinstance(request, dict) else ("", None)
+        )
         if "upsertBucket" in query:
             project = {"id": "p", "name": "vaa", "entity": {"id": "e", "name": "me"}}
-            bucket = {"id": "b", "name": given["name"], "displayName": "n", "config": "{}", "project": project}
+            bucket = {"id": "b", "name": variables["name"], "displayName": "n", "config": "{}", "project": project}
             return {"data": {"upsertBucket": {"bucket": bucket | {"historyLineCount": 0}, "inserted": True}}}
         if "createRunFiles(" in query:
             url = f"{self.environment['WANDB_BASE_URL']}/put"
-            files = [{"name": name, "uploadUrl": url} for name in given["files"]]
+            files = [{"name": name, "uploadUrl": url} for name in variables["files"]]
             return {"data": {"createRunFiles": {"runID": "b", "uploadHeaders": [], "files": files}}}
         return {"data": {}}
 
@@ -61,10 +63,10 @@ def _handler(server: WandbServer) -> type[BaseHTTPRequestHandler]:
                 self.close_connection = True
                 return
             try:
-                asked = json.loads(content)
+                request = json.loads(content)
             except ValueError:
-                asked = None
-            body = json.dumps(server.answer(asked)).encode()
+                request = None
+            body = json.dumps(server.answer(request)).encode()
             self.send_response(server.fault if isinstance(server.fault, int) else 200)
             self.send_header("content-length", str(len(body)))
             self.end_headers()
