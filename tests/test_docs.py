@@ -136,9 +136,10 @@ def test_the_site_builds_without_a_warning_and_loads_nothing_external(scratch: P
         text = (scratch / page.replace("docs", "site", 1)).with_suffix(".html").read_text(encoding="utf-8")
         assert not re.findall(r'<(?:script|img|link|iframe)[^>]+(?:src|href)="(?:https?:)?//[^"]+"', text), page
     assert (
-        'href="api/vaa.html#vaa.prompts.template.Prompt"' in (scratch / "site/reference/configuration.html").read_text()
+        'href="api/prompts.html#vaa.prompts.template.Prompt"'
+        in (scratch / "site/reference/configuration.html").read_text()
     )
-    assert "Give each segment the best-fitting response" in (scratch / "site/reference/api/stages.html").read_text()
+    assert "that fits its frames best" in (scratch / "site/reference/api/stages.html").read_text()
 
 
 def leaves(config: Any, prefix: str = "") -> list[str]:
