@@ -125,10 +125,13 @@ def _kill_service() -> None:
     import wandb
     from wandb.sdk import wandb_setup
 
+    process = service_process()
     with suppress(AttributeError):
-        service_process().kill()
+        process.kill()
         active_runs: Any = wandb_setup.singleton()._active_runs
         for run in active_runs:
             run._run_status_checker.stop()  # a thread that would end with a traceback
     with suppress(BaseException):  # it cannot reach the service, and may call exit
         wandb.teardown()
+    with suppress(AttributeError, subprocess.TimeoutExpired):
+        process.wait(_EXIT_DELAY)  # else a killed process is left unreaped
