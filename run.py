@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from vaa import choices, overrides, process
-from vaa.errors import ConfigError, VaaError
+from vaa.errors import INTERRUPTED, ConfigError, VaaError, exit_status, format_error
 
 # Everything else of vaa is imported when a job starts, so that --help and --cfg answer at once.
 log = logging.getLogger("vaa")
@@ -29,15 +29,13 @@ def main(cfg: DictConfig) -> None:
             run_job(cfg, HydraConfig.get())
     except KeyboardInterrupt:
         log.error("Interrupted. All answers so far are cached: run the same command to continue.")
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
     except (VaaError, InstantiationException, OmegaConfBaseException) as error:
         if HydraConfig.get().mode is RunMode.MULTIRUN:
             raise
-        from vaa.report import console
-
         log.debug("The run ended with an error.", exc_info=True)
-        log.error("%s", console.format_error(error))
-        sys.exit(console.exit_status(error))
+        log.error("%s", format_error(error))
+        sys.exit(exit_status(error))
 
 
 def run_job(cfg: DictConfig, hydra_cfg: Any) -> None:

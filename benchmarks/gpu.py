@@ -94,7 +94,7 @@ def measured(setting: Setting) -> list[Row]:
     waited, share = max(collector.shares), _prefill_share(setting, loaded, queries)
     return [
         Row(f"queries, {setting.name}", ALONE, value, ">= 8x", ratio >= 8, ours, theirs),
-        Row("the same, waiting for pixels", "-", f"{waited:.0%}", "< 5 %", waited < 0.05, []),
+        Row("the same, waiting for frames", "-", f"{waited:.0%}", "< 5 %", waited < 0.05, []),
         Row("the same, prefill", f"products of {setting.side} x {setting.side}",
             f"{share:.0%} of their rate", ">= 50 %", share >= 0.5, []),
     ]  # fmt: skip

@@ -148,7 +148,7 @@ def test_a_sweep_behind_the_model_asks_once_and_logs_four_runs(tmp_path: Path, s
     assert [one["summary"]["model_queries"] for one in runs] == [4, 0, 0, 0]
     assert {"unparsed", "failed", "seconds/query"} <= runs[0]["summary"].keys()
     assert [len(one["tables"]["videos"]) for one in runs] == [1] * 4
-    assert [one["tables"]["videos"][0]["moment"]["_type"] for one in runs] == ["image-file"] * 4
+    assert [one["tables"]["videos"][0]["peak"]["_type"] for one in runs] == ["image-file"] * 4
     assert runs[0]["config"]["git_commit"]
 
 

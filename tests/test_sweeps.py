@@ -141,7 +141,7 @@ def check_run(job: Path, run: dict[str, Any]) -> None:
     for video, row in videos.items():
         scores = json.loads((job / f"scores/{video}.json").read_text())
         assert row["max_score"] == pytest.approx(max(scores.values()), abs=1e-9)
-        assert {row["scores"]["_type"], row["moment"]["_type"]} == {"image-file"}
+        assert {row["scores"]["_type"], row["peak"]["_type"]} == {"image-file"}
     anomalous = {row["class"] for row in run["tables"]["classes"]}
     assert anomalous == {t["class"] for t in truth.values() if t["anomalous"]}
     assert len(run["tables"]["segments"]) == metrics["answers"]

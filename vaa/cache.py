@@ -33,7 +33,7 @@ _COLUMNS = {
     "digests": ["key", "digest"],  # of the answers: SQLite has no checksums, so a changed byte would not be noticed
 }
 _KEYS_PER_QUERY = 500
-_LOCK_TIMEOUT, _RETRY_AFTER = 60.0, 0.05  # seconds
+_LOCK_TIMEOUT, _RETRY_INTERVAL = 60.0, 0.05  # seconds
 
 
 @runtime_checkable
@@ -50,8 +50,8 @@ class Cache(Protocol):
         """Cache an answer."""
 
 
-def cache_key(identity: str, content: str | None, query: Query) -> bytes:
-    """16 bytes from the model's identity, the content of the video (None: no frames) and the inputs of the query.
+def cache_key(identity: str, video_digest: str | None, query: Query) -> bytes:
+    """16 bytes from the model's identity, the digest of the video (None: no frames) and the inputs of the query.
 
     A query's purpose and the frame `at` do not change the answer and are not part of the key.
     """
@@ -62,7 +62,7 @@ def cache_key(identity: str, content: str | None, query: Query) -> bytes:
             inputs = (query.system, query.text, query.choices)
         case EmbedQuery():
             inputs = (query.text,)
-    parts = (identity, content, type(query).__name__, query.frames, *inputs)
+    parts = (identity, video_digest, type(query).__name__, query.frames, *inputs)
     return hashlib.blake2b(json.dumps(parts).encode(), digest_size=16).digest()
 
 
@@ -92,7 +92,7 @@ class AnswerCache:
         Raises:
             VideoError: the video file is missing.
         """
-        return cache_key(identity, self._content(query.video) if query.frames else None, query)
+        return cache_key(identity, self._video_digest(query.video) if query.frames else None, query)
 
     def load(self, keys: Sequence[bytes]) -> dict[bytes, Answer]:
         """The cached answers among these; a damaged one is logged and left out."""
@@ -116,8 +116,8 @@ class AnswerCache:
         self._execute("INSERT OR REPLACE INTO digests VALUES (?, ?)", (key, _checksum(key, value)))
         self._execute("INSERT OR REPLACE INTO answers VALUES (?, ?)", (key, value))
 
-    def _content(self, video: Video) -> str:
-        """A digest of the video, computed once per state of its file."""
+    def _video_digest(self, video: Video) -> str:
+        """A hash of the video's content, computed once per state of its file."""
         source = open_source(video)
         state = source.state()
         for (digest,) in self._execute("SELECT digest FROM files WHERE path=? AND size=? AND changed=?", state):
@@ -177,7 +177,7 @@ def _open(path: str) -> sqlite3.Connection:
             # SQLite does not wait where two processes that start together change the journal mode.
             if "locked" not in str(error) or time.monotonic() > end:
                 raise
-            time.sleep(_RETRY_AFTER)
+            time.sleep(_RETRY_INTERVAL)
         else:
             return db
 

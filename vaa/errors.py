@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+INTERRUPTED = 130
+"""Exit status of a run that Control-C stopped."""
+
 
 class VaaError(Exception):
     """Base class: an error that ends the run and that a person can fix."""
@@ -24,7 +27,10 @@ class DataError(VaaError):
 
 
 class VideoError(DataError):
-    """One video cannot be used: it is recorded as a failure, the other videos continue."""
+    """One video cannot be used.
+
+    It is recorded as a Failure (`RunResult.fail`) and the other videos continue, up to `max_failed` of them.
+    """
 
 
 class ModelError(VaaError):
@@ -55,3 +61,25 @@ class TooManyUnparsedError(VaaError):
     """More answers could not be parsed than `max_unparsed` allows; all files are written."""
 
     exit_status = 4
+
+
+def format_error(error: BaseException) -> str:
+    """The message of an error; of Hydra's wrapper round an error of a component, the component's own message."""
+    cause = error
+    while cause.__cause__ is not None and type(cause).__name__ == "InstantiationException":
+        cause = cause.__cause__
+    text = str(cause).strip()
+    return text if cause is error else f"{text}\n({str(error).strip().splitlines()[-1]})"
+
+
+def exit_status(error: BaseException) -> int:
+    """The exit status of an error: 130 for an interrupt, else that of the VaaError in it, else that of a ConfigError.
+
+    Hydra's and OmegaConf's own errors are those of a config that cannot be composed.
+    """
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, VaaError | KeyboardInterrupt):
+        cause = cause.__cause__
+    if isinstance(cause, KeyboardInterrupt):
+        return INTERRUPTED
+    return cause.exit_status if isinstance(cause, VaaError) else ConfigError.exit_status

@@ -15,8 +15,8 @@ from vaa.data.base import DatasetLoader
 from vaa.engines.base import Engine
 from vaa.errors import ConfigError
 from vaa.evaluation.evaluation import evaluate
-from vaa.evaluation.metrics import check_complete, run_metrics
 from vaa.evaluation.protocol import Protocol
+from vaa.evaluation.run_metrics import check_complete, run_metrics
 from vaa.pipeline import RunResult, analyse
 from vaa.report import console, files, plots
 from vaa.report.alerts import AlertRule

@@ -15,7 +15,7 @@ from vaa import process
 from vaa.cache import Cache
 from vaa.engines.base import Engine
 from vaa.errors import VaaError, VideoError
-from vaa.prompts.template import truncate_answer
+from vaa.prompts.parsers import cut_at_stop_pattern
 from vaa.stages.base import ModelStage, Stage
 from vaa.types import Answer, EmbedQuery, Failure, GenerateQuery, GroundTruth, NoAnswer, Query, Report, Video
 
@@ -144,7 +144,7 @@ def _run_model_stage(name: str, stage: ModelStage, result: RunResult, engine: En
         if isinstance(key, bytes) and not isinstance(answer, NoAnswer):
             cache.store(key, answer)
     for video, own_keys in keys.items():
-        own_answers = [_complete(queries[key], answers[key]) for key in own_keys]
+        own_answers = [_cut(queries[key], answers[key]) for key in own_keys]
         reason = next((answer.reason for answer in own_answers if isinstance(answer, NoAnswer)), None)
         if reason is None:
             with _guard(result, video, name):
@@ -156,9 +156,13 @@ def _run_model_stage(name: str, stage: ModelStage, result: RunResult, engine: En
     return StageStats(stage=name, n_queries=len(missing), n_cached=n_cached, n_videos=n_videos, embedding=embedding)
 
 
-def _complete(query: Query, answer: Answer | NoAnswer) -> Answer | NoAnswer:
+def _cut(query: Query, answer: Answer | NoAnswer) -> Answer | NoAnswer:
     """The answer, cut where its stop pattern matches."""
-    return truncate_answer(query, answer) if isinstance(query, GenerateQuery) and isinstance(answer, str) else answer
+    return (
+        cut_at_stop_pattern(answer, query.stop_pattern)
+        if isinstance(query, GenerateQuery) and isinstance(answer, str)
+        else answer
+    )
 
 
 @contextmanager

@@ -210,7 +210,7 @@ def test_the_tiny_vlm_gives_the_same_answers_although_a_worker_is_killed(
         os.kill(workers()[-1].pid, signal.SIGKILL)
         answers += stream
     assert answers == expected
-    messages = [record.message for record in caplog.records if "waiting for pixels" in record.message]
+    messages = [record.message for record in caplog.records if "waiting for frames" in record.message]
     assert [text.partition(" in ")[0] for text in messages] == [f"Time of all workers: {len(queries)} queries"]
     ENGINE.release(model)
     model.release()

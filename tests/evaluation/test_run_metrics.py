@@ -7,8 +7,8 @@ import pytest
 
 from vaa.errors import TooManyFailedError, TooManyUnparsedError
 from vaa.evaluation.evaluation import Evaluation, evaluate
-from vaa.evaluation.metrics import check_complete, run_metrics, stage_seconds
 from vaa.evaluation.protocol import Protocol
+from vaa.evaluation.run_metrics import check_complete, run_metrics, stage_seconds
 from vaa.pipeline import RunResult, StageStats
 from vaa.types import Dataset, Failure, GroundTruth, Report, ScoreTrack, Span, Video
 

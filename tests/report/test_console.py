@@ -10,9 +10,9 @@ import pytest
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 
-from vaa.errors import VaaError
+from vaa.errors import VaaError, format_error
 from vaa.report.alerts import Alert, AlertRule
-from vaa.report.console import format_error, log_summary, notices
+from vaa.report.console import log_summary, notices
 from vaa.stages.base import SEGMENT, Scope
 from vaa.stages.scores import Identity
 from vaa.types import Query, Report

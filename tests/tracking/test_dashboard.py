@@ -16,7 +16,7 @@ from wandb_example import example, example_videos
 from wandb_log import read_back
 
 from vaa.evaluation.evaluation import Evaluation
-from vaa.evaluation.ranking import thin_curve
+from vaa.evaluation.roc import thin_curve
 from vaa.pipeline import RunResult
 from vaa.report import files
 from vaa.tracking import tables
@@ -112,7 +112,7 @@ def test_the_curves_are_those_of_all_frames(run: dict[str, Any]) -> None:
 def test_the_table_of_videos(run: dict[str, Any]) -> None:
     fight, calm, fire, lost = run["tables"]["videos"]
     assert [row["video"] for row in (fight, calm, fire, lost)] == ["fight", "calm", "fire", "lost"]
-    shown = {key: value for key, value in fight.items() if key not in ("scores", "moment")}
+    shown = {key: value for key, value in fight.items() if key not in ("scores", "peak")}
     assert shown == {
         "video": "fight",
         "class": "Fighting",
@@ -122,8 +122,8 @@ def test_the_table_of_videos(run: dict[str, Any]) -> None:
         "auc": 1,
         "max_score": 0.9,
         "error": 0,
-        "moment_frame": 14,
-        "moment_second": 1.4,
+        "peak_frame": 14,
+        "peak_second": 1.4,
         "text": "a room",
         "tags": "fighting",
         "summary": "A fight breaks out.",
@@ -131,22 +131,22 @@ def test_the_table_of_videos(run: dict[str, Any]) -> None:
         "failed": None,
     }
     assert (calm["auc"], calm["max_score"], fire["error"], calm["error"]) == (None, 0.4, 0, 0.4)
-    assert fire["scores"] is fire["moment"] is None  # wandb.pictures=2
+    assert fire["scores"] is fire["peak"] is None  # wandb.pictures=2
     assert (lost["failed"], lost["class"], lost["frames"]) == ("query: no such video file", "Normal", 20)
     assert (lost["max_score"], lost["scores"]) == (None, None)
 
 
 def test_the_most_suspicious_moment_is_a_picture_with_boxes(run: dict[str, Any]) -> None:
     fight, calm, *_ = run["tables"]["videos"]
-    assert pixels(fight["moment"]).shape == (64, 96, 3)
-    assert fight["moment"]["caption"] == "fight, frame 12"  # the frame with a box that is nearest to frame 14
-    (box,) = fight["moment"]["boxes"]["predicted"]
+    assert pixels(fight["peak"]).shape == (64, 96, 3)
+    assert fight["peak"]["caption"] == "fight, frame 12"  # the frame with a box that is nearest to frame 14
+    (box,) = fight["peak"]["boxes"]["predicted"]
     assert box["position"] == {"minX": 8 / 96, "minY": 8 / 64, "maxX": 48 / 96, "maxY": 32 / 64}
     assert (box["box_caption"], box["scores"]) == ("fighting", {"score": 0.75})
-    (true,) = fight["moment"]["boxes"]["annotated"]
+    (true,) = fight["peak"]["boxes"]["annotated"]
     assert true["position"]["maxX"] == 40 / 96
-    assert calm["moment"]["caption"] == "calm, frame 9"
-    assert not calm["moment"].get("boxes")
+    assert calm["peak"]["caption"] == "calm, frame 9"
+    assert not calm["peak"].get("boxes")
 
 
 def test_a_score_plot_has_its_label_strip(run: dict[str, Any]) -> None:
@@ -225,7 +225,7 @@ def test_videos_that_cannot_be_read_have_no_picture_and_fail_nothing(
 ) -> None:
     with caplog.at_level(logging.INFO, "vaa"):
         rows = tables.video_rows(example(tmp_path / "nothing.mp4"), (), "decord", max_pictures=50)
-    assert [row["moment"] for row in rows] == [None] * 4
+    assert [row["peak"] for row in rows] == [None] * 4
     assert [row["scores"] is None for row in rows] == [False, False, False, True]
     assert "no frame of 3 of 3 videos can be read, first fight" in caplog.text
 

@@ -12,7 +12,7 @@ from vaa.evaluation import bootstrap
 from vaa.evaluation.bootstrap import Numbers
 from vaa.evaluation.detection import within_video_auc
 from vaa.evaluation.localisation import localisation
-from vaa.evaluation.ranking import Labels
+from vaa.evaluation.roc import Labels
 from vaa.report.runs import Run
 from vaa.types import Floats
 

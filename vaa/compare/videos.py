@@ -12,7 +12,7 @@ from vaa.compare.tables import Cell, Table, Value, csv_value, format_number
 from vaa.errors import DataError
 from vaa.evaluation.detection import within_video_auc
 from vaa.evaluation.protocol import intervals
-from vaa.evaluation.ranking import Labels
+from vaa.evaluation.roc import Labels
 from vaa.report.runs import Run
 from vaa.types import Floats
 

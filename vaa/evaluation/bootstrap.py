@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array, csr_array
 
-from vaa.evaluation.ranking import Labels
+from vaa.evaluation.roc import Labels
 from vaa.types import Floats
 
 Numbers = NDArray[np.float64]

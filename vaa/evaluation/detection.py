@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vaa.evaluation.ranking import Labels, group_frames, roc_auc
+from vaa.evaluation.roc import Labels, group_frames, roc_auc
 from vaa.types import Floats
 
 
@@ -34,7 +34,7 @@ def detection(labels: Sequence[Labels], scores: Sequence[Floats]) -> dict[str, f
         "roc_auc": ranking.roc_auc(),
         "pr_auc": ranking.pr_auc(),
         "average_precision": ranking.average_precision(),
-        "within_video_auc": _mean(groups.roc_aucs()),
+        "within_video_auc": _mean(groups.within_video_roc_aucs()),
         "f1_best": float(f1[best]),
         "threshold_youden": float(ranking.thresholds[int(np.argmax(ranking.tpr - ranking.fpr))]),
         "threshold_f1": float(ranking.thresholds[best]),
@@ -42,8 +42,8 @@ def detection(labels: Sequence[Labels], scores: Sequence[Floats]) -> dict[str, f
 
 
 def within_video_auc(labels: Sequence[Labels], scores: Sequence[Floats]) -> float:
-    """The mean ROC AUC of the videos that have both classes, NaN if none has: flat AUC mostly ranks whole videos."""
-    return _mean(group_frames(labels, scores).roc_aucs())
+    """The mean ROC AUC within each video that has both classes: the AUC over all frames mostly ranks whole videos."""
+    return _mean(group_frames(labels, scores).within_video_roc_aucs())
 
 
 def _mean(aucs: Floats) -> float:

@@ -12,7 +12,7 @@ import numpy as np
 
 from vaa.evaluation.detection import ClassResult, class_results, detection
 from vaa.evaluation.protocol import Protocol
-from vaa.evaluation.ranking import Curves, Labels, curves, roc_auc
+from vaa.evaluation.roc import Curves, Labels, curves, roc_auc
 from vaa.pipeline import RunResult, StageStats
 from vaa.types import Dataset, Failure, Floats, GroundTruth, Report
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from vaa.data.base import VIDEO_SUFFIXES
 from vaa.errors import ConfigError, DataError
-from vaa.evaluation.ranking import Labels
+from vaa.evaluation.roc import Labels
 from vaa.types import Dataset, Floats, Report, ScoreTrack, Span, Video
 
 log = logging.getLogger("vaa")
@@ -72,7 +72,7 @@ class Protocol:
         return self.expand(report.video, report.track)
 
     def expand(self, video: Video, track: ScoreTrack) -> Floats:
-        """The same of any track; NaN stays NaN."""
+        """The scores of any track per frame; NaN stays NaN."""
         frames = track.per_frame(video.n_frames)
         if len(frames.values) == video.n_frames and frames.values.dtype == self.precision:
             return frames.values

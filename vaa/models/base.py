@@ -163,7 +163,7 @@ class HasRequirements(Protocol):
 
 @dataclass(frozen=True)
 class WaitStats:
-    """How long so many of `what` took, and how much of it was waiting for pixels, in seconds."""
+    """How long so many of `what` took, and how much of it was waiting for frames, in seconds."""
 
     count: int
     what: str
@@ -178,4 +178,4 @@ class WaitStats:
 
     def __str__(self) -> str:
         share = self.waited / self.seconds if self.seconds else 0.0
-        return f"{self.count} {self.what} in {self.seconds:.1f} s, {share:.0%} of it waiting for pixels"
+        return f"{self.count} {self.what} in {self.seconds:.1f} s, {share:.0%} of it waiting for frames"

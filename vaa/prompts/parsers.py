@@ -182,3 +182,12 @@ def _mark(text: str) -> float:
         except (ValueError, SyntaxError, TypeError, KeyError, OverflowError, MemoryError, RecursionError):
             continue
     return math.nan
+
+
+def cut_at_stop_pattern(text: str, stop_pattern: str) -> str:
+    """An answer up to the end of the first match of the pattern; unchanged if there is no match or no pattern.
+
+    Text that a model writes while it reasons (`<think>`) is not removed.
+    """
+    match = re.search(stop_pattern, text) if stop_pattern else None
+    return text[: match.end()] if match else text

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -123,9 +122,3 @@ def split_at_images(query: ChatQuery) -> list[str]:
             f"The {query.purpose} prompt has {len(parts) - 1} <image> marks for {len(query.frames)} frames."
         )
     return parts
-
-
-def truncate_answer(query: GenerateQuery, text: str) -> str:
-    """An answer up to the end of the first match of the query's stop pattern; unchanged if there is none."""
-    match = re.search(query.stop_pattern, text) if query.stop_pattern else None
-    return text[: match.end()] if match else text

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from vaa.errors import ConfigError, VaaError
 from vaa.report.alerts import Alert, AlertRule
 from vaa.stages.base import ModelStage, Stage
 
@@ -75,20 +74,3 @@ def _count(number: int, noun: str) -> str:
 def _printable(text: str) -> str:
     """Text of a model or a file name as one line, without control characters that a terminal would obey."""
     return "".join(character if character.isprintable() else " " for character in text)
-
-
-def format_error(error: Exception) -> str:
-    """The message of an error; of Hydra's wrapper round an error of a component, the component's own message."""
-    cause: BaseException = error
-    while cause.__cause__ is not None and type(cause).__name__ == "InstantiationException":
-        cause = cause.__cause__
-    text = str(cause).strip()
-    return text if cause is error else f"{text}\n({str(error).strip().splitlines()[-1]})"
-
-
-def exit_status(error: BaseException) -> int:
-    """The exit status of an error: that of the VaaError in it, 2 for a config that cannot be composed."""
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, VaaError):
-        cause = cause.__cause__
-    return cause.exit_status if isinstance(cause, VaaError) else ConfigError.exit_status

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from vaa.evaluation.evaluation import Evaluation
-from vaa.evaluation.ranking import Curves, Labels
+from vaa.evaluation.roc import Curves, Labels
 from vaa.report import files
 from vaa.types import Floats
 

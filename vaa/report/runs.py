@@ -17,7 +17,7 @@ import yaml
 from vaa.errors import DataError
 from vaa.evaluation.evaluation import Evaluation
 from vaa.evaluation.protocol import Protocol
-from vaa.evaluation.ranking import Labels
+from vaa.evaluation.roc import Labels
 from vaa.report import report_file
 from vaa.types import Box, Failure, GroundTruth, Report, Span, file_name
 

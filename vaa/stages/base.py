@@ -16,18 +16,18 @@ class Extent(Enum):
     """How much of a video decides what a stage computes for a segment; see the constants below."""
 
     SEGMENT = "segment"
-    FRAME = "frame"
+    PER_FRAME = "per frame"
     WHOLE_VIDEO = "whole video"
 
 
 SEGMENT = Extent.SEGMENT
 """The segment alone."""
 
-FRAME = Extent.FRAME
-"""The stage turns one score per segment into one score per frame."""
+PER_FRAME = Extent.PER_FRAME
+"""The stage repeats each segment's score for its frames; a causal run delays the scores before it."""
 
 WHOLE_VIDEO = Extent.WHOLE_VIDEO
-"""The whole video: the stage cannot run causally."""
+"""The whole video: a result depends on frames to come, so the stage cannot run causally."""
 
 
 @dataclass(frozen=True)

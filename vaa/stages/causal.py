@@ -11,7 +11,17 @@ import numpy as np
 
 from vaa.errors import ConfigError, VideoError
 from vaa.models.base import Model
-from vaa.stages.base import FRAME, SEGMENT, WHOLE_VIDEO, HasCausalForm, ModelStage, Neighbours, Scope, Stage, Transform
+from vaa.stages.base import (
+    PER_FRAME,
+    SEGMENT,
+    WHOLE_VIDEO,
+    HasCausalForm,
+    ModelStage,
+    Neighbours,
+    Scope,
+    Stage,
+    Transform,
+)
 from vaa.stages.scores import score_track
 from vaa.types import Query, Report, ScoreTrack
 
@@ -48,7 +58,7 @@ class CausalMethod:
             raise ConfigError(f"causal=true: {', '.join(whole)} need the whole video. Leave them out: {remedy}")
         causal: dict[str, Stage] = {}
         for name, stage in replaced.items():
-            if stage.scope is FRAME:
+            if stage.scope is PER_FRAME:
                 causal["delay"] = DelayScores(delay=self.delay)
             causal[name] = self._causal_form(stage)
         return causal
@@ -84,7 +94,7 @@ class CausalTransform:
 
 @dataclass(frozen=True, kw_only=True)
 class CausalModelStage:
-    """The same for a stage with a model; each of its queries is about one segment, so the queries do not change."""
+    """Like CausalTransform, for a stage with a model; each query is about one segment, so the queries stay."""
 
     stage: ModelStage
     look_back: int

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
 from vaa.errors import ConfigError
-from vaa.stages.base import FRAME, SEGMENT, WHOLE_VIDEO, Neighbours, Scope
+from vaa.stages.base import PER_FRAME, SEGMENT, WHOLE_VIDEO, Neighbours, Scope
 from vaa.types import Report, ScoreTrack
 
 
@@ -87,7 +87,7 @@ class GaussianFilter:
 
 @dataclass(frozen=True, kw_only=True)
 class RelativeGaussianFilter:
-    """The same with a sigma proportional to the video's length: `relative_sigma` times the number of values."""
+    """Like GaussianFilter, with a sigma of `relative_sigma` times the number of the video's values."""
 
     scope: ClassVar[Scope] = Neighbours(None)
 
@@ -142,7 +142,7 @@ class SavitzkyGolay:
 class ExpandToFrames:
     """Repeat each value up to the start of the next; the last as often as the one before it; cut at the video's end."""
 
-    scope: ClassVar[Scope] = FRAME
+    scope: ClassVar[Scope] = PER_FRAME
 
     def __call__(self, report: Report) -> Report:
         """The report with one value per frame, fewer where the values end before the video does."""

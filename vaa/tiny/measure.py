@@ -17,7 +17,7 @@ from vaa.evaluation.localisation import iou
 from vaa.models.base import GREEDY
 from vaa.models.transformers.vlm import TransformersVLM
 from vaa.prompts import parsers
-from vaa.prompts.template import truncate_answer
+from vaa.prompts.parsers import cut_at_stop_pattern
 from vaa.synthetic.events import EVENT_CLASSES
 from vaa.tiny import clip, prompts
 from vaa.types import Dataset, Segment, Span, Video
@@ -74,7 +74,9 @@ class VlmAccuracy:
         prompt = prompts.load_prompts()[name]
         queries = [replace(prompt.query(v, s, **fields), max_new_tokens=48) for v, s in inputs]
         answers = self.model.generate(queries)
-        return [truncate_answer(query, str(answer)) for query, answer in zip(queries, answers, strict=True)]
+        return [
+            cut_at_stop_pattern(str(answer), query.stop_pattern) for query, answer in zip(queries, answers, strict=True)
+        ]
 
     def _segments(self) -> list[tuple[Video, Segment, str]]:
         segments = []

@@ -10,7 +10,7 @@ import numpy as np
 
 from vaa.errors import VideoError
 from vaa.evaluation.evaluation import Evaluation
-from vaa.evaluation.ranking import Labels, thin_curve
+from vaa.evaluation.roc import Labels, thin_curve
 from vaa.types import Box, Floats, Pixels, Video
 from vaa.video.sources import frames
 

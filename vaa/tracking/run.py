@@ -14,9 +14,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from vaa.errors import ConfigError
+from vaa.errors import ConfigError, exit_status
 from vaa.evaluation.evaluation import Evaluation
-from vaa.evaluation.metrics import stage_seconds
+from vaa.evaluation.run_metrics import stage_seconds
 from vaa.process import PROJECT_ROOT
 from vaa.tracking import tables
 from vaa.tracking.artifacts import log_artifacts
@@ -170,7 +170,7 @@ class TrackedRun:
     def _end(self, error: BaseException | None) -> None:
         if error is not None:
             self.run.summary["error"] = str(error)
-        self.run.finish(exit_code=0 if error is None else getattr(error, "exit_status", 1))
+        self.run.finish(exit_code=0 if error is None else exit_status(error))
 
     def _log_folder(self) -> None:
         folder = Path(self.run.dir).parent

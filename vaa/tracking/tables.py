@@ -34,7 +34,7 @@ def video_rows(evaluation: Evaluation, videos: Sequence[Video], decoder: str, ma
     if len(scored) > max_pictures:
         log.info("W&B: pictures of %d of %d videos (wandb.pictures=%d)", max_pictures, len(scored), max_pictures)
     shown = [row for row in rows if row["scores"] is not None]
-    undecoded = [row["video"] for row in shown if row["moment"] is None]
+    undecoded = [row["video"] for row in shown if row["peak"] is None]
     if undecoded:
         log.info("W&B: no frame of %d of %d videos can be read, first %s", len(undecoded), len(shown), undecoded[0])
     known = {video.id: video for video in videos}
@@ -51,10 +51,10 @@ def _video_row(evaluation: Evaluation, video: str) -> Row:
         "auc": _finite(auc),
         "max_score": None if scores is None or peak is None else float(scores[peak]),
         "error": _finite(evaluation.error(video)),
-        "moment_frame": peak,
-        "moment_second": _seconds(peak, report.video.fps),
+        "peak_frame": peak,
+        "peak_second": _seconds(peak, report.video.fps),
         "scores": None,
-        "moment": None,
+        "peak": None,
         "text": None if peak is None else text_at(report, peak),
         "tags": report.tags or None,
         "summary": report.summary or None,
@@ -66,8 +66,8 @@ def _video_row(evaluation: Evaluation, video: str) -> Row:
 def _failed_row(evaluation: Evaluation, failure: Failure, video: Video | None) -> Row:
     """The reason of a failure; all numbers are empty."""
     unknown = {"video": failure.video, "class": evaluation.label(failure.video), "frames": None, "seconds": None}
-    numbers = dict.fromkeys(("anomalous_share", "auc", "max_score", "error", "moment_frame", "moment_second"))
-    cells = dict.fromkeys(("scores", "moment", "text", "tags", "summary", "gated"))
+    numbers = dict.fromkeys(("anomalous_share", "auc", "max_score", "error", "peak_frame", "peak_second"))
+    cells = dict.fromkeys(("scores", "peak", "text", "tags", "summary", "gated"))
     columns = _video_columns(evaluation, video) if video else unknown
     return {**columns, **numbers, **cells, "failed": f"{failure.stage}: {failure.reason}"}
 
@@ -81,14 +81,14 @@ def _pictures(evaluation: Evaluation, row: Row, decoder: str) -> Row:
     """The cells that hold pictures; where one cannot be drawn, its cell is empty."""
     import wandb
 
-    video, peak, cells = row["video"], row["moment_frame"], Row()
+    video, peak, cells = row["video"], row["peak_frame"], Row()
     report = evaluation.reports[video]
     try:
         cells["scores"] = wandb.Image(score_plot(evaluation.scores[video], evaluation.labels.get(video)))
         if peak is not None:
             annotated = report.truth.boxes if report.truth else ()
             frame = _frame_to_show(report, peak)
-            cells["moment"] = frame_with_boxes(report.video, frame, report.boxes, annotated, report.tags, decoder)
+            cells["peak"] = frame_with_boxes(report.video, frame, report.boxes, annotated, report.tags, decoder)
     except Exception as error:
         log.warning("W&B: no picture of %s: %s: %s", video, type(error).__name__, error)
     return cells

@@ -9,7 +9,7 @@ from vaa.compare.measures import Measure, RunScores, measure
 from vaa.errors import ConfigError, DataError
 from vaa.evaluation.bootstrap import Numbers
 from vaa.evaluation.protocol import Protocol
-from vaa.evaluation.ranking import Labels
+from vaa.evaluation.roc import Labels
 from vaa.report.runs import Run
 from vaa.stages.base import Transform
 from vaa.tune.settings import Setting, build_stages

@@ -1,4 +1,4 @@
-"""Frames at the size of a vision tower, each byte replaced by its normalised value from a table."""
+"""Resize frames to a vision tower's input and normalise them (InternVL and CLIP; other families: their processors)."""
 
 from __future__ import annotations
 

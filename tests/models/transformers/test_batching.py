@@ -23,7 +23,7 @@ from vaa.models.transformers.families import VisionInputs
 from vaa.models.transformers.vision_features import encode_frames
 from vaa.models.transformers.vlm import TransformersVLM
 from vaa.prompts import parsers
-from vaa.prompts.template import truncate_answer
+from vaa.prompts.parsers import cut_at_stop_pattern
 from vaa.tiny import prompts
 from vaa.types import GenerateQuery, NoAnswer, Query, Video
 from vaa.video import prefetch, sources
@@ -132,7 +132,7 @@ def test_the_time_spent_waiting_for_pixels_is_logged(queries: list[Query], caplo
     with caplog.at_level(logging.INFO, logger="vaa"):
         list(vlm().generate(queries[:2]))
     assert "2 queries in" in caplog.text
-    assert "waiting for pixels" in caplog.text
+    assert "waiting for frames" in caplog.text
 
 
 def broken_decoder(kind: str) -> Callable[..., Any]:
@@ -209,8 +209,10 @@ def test_generation_stops_where_the_stop_pattern_matches(queries: list[Query]) -
         assert other == whole
         for text in (first, last):
             assert whole.startswith(str(text))
-            assert truncate_answer(stopping, str(text)) == truncate_answer(stopping, whole)
-            assert len(str(text)) < len(whole) or truncate_answer(stopping, whole) == whole
+            assert cut_at_stop_pattern(str(text), stopping.stop_pattern) == cut_at_stop_pattern(
+                whole, stopping.stop_pattern
+            )
+            assert len(str(text)) < len(whole) or cut_at_stop_pattern(whole, stopping.stop_pattern) == whole
     lengths, generate = [], model._load().model.generate
 
     def measured(**given: Any) -> Any:
@@ -249,9 +251,9 @@ def test_a_truncated_answer_is_parsed_like_the_whole(parser: Any, text: str, res
         max_new_tokens=8,
         stop_pattern=parser.stop_pattern,
     )
-    assert truncate_answer(query, text + rest) == text
+    assert cut_at_stop_pattern(text + rest, query.stop_pattern) == text
     for end in range(len(text)):
-        assert truncate_answer(query, text[:end]) == text[:end]
+        assert cut_at_stop_pattern(text[:end], query.stop_pattern) == text[:end]
     cut, whole = parser(text), parser(text + rest)
     assert np.isclose(cut.score, whole.score, equal_nan=True) or isinstance(parser, parsers.BoxesParser)
     assert cut.description in whole.description

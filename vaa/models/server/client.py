@@ -113,7 +113,7 @@ class ChatClient:
         self.usage["answers"] += 1
         self.failed_in_a_row = 0
         answer = messages.read_answer(completion, query)
-        self.usage["truncated"] += isinstance(answer, str) and messages.is_truncated(completion)
+        self.usage["truncated"] += isinstance(answer, str) and messages.reached_token_limit(completion)
         return NoAnswer(self._redact(answer.reason)) if isinstance(answer, NoAnswer) else answer
 
     async def _explain_status(self, query: ChatQuery, error: Any) -> NoAnswer:

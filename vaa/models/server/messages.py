@@ -112,11 +112,15 @@ def read_answer(completion: Mapping[str, Any], query: ChatQuery) -> str | Floats
     if isinstance(text, str) and text.strip():
         return text
     limit = f" {query.max_new_tokens}" if query.max_new_tokens else ""
-    cause = f": all{limit} tokens were used before the text, perhaps for reasoning" if is_truncated(completion) else ""
+    cause = (
+        f": all{limit} tokens were used before the text, perhaps for reasoning"
+        if reached_token_limit(completion)
+        else ""
+    )
     return NoAnswer(f"the answer is empty (finish_reason {finish_reason}{cause})")
 
 
-def is_truncated(completion: Mapping[str, Any]) -> bool:
+def reached_token_limit(completion: Mapping[str, Any]) -> bool:
     """Whether the answer reached its limit of tokens."""
     return bool(completion["choices"][0].get("finish_reason") == "length")
 

@@ -166,7 +166,7 @@ def _prepare_qwen(
 def _prepare_videollama(
     config: Any, processor: Any, frames: Sequence[Pixels], max_pixels: int | None, resize: Resize
 ) -> VisionInputs:
-    """The same with 2 x 2 patches per token, as VideoLLaMA3 merges a video's frames (but not a single image)."""
+    """Like Qwen, with 2 x 2 patches per token, as VideoLLaMA3 merges a video's frames (but not a single image)."""
     _require_pil(config, resize)
     return _prepare_patches(processor, frames, max_pixels, 2)
 

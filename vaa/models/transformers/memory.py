@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 log = logging.getLogger("vaa")
-_RETRY_AFTER = 16
+_RETRY_AFTER_BATCHES = 16
 """Full batches after which a size that did not fit is tried again: another process may have freed memory."""
 _USABLE_SHARE = 0.85
 """Share of the free memory that a batch may use."""
@@ -40,7 +40,7 @@ class AdaptiveBatchSize:
             return
         self._full_batches += 1
         if self._too_large is not None and self.size * 2 >= self._too_large:
-            if self._full_batches < _RETRY_AFTER:
+            if self._full_batches < _RETRY_AFTER_BATCHES:
                 return
             self._too_large = None
         if 2 * memory_share < _USABLE_SHARE:

@@ -10,9 +10,9 @@ import numpy as np
 
 from vaa.errors import DataError
 from vaa.evaluation.evaluation import Evaluation
-from vaa.evaluation.metrics import incomplete
 from vaa.evaluation.protocol import intervals
-from vaa.evaluation.ranking import thin_curve
+from vaa.evaluation.roc import thin_curve
+from vaa.evaluation.run_metrics import incomplete
 from vaa.report.runs import Run
 from vaa.types import Floats
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics
 
-from vaa.evaluation.ranking import curves, group_frames, roc_auc, thin_curve
+from vaa.evaluation.roc import curves, group_frames, roc_auc, thin_curve
 
 LABELS = {"n": np.zeros(4, bool), "a": np.array([0, 0, 1, 1], bool), "b": np.array([0, 1, 0, 0], bool)}
 SCORES = {
