@@ -12,7 +12,7 @@ from making import make_clip, make_tokenizer
 from vaa import process
 
 # Every call inside vaa is checked against its annotations; an int is a float there, as it is for mypy.
-# But for the class that Ray rebuilds: it stumbles over the method that beartype adds to every class.
+# Except the class that Ray rebuilds: Ray fails on the method that beartype adds to every class.
 SKIPPED = ("vaa.engines.worker",)
 beartype_package("vaa", conf=BeartypeConf(is_pep484_tower=True, claw_skip_package_names=SKIPPED))
 
@@ -91,7 +91,7 @@ def internvl(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 num_key_value_heads=2,
                 intermediate_size=64,
                 max_position_embeddings=512,
-                initializer_range=0.3,  # large, so that what is shown changes what is said
+                initializer_range=0.3,  # large, so that the answer depends on the frames
                 bos_token_id=None,
                 eos_token_id=tokenizer.eos_token_id,
                 pad_token_id=tokenizer.pad_token_id,

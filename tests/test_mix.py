@@ -1,4 +1,4 @@
-"""Parts mix: any source of scores, any refinement, any smoothing, any weighting by position."""
+"""Every method runs with any refinement, smoothing and weighting by position."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ SOURCES = {
     "probe": [[]],
     "plain": [[], ["readout=eleven"]],
 }
-SPEECHLESS = ("vera", "probe", "plain")  # numbers alone: no sentences for a refinement to compare
+WITHOUT_DESCRIPTIONS = ("vera", "probe", "plain")  # only numbers, no sentences for a refinement to compare
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -53,7 +53,7 @@ def stages(method: str, *overrides: str) -> dict[str, Any]:
 
 
 def rows(method: str) -> Iterator[tuple[list[str], str, str, str]]:
-    """Of all combinations so many that every two choices of different groups meet in one, over all methods."""
+    """Combinations in which, over all methods, every two choices of different groups occur together."""
     shift = list(SOURCES).index(method)
     for k, smoothing in enumerate(SMOOTHINGS):
         refinement = REFINEMENTS[(k + shift) % len(REFINEMENTS)]
@@ -61,10 +61,10 @@ def rows(method: str) -> Iterator[tuple[list[str], str, str, str]]:
 
 
 def test_every_pair_of_choices_occurs() -> None:
-    met = [(m, *row[1:]) for m in SOURCES for row in rows(m)]
+    covered = [(m, *row[1:]) for m in SOURCES for row in rows(m)]
     groups = (list(SOURCES), REFINEMENTS, SMOOTHINGS, POSITIONS)
     for i, j in combinations(range(4), 2):
-        assert {(row[i], row[j]) for row in met} == set(product(groups[i], groups[j]))
+        assert {(row[i], row[j]) for row in covered} == set(product(groups[i], groups[j]))
 
 
 @pytest.mark.parametrize("method", SOURCES)
@@ -87,9 +87,9 @@ def test_a_readout_that_the_parser_cannot_score_is_refused(method: str, readout:
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    """Two videos of twenty seconds, the first of which has an anomaly."""
-    folder = tmp_path_factory.mktemp("world")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """Two videos of twenty seconds, the first with an anomaly."""
+    folder = tmp_path_factory.mktemp("dataset")
     return SyntheticDataset(root=str(folder), split="test", videos=2, seconds=20.0, fps=10.0, size=128).load()
 
 
@@ -99,15 +99,15 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> AnswerCache:
 
 
 @pytest.fixture(autouse=True)
-def _at_home(monkeypatch: pytest.MonkeyPatch) -> None:
+def _in_the_project_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(CONF.parent)  # the tiny checkpoints' paths are relative to it
 
 
-def analysed(world: Dataset, cache: AnswerCache, method: str, *overrides: str) -> RunResult:
-    return analyse(world.videos, world.truths, stages(method, *overrides), LocalEngine(), cache)
+def analysed(dataset: Dataset, cache: AnswerCache, method: str, *overrides: str) -> RunResult:
+    return analyse(dataset.videos, dataset.truths, stages(method, *overrides), LocalEngine(), cache)
 
 
-def assert_whole(result: RunResult, video_count: int = 2) -> None:
+def assert_complete(result: RunResult, video_count: int = 2) -> None:
     assert result.failures == []
     assert len(result.reports) == video_count
     for report in result.reports.values():
@@ -120,9 +120,9 @@ def assert_whole(result: RunResult, video_count: int = 2) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("method", SOURCES)
-def test_each_method_runs_with_the_tiny_models(world: Dataset, cache: AnswerCache, method: str) -> None:
-    result = analysed(world, cache, method, *SOURCES[method][0])
-    assert_whole(result)
+def test_each_method_runs_with_the_tiny_models(dataset: Dataset, cache: AnswerCache, method: str) -> None:
+    result = analysed(dataset, cache, method, *SOURCES[method][0])
+    assert_complete(result)
     assert sum(report.n_unparsed for report in result.reports.values()) == 0
     assert sum(report.n_answers for report in result.reports.values()) > 0
 
@@ -131,24 +131,24 @@ def test_each_method_runs_with_the_tiny_models(world: Dataset, cache: AnswerCach
 @pytest.mark.parametrize("refinement", REFINEMENTS)
 @pytest.mark.parametrize("method", SOURCES)
 def test_each_method_runs_with_every_applicable_refinement(
-    world: Dataset, cache: AnswerCache, method: str, refinement: str
+    dataset: Dataset, cache: AnswerCache, method: str, refinement: str
 ) -> None:
     position, smoothing = POSITIONS[len(method) % 2], SMOOTHINGS[(len(method) + len(refinement)) % len(SMOOTHINGS)]
     chosen = [f"refinement={refinement}", f"smoothing={smoothing}", f"position={position}", *SOURCES[method][-1]]
-    result = analysed(world, cache, method, *chosen)
-    if method in SPEECHLESS and refinement in ("softmax", "nearest_summaries"):
+    result = analysed(dataset, cache, method, *chosen)
+    if method in WITHOUT_DESCRIPTIONS and refinement in ("softmax", "nearest_summaries"):
         assert len(result.failures) == 2
         assert all("no segment has a description" in failure.reason for failure in result.failures)
     else:
-        assert_whole(result)
+        assert_complete(result)
 
 
 @pytest.mark.slow
-def test_choices_change_the_scores_as_expected(world: Dataset, cache: AnswerCache) -> None:
+def test_choices_change_the_scores_as_expected(dataset: Dataset, cache: AnswerCache) -> None:
     """Similar windows share their scores; the expected scores are computed from the run's queries."""
-    plain = analysed(world, cache, "plain", "refinement=none")
+    plain = analysed(dataset, cache, "plain", "refinement=none")
     mixed = analysed(
-        world, cache, "plain", "refinement=retrieval", "refinement.fraction=1.0", "refinement.temperature=1e6"
+        dataset, cache, "plain", "refinement=retrieval", "refinement.fraction=1.0", "refinement.temperature=1e6"
     )
     for video, report in mixed.reports.items():
         scores = plain.history[video]["score"].track
@@ -158,15 +158,15 @@ def test_choices_change_the_scores_as_expected(world: Dataset, cache: AnswerCach
 
 
 @pytest.mark.slow
-def test_lavads_reports_contain_captions_then_summaries(world: Dataset, cache: AnswerCache) -> None:
-    result = analysed(world, cache, "lavad", "stages.sample.stride=10")
+def test_lavads_reports_contain_captions_then_summaries(dataset: Dataset, cache: AnswerCache) -> None:
+    result = analysed(dataset, cache, "lavad", "stages.sample.stride=10")
     (video, *_) = result.reports
-    story = result.history[video]
-    captions = {response.description for response in story["describe"].responses}
-    assert len(story["describe"].responses) == 20
-    assert {response.description for response in story["clean"].responses} <= captions
-    for segment, response in zip(story["window"].segments, story["window"].responses, strict=True):
+    history = result.history[video]
+    captions = {response.description for response in history["describe"].responses}
+    assert len(history["describe"].responses) == 20
+    assert {response.description for response in history["clean"].responses} <= captions
+    for segment, response in zip(history["window"].segments, history["window"].responses, strict=True):
         lines = response.description.splitlines()
         assert len(lines) == len(segment.frames)
         assert set(lines) <= captions
-    assert len(story["summarise"].responses) == len(story["window"].segments) == 13
+    assert len(history["summarise"].responses) == len(history["window"].segments) == 13

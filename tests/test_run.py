@@ -1,4 +1,4 @@
-"""run.py as its users run it: real processes, real files, the authors' numbers."""
+"""run.py in its own process, on real files, with the authors' numbers."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from pathlib import Path
 import pytest
 from wandb_log import read_back
 
-HOUSE = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[1]
 
 
 def run(folder: Path, *overrides: str, status: int | set[int] = 0, wandb: str = "disabled") -> str:
-    command = [sys.executable, str(HOUSE / "run.py"), *overrides]
+    command = [sys.executable, str(ROOT / "run.py"), *overrides]
     environment = {**os.environ, "WANDB_MODE": wandb, "HF_HUB_OFFLINE": "1"}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=500)
-    assert done.returncode in (status if isinstance(status, set) else {status}), done.stdout + done.stderr
-    return done.stdout + done.stderr
+    process = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=500)
+    assert process.returncode in (status if isinstance(status, set) else {status}), process.stdout + process.stderr
+    return process.stdout + process.stderr
 
 
 def metrics(folder: Path) -> list[dict[str, float]]:
-    """Of all jobs in a working folder, oldest first."""
-    found = sorted((folder / "outputs").rglob("metrics.json"), key=lambda file: file.stat().st_mtime_ns)
-    return [json.loads(file.read_text()) for file in found]
+    """The metrics of all jobs in a working folder, oldest first."""
+    files = sorted((folder / "outputs").rglob("metrics.json"), key=lambda file: file.stat().st_mtime_ns)
+    return [json.loads(file.read_text()) for file in files]
 
 
 @pytest.fixture
@@ -58,15 +58,15 @@ def test_released_scores_give_the_published_numbers(
 ) -> None:
     root = shared / "recorded/urf" / data
     run(tmp_path, "method=scored", f"scores.root={root / scores}", f"data={data}", f"data.root={root}")
-    (found,) = metrics(tmp_path)
-    assert round(found["roc_auc"], 6) == expected[0]
-    assert round(found["pr_auc"], 6) == expected[1]
-    assert (found["videos"], found["frames"]) == expected[2:4]
-    assert round(found["anomalous_share"], 4) == expected[4]
-    assert (found["unparsed"], found["failed"], found["model_queries"]) == (0, 0, 0)
+    (values,) = metrics(tmp_path)
+    assert round(values["roc_auc"], 6) == expected[0]
+    assert round(values["pr_auc"], 6) == expected[1]
+    assert (values["videos"], values["frames"]) == expected[2:4]
+    assert round(values["anomalous_share"], 4) == expected[4]
+    assert (values["unparsed"], values["failed"], values["model_queries"]) == (0, 0, 0)
     if scores == "refined_scores/videollama3":
-        assert round(found["threshold_youden"], 6) == 0.191784
-        assert round(found["threshold_f1"], 6) == 0.384271
+        assert round(values["threshold_youden"], 6) == 0.191784
+        assert round(values["threshold_f1"], 6) == 0.384271
 
 
 def test_released_scores_unsmoothed_and_weighted_by_position(tmp_path: Path, shared: Path) -> None:
@@ -84,8 +84,8 @@ def test_released_scores_unsmoothed_and_weighted_by_position(tmp_path: Path, sha
         "page=null",
         *choices,
     )
-    found = [(round(m["roc_auc"], 6), round(m["pr_auc"], 4)) for m in metrics(tmp_path)]
-    assert [found[0][0], *found[2:]] == [0.744822, (0.843562, 0.3615), (0.854230, 0.3868)]
+    values = [(round(m["roc_auc"], 6), round(m["pr_auc"], 4)) for m in metrics(tmp_path)]
+    assert [values[0][0], *values[2:]] == [0.744822, (0.843562, 0.3615), (0.854230, 0.3868)]
 
 
 @pytest.mark.parametrize(
@@ -100,21 +100,21 @@ def test_released_answers_give_all_four_rows(
 ) -> None:
     labels = [] if protocol == "lavad" else [f"protocol.labels={shared / 'recorded/vera/UCF_Eval.json'}"]
     run(tmp_path, "-m", *corevad, f"protocol={protocol}", *labels, "smoothing=none,gaussian9", "position=none,centre")
-    assert [round(found["roc_auc"], 6) for found in metrics(tmp_path)] == expected
+    assert [round(job["roc_auc"], 6) for job in metrics(tmp_path)] == expected
 
 
-def test_a_removed_stage_is_as_good_as_none(tmp_path: Path, corevad: list[str]) -> None:
+def test_removing_a_stage_equals_choosing_none(tmp_path: Path, corevad: list[str]) -> None:
     run(tmp_path, *corevad, "~stages.smooth", "~stages.position")
-    (found,) = metrics(tmp_path)
-    assert round(found["roc_auc"], 6) == 0.737515
-    assert (found["answers"], found["model_queries"]) == (37_188, 37_188)
+    (values,) = metrics(tmp_path)
+    assert round(values["roc_auc"], 6) == 0.737515
+    assert (values["answers"], values["model_queries"]) == (37_188, 37_188)
 
 
-def test_scores_written_are_scores_read(tmp_path: Path, corevad: list[str]) -> None:
+def test_written_scores_are_read_back_unchanged(tmp_path: Path, corevad: list[str]) -> None:
     run(tmp_path, *corevad, "limit=20")
     (job,) = (tmp_path / "outputs/corevad").iterdir()
-    again = ["method=scored", f"scores.root={job / 'scores'}", "smoothing=none", *corevad[1:3], "limit=20"]
-    run(tmp_path, *again)
+    overrides = ["method=scored", f"scores.root={job / 'scores'}", "smoothing=none", *corevad[1:3], "limit=20"]
+    run(tmp_path, *overrides)
     first, second = metrics(tmp_path)
     assert first["roc_auc"] == second["roc_auc"]
     assert first["pr_auc"] == second["pr_auc"]
@@ -129,70 +129,70 @@ def tiny(internvl: Path, clip_checkpoint: Path) -> list[str]:
     ]
 
 
-def test_a_sweep_behind_the_model_asks_once_and_logs_four_runs(tmp_path: Path, shared: Path, tiny: list[str]) -> None:
+def test_a_sweep_of_later_stages_queries_the_model_once_and_logs_four_runs(
+    tmp_path: Path, shared: Path, tiny: list[str]
+) -> None:
     (tmp_path / "clips").mkdir()
     shutil.copy(shared / "videos/car_accident.mp4", tmp_path / "clips")
     choices = ["smoothing=none,gaussian9", "position.width=0.25,0.5"]
     run(tmp_path, "-m", "data=folder", "data.root=clips", *tiny, *choices, wandb="offline")
-    found = metrics(tmp_path)
-    assert [(job["model_queries"], job["cache_hits"]) for job in found] == [(4, 0), *[(0, 4)] * 3]
-    assert [job["embedding_queries"] > 0 for job in found] == [True, False, False, False]
+    jobs = metrics(tmp_path)
+    assert [(job["model_queries"], job["cache_hits"]) for job in jobs] == [(4, 0), *[(0, 4)] * 3]
+    assert [job["embedding_queries"] > 0 for job in jobs] == [True, False, False, False]
     (sweep,) = (tmp_path / "outputs/corevad").iterdir()
-    runs = [one for job in sorted(sweep.glob("[0-9]")) for one in read_back(job)]
-    assert [one["run"].run_group for one in runs] == [sweep.name] * 4
+    runs = [entry for job in sorted(sweep.glob("[0-9]")) for entry in read_back(job)]
+    assert [entry["run"].run_group for entry in runs] == [sweep.name] * 4
     names = [f"smoothing={smoothing},position.width={w}" for smoothing in ("none", "gaussian9") for w in (0.25, 0.5)]
-    assert [one["run"].display_name for one in runs] == names
-    assert [one["config"]["smoothing"] for one in runs] == ["none", "none", "gaussian9", "gaussian9"]
-    assert [one["config"]["position.width"] for one in runs] == [0.25, 0.5, 0.25, 0.5]
-    assert len({one["artifacts"][1]["digest"] for one in runs}) == 1  # the answers
-    assert [one["summary"]["model_queries"] for one in runs] == [4, 0, 0, 0]
+    assert [entry["run"].display_name for entry in runs] == names
+    assert [entry["config"]["smoothing"] for entry in runs] == ["none", "none", "gaussian9", "gaussian9"]
+    assert [entry["config"]["position.width"] for entry in runs] == [0.25, 0.5, 0.25, 0.5]
+    assert len({entry["artifacts"][1]["digest"] for entry in runs}) == 1  # the answers
+    assert [entry["summary"]["model_queries"] for entry in runs] == [4, 0, 0, 0]
     assert {"unparsed", "failed", "seconds/query"} <= runs[0]["summary"].keys()
-    assert [len(one["tables"]["videos"]) for one in runs] == [1] * 4
-    assert [one["tables"]["videos"][0]["peak"]["_type"] for one in runs] == ["image-file"] * 4
+    assert [len(entry["tables"]["videos"]) for entry in runs] == [1] * 4
+    assert [entry["tables"]["videos"][0]["peak"]["_type"] for entry in runs] == ["image-file"] * 4
     assert runs[0]["config"]["git_commit"]
 
 
-def test_another_window_asks_only_what_is_new(tmp_path: Path, shared: Path, tiny: list[str]) -> None:
+def test_another_window_sends_only_new_queries(tmp_path: Path, shared: Path, tiny: list[str]) -> None:
     (tmp_path / "clips").mkdir()
     shutil.copy(shared / "videos/car_accident.mp4", tmp_path / "clips")
     run(tmp_path, "-m", "data=folder", "data.root=clips", *tiny, "window.length=30,60,30")
     assert [job["model_queries"] for job in metrics(tmp_path)] == [4, 2, 0]
 
 
-def test_the_whole_of_corevad_on_real_clips_with_a_broken_one_among_them(
-    tmp_path: Path, shared: Path, tiny: list[str]
-) -> None:
+def test_all_stages_of_corevad_on_real_clips_and_a_broken_one(tmp_path: Path, shared: Path, tiny: list[str]) -> None:
     clips = tmp_path / "clips"
     shutil.copytree(shared / "videos", clips)
     (clips / "broken.mp4").write_bytes((shared / "videos/robbery.mp4").read_bytes()[:3000])
-    said = run(tmp_path, "data=folder", "data.root=clips", *tiny, "window.length=120", status=3, wandb="offline")
-    assert "broken" in said
-    (found,) = metrics(tmp_path)
-    assert (found["videos"], found["failed"], "roc_auc" in found) == (3, 1, False)
+    output = run(tmp_path, "data=folder", "data.root=clips", *tiny, "window.length=120", status=3, wandb="offline")
+    assert "broken" in output
+    (values,) = metrics(tmp_path)
+    assert (values["videos"], values["failed"], "roc_auc" in values) == (3, 1, False)
     (job,) = (tmp_path / "outputs/corevad").iterdir()
     (failure,) = json.loads((job / "failures.json").read_text())
     assert failure["video"] == "broken"
     assert failure["stage"] == "data"
-    story = json.loads((job / "reports/car_accident.json").read_text())
+    report = json.loads((job / "reports/car_accident.json").read_text())
     stages = ["window", "query", "readout", "clean", "score", "refine", "smooth", "frames", "position"]
-    assert list(story["stages"]) == stages
+    assert list(report["stages"]) == stages
     assert {file.stem for file in (job / "scores").iterdir()} == {"car_accident", "earthquake", "robbery"}
     (logged,) = read_back(job)
     assert logged["exit"] == 3
     assert logged["summary"]["failed"] == 1
-    assert (logged["summary"]["failed_share"], logged["summary"]["unparsed_share"]) == (0.25, found["unparsed_share"])
+    assert (logged["summary"]["failed_share"], logged["summary"]["unparsed_share"]) == (0.25, values["unparsed_share"])
     assert (logged["config"]["max_failed"], logged["config"]["max_unparsed"]) == (0, 1)
     assert logged["summary"]["failures"][0].startswith("broken (data): ")
 
 
-def test_answers_nobody_can_read_are_no_result(tmp_path: Path, shared: Path, tiny: list[str]) -> None:
+def test_a_run_with_too_many_unparsed_answers_fails(tmp_path: Path, shared: Path, tiny: list[str]) -> None:
     (tmp_path / "clips").mkdir()
     shutil.copy(shared / "videos/car_accident.mp4", tmp_path / "clips")
-    given = (*(field for field in tiny if field != "page=null"), "max_unparsed=0.5")
-    said = run(tmp_path, "data=folder", "data.root=clips", *given, status=4, wandb="offline")
-    assert "4 of 4 answers could not be parsed" in said
-    (found,) = metrics(tmp_path)
-    assert (found["unparsed"], found["unparsed_share"]) == (4, 1)
+    overrides = (*(field for field in tiny if field != "page=null"), "max_unparsed=0.5")
+    output = run(tmp_path, "data=folder", "data.root=clips", *overrides, status=4, wandb="offline")
+    assert "4 of 4 answers could not be parsed" in output
+    (values,) = metrics(tmp_path)
+    assert (values["unparsed"], values["unparsed_share"]) == (4, 1)
     (job,) = (tmp_path / "outputs/corevad").iterdir()
     assert (
         "4 of 4 answers could not be parsed, more than max_unparsed=0.5: the metrics"
@@ -223,15 +223,17 @@ def test_answers_nobody_can_read_are_no_result(tmp_path: Path, shared: Path, tin
         (["wandb.mode=loud"], "wandb.mode=loud"),
     ],
 )
-def test_a_wrong_override_is_answered_in_words(tmp_path: Path, overrides: list[str], message: str) -> None:
-    said = run(tmp_path, *overrides, status={1, 2, 5})  # 1: Hydra refused it
-    assert message in said
-    assert "Traceback" not in said
+def test_a_wrong_override_gives_an_error_without_a_traceback(
+    tmp_path: Path, overrides: list[str], message: str
+) -> None:
+    output = run(tmp_path, *overrides, status={1, 2, 5})  # 1: Hydra refused it
+    assert message in output
+    assert "Traceback" not in output
 
 
 def test_help_lists_every_group_and_choice_on_one_page(tmp_path: Path) -> None:
     text = run(tmp_path, "--help")
-    for group in (HOUSE / "conf").iterdir():
+    for group in (ROOT / "conf").iterdir():
         if group.is_dir() and group.name != "run":
             assert f"  {group.name} " in text
             assert {file.stem for file in group.glob("*.yaml")} <= set(text.split())
@@ -241,12 +243,12 @@ def test_help_lists_every_group_and_choice_on_one_page(tmp_path: Path) -> None:
 
 def test_help_of_a_group_describes_each_choice(tmp_path: Path) -> None:
     text = run(tmp_path, "--help", "smoothing")
-    for file in (HOUSE / "conf/smoothing").glob("*.yaml"):
+    for file in (ROOT / "conf/smoothing").glob("*.yaml"):
         assert f"{file.stem} " in text
         assert file.read_text().splitlines()[0].removeprefix("# ") in text
 
 
-EXPERIMENTS = [file for file in sorted((HOUSE / "conf/experiment").glob("*.yaml")) if "# expected:" in file.read_text()]
+EXPERIMENTS = [file for file in sorted((ROOT / "conf/experiment").glob("*.yaml")) if "# expected:" in file.read_text()]
 
 
 @pytest.mark.parametrize("file", EXPERIMENTS, ids=lambda file: file.stem)
@@ -262,23 +264,23 @@ def test_an_experiment_gives_the_number_in_its_comment(tmp_path: Path, shared: P
     (command,) = (line for line in text.splitlines() if "python run.py" in line)
     roots = [f"{key}={path}" for key, path in known.items() if f"{key}=" in command]
     run(tmp_path, f"experiment={file.stem}", *roots, "plots=false", "page=null")
-    (found,) = metrics(tmp_path)
+    (values,) = metrics(tmp_path)
     for pair in expected.removeprefix("# expected:").split(","):
         name, value = pair.split()
-        assert round(found[name], 6) == float(value)
+        assert round(values[name], 6) == float(value)
 
 
-def test_the_doctor_says_what_a_run_needs_and_runs_nothing(tmp_path: Path) -> None:
-    said = run(tmp_path, "doctor=true")
-    assert "TransformersVLM vaa/tiny/checkpoints/vlm" in said
-    assert "fits" in said
+def test_the_doctor_reports_what_a_run_needs_and_runs_nothing(tmp_path: Path) -> None:
+    output = run(tmp_path, "doctor=true")
+    assert "TransformersVLM vaa/tiny/checkpoints/vlm" in output
+    assert "fits" in output
     assert metrics(tmp_path) == []
 
 
 SHORT = ["data.videos=2", "data.seconds=20", "wandb.mode=disabled", "cache=memo.sqlite"]
 
 
-def test_the_built_in_models_find_the_built_in_anomalies(tmp_path: Path) -> None:
+def test_the_built_in_models_detect_the_built_in_anomalies(tmp_path: Path) -> None:
     run(tmp_path, *SHORT)
     (first,) = metrics(tmp_path)
     assert first["roc_auc"] > 0.6
@@ -294,16 +296,16 @@ def test_the_built_in_models_find_the_built_in_anomalies(tmp_path: Path) -> None
 
 def test_all_three_tasks_of_urf_with_the_built_in_models(tmp_path: Path) -> None:
     run(tmp_path, "experiment=urf_tiny", *SHORT)
-    (found,) = metrics(tmp_path)
-    assert {"roc_auc", "tiou", "tiou_per_video", "bleu_sum", "cider", "rouge_l", "gated"} <= found.keys()
-    assert found["described"] == 2
-    assert found["failed"] == 0
+    (values,) = metrics(tmp_path)
+    assert {"roc_auc", "tiou", "tiou_per_video", "bleu_sum", "cider", "rouge_l", "gated"} <= values.keys()
+    assert values["described"] == 2
+    assert values["failed"] == 0
 
 
-def test_the_built_in_models_on_other_videos_are_announced(tmp_path: Path, shared: Path) -> None:
+def test_the_built_in_models_on_other_videos_give_a_notice(tmp_path: Path, shared: Path) -> None:
     (tmp_path / "clips").mkdir()
     shutil.copy(shared / "videos/car_accident.mp4", tmp_path / "clips")
-    said = run(tmp_path, "data=folder", "data.root=clips", "cache=memo.sqlite")
-    assert "means nothing" in said
+    output = run(tmp_path, "data=folder", "data.root=clips", "cache=memo.sqlite")
+    assert "means nothing" in output
     (job,) = (tmp_path / "outputs/corevad").iterdir()
     assert "vlm=internvl" in json.loads((job / "notices.json").read_text())[0]

@@ -24,11 +24,11 @@ from vaa.models.checkpoints.files import check_shard_index
 from vaa.models.transformers import loading
 from vaa.types import file_name
 
-PROJECT = Path(__file__).parents[1]
-sys.path.append(str(PROJECT / "tests" / "models"))
+ROOT = Path(__file__).parents[1]
+sys.path.append(str(ROOT / "tests" / "models"))
 from fake_server import FakeServer, error  # noqa: E402
 
-FILES = {f.relative_to(PROJECT).as_posix(): f for f in [PROJECT / "run.py", *sorted((PROJECT / "vaa").rglob("*.py"))]}
+FILES = {f.relative_to(ROOT).as_posix(): f for f in [ROOT / "run.py", *sorted((ROOT / "vaa").rglob("*.py"))]}
 KEY = "sk-canary-9f8e7d6c5b4a39281706"
 EVALUATING = {"eval", "exec", "compile", "__import__", "breakpoint"}
 RUNNING = {"os.system", "os.popen", "os.execv", "os.spawnv", "subprocess.getoutput", "subprocess.getstatusoutput"}
@@ -119,9 +119,9 @@ def test_code_in_a_checkpoint_is_not_run(
 
 @pytest.mark.parametrize("override", ["vlm.trust_remote_code=true", "+vlm.trust_remote_code=true"])
 def test_no_setting_enables_a_checkpoints_own_code(tmp_path: Path, override: str) -> None:
-    assert not [file for file in (PROJECT / "conf").rglob("*.yaml") if "trust_remote_code" in file.read_text()]
+    assert not [file for file in (ROOT / "conf").rglob("*.yaml") if "trust_remote_code" in file.read_text()]
     result = subprocess.run(
-        [sys.executable, str(PROJECT / "run.py"), override, "wandb.mode=disabled", "hydra.run.dir=out"],
+        [sys.executable, str(ROOT / "run.py"), override, "wandb.mode=disabled", "hydra.run.dir=out"],
         cwd=tmp_path, capture_output=True, text=True,
     )  # fmt: skip
     assert result.returncode in (1, 2), result.stdout  # refused by Hydra or by vaa
@@ -158,7 +158,7 @@ def test_a_key_is_written_nowhere_even_if_the_server_repeats_it(
     server.script = lambda body, before: error(refusal, f"bad key {KEY}")
     try:
         result = subprocess.run(
-            [sys.executable, str(PROJECT / "run.py"), "method=plain", "vlm=server", f"vlm.base_url={server.url}",
+            [sys.executable, str(ROOT / "run.py"), "method=plain", "vlm=server", f"vlm.base_url={server.url}",
              "vlm.model=fake", "vlm.api_key_env=CANARY_KEY", "vlm.retries=0", "data=folder", "data.root=clips",
              "cache=answers.sqlite", "hydra.verbose=true", "hydra.run.dir=out"],
             cwd=tmp_path, env=os.environ | {"WANDB_MODE": "offline", "CANARY_KEY": KEY}, capture_output=True, text=True,

@@ -31,23 +31,29 @@ def test_the_error_of_a_video(span: tuple[int, int] | None, expected: float) -> 
 
 
 def test_without_scores_or_labels_there_is_no_error() -> None:
-    found = evaluation({"a": [0.1, 0.2, 0.3, 0.4], "b": None}, {"b": None})
-    assert math.isnan(found.error("a"))
-    assert math.isnan(found.error("b"))
-    assert (list(found.scores), found.labelled, found.metrics, found.curves, found.classes) == (["a"], [], {}, None, ())
+    result = evaluation({"a": [0.1, 0.2, 0.3, 0.4], "b": None}, {"b": None})
+    assert math.isnan(result.error("a"))
+    assert math.isnan(result.error("b"))
+    assert (list(result.scores), result.labelled, result.metrics, result.curves, result.classes) == (
+        ["a"],
+        [],
+        {},
+        None,
+        (),
+    )
 
 
 def test_videos_are_ranked_by_the_highest_scores_and_the_largest_errors_in_turn() -> None:
     scores = {"low": [0.0] * 4, "none": None, "high": [0.9] * 4, "missed": [0.5, 0.4, 0.0, 0.0]}
-    found = evaluation(scores, {"low": None, "high": (0, 4), "missed": (2, 4)})
-    assert found.ranked == ["high", "missed", "low", "none"]
+    result = evaluation(scores, {"low": None, "high": (0, 4), "missed": (2, 4)})
+    assert result.ranked == ["high", "missed", "low", "none"]
 
 
 def test_values_are_computed_once() -> None:
-    found = evaluation({"a": [0.1, 0.2, 0.3, 0.4]}, {"a": (2, 4)})
-    assert found.video_scores("a") is found.video_scores("a") is found.scores["a"]
-    assert found.curves is found.curves
-    assert (found.label("a"), found.label("b")) == ("x", None)
+    result = evaluation({"a": [0.1, 0.2, 0.3, 0.4]}, {"a": (2, 4)})
+    assert result.video_scores("a") is result.video_scores("a") is result.scores["a"]
+    assert result.curves is result.curves
+    assert (result.label("a"), result.label("b")) == ("x", None)
 
 
 def test_the_peak_is_in_the_middle_of_the_first_highest_stretch() -> None:

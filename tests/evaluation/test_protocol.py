@@ -38,8 +38,8 @@ def dataset(*spans: Span) -> Dataset:
     return Dataset("set", (VIDEO,), {"v": GroundTruth(spans, "Fire")}, [])
 
 
-def metrics(found: Dataset, reports: dict[str, Report], protocol: Protocol = LAVAD) -> dict[str, float]:
-    return evaluate(result=RunResult(reports), dataset=found, protocol=protocol).metrics
+def metrics(data: Dataset, reports: dict[str, Report], protocol: Protocol = LAVAD) -> dict[str, float]:
+    return evaluate(result=RunResult(reports), dataset=data, protocol=protocol).metrics
 
 
 @pytest.mark.parametrize(
@@ -85,10 +85,10 @@ def test_a_score_that_is_not_finite_is_refused(wrong: float) -> None:
 
 
 def test_the_metrics_of_a_video_by_hand() -> None:
-    found = metrics(dataset(Span(2, 4, "")), {"v": track([0, 0, 1, 0.5, 1, 0.2, 0.2, 0.6, 0, 0])})
-    assert (found["videos"], found["frames"], found["anomalous_share"]) == (1, 10, 0.3)
-    assert found["pr_auc"] != found["average_precision"]
-    assert found["roc_auc"] == pytest.approx(20 / 21)
+    values = metrics(dataset(Span(2, 4, "")), {"v": track([0, 0, 1, 0.5, 1, 0.2, 0.2, 0.6, 0, 0])})
+    assert (values["videos"], values["frames"], values["anomalous_share"]) == (1, 10, 0.3)
+    assert values["pr_auc"] != values["average_precision"]
+    assert values["roc_auc"] == pytest.approx(20 / 21)
 
 
 def test_without_labels_or_scores_there_are_no_metrics() -> None:
@@ -164,13 +164,13 @@ def benchmark(root: Path, name: str) -> Dataset:
     ).load()  # fmt: skip
 
 
-def measure(found: Dataset, stages: dict[str, Stage], protocol: Protocol) -> dict[str, float]:
-    result = analyse(found.videos, found.truths, stages, LocalEngine(), AnswerCache(None))
+def measure(data: Dataset, stages: dict[str, Stage], protocol: Protocol) -> dict[str, float]:
+    result = analyse(data.videos, data.truths, stages, LocalEngine(), AnswerCache(None))
     assert result.failures == []
-    return metrics(found, result.reports, protocol)
+    return metrics(data, result.reports, protocol)
 
 
-# Those with position are ours: shared/README.md has UCF's to 4 digits, and for XD 0.9147 / 0.6953.
+# The rows with position were measured with vaa: shared/README.md has UCF's to 4 digits, and for XD 0.9147 / 0.6953.
 SCORED = [
     ("ucf_crime", "scores/videollama3", ["smooth"], 0.819491, 0.347909),
     ("ucf_crime", "refined_scores/videollama3", ["smooth"], 0.843562, 0.361548),
@@ -203,14 +203,14 @@ def test_urfs_released_scores_give_its_numbers(
 
 @pytest.fixture(scope="module")
 def answered(shared: Path) -> tuple[Dataset, RunResult]:
-    """The whole of UCF-Crime with CoReVAD's released answers, read and scored."""
+    """All of UCF-Crime with CoReVAD's released answers, read and scored."""
     stages: dict[str, Stage] = {
         "window": ConsecutiveWindow(length=30, n_frames=8),
         "ask": QuerySegments(model=recorded_model(shared / "recorded" / "corevad"), prompt=PROMPT),
         "score": ResponseScores(missing=0.0),
     }
-    found = benchmark(shared, "ucf_crime")
-    return found, analyse(found.videos, found.truths, stages, LocalEngine(), AnswerCache(None))
+    data = benchmark(shared, "ucf_crime")
+    return data, analyse(data.videos, data.truths, stages, LocalEngine(), AnswerCache(None))
 
 
 def test_corevads_released_answers_are_all_parsed(answered: tuple[Dataset, RunResult]) -> None:
@@ -233,7 +233,7 @@ def test_corevads_released_answers_are_all_parsed(answered: tuple[Dataset, RunRe
 def test_corevads_released_answers_give_its_numbers_with_both_kinds_of_labels(
     shared: Path, answered: tuple[Dataset, RunResult], shaping: list[str], lavad: float, vera: float
 ) -> None:
-    found, result = answered
+    data, result = answered
     reports = dict(result.reports)
     for name, stage in (
         ("smooth", GaussianKernel(size=9, sigma=5.0)),
@@ -242,7 +242,7 @@ def test_corevads_released_answers_give_its_numbers_with_both_kinds_of_labels(
     ):
         if not name or name in shaping:
             reports = {video: stage(report) for video, report in reports.items()}
-    assert metrics(found, reports)["roc_auc"] == pytest.approx(lavad, abs=5e-7)
+    assert metrics(data, reports)["roc_auc"] == pytest.approx(lavad, abs=5e-7)
     labels = str(shared / "recorded" / "vera" / "UCF_Eval.json")
     protocol = replace(LAVAD, labels=labels, end_inclusive=False)
-    assert metrics(found, reports, protocol)["roc_auc"] == pytest.approx(vera, abs=5e-7)
+    assert metrics(data, reports, protocol)["roc_auc"] == pytest.approx(vera, abs=5e-7)

@@ -55,10 +55,10 @@ def evaluation(*, labelled: bool = True) -> Evaluation:
 
 
 def test_the_numbers_of_a_run() -> None:
-    found = run_metrics(evaluation(), meteor_jar=False)
-    assert {name: found[name] for name in COUNTS} == COUNTS
-    assert found.keys() == COUNTS.keys() | DETECTION
-    assert found["roc_auc"] == 1.0
+    metrics = run_metrics(evaluation(), meteor_jar=False)
+    assert {name: metrics[name] for name in COUNTS} == COUNTS
+    assert metrics.keys() == COUNTS.keys() | DETECTION
+    assert metrics["roc_auc"] == 1.0
 
 
 def test_without_labels_there_are_only_counts() -> None:
@@ -66,8 +66,8 @@ def test_without_labels_there_are_only_counts() -> None:
 
 
 def test_the_seconds_of_each_stage() -> None:
-    found = stage_seconds(evaluation().stats)
-    assert found == {"seconds/window": 0.123, "seconds/query": 1.5, "seconds/clean": 2.0, "seconds/refine": 2.0}
+    seconds = stage_seconds(evaluation().stats)
+    assert seconds == {"seconds/window": 0.123, "seconds/query": 1.5, "seconds/clean": 2.0, "seconds/refine": 2.0}
 
 
 @pytest.mark.parametrize(

@@ -18,12 +18,12 @@ from vaa.evaluation.understanding import NAMES, MetricUnavailableError, judge_me
 from vaa.types import Judgement
 
 URF = "ucf_crime/understanding/video_llama3_8B_InterTC_full_bbox"
-# The numbers of the authors' files to four digits: BLEU-1 to 4, their sum, CIDEr, ROUGE-L; METEOR; how many.
+# The numbers of the authors' files to four digits: BLEU-1 to 4, their sum, CIDEr, ROUGE-L; METEOR; number of videos.
 TABLE = {
     URF: (0.1895, 0.0854, 0.0448, 0.0255, 0.3453, 0.0232, 0.1878, 0.1750, 251),
     "ucf_crime/understanding/HolmesVAU": (None, None, None, None, 0.4352, 0.0207, 0.2566, 0.1943, 251),
     "ucf_crime/understanding/hawk": (None, None, None, None, 0.3788, 0.0080, 0.1865, 0.2172, 251),
-    # Not published: as first measured here.
+    # Not published: measured with vaa.
     "xd_violence/understanding/HolmesVAU": (None, None, None, None, 0.3757, 0.0110, 0.2529, 0.1824, 800),
 }
 COLUMNS = ("bleu_1", "bleu_2", "bleu_3", "bleu_4", "bleu_sum", "cider", "rouge_l", "meteor", "described")
@@ -31,7 +31,7 @@ COLUMNS = ("bleu_1", "bleu_2", "bleu_3", "bleu_4", "bleu_sum", "cider", "rouge_l
 
 @pytest.fixture(scope="module", autouse=True)
 def _nltk_data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """WordNet in nltk's data: what is installed, else a copy of Debian's if there is one."""
+    """WordNet in nltk's data: the installed one, or else a copy of Debian's if there is one."""
     import nltk
     from nltk.corpus.reader.wordnet import WordNetCorpusReader
     from nltk.corpus.util import LazyCorpusLoader
@@ -110,7 +110,7 @@ def test_bleu_by_hand() -> None:
 
 
 @pytest.mark.usefixtures("wordnet")
-def test_meteor_knows_stems_and_synonyms_of_stems() -> None:
+def test_meteor_matches_stems_and_synonyms_of_stems() -> None:
     metrics = understanding({"v": "the car burns"}, {"v": "The auto burned"})
     assert metrics["meteor"] == pytest.approx(1 - 0.5 / 3**3)
     assert metrics["rouge_l"] == pytest.approx(2 / 3)
@@ -132,10 +132,10 @@ def test_videos_without_a_reference_are_left_out_and_an_empty_description_counts
 
 
 def test_without_pairs_no_library_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
-    def never(module: str) -> object:
+    def refuse(module: str) -> object:
         raise AssertionError(module)
 
-    monkeypatch.setattr(understanding_module, "_library", never)
+    monkeypatch.setattr(understanding_module, "_library", refuse)
     metrics = understanding({}, {"a": "x"})
     assert metrics.keys() == {*NAMES, "described"}
     assert metrics["described"] == 0.0
@@ -209,7 +209,7 @@ def java(folder: Path, body: str) -> None:
     program.chmod(0o755)
 
 
-def test_the_jar_reads_both_texts_by_videoone_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_jar_reads_one_text_per_line_for_each_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     java(tmp_path, f'cat "$4" "$5" > {tmp_path}/inputs; echo "$@" > {tmp_path}/args; echo 0.25; echo 0.5 >&2')
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     metrics = understanding({"a": "the\nreference"}, {"a": "a  model\ntext"}, jar=True)
@@ -232,7 +232,7 @@ def test_a_jar_that_fails_and_a_missing_java_give_nan_and_a_warning(
 
 
 @pytest.mark.slow
-def test_the_jar_itself(shared: Path) -> None:
+def test_the_released_jar_gives_its_number(shared: Path) -> None:
     if shutil.which("java") is None:
         pytest.skip("there is no java: apt-get install default-jre-headless")
     references, descriptions = texts(shared, URF)
@@ -240,7 +240,7 @@ def test_the_jar_itself(shared: Path) -> None:
     assert metrics["meteor_jar"] == pytest.approx(0.11421107, abs=1e-8)
 
 
-def test_a_judges_marks_are_averaged_over_the_parsed_ones() -> None:
+def test_a_judges_ratings_are_averaged_over_the_parsed_ones() -> None:
     metrics = judge_metrics([Judgement(0.5, math.nan, 1.0), None, Judgement(1.0, math.nan, math.nan)])
     assert metrics == {
         "judge_reasonability": 0.75,

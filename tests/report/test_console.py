@@ -83,7 +83,7 @@ def test_other_errors_are_shown_unchanged() -> None:
 
 
 @dataclass(frozen=True)
-class Named:
+class NamedModel:
     checkpoint: str
     identity: str | None = None
 
@@ -97,8 +97,8 @@ class Named:
 
 
 @dataclass(frozen=True)
-class Asks:
-    model: Named
+class QueryStage:
+    model: NamedModel
     scope: ClassVar[Scope] = SEGMENT
 
     def queries(self, report: Report) -> tuple[Query, ...]:
@@ -123,6 +123,6 @@ TINY = "vaa/tiny/checkpoints/vlm"
     ],
 )
 def test_the_tiny_model_on_real_videos_gives_a_notice(checkpoints: list[str], data: str, count: int) -> None:
-    result = notices([Identity(), *(Asks(Named(name)) for name in checkpoints)], data)
+    result = notices([Identity(), *(QueryStage(NamedModel(name)) for name in checkpoints)], data)
     assert len(result) == count
     assert all(TINY in notice and data in notice for notice in result)

@@ -22,14 +22,14 @@ def track(values: list[float], stride: int = 1) -> ScoreTrack:
 
 def run_result(video: str = "v") -> RunResult:
     empty = Report(Video(video, Path("videos/v.mp4"), 6, 30.0))
-    asked = replace(
+    queried = replace(
         empty,
         segments=(Segment(0, 3, (0, 2), 0), Segment(3, 6, (3, 5), 3)),
         responses=(Response("Normal scenes. Größe", 0.0, "Größe"), Response("?", math.nan, "?")),
         n_unparsed=1,
     )
-    scored = replace(asked, track=track([0.0, 0.25], 3))
-    history = {"ask": asked, "keep": asked, "score": scored}
+    scored = replace(queried, track=track([0.0, 0.25], 3))
+    history = {"ask": queried, "keep": queried, "score": scored}
     return RunResult({video: scored}, {video: history, "bad": {}}, [Failure("bad", "ask", "damaged")])
 
 

@@ -93,7 +93,7 @@ def test_an_incomplete_run_has_a_warning_above_its_numbers(
     (tmp_path / ".hydra").mkdir()
     (tmp_path / ".hydra/config.yaml").write_text(json.dumps(limits))
     page = Page(copy=False).write(Run(run.folder)).read_text()
-    assert [words in page for words in expected] == [True] * len(expected)
+    assert [text in page for text in expected] == [True] * len(expected)
     assert page.count("more than max_") == len(expected)
     assert "a notice" in page
     assert data(tmp_path / "page/run.js")["metrics"]["unparsed"] == 7
@@ -181,8 +181,8 @@ def test_paths_are_relative_to_the_folder_of_the_run(tmp_path: Path, clip: Path)
 def test_the_command_writes_the_page_from_the_folder(tmp_path: Path) -> None:
     finished(tmp_path / "deep/run", [scored("mine", [0.1, 0.9])], {})
     command = [sys.executable, "-m", "vaa.report.page"]
-    done = subprocess.run([*command, str(tmp_path)], cwd=PROJECT_ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout.split() == [str(tmp_path / "deep/run/report.html")]
+    process = subprocess.run([*command, str(tmp_path)], cwd=PROJECT_ROOT, capture_output=True, text=True, check=True)
+    assert process.stdout.split() == [str(tmp_path / "deep/run/report.html")]
     assert {file.name for file in (tmp_path / "deep/run/page").iterdir()} == {
         *SCRIPTS,
         "page.css",

@@ -30,9 +30,9 @@ def run(folder: Path, *overrides: str, status: int = 0) -> str:
         *overrides,
     ]
     environment = {**os.environ, "WANDB_MODE": "disabled", "HF_HUB_OFFLINE": "1"}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=900)
-    assert done.returncode == status, done.stdout + done.stderr
-    return done.stdout + done.stderr
+    process = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=900)
+    assert process.returncode == status, process.stdout + process.stderr
+    return process.stdout + process.stderr
 
 
 def _numbers(folder: Path) -> dict[str, float]:

@@ -51,7 +51,7 @@ def test_a_video_without_scores_has_none(tmp_path: Path) -> None:
     assert runs.Run(tmp_path).evaluation.scores == {}
 
 
-def test_runs_are_found_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+def test_runs_are_listed_in_the_order_of_their_numbers(tmp_path: Path) -> None:
     for name in ("10", "2", "1"):
         written(tmp_path / "sweep" / name, None)
     assert [run.folder.name for run in runs.find_runs([tmp_path / "sweep"])] == ["1", "2", "10"]

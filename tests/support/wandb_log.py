@@ -77,5 +77,5 @@ def _artifact(content: dict[str, Any], record: Any) -> None:
         rows = [dict(zip(table["columns"], row, strict=True)) for row in table["data"]]
         for cell in (cell for row in rows for cell in row.values() if isinstance(cell, dict) and "path" in cell):
             cell["file"] = files[cell["path"]]
-        place, _, name = path.removesuffix(".table.json").partition("/")
-        content[place][name] = rows
+        group, _, name = path.removesuffix(".table.json").partition("/")
+        content[group][name] = rows

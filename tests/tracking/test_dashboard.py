@@ -190,11 +190,9 @@ def test_data_answers_and_scores_are_artifacts_that_name_each_other(run: dict[st
     videos = [json.loads(line) for line in data["files"]["videos.jsonl"].read_text().splitlines()]
     assert [video["id"] for video in videos] == ["calm", "fight", "fire", "lost"]
     assert videos[1] == {"id": "fight", "frames": 20, "fps": 10, "class": "Fighting", "spans": [[10, 20, "Fighting"]]}
-    said = [json.loads(line) for line in answers["files"]["answers.jsonl"].read_text().splitlines()]
-    assert [(line["video"], line["stage"]) for line in said] == [
-        (video, "query") for video in ("calm", "fight", "fire")
-    ]
-    assert said[1]["responses"][1] == {"text": "raw they fight", "score": 1, "description": "they fight"}
+    rows = [json.loads(line) for line in answers["files"]["answers.jsonl"].read_text().splitlines()]
+    assert [(row["video"], row["stage"]) for row in rows] == [(video, "query") for video in ("calm", "fight", "fire")]
+    assert rows[1]["responses"][1] == {"text": "raw they fight", "score": 1, "description": "they fight"}
     assert "scores/fight.json" in scores["files"]
     assert scores["files"]["metrics.json"] == folder / "run/metrics.json"
     assert {"failures.json", "notices.json", "reports/fire.json"} <= scores["files"].keys()

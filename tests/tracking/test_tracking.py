@@ -35,17 +35,17 @@ def test_an_offline_run_is_complete_in_the_jobs_folder(tmp_path: Path) -> None:
     with tracked().run(CONFIG, tmp_path) as run:
         run.run.summary.update({"roc_auc": 0.825148, "seconds/query": 1.5, "unparsed": 2})
     assert wandb.run is None  # finished
-    (found,) = read_back(tmp_path)
-    assert (found["run"].project, found["run"].run_group, found["run"].display_name) == ("vaa-tests", "g", "n")
-    assert list(found["run"].tags) == ["t"]
-    assert {key: found["config"][key] for key in CONFIG} == CONFIG
-    assert found["config"]["git_commit"] == tracking.git_commit()
-    assert {k: v for k, v in found["summary"].items() if not k.startswith("_")} == {
+    (logged,) = read_back(tmp_path)
+    assert (logged["run"].project, logged["run"].run_group, logged["run"].display_name) == ("vaa-tests", "g", "n")
+    assert list(logged["run"].tags) == ["t"]
+    assert {key: logged["config"][key] for key in CONFIG} == CONFIG
+    assert logged["config"]["git_commit"] == tracking.git_commit()
+    assert {k: v for k, v in logged["summary"].items() if not k.startswith("_")} == {
         "roc_auc": 0.825148,
         "seconds/query": 1.5,
         "unparsed": 2,
     }
-    assert found["exit"] == 0
+    assert logged["exit"] == 0
 
 
 @pytest.mark.parametrize("error", [VaaError("no such folder"), KeyboardInterrupt("stopped")], ids=["error", "ctrl-c"])
@@ -57,18 +57,18 @@ def test_what_was_logged_before_an_error_is_written_and_the_run_failed(tmp_path:
 
     with pytest.raises(type(error)):
         body()
-    (found,) = read_back(tmp_path)
-    assert found["exit"] == 1
-    assert (found["summary"]["roc_auc"], found["summary"]["error"]) == (0.5, str(error))
-    assert found["config"]["method"] == "corevad"
+    (logged,) = read_back(tmp_path)
+    assert logged["exit"] == 1
+    assert (logged["summary"]["roc_auc"], logged["summary"]["error"]) == (0.5, str(error))
+    assert logged["config"]["method"] == "corevad"
 
 
 def test_successive_jobs_are_separate_runs(tmp_path: Path) -> None:
     for k in range(2):
         with tracked(name=f"job {k}").run({"job": k}, tmp_path) as run:
             run.run.summary["auc"] = k
-    found = read_back(tmp_path)
-    assert [(f["run"].display_name, f["config"]["job"], f["summary"]["auc"], f["exit"]) for f in found] == [
+    runs = read_back(tmp_path)
+    assert [(run["run"].display_name, run["config"]["job"], run["summary"]["auc"], run["exit"]) for run in runs] == [
         ("job 0", 0, 0, 0),
         ("job 1", 1, 1, 0),
     ]
@@ -101,8 +101,8 @@ def test_where_the_service_cannot_be_reached_the_run_is_written_offline(
     with tracked(mode="online").run(CONFIG, tmp_path) as run:
         run.run.summary["roc_auc"] = 0.5
     assert "W&B: the run (online) is missing (" in caplog.text
-    (found,) = read_back(tmp_path)
-    assert found["summary"]["roc_auc"] == 0.5
+    (logged,) = read_back(tmp_path)
+    assert logged["summary"]["roc_auc"] == 0.5
 
 
 def test_auto_follows_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,7 +143,7 @@ def test_an_unknown_mode_is_refused_with_the_choices() -> None:
 
 
 def test_the_commit_is_that_of_the_tree_or_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = tracking.git_commit()
-    assert found is None or re.fullmatch(r"[0-9a-f]{40}\+?", found)
+    commit = tracking.git_commit()
+    assert commit is None or re.fullmatch(r"[0-9a-f]{40}\+?", commit)
     monkeypatch.setenv("PATH", "")
     assert tracking.git_commit() is None

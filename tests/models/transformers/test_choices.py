@@ -26,7 +26,7 @@ SINGLE_TOKENS, SEVERAL_TOKENS, PREFIXES = (
     ("Normal scenes", "Anomalous", "car"),
     ("run", "run in the street", "walk"),
 )
-Asker = Callable[..., Query]
+QueryFactory = Callable[..., Query]
 
 
 @pytest.fixture(scope="module")
@@ -46,14 +46,14 @@ def llm(folders: dict[str, Path]) -> TransformersLLM:
 
 
 @pytest.fixture
-def ask(clip: Path) -> Asker:
+def make_query(clip: Path) -> QueryFactory:
     def query(
         *frames: int, text: str = "what happens", choices: tuple[str, ...] = SINGLE_TOKENS, **other: Any
     ) -> Query:
-        place = other.pop("path", clip)
+        path = other.pop("path", clip)
         return ChooseQuery(
             purpose="probe",
-            video=Video("clip", place, 25, 10.0),
+            video=Video("clip", path, 25, 10.0),
             at=0,
             frames=frames,
             text=text,
@@ -91,11 +91,15 @@ def expected(loaded: LoadedModel, query: Query) -> np.ndarray[Any, Any]:
 
 @each
 def test_a_model_with_layers_on_the_disk_gives_the_same_answers(
-    vlm: TransformersVLM, ask: Asker, tmp_path: Path
+    vlm: TransformersVLM, make_query: QueryFactory, tmp_path: Path
 ) -> None:
     from accelerate import dispatch_model
 
-    queries = [ask(0, 5), ask(10), *(generate_query(ask(*shown), 8) for shown in ((0, 5), (10, 12, 24)))]
+    queries = [
+        make_query(0, 5),
+        make_query(10),
+        *(generate_query(make_query(*shown), 8) for shown in ((0, 5), (10, 12, 24))),
+    ]
     before, loaded = list(base.answer(vlm, queries)), vlm._load()
     text, places = loaded.model.model.language_model, {"": "cpu", "model.language_model.layers": "disk"}
     loaded.model = dispatch_model(loaded.model, places, main_device="cpu", offload_dir=tmp_path)
@@ -110,25 +114,31 @@ def test_a_model_with_layers_on_the_disk_gives_the_same_answers(
     "choices", [SINGLE_TOKENS, SEVERAL_TOKENS, PREFIXES], ids=["single tokens", "several tokens", "prefixes"]
 )
 def test_probabilities_equal_those_of_one_forward_pass_per_choice(
-    vlm: TransformersVLM, ask: Asker, choices: tuple[str, ...]
+    vlm: TransformersVLM, make_query: QueryFactory, choices: tuple[str, ...]
 ) -> None:
-    queries = [ask(0, 5, text=f"is it {k}", choices=choices, system="Frame") for k in ("a car", "the street", "runs")]
-    queries += [ask(choices=choices), ask(7, choices=choices), ask(7, text="walks", choices=choices)]
-    together = list(vlm.choose(queries))
-    for query, answer in zip(queries, together, strict=True):
+    queries = [
+        make_query(0, 5, text=f"is it {k}", choices=choices, system="Frame") for k in ("a car", "the street", "runs")
+    ]
+    queries += [
+        make_query(choices=choices),
+        make_query(7, choices=choices),
+        make_query(7, text="walks", choices=choices),
+    ]
+    batched = list(vlm.choose(queries))
+    for query, answer in zip(queries, batched, strict=True):
         assert isinstance(answer, np.ndarray)
         assert (answer.dtype, answer.shape) == (np.float64, (len(choices),))
         np.testing.assert_allclose(answer.sum(), 1, atol=1e-12)
         np.testing.assert_allclose(answer, next(vlm.choose([query])), atol=1e-4)
         np.testing.assert_allclose(answer, expected(vlm._load(), query), atol=1e-4)
         np.testing.assert_allclose(np.log(answer), np.log(expected(vlm._load(), query)), atol=1e-3)
-    assert len({tuple(np.round(np.log(np.asarray(answer)), 2)) for answer in together}) == len(together)
+    assert len({tuple(np.round(np.log(np.asarray(answer)), 2)) for answer in batched}) == len(batched)
 
 
 @each
 @pytest.mark.parametrize("text", ["{0} <image> what <image>", "<image><image> is it {0}"], ids=["before", "after"])
 def test_queries_about_the_same_frames_share_decoding_and_encoding(
-    vlm: TransformersVLM, ask: Asker, text: str, monkeypatch: pytest.MonkeyPatch
+    vlm: TransformersVLM, make_query: QueryFactory, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loaded = vlm._load()
     model = loaded.model.model
@@ -142,48 +152,57 @@ def test_queries_about_the_same_frames_share_decoding_and_encoding(
     ]
     frames = sources.frames
     monkeypatch.setattr(sources, "frames", lambda *given: decoded.append(1) or frames(*given))
-    words = ["a car", "the street", "a person", "runs", "fights", "walks"]  # more than a batch holds
-    queries = [ask(0, 24, text=text.format(word)) for word in words]
-    together = list(vlm.choose(queries))
+    words = ["a car", "the street", "a person", "runs", "fights", "walks"]  # more than batch_size
+    queries = [make_query(0, 24, text=text.format(word)) for word in words]
+    batched = list(vlm.choose(queries))
     for hook in hooks:
         hook.remove()
     assert (len(encoded), len(decoded)) == (1, 1)
-    if "is it" in text:  # the shared beginning once, then all questions side by side
+    if "is it" in text:  # the shared prefix once, then all endings together
         assert len(prefilled) == 2
         assert prefilled[1][0] == len(words)
         assert prefilled[0][1] > 2 * prefilled[1][1]
-    for query, answer in zip(queries, together, strict=True):
+    for query, answer in zip(queries, batched, strict=True):
         np.testing.assert_allclose(answer, next(vlm.choose([query])), atol=1e-4)
         np.testing.assert_allclose(answer, expected(loaded, query), atol=1e-4)
 
 
 @each
 def test_queries_about_several_windows_are_processed_in_one_batch(
-    vlm: TransformersVLM, ask: Asker, monkeypatch: pytest.MonkeyPatch
+    vlm: TransformersVLM, make_query: QueryFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two about each of three windows, of which one has fewer frames; a batch begins with four questions."""
-    queries = [ask(*shown, text=f"is it {w}") for shown in ((0, 5), (9, 14), (20,)) for w in ("a car", "the street")]
+    """Two queries about each of three windows, the last with fewer frames; a batch has four queries."""
+    queries = [
+        make_query(*shown, text=f"is it {w}") for shown in ((0, 5), (9, 14), (20,)) for w in ("a car", "the street")
+    ]
     sizes, model = [], vlm._load().model.model
     hook = model.language_model.register_forward_pre_hook(
         lambda _m, _a, kwargs: sizes.append(len(kwargs["inputs_embeds"])), with_kwargs=True
     )
-    together = list(vlm.choose(queries))
-    assert sizes == [2, 4, 1, 2]  # what two windows begin with, their questions; the same for the third
+    batched = list(vlm.choose(queries))
+    assert sizes == [2, 4, 1, 2]  # the prefixes of two windows, then their endings; the same for the third
     monkeypatch.setattr(kv_cache, "_PREFILL_TOKENS", {"cpu": 1})
     list(vlm.choose(queries))
     hook.remove()
     assert sizes[4:] == [1, 2] * 3
-    for query, answer in zip(queries, together, strict=True):
+    for query, answer in zip(queries, batched, strict=True):
         np.testing.assert_allclose(answer, expected(vlm._load(), query), atol=1e-4)
         np.testing.assert_allclose(np.log(answer), np.log(expected(vlm._load(), query)), atol=1e-3)
 
 
 def test_generate_and_choose_queries_are_answered_in_order_in_one_call(
-    vlm: TransformersVLM, ask: Asker, tmp_path: Path
+    vlm: TransformersVLM, make_query: QueryFactory, tmp_path: Path
 ) -> None:
     (tmp_path / "bad.mp4").write_text("no video")
-    bad = [ask(0, path=tmp_path / "bad.mp4"), ask(0, text="a car", path=tmp_path / "bad.mp4")]
-    good = [ask(0), ask(0, text="runs"), generate_query(ask(0), 4), ask(), ask(5), ask(choices=SEVERAL_TOKENS)]
+    bad = [make_query(0, path=tmp_path / "bad.mp4"), make_query(0, text="a car", path=tmp_path / "bad.mp4")]
+    good = [
+        make_query(0),
+        make_query(0, text="runs"),
+        generate_query(make_query(0), 4),
+        make_query(),
+        make_query(5),
+        make_query(choices=SEVERAL_TOKENS),
+    ]
     answers = list(base.answer(vlm, [good[0], *bad, *good[1:4], *good[4:], bad[0]]))
     assert [k for k, result in enumerate(answers) if isinstance(result, NoAnswer)] == [1, 2, 8]
     results = [result for result in answers if not isinstance(result, NoAnswer)]
@@ -192,26 +211,30 @@ def test_generate_and_choose_queries_are_answered_in_order_in_one_call(
         assert result == alone if isinstance(result, str) else np.abs(result - alone).max() < 1e-4
 
 
-def test_a_text_model_processes_a_shared_prefix_once(llm: TransformersLLM, ask: Asker) -> None:
+def test_a_text_model_processes_a_shared_prefix_once(llm: TransformersLLM, make_query: QueryFactory) -> None:
     loaded, sizes = llm._load(), []
     hook = loaded.model.model.register_forward_pre_hook(
         lambda _m, _a, kwargs: sizes.append(tuple(kwargs["input_ids"].shape)), with_kwargs=True
     )
-    queries = [ask(text=f"a person {word}", system="Normal scenes") for word in ("runs", "walks here", "fights", "a")]
-    together = list(llm.choose(queries))
+    queries = [
+        make_query(text=f"a person {word}", system="Normal scenes") for word in ("runs", "walks here", "fights", "a")
+    ]
+    batched = list(llm.choose(queries))
     hook.remove()
     assert [rows for rows, _ in sizes] == [1, 4]
-    for query, answer in zip(queries, together, strict=True):
+    for query, answer in zip(queries, batched, strict=True):
         np.testing.assert_allclose(answer, expected(loaded, query), atol=1e-4)
 
 
-def test_earlier_queries_do_not_change_the_positions_of_later_ones(vlm: TransformersVLM, ask: Asker) -> None:
-    text = ask(text="a car")
+def test_earlier_queries_do_not_change_the_positions_of_later_ones(
+    vlm: TransformersVLM, make_query: QueryFactory
+) -> None:
+    text = make_query(text="a car")
     before = next(vlm.choose([text]))
-    list(vlm.choose([ask(0, 5, 9)]))  # Qwen remembers how far frames moved the positions
+    list(vlm.choose([make_query(0, 5, 9)]))  # Qwen stores by how much frames shift the positions
     np.testing.assert_array_equal(next(vlm.choose([text])), before)
 
 
-def test_an_empty_choice_is_refused(vlm: TransformersVLM, ask: Asker) -> None:
+def test_an_empty_choice_is_refused(vlm: TransformersVLM, make_query: QueryFactory) -> None:
     with pytest.raises(ConfigError, match="probe query has an empty choice"):
-        list(vlm.choose([ask(0, choices=("a", ""))]))
+        list(vlm.choose([make_query(0, choices=("a", ""))]))

@@ -64,10 +64,10 @@ def test_frames_are_resized_and_normalised() -> None:
     from PIL import Image
 
     frame = np.random.default_rng(0).integers(0, 256, (40, 80, 3), dtype=np.uint8)
-    got = resize_frames(np.stack([frame, frame[::-1].copy()]), (32, 32), "bicubic", "pil", byte_table(MEAN, STD))
+    resized = resize_frames(np.stack([frame, frame[::-1].copy()]), (32, 32), "bicubic", "pil", byte_table(MEAN, STD))
     small = np.asarray(Image.fromarray(frame).resize((32, 32), Image.Resampling.BICUBIC), dtype=np.float64)
-    assert (got.shape, got.dtype) == ((2, 3, 32, 32), np.float32)
-    np.testing.assert_allclose(got[0], ((small / 255 - MEAN) / STD).transpose(2, 0, 1), atol=1e-5)
+    assert (resized.shape, resized.dtype) == ((2, 3, 32, 32), np.float32)
+    np.testing.assert_allclose(resized[0], ((small / 255 - MEAN) / STD).transpose(2, 0, 1), atol=1e-5)
 
 
 def test_texts_are_the_models_unit_features_batched_or_not(encoder: ClipEncoder) -> None:
@@ -96,7 +96,7 @@ def test_an_empty_text_is_the_zero_vector(encoder: ClipEncoder, empty: str) -> N
 def test_a_text_is_cut_at_77_tokens(encoder: ClipEncoder) -> None:
     _, tokenizer = model_of(encoder)
     word = "x"
-    assert len(tokenizer(word * 76)["input_ids"]) == 77  # with the end
+    assert len(tokenizer(word * 76)["input_ids"]) == 77  # including the end token
     fits, longer, cut, short = encoder.embed(
         [text_query(word * n + tail) for n, tail in ((76, ""), (76, "yz"), (99, ""), (75, ""))]
     )
@@ -105,7 +105,7 @@ def test_a_text_is_cut_at_77_tokens(encoder: ClipEncoder) -> None:
     assert np.abs(short - fits).max() > 1e-4
 
 
-def test_frames_and_texts_keep_their_order_and_a_bad_video_costs_no_other(
+def test_vectors_are_in_the_order_of_the_queries_and_a_bad_video_affects_no_other(
     encoder: ClipEncoder, clip: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "bad.mp4").write_text("no video")
@@ -119,7 +119,7 @@ def test_frames_and_texts_keep_their_order_and_a_bad_video_costs_no_other(
         np.testing.assert_allclose(vector, expected, atol=1e-6)
 
 
-def test_the_identity_holds_what_changes_a_vector(encoder: ClipEncoder, tmp_path: Path) -> None:
+def test_the_identity_depends_on_what_changes_a_vector(encoder: ClipEncoder, tmp_path: Path) -> None:
     same = [replace(encoder, batch_size=9), replace(encoder, device_map="auto"), replace(encoder, decoder="pyav")]
     other = [replace(encoder, dtype="bfloat16"), replace(encoder, mean=[0.5] * 3), replace(encoder, std=[0.5] * 3)]
     assert {handle.identity for handle in same} == {encoder.identity}

@@ -16,7 +16,7 @@ from vaa.video import sources
 from vaa.video.resize import resize_frames
 
 CONF = Path(__file__).parents[3] / "conf/encoder"
-HERE = {"device_map": "cpu", "decoder": "decord", "workers": 0, "batch_size": 4, "resize": "pil"}
+TEST_FIELDS = {"device_map": "cpu", "decoder": "decord", "workers": 0, "batch_size": 4, "resize": "pil"}
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def encoder(name: str, folder: Path) -> ClipEncoder:
     fields = yaml.safe_load((CONF / f"{name}.yaml").read_text())
-    model: ClipEncoder = instantiate(fields | HERE | {"checkpoint": str(folder)}, _convert_="all")
+    model: ClipEncoder = instantiate(fields | TEST_FIELDS | {"checkpoint": str(folder)}, _convert_="all")
     return model
 
 
@@ -46,8 +46,8 @@ def test_frames_are_the_models_unit_features(folder: Path, clip: Path) -> None:
     handle = encoder("siglip2", folder)
     (vector,) = handle.embed([frame_query(clip, 3)])
     frame = sources.frames(frame_query(clip).video, [3], "decord")
-    own = SiglipImageProcessorPil(size={"height": 32, "width": 32}, resample=2)  # as the repository has it
-    pixels = own(images=list(frame), return_tensors="np")["pixel_values"]
+    processor = SiglipImageProcessorPil(size={"height": 32, "width": 32}, resample=2)  # as the repository has it
+    pixels = processor(images=list(frame), return_tensors="np")["pixel_values"]
     ours = resize_frames(frame, (32, 32), "bilinear", "pil", byte_table(handle.mean, handle.std))
     np.testing.assert_allclose(ours, pixels, atol=1e-5)
     with torch.inference_mode():

@@ -23,7 +23,7 @@ from vaa.models.transformers.vlm import TransformersVLM
 from vaa.types import ChatQuery, GenerateQuery, Query, Video
 
 CONF = Path(__file__).parents[3] / "conf/vlm"
-HERE = {
+TEST_FIELDS = {
     "dtype": "float32",
     "device_map": "cpu",
     "batch_size": 3,
@@ -34,7 +34,7 @@ HERE = {
 }
 NAMES = ["internvl", "qwen2_5_vl", "qwen3_vl", "videollama3", "llava_onevision"]
 GRID = ["qwen2_5_vl", "qwen3_vl", "videollama3"]
-Asker = Callable[..., Query]
+QueryFactory = Callable[..., Query]
 
 
 @pytest.fixture(scope="session")
@@ -47,7 +47,9 @@ def folders(internvl: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
 def vlm(request: pytest.FixtureRequest, folders: dict[str, Path]) -> TransformersVLM:
     """The model of a yaml file, on a tiny checkpoint of its architecture."""
     fields = yaml.safe_load((CONF / f"{request.param}.yaml").read_text())
-    model: TransformersVLM = instantiate(fields | HERE | {"checkpoint": str(folders[request.param])}, _convert_="all")
+    model: TransformersVLM = instantiate(
+        fields | TEST_FIELDS | {"checkpoint": str(folders[request.param])}, _convert_="all"
+    )
     return model
 
 
@@ -83,7 +85,7 @@ def upright(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def ask(clip: Path) -> Asker:
+def make_query(clip: Path) -> QueryFactory:
     def query(*frames: int, text: str = "what happens here", path: Path = clip, **fields: Any) -> ChatQuery:
         if "choices" in fields:
             return choose_query(query(*frames, text=text, path=path), fields["choices"])
@@ -96,16 +98,18 @@ def ask(clip: Path) -> Asker:
 
 
 @each
-def test_a_mixed_batch_is_answered_like_each_query_alone(vlm: TransformersVLM, ask: Asker, upright: Path) -> None:
+def test_a_mixed_batch_is_answered_like_each_query_alone(
+    vlm: TransformersVLM, make_query: QueryFactory, upright: Path
+) -> None:
     queries = [
-        ask(0, 5),
-        ask(20),
-        ask(),
-        ask(3, 4, path=upright),
-        ask(0, 1, 24, text="Frame <image>\nFrame <image> runs <image>"),
-        ask(text="a car", system="Normal scenes"),
-        ask(7, text="a person walks in the street " * 5),
-        ask(24, path=upright),
+        make_query(0, 5),
+        make_query(20),
+        make_query(),
+        make_query(3, 4, path=upright),
+        make_query(0, 1, 24, text="Frame <image>\nFrame <image> runs <image>"),
+        make_query(text="a car", system="Normal scenes"),
+        make_query(7, text="a person walks in the street " * 5),
+        make_query(24, path=upright),
     ]
     batched = list(vlm.generate(queries))
     assert batched == [next(vlm.generate([query])) for query in queries]
@@ -114,50 +118,57 @@ def test_a_mixed_batch_is_answered_like_each_query_alone(vlm: TransformersVLM, a
 
 @each
 def test_prompts_prefilled_a_few_at_a_time_are_answered_like_all_at_once(
-    vlm: TransformersVLM, ask: Asker, upright: Path, monkeypatch: pytest.MonkeyPatch
+    vlm: TransformersVLM, make_query: QueryFactory, upright: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shown = [ask(24, text="a person walks in the street " * 5), ask(0, 5), ask(20, path=upright)]
-    words = [ask(), ask(text="a car", system="Normal scenes"), ask(text="a person walks in the street " * 5)]
-    mixed = [ask(7), ask(), ask(12, path=upright)]
-    queries, read = [*shown, *words, *mixed], list[int]()
-    together = list(vlm.generate(queries))
+    shown = [make_query(24, text="a person walks in the street " * 5), make_query(0, 5), make_query(20, path=upright)]
+    words = [
+        make_query(),
+        make_query(text="a car", system="Normal scenes"),
+        make_query(text="a person walks in the street " * 5),
+    ]
+    mixed = [make_query(7), make_query(), make_query(12, path=upright)]
+    queries, rows = [*shown, *words, *mixed], list[int]()
+    batched = list(vlm.generate(queries))
     monkeypatch.setattr(kv_cache, "_PREFILL_TOKENS", {"cpu": 21})
     inner = vlm._load().model.get_decoder()
-    watched = inner.register_forward_pre_hook(
-        lambda _, __, given: read.append(len(given["inputs_embeds"])), with_kwargs=True
+    hook = inner.register_forward_pre_hook(
+        lambda _, __, given: rows.append(len(given["inputs_embeds"])), with_kwargs=True
     )
     one_by_one = list(vlm.generate(queries))
-    watched.remove()
-    assert one_by_one == together
-    assert read.count(1) >= 6  # else of three rows
+    hook.remove()
+    assert one_by_one == batched
+    assert rows.count(1) >= 6  # without the limit: three rows
 
 
 @each
-def test_the_order_of_frames_changes_the_answer(vlm: TransformersVLM, ask: Asker) -> None:
+def test_the_order_of_frames_changes_the_answer(vlm: TransformersVLM, make_query: QueryFactory) -> None:
     choices = ("a", "c", "s", "Anomalous")
-    first, other, turned = vlm.choose(
-        [ask(0, 24, choices=choices), ask(0, 12, choices=choices), ask(24, 0, choices=choices)]
+    first, other, reversed_order = vlm.choose(
+        [make_query(0, 24, choices=choices), make_query(0, 12, choices=choices), make_query(24, 0, choices=choices)]
     )
-    for one, two in ((first, other), (first, turned)):
+    for one, two in ((first, other), (first, reversed_order)):
         assert np.abs(np.asarray(one) - np.asarray(two)).max() > 1e-6
 
 
 @each
-def test_there_are_as_many_visual_tokens_as_features(vlm: TransformersVLM, ask: Asker, upright: Path) -> None:
+def test_there_are_as_many_visual_tokens_as_features(
+    vlm: TransformersVLM, make_query: QueryFactory, upright: Path
+) -> None:
     import torch
 
     from vaa.video import sources
 
     loaded = vlm._load()
     frames = [
-        sources.frames(ask(path=path).video, [k], "decord")[0] for path, k in ((ask().video.path, 0), (upright, 9))
+        sources.frames(make_query(path=path).video, [k], "decord")[0]
+        for path, k in ((make_query().video.path, 0), (upright, 9))
     ]
     for shown in ([frames[0]], frames, [frames[1], frames[0], frames[1]]):
         inputs = loaded.frame_processor.prepare(shown)
         with torch.inference_mode():
             features = loaded.model.get_image_features(**inputs.tensors, return_dict=True).pooler_output
         assert [len(one) for one in features] == list(inputs.tokens)
-        text = loaded.chat_text(ask(*range(len(shown))), inputs.tokens)
+        text = loaded.chat_text(make_query(*range(len(shown))), inputs.tokens)
         ids = loaded.tokenizer(text, add_special_tokens=False)["input_ids"]
         assert ids.count(loaded.model.config.image_token_id) == sum(inputs.tokens)
 
@@ -167,28 +178,28 @@ def test_max_pixels_limits_the_pixels_of_a_frame(vlm: TransformersVLM) -> None:
     huge, tokens = np.zeros((320, 512, 3), dtype=np.uint8), []
     processor = vlm._load().frame_processor
     assert processor is not None
-    for most in (None, 4096, 1024):
-        inputs = replace(processor, max_pixels=most).prepare([huge])
-        assert inputs.tensors["pixel_values"].shape[0] * 8 * 8 <= (most or 4096)
+    for max_pixels in (None, 4096, 1024):
+        inputs = replace(processor, max_pixels=max_pixels).prepare([huge])
+        assert inputs.tensors["pixel_values"].shape[0] * 8 * 8 <= (max_pixels or 4096)
         tokens.append(inputs.tokens)
     assert tokens[0] == tokens[1] > tokens[2]
 
 
 @pytest.mark.parametrize("vlm", ["internvl", "llava_onevision"], indirect=True)
-def test_only_internvl_can_be_resized_by_torch(vlm: TransformersVLM, ask: Asker) -> None:
+def test_only_internvl_can_be_resized_by_torch(vlm: TransformersVLM, make_query: QueryFactory) -> None:
     quick = replace(vlm, resize="torch")
     assert quick.identity == f"{vlm.identity.removesuffix(' greedy')} resize torch greedy"
     if vlm._load().frame_processor.config.model_type == "internvl":  # type: ignore[union-attr]
-        assert list(quick.generate([ask(3)])) != []
+        assert list(quick.generate([make_query(3)])) != []
     else:
         with pytest.raises(ConfigError, match=r"vlm\.resize=torch.*encoder\.resize=torch"):
-            list(quick.generate([ask(3)]))
+            list(quick.generate([make_query(3)]))
 
 
 @pytest.mark.parametrize("vlm", ["internvl", "llava_onevision"], indirect=True)
-def test_max_pixels_is_refused_where_every_frame_is_one_tile(vlm: TransformersVLM, ask: Asker) -> None:
+def test_max_pixels_is_refused_where_every_frame_is_one_tile(vlm: TransformersVLM, make_query: QueryFactory) -> None:
     with pytest.raises(ConfigError, match=r"max_pixels=4096: .*32x32.*max_pixels=null"):
-        list(replace(vlm, max_pixels=4096).generate([ask(0)]))
+        list(replace(vlm, max_pixels=4096).generate([make_query(0)]))
 
 
 @pytest.mark.parametrize(
@@ -199,26 +210,28 @@ def test_max_pixels_is_refused_where_every_frame_is_one_tile(vlm: TransformersVL
     ],
     indirect=["vlm"],
 )
-def test_timestamps_come_before_their_frames(vlm: TransformersVLM, ask: Asker, expected: str) -> None:
+def test_timestamps_come_before_their_frames(vlm: TransformersVLM, make_query: QueryFactory, expected: str) -> None:
     loaded = vlm._load()
     start, end = ("<|vision_start|>", "<|vision_end|>") if "seconds" in expected else ("", "")
     marks = [f"{start}{'<|image_pad|>' * count}{end}" for count in (2, 3)]
-    assert loaded.chat_text(ask(5, 24, text="what?"), (2, 3)) == expected.format(*marks)
-    woven = loaded.chat_text(ask(5, 24, text="A: <image>\nB: <image> what?"), (2, 3))
-    assert [piece in woven for piece in ("A: ", marks[0] + "\nB: ", marks[1] + " what?")] == [True] * 3
+    assert loaded.chat_text(make_query(5, 24, text="what?"), (2, 3)) == expected.format(*marks)
+    interleaved = loaded.chat_text(make_query(5, 24, text="A: <image>\nB: <image> what?"), (2, 3))
+    assert [piece in interleaved for piece in ("A: ", marks[0] + "\nB: ", marks[1] + " what?")] == [True] * 3
     plain = replace(vlm, timestamps=False)
-    assert "2.4" not in plain._load().chat_text(ask(5, 24, text="what?"), (2, 3))
+    assert "2.4" not in plain._load().chat_text(make_query(5, 24, text="what?"), (2, 3))
     assert plain.identity != vlm.identity
 
 
 @pytest.mark.parametrize("vlm", ["internvl", "qwen2_5_vl", "llava_onevision"], indirect=True)
-def test_timestamps_are_refused_by_families_not_trained_with_them(vlm: TransformersVLM, ask: Asker) -> None:
+def test_timestamps_are_refused_by_families_not_trained_with_them(
+    vlm: TransformersVLM, make_query: QueryFactory
+) -> None:
     with pytest.raises(ConfigError, match="timestamps=true"):
-        list(replace(vlm, timestamps=True).generate([ask(0)]))
+        list(replace(vlm, timestamps=True).generate([make_query(0)]))
 
 
 @pytest.mark.parametrize(
-    ("vlm", "most", "frame", "space"),
+    ("vlm", "max_pixels", "frame", "space"),
     [
         ("internvl", None, (320, 240), (1000, 1000)),
         ("qwen3_vl", None, (320, 240), (1000, 1000)),
@@ -230,12 +243,12 @@ def test_timestamps_are_refused_by_families_not_trained_with_them(vlm: Transform
     indirect=["vlm"],
 )
 def test_the_space_of_boxes_depends_on_the_family(
-    vlm: TransformersVLM, most: int | None, frame: tuple[int, int], space: tuple[int, int]
+    vlm: TransformersVLM, max_pixels: int | None, frame: tuple[int, int], space: tuple[int, int]
 ) -> None:
-    handle = replace(vlm, max_pixels=most)
+    handle = replace(vlm, max_pixels=max_pixels)
     assert handle.box_space(frame) == space
-    if "qwen2_5" in vlm.checkpoint:  # what the vision tower sees is of this size
-        inputs = replace(vlm._load().frame_processor, max_pixels=most).prepare(
+    if "qwen2_5" in vlm.checkpoint:  # the input of the vision tower has this size
+        inputs = replace(vlm._load().frame_processor, max_pixels=max_pixels).prepare(
             [np.zeros((frame[1], frame[0], 3), dtype=np.uint8)]
         )  # type: ignore[type-var]
         assert inputs.tensors["image_grid_thw"][0].tolist() == [1, space[1] / 8, space[0] / 8]
@@ -255,9 +268,9 @@ def test_families_not_trained_to_give_boxes_refuse(vlm: TransformersVLM) -> None
 
 
 @each
-def test_quantized_weights_in_bfloat16_answer(vlm: TransformersVLM, ask: Asker) -> None:
+def test_quantized_weights_in_bfloat16_answer(vlm: TransformersVLM, make_query: QueryFactory) -> None:
     handle = replace(vlm, quantization="nf4", dtype="bfloat16")
-    text, numbers = base.answer(handle, [ask(0, 5, max_new_tokens=2), ask(0, 5, choices=("a", "c"))])
+    text, numbers = base.answer(handle, [make_query(0, 5, max_new_tokens=2), make_query(0, 5, choices=("a", "c"))])
     assert isinstance(text, str)
     assert np.isclose(np.sum(numbers), 1)
     handle.release()

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,20 +20,21 @@ from vaa.models.transformers.loaded_model import chat_text
 from vaa.types import GenerateQuery, Query, Video
 
 CONF = Path(__file__).parents[3] / "conf/llm"
-HERE = {"dtype": "float32", "device_map": "cpu", "batch_size": 3}
-NOWHERE = Video("clip", Path("nowhere.mp4"), 25, 10.0)
+TEST_FIELDS = {"dtype": "float32", "device_map": "cpu", "batch_size": 3}
+NO_VIDEO = Video("clip", Path("nowhere.mp4"), 25, 10.0)
 URF = GenerationConfig(temperature=0.6, top_p=0.9, seed=1)
 HOT = GenerationConfig(temperature=2.0, top_p=1.0, seed=0)
-Asker = Callable[..., Query]
 
 
-def ask(text: str, system: str = "", limit: int = 8, frames: tuple[int, ...] = ()) -> Query:
+def make_query(text: str, system: str = "", limit: int = 8, frames: tuple[int, ...] = ()) -> Query:
     return GenerateQuery(
-        purpose="rating", video=NOWHERE, at=0, frames=frames, text=text, system=system, max_new_tokens=limit
+        purpose="rating", video=NO_VIDEO, at=0, frames=frames, text=text, system=system, max_new_tokens=limit
     )
 
 
-QUERIES = [ask(t, s) for t in ("a car", "a person walks in the street", "fights", "runs here") for s in ("", "Normal")]
+QUERIES = [
+    make_query(t, s) for t in ("a car", "a person walks in the street", "fights", "runs here") for s in ("", "Normal")
+]
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def llm(request: pytest.FixtureRequest, folders: dict[str, Path]) -> Transformer
     """The model of a yaml file, on a tiny checkpoint of its architecture."""
     name = getattr(request, "param", "llama3_1")
     fields = yaml.safe_load((CONF / f"{name}.yaml").read_text())
-    model: TransformersLLM = instantiate(fields | HERE | {"checkpoint": str(folders[name])}, _convert_="all")
+    model: TransformersLLM = instantiate(fields | TEST_FIELDS | {"checkpoint": str(folders[name])}, _convert_="all")
     return model
 
 
@@ -76,7 +76,7 @@ def test_sampled_answers_depend_on_the_seed_but_not_on_the_batch(llm: Transforme
 
 def test_a_shorter_answer_is_the_beginning_of_the_longer(llm: TransformersLLM) -> None:
     handle = replace(llm, generation=HOT)
-    short, long = handle.generate([ask("a car", limit=3), ask("a car", limit=9)])
+    short, long = handle.generate([make_query("a car", limit=3), make_query("a car", limit=9)])
     tokenizer = handle._load().tokenizer
     assert short == tokenizer.decode(tokenizer(long, add_special_tokens=False)["input_ids"])[: len(str(short))]
     handle.release()
@@ -110,7 +110,7 @@ def test_a_local_model_refuses_settings_left_to_a_server(llm: TransformersLLM) -
         replace(llm, generation=replace(GREEDY, seed=None))
 
 
-def test_a_checkpoints_sampling_is_dropped_but_its_end_tokens_are_kept(
+def test_a_checkpoints_sampling_is_dropped_but_its_end_tokens_are_used(
     folders: dict[str, Path], tmp_path: Path
 ) -> None:
     import shutil
@@ -133,14 +133,14 @@ def test_a_checkpoints_sampling_is_dropped_but_its_end_tokens_are_kept(
 
 def test_a_text_model_refuses_frames(llm: TransformersLLM) -> None:
     with pytest.raises(ConfigError, match="rating prompt has frames"):
-        llm.generate([ask("a car", frames=(0,))])
+        llm.generate([make_query("a car", frames=(0,))])
 
 
 def test_thinking_is_off_where_the_template_can_switch_it_off(llm: TransformersLLM) -> None:
     tokenizer = llm._load().tokenizer
     template = tokenizer.chat_template
     tokenizer.chat_template = template + "{% if enable_thinking is false %}<think></think>{% endif %}"
-    assert chat_text(tokenizer, ask("a car"), []) == "<user>a car<assistant><think></think>"
+    assert chat_text(tokenizer, make_query("a car"), []) == "<user>a car<assistant><think></think>"
     tokenizer.chat_template = template
 
 
@@ -153,17 +153,17 @@ PARTS = (
 def test_a_template_may_take_content_as_parts_but_must_not_drop_a_message(llm: TransformersLLM) -> None:
     tokenizer = llm._load().tokenizer
     template, tokenizer.chat_template = tokenizer.chat_template, PARTS
-    assert chat_text(tokenizer, ask("a car", "Normal"), []) == "<system>Normal<user>a car<assistant>"
+    assert chat_text(tokenizer, make_query("a car", "Normal"), []) == "<system>Normal<user>a car<assistant>"
     tokenizer.chat_template = "{% for m in messages %}{% if m.role == 'user' %}{{ m.content }}{% endif %}{% endfor %}"
     with pytest.raises(ModelError, match="chat template"):
-        chat_text(tokenizer, ask("a car", "Normal"), [])
+        chat_text(tokenizer, make_query("a car", "Normal"), [])
     tokenizer.chat_template = (
         "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no system here') }}{% endif %}"
         "{{ m.content + '!' }}{% endfor %}"
     )
-    assert chat_text(tokenizer, ask("a car"), []) == "a car!"
+    assert chat_text(tokenizer, make_query("a car"), []) == "a car!"
     with pytest.raises(ModelError, match="chat template"):
-        chat_text(tokenizer, ask("a car", "Normal"), [])
+        chat_text(tokenizer, make_query("a car", "Normal"), [])
     tokenizer.chat_template = template
 
 
@@ -189,9 +189,9 @@ def test_an_unknown_attention_is_refused(llm: TransformersLLM) -> None:
         list(replace(llm, attention="telepathy").generate(QUERIES))
 
 
-def raising(most: int, error: Exception):  # type: ignore[no-untyped-def]
+def raising(max_rows: int, error: Exception):  # type: ignore[no-untyped-def]
     def hook(_module: object, _args: object, kwargs: dict[str, object]) -> None:
-        if len(kwargs["input_ids"]) > most:  # type: ignore[arg-type]
+        if len(kwargs["input_ids"]) > max_rows:  # type: ignore[arg-type]
             raise error
 
     return hook
@@ -210,7 +210,7 @@ def errors() -> list[Exception]:
 @pytest.mark.parametrize(
     ("error", "choices"),
     [*((error, ()) for error in errors()), (MemoryError(), ("a", "c"))],
-    ids=["accelerator", "allocator", "numpy", "numbers"],
+    ids=["accelerator", "allocator", "numpy", "choices"],
 )
 def test_out_of_memory_halves_the_batch_with_a_warning(
     llm: TransformersLLM, error: Exception, choices: tuple[str, ...], caplog: pytest.LogCaptureFixture
@@ -225,7 +225,7 @@ def test_out_of_memory_halves_the_batch_with_a_warning(
     messages = [record.message for record in caplog.records]
     assert messages == ["Out of memory with a batch of 5 queries; the batch size is now 2."]
     assert len(list(base.answer(wide, queries))) == len(queries)
-    assert len(caplog.records) == 1  # the new size is kept
+    assert len(caplog.records) == 1  # the new size stays in use
     hook.remove()
     wide.release()
 
@@ -234,12 +234,12 @@ def test_out_of_memory_with_one_query_is_an_error_and_other_errors_are_raised(
     llm: TransformersLLM,
 ) -> None:
     handle = replace(llm, batch_size=6)
-    for error, expected, says in (
+    for error, expected, message in (
         (MemoryError("no"), ModelError, r"Out of memory with a single query \(rating, 0 frames\)"),
         (RuntimeError("shapes do not match"), RuntimeError, "shapes do not match"),
     ):
         hook = handle._load().model.register_forward_pre_hook(raising(0, error), with_kwargs=True)
-        with pytest.raises(expected, match=says):
+        with pytest.raises(expected, match=message):
             list(handle.generate(QUERIES))
         hook.remove()
     handle.release()
