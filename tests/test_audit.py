@@ -32,7 +32,7 @@ class Osv(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         if type(self).hangs:
-            time.sleep(60)
+            time.sleep(600)
         query = json.loads(self.rfile.read(int(self.headers["content-length"])))
         body = json.dumps({"vulns": [VULNERABILITY]} if query["package"]["name"] == "wandb" else {}).encode()
         self.send_response(200)
@@ -56,7 +56,7 @@ def osv(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     server.server_close()
 
 
-def audit(folder: Path, url: str, pinned: str, seconds: int = 60) -> tuple[int, str]:
+def audit(folder: Path, url: str, pinned: str, seconds: int = 300) -> tuple[int, str]:
     file = folder / "pinned.txt"
     file.write_text(pinned)
     args = ["--requirement", str(file), "--service", "osv", "--osv-url", url, "--seconds", str(seconds)]
@@ -86,7 +86,7 @@ def test_an_unreachable_service_is_reported_and_passes(
         tmp_path, osv if problem == "no response" else "http://127.0.0.1:9/v1/query", "numpy==2.0.0\n", 6
     )
     assert (status, "NOT DONE: no vulnerability service can be reached" in output) == (0, True), output
-    assert time.monotonic() - start < 30
+    assert time.monotonic() - start < 300  # half of what the service takes
 
 
 def test_a_failure_of_pip_audit_fails(osv: str, tmp_path: Path) -> None:

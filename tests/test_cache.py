@@ -142,7 +142,7 @@ def test_a_query_without_frames_needs_no_video_file(cache: AnswerCache, query: Q
 def test_a_file_that_is_not_a_cache_is_refused_by_name(tmp_path: Path) -> None:
     file = tmp_path / "cache.sqlite"
     file.write_bytes(b"no database\n" * 500)
-    with pytest.raises(CacheError, match=r"cache=.*memo\.sqlite.*cache=null"):
+    with pytest.raises(CacheError, match=r"cache=.*cache\.sqlite.*cache=null"):
         AnswerCache(str(file))
 
 
@@ -152,7 +152,7 @@ def test_a_damaged_file_is_a_cache_error(cache: AnswerCache) -> None:
     cache._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     file = Path(str(cache.path))
     file.write_bytes(file.read_bytes()[:4096] + b"\xff" * (file.stat().st_size - 4096))
-    with pytest.raises(CacheError, match=r"memo\.sqlite"):
+    with pytest.raises(CacheError, match=r"cache\.sqlite"):
         AnswerCache(str(file)).load([k.to_bytes(2, "big") for k in range(500)])
 
 

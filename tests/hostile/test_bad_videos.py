@@ -251,16 +251,16 @@ def test_a_file_that_hangs_or_kills_the_decoder_costs_only_itself(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(decoders.DECODERS, "stuck", StuckDecoder)
-    monkeypatch.setattr(folder, "PROBE_TIMEOUT", 2.0)
+    monkeypatch.setattr(folder, "PROBE_TIMEOUT", 5.0)
     for name in ("deadly", "fine", "stuck", "well"):
         (tmp_path / f"{name}.mp4").touch()
     start = time.monotonic()
     dataset = VideoFolder(name="mine", root=str(tmp_path), decoder="stuck").load()
-    assert time.monotonic() - start < 30
+    assert time.monotonic() - start < 300  # half of what the decoder takes
     assert [v.id for v in dataset.videos] == ["fine", "well"]
     assert [(f.video, f.stage) for f in dataset.failures] == [("deadly", "data"), ("stuck", "data")]
     assert "deadly.mp4: opening it ended the process" in dataset.failures[0].reason
-    assert "stuck.mp4: opening it took longer than 2 s" in dataset.failures[1].reason
+    assert "stuck.mp4: opening it took longer than 5 s" in dataset.failures[1].reason
 
 
 class HangingDecoder:
@@ -284,15 +284,18 @@ def hanging(clip: Path, monkeypatch: pytest.MonkeyPatch) -> Video:
     return Video("clip", clip, 25, 10.0)
 
 
-def test_a_decoder_that_hangs_is_abandoned_wherever_frames_are_read(hanging: Video, tmp_path: Path) -> None:
+def test_a_decoder_that_hangs_is_abandoned_wherever_frames_are_read(
+    hanging: Video, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     start = time.monotonic()
-    message = r"clip\.mp4: decoding took longer than 0 s"
+    message = r"clip\.mp4: decoding took longer than \d+ s"
     with pytest.raises(VideoError, match=message):
         sources.frames(hanging, [0, 3], "hanging")
+    monkeypatch.setattr(sources, "DECODE_TIMEOUT", 600.0)
     with pytest.raises(VideoError, match=message):  # at once
         draw(hanging, [Box(3, (1.0, 1.0, 9.0, 9.0), 0.5)], tmp_path / "drawn", False, "hanging")
     assert frame_with_boxes(hanging, 3, [], [], "", "hanging") is None
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 300  # half of what the decoder takes
     assert list((tmp_path / "drawn").iterdir()) == []
 
 

@@ -7,10 +7,9 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from live_sources import FPS, FRAMES
 
 from vaa.streaming.stream import Stream
-
-FRAMES, FPS = 100, 10
 
 
 @pytest.fixture(scope="session")

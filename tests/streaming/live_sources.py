@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+FRAMES, FPS = 100, 10  # of the file `transport`
+
 
 @contextmanager
 def serve(parts: Sequence[bytes]) -> Iterator[str]:

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import FPS, FRAMES
-from live_sources import growing_file, serve
+from live_sources import FPS, FRAMES, growing_file, serve
 
 from vaa.errors import ConfigError, DataError, VideoError
 from vaa.streaming.reader import Connection, StreamReader
@@ -71,7 +70,7 @@ def test_a_growing_file_is_followed(transport: Path, tmp_path: Path, stream: Mak
     path = tmp_path / "growing.ts"
     with (
         growing_file(path, transport.read_bytes(), 20),
-        StreamReader(stream(url=str(path), follow=True, reconnect_timeout=2.0)) as reader,
+        StreamReader(stream(url=str(path), follow=True, reconnect_timeout=5.0)) as reader,
     ):
         assert [read_numbers(connection) for connection in reader] == [list(range(FRAMES))]
 

@@ -28,6 +28,9 @@ from vaa.streaming.watch import watch
 from vaa.types import Answer, Dataset, NoAnswer, Query
 
 ROOT = Path(__file__).parents[2]
+ROUNDING = 1e-6
+"""A stream's embeddings are computed in other batches than a file's, and some kernels (AVX2, SSE) add their terms in
+another order: scores differed by 1.2e-7. Scores of different segments are at least 5e-4 apart."""
 Make = Callable[..., Stream]
 METHODS = {
     "corevad": ["position=none"],
@@ -92,7 +95,7 @@ def test_a_stream_is_scored_as_the_finished_file(
     report = result.history[video.id][before]
     assert report.track is not None
     entries = read(tmp_path)
-    assert [entry["score"] for entry in entries] == report.track.values.tolist()
+    assert [entry["score"] for entry in entries] == pytest.approx(report.track.values.tolist(), abs=ROUNDING)
     assert [entry["frames"] for entry in entries] == [[segment.start, segment.stop] for segment in report.segments]
     assert len(set(report.track.values)) > 2
     assert offline.n_queries <= live.n_queries <= 1.2 * offline.n_queries  # only recent answers are cached
@@ -112,7 +115,7 @@ def test_later_frames_do_not_change_the_scores_of_a_method(world: Dataset) -> No
         cut = analyse([replace(video, n_frames=n)], {}, method, LocalEngine(), cache).reports[video.id].track
         assert cut is not None
         known = n - 1 - int(cut.starts[0])  # the last frame ends a segment that is cut off
-        assert cut.values[:known].tolist() == full.values[:known].tolist()
+        assert cut.values[:known].tolist() == pytest.approx(full.values[:known].tolist(), abs=ROUNDING)
         assert cut.starts[0] == full.starts[0] == 29
 
 
@@ -163,7 +166,7 @@ def test_run_py_watches_a_stream_until_control_c(transport: Path, tmp_path: Path
 
 def test_run_py_refuses_a_stream_with_a_method_that_is_not_causal(tmp_path: Path) -> None:
     command = [sys.executable, str(ROOT / "run.py"), "data=stream", "data.url=x.ts", f"hydra.run.dir={tmp_path}"]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=500)
     assert result.returncode == ConfigError.exit_status
     assert "causal=true" in result.stdout + result.stderr
     assert "Traceback" not in result.stdout + result.stderr

@@ -55,7 +55,7 @@ def server_model(url: str, **fields: Any) -> Any:
     from vaa.models.server.model import ServerModel
 
     defaults: dict[str, Any] = {"allow_http": False, "model": "fake", "revision": None, "api_key_env": None}
-    defaults |= {"concurrency": 4, "timeout": 5, "retries": 2}
+    defaults |= {"concurrency": 4, "timeout": 60, "retries": 2}
     defaults |= {"generation": GenerationConfig(temperature=0, top_p=None, seed=None)}
     defaults |= {"token_limit": "max_tokens", "extra": {}, "image_format": "png", "max_side": None}
     return ServerModel(**{**defaults, "base_url": url, "decoder": "decord", **fields})
@@ -125,7 +125,7 @@ class FakeServer:
 
             def _send(self, reply: Reply) -> None:
                 if reply.silent:
-                    server.closing.wait(10)
+                    server.closing.wait(600)
                     self.close_connection = True
                     return
                 raw = reply.body if isinstance(reply.body, bytes) else json.dumps(reply.body).encode()

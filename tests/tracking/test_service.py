@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -85,8 +86,9 @@ def test_a_run_after_an_abandoned_one_is_online_again(tmp_path: Path, server: Wa
 
 
 def test_after_a_call_that_hangs_no_other_is_made(caplog: pytest.LogCaptureFixture) -> None:
-    service, calls = Service(0.2), []
-    assert service.call("one", lambda: time.sleep(5)) is None
+    service, calls, release = Service(0.2), [], threading.Event()
+    assert service.call("one", release.wait) is None
+    release.set()
     assert service.call("two", lambda: calls.append(2)) is None
     assert service.abandoned
     assert calls == []

