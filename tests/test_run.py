@@ -214,7 +214,7 @@ def test_a_run_with_too_many_unparsed_answers_fails(tmp_path: Path, shared: Path
         (["data=folder"], "data.root"),
         (["method=scored", "scores.root=missing", "data=folder", "data.root=."], "scores.root=missing: no such folder"),
         (["window.length=0"], "length=0"),
-        (["refinement.temperature=0"], "refinement.temperature=0"),
+        (["refinement.temperature=0"], "temperature=0 must be above 0"),
         (["~stages.smooth", "smoothing=none"], "smoothing=none: has no effect"),
         (["details=false"], "page=null"),
         (["online.delay=1"], "online.delay=1: has no effect"),

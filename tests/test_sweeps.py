@@ -145,7 +145,7 @@ def check_run(job: Path, run: dict[str, Any]) -> None:
     anomalous = {row["class"] for row in run["tables"]["classes"]}
     assert anomalous == {t["class"] for t in truth.values() if t["anomalous"]}
     assert len(run["tables"]["segments"]) == metrics["answers"]
-    assert {"ask text", "ask score", "refine score"} <= run["tables"]["segments"][0].keys()
+    assert {"query text", "query score", "refine score"} <= run["tables"]["segments"][0].keys()
     assert [artifact["type"] for artifact in run["artifacts"]] == ["dataset", "answers", "scores"]
     assert run["artifacts"][2]["metadata"]["metrics"]["roc_auc"] == metrics["roc_auc"]
 

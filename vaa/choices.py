@@ -21,6 +21,7 @@ GROUPS = {
     "readout": "the score of a segment: as written, or from the probabilities of the answers",
     "refinement": "scores refined by those of similar segments",
     "smoothing": "smoothing of a video's scores in time",
+    "suspicious_window": "URF's suspicious window: how it is found, tagged and its tags filtered",
     "position": "weighting by the position in the video",
     "protocol": "how scores are evaluated: labels, intervals, average precision",
     "engine": "where models run",

@@ -28,6 +28,7 @@ from vaa.streaming.stream import Stream
 from vaa.streaming.watch import watch
 from vaa.tracking.run import TrackedRun, Tracking
 from vaa.types import Dataset
+from vaa.video.sources import close_decoders
 
 log = logging.getLogger("vaa")
 
@@ -110,9 +111,12 @@ class Experiment:
         tracking = dataclasses.replace(
             self.tracking, group=self.tracking.group or context.group, name=self.tracking.name or context.name
         )
-        with tracking.run(context.columns, context.folder) as tracked:
-            metrics = self._run(dataset, context.folder, history, tracked)
-            check_complete(metrics, max_unparsed=self.max_unparsed, max_failed=self.max_failed)
+        try:
+            with tracking.run(context.columns, context.folder) as tracked:
+                metrics = self._run(dataset, context.folder, history, tracked)
+                check_complete(metrics, max_unparsed=self.max_unparsed, max_failed=self.max_failed)
+        finally:
+            close_decoders()
         return metrics
 
     def _run(self, dataset: Dataset, folder: Path, history: JobHistory, tracked: TrackedRun) -> dict[str, Any]:

@@ -48,8 +48,14 @@ def test_an_offline_run_is_complete_in_the_jobs_folder(tmp_path: Path) -> None:
     assert logged["exit"] == 0
 
 
-@pytest.mark.parametrize("error", [VaaError("no such folder"), KeyboardInterrupt("stopped")], ids=["error", "ctrl-c"])
-def test_what_was_logged_before_an_error_is_written_and_the_run_failed(tmp_path: Path, error: BaseException) -> None:
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(VaaError("no such folder"), 1), (KeyboardInterrupt("stopped"), 130)],
+    ids=["error", "ctrl-c"],
+)
+def test_what_was_logged_before_an_error_is_written_and_the_run_failed(
+    tmp_path: Path, error: BaseException, status: int
+) -> None:
     def body() -> None:
         with tracked().run(CONFIG, tmp_path) as run:
             run.run.summary["roc_auc"] = 0.5
@@ -58,7 +64,7 @@ def test_what_was_logged_before_an_error_is_written_and_the_run_failed(tmp_path:
     with pytest.raises(type(error)):
         body()
     (logged,) = read_back(tmp_path)
-    assert logged["exit"] == 1
+    assert logged["exit"] == status
     assert (logged["summary"]["roc_auc"], logged["summary"]["error"]) == (0.5, str(error))
     assert logged["config"]["method"] == "corevad"
 

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
 from pathlib import Path
-from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
@@ -110,7 +110,8 @@ class VideoFile:
             raise ConfigError(f"decoder={self.decoder}: choose one of {', '.join(DECODERS)}.")
         if not self.path.is_file():
             raise VideoError(f"{self.path}: no such video file.")
-        return _open_decoders(os.getpid())(self.path, self.path.stat().st_mtime_ns, self.decoder)
+        opened: Decoder = _open_decoders(os.getpid())(self.path, self.path.stat().st_mtime_ns, self.decoder)
+        return opened
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -305,9 +306,15 @@ def _file_digest(path: Path) -> str:
 
 
 @cache
-def _open_decoders(_process: int) -> Callable[[Path, int, str], Decoder]:
+def _open_decoders(_process: int) -> Any:
     """The last two files of this process; using one that was open when the process was forked would abort it."""
     return lru_cache(maxsize=2)(_open_decoder)
+
+
+def close_decoders() -> None:
+    """Close the open files of this process: decord's threads may abort a process that ends while they decode."""
+    opened = _open_decoders(os.getpid())
+    opened.cache_clear()
 
 
 def _open_decoder(path: Path, _modified: int, decoder: str) -> Decoder:
