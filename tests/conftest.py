@@ -4,6 +4,7 @@ import os
 import shutil
 from pathlib import Path
 
+import debian_wordnet
 import pytest
 from beartype import BeartypeConf
 from beartype.claw import beartype_package
@@ -28,6 +29,21 @@ def _wandb_in_tmp(tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("wandb")
     for name in ("WANDB_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR", "WANDB_DATA_DIR"):
         os.environ[name] = str(folder)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _wordnet(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """WordNet for nltk, here and in the processes that tests start: a copy of Debian's if nltk has none."""
+    import nltk
+
+    try:
+        nltk.data.find("corpora/wordnet.zip")
+    except LookupError:
+        if debian_wordnet.available():
+            folder = tmp_path_factory.mktemp("nltk_data")
+            debian_wordnet.convert(folder)
+            nltk.data.path.insert(0, str(folder))
+            os.environ["NLTK_DATA"] = str(folder)
 
 
 @pytest.fixture(scope="session")

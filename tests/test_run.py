@@ -267,6 +267,8 @@ def test_an_experiment_gives_the_number_in_its_comment(tmp_path: Path, shared: P
     (values,) = metrics(tmp_path)
     for pair in expected.removeprefix("# expected:").split(","):
         name, value = pair.split()
+        if name == "meteor" and values[name] is None:
+            pytest.skip("no WordNet: python -m nltk.downloader wordnet, or apt-get install wordnet-base")
         assert round(values[name], 6) == float(value)
 
 

@@ -6,7 +6,6 @@ import math
 import os
 import shutil
 import sys
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -27,24 +26,6 @@ TABLE = {
     "xd_violence/understanding/HolmesVAU": (None, None, None, None, 0.3757, 0.0110, 0.2529, 0.1824, 800),
 }
 COLUMNS = ("bleu_1", "bleu_2", "bleu_3", "bleu_4", "bleu_sum", "cider", "rouge_l", "meteor", "described")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _nltk_data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """WordNet in nltk's data: the installed one, or else a copy of Debian's if there is one."""
-    import nltk
-    from nltk.corpus.reader.wordnet import WordNetCorpusReader
-    from nltk.corpus.util import LazyCorpusLoader
-
-    if installed() or not debian_wordnet.available():
-        yield
-        return
-    folder = tmp_path_factory.mktemp("nltk_data")
-    debian_wordnet.convert(folder)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(nltk.data, "path", [str(folder)])
-        patch.setattr(nltk.corpus, "wordnet", LazyCorpusLoader("wordnet", WordNetCorpusReader, object()))
-        yield
 
 
 def installed() -> bool:
