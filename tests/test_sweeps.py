@@ -130,6 +130,7 @@ def test_an_agent_runs_the_first_and_last_point_of_a_sweep(
 def check_run(job: Path, run: dict[str, Any]) -> None:
     """W&B's file of a job on labelled videos agrees with the job's folder."""
     metrics = json.loads((job / "metrics.json").read_text())
+    assert metrics.pop("protocol") == run["config"]["protocol"]
     assert {key: run["summary"][key] for key in metrics} == metrics
     truth = json.loads((job / "truth.json").read_text())["videos"]
     videos = {row["video"]: row for row in run["tables"]["videos"]}

@@ -34,12 +34,12 @@ defaults:
   - /window: frames30x8
   - /prompt@describe: plain
   - /prompt@rate: plain
-describe: {reader: {_target_: vaa.prompts.parsers.CaptionParser}}
+describe: {parser: {_target_: vaa.prompts.parsers.CaptionParser}}
 rate: {text: $caption}
 stages:
   window: ${window}
-  describe: {_target_: vaa.stages.responses.CaptionSegments, vlm: "${vlm}", prompt: "${describe}", empty: Nothing}
-  rate: {_target_: vaa.stages.responses.RateCaptions, llm: "${llm}", prompt: "${rate}"}
+  describe: {_target_: vaa.stages.responses.CaptionSegments, model: "${vlm}", prompt: "${describe}", empty: Nothing}
+  rate: {_target_: vaa.stages.responses.RateCaptions, model: "${llm}", prompt: "${rate}"}
   score: {_target_: vaa.stages.responses.ResponseScores, missing: 0.0}
   frames: {_target_: vaa.stages.scores.ExpandToFrames}
 """
