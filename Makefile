@@ -7,7 +7,7 @@ BIN := .venv/bin
 run: .venv/ready
 	$(BIN)/python run.py $(ARGS)
 
-test: .venv/ready # in one process more than there are cores: a third of the time a test waits for another program
+test: .venv/ready # one process more than cores: a third of the time a test waits for another program
 	$(BIN)/python -m pytest -n $$($(BIN)/python -c 'import os; print(os.cpu_count() + 1)') --dist worksteal $(ARGS)
 
 lint: .venv/ready
@@ -21,7 +21,7 @@ paper: .venv/ready # docs/results.md, from what the authors released (python -m 
 audit: .venv/ready # known vulnerabilities of the versions in constraints.txt; needs a network, six minutes at most
 	$(BIN)/python tools/audit.py $(ARGS)
 
-docs: .venv/ready # site/index.html; the search wants a server: python -m http.server --directory site
+docs: .venv/ready # site/index.html; the search needs a server: python -m http.server --directory site
 	$(BIN)/python tools/pages.py
 	$(BIN)/zensical build --strict --clean
 

@@ -38,8 +38,8 @@ def rows() -> list[Row]:
     os.environ.setdefault("TQDM_DISABLE", "1")
     results = []
     for title, (name, scores) in SCORES.items():
-        dataset, folder = _dataset(root / name, name), root / name / scores
-        ours, theirs = partial(_metrics, dataset, folder), partial(_frame_by_frame, dataset, folder)
+        dataset, folder = load_dataset(root / name, name), root / name / scores
+        ours, theirs = partial(_metrics, dataset, folder), partial(frame_by_frame, dataset, folder)
         metrics, expected = ours(), theirs()
         values = [metrics[metric] for metric in REFERENCE_METRICS]
         assert np.allclose(values, expected, atol=1e-9), (values, expected)
@@ -48,7 +48,7 @@ def rows() -> list[Row]:
     return results
 
 
-def _dataset(root: Path, name: str) -> Dataset:
+def load_dataset(root: Path, name: str) -> Dataset:
     fields = yaml.safe_load((PROJECT_ROOT / "conf" / "data" / f"{name}.yaml").read_text(encoding="utf-8"))
     fields.pop("_target_")
     return AnnotatedDataset(**{**fields, "root": str(root)}).load()
@@ -67,7 +67,7 @@ def _metrics(dataset: Dataset, folder: Path) -> dict[str, float]:
     return evaluate(result=RunResult(reports), dataset=dataset, protocol=protocol).metrics
 
 
-def _frame_by_frame(dataset: Dataset, folder: Path) -> tuple[float, ...]:
+def frame_by_frame(dataset: Dataset, folder: Path) -> tuple[float, ...]:
     """As the URF program counts: a list of all frames' labels and scores, filled one frame at a time."""
     from scipy.ndimage import gaussian_filter1d
     from sklearn.metrics import auc, precision_recall_curve, roc_curve

@@ -22,7 +22,7 @@ from vaa.stages.window import ConsecutiveWindow
 from vaa.types import Query, Video
 
 # Every size runs for about as long, the large one between the small ones, and sizes are compared within a repeat: the
-# clock rate of these machines changes by half within a minute.
+# clock rate may change by half within a minute.
 _ORDER = [1] * 50 + [10] * 5 + [100] + [10] * 5 + [1] * 50
 
 
@@ -46,7 +46,7 @@ def rows() -> list[Row]:
     )
     stages = {
         "window": ConsecutiveWindow(length=30, n_frames=8),
-        "ask": QuerySegments(model=InstantModel(), prompt=prompt),
+        "query": QuerySegments(model=InstantModel(), prompt=prompt),
         "score": ResponseScores(missing=0.0),
         "smooth": GaussianKernel(size=9, sigma=5.0),
         "frames": ExpandToFrames(),

@@ -18,6 +18,7 @@ from vaa.models.transformers.loaded_model import LoadedModel
 from vaa.models.transformers.vlm import TransformersVLM
 from vaa.stages.window import ConsecutiveWindow
 from vaa.tiny import prompts
+from vaa.tiny.measure import tiny_vlm
 from vaa.types import ChatQuery, ChooseQuery, GenerateQuery, Report
 from vaa.video.decoders import DECODERS
 
@@ -34,7 +35,7 @@ def rows() -> list[Row]:
         segments = ConsecutiveWindow(length=30, n_frames=8)(Report(video)).segments
         queries += [replace(prompt.query(video, segment), max_new_tokens=64) for segment in segments]
     assert len(queries) == N_QUERIES
-    model = tiny_vlm()
+    model = tiny_vlm(str(prompts.CHECKPOINTS / "vlm"), batch_size=64)
     theirs = partial(one_by_one, model._load(), queries)
     expected, results = theirs(), []
     for decoder in DECODERS:
@@ -58,24 +59,6 @@ def _choices(model: TransformersVLM, queries: Sequence[GenerateQuery]) -> Row:
     assert all(np.abs(np.subtract(*pair)).max() < 1e-4 for pair in zip(ours(), theirs(), strict=True))
     what = f"the probability of {N_QUERIES} verdicts, within 1e-4 (decoder={model.decoder})"
     return replace(ratio(what, "one query at a time, no overlap", 1, ours, theirs, repeats=3), required="-")
-
-
-def tiny_vlm() -> TransformersVLM:
-    return TransformersVLM(
-        checkpoint=str(prompts.CHECKPOINTS / "vlm"),
-        revision=None,
-        dtype="float32",
-        quantization="none",
-        device_map="cpu",
-        attention="sdpa",
-        max_pixels=None,
-        timestamps=False,
-        generation=GREEDY,
-        batch_size=64,
-        decoder="decord",
-        workers=None,
-        resize="pil",
-    )
 
 
 def in_batches(model: TransformersVLM, queries: Sequence[ChatQuery]) -> list[Any]:

@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.__main__ import SHARED
+from benchmarks.evaluation import frame_by_frame, load_dataset
 from benchmarks.startup import replay_overrides
 from benchmarks.timing import Row, clock
 from vaa.process import PROJECT_ROOT
@@ -75,7 +76,5 @@ def _seconds(command: list[str], settings: int) -> float:
 
 def run_reference() -> None:
     """Evaluate one setting as the papers' programs do: read all files, go through all frames."""
-    from benchmarks.evaluation import _catalogue, _frame_by_frame
-
     root = Path(os.environ["RECORDED"]) / "urf" / "ucf_crime"
-    _frame_by_frame(_catalogue(root, "ucf_crime"), root / "refined_scores" / "videollama3")
+    frame_by_frame(load_dataset(root, "ucf_crime"), root / "refined_scores" / "videollama3")

@@ -1,7 +1,8 @@
-"""The GPU benchmark runs, checked with a small model on the CPU."""
+"""The benchmarks can be imported, and the GPU benchmark runs, with a small model on the CPU."""
 
 from __future__ import annotations
 
+import importlib
 import logging
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import gpu
+from benchmarks.__main__ import NAMES
 
 SMALL = replace(
     gpu.LARGE,
@@ -26,6 +28,11 @@ SMALL = replace(
     new_tokens=4,
     side=64,
 )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_benchmark_has_rows(name: str) -> None:
+    assert callable(importlib.import_module(f"benchmarks.{name}").rows)
 
 
 @pytest.mark.slow

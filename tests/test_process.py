@@ -95,6 +95,27 @@ def test_openmp_threads_spin_briefly_unless_the_user_sets_it(environment: dict[s
     assert done.stdout.strip() == spin_count
 
 
+COMMANDS = """
+import runpy, sys
+from vaa import process
+
+process.configure = lambda: sys.exit(int("torch" in sys.modules))
+for sys.argv in (["vaa.compare", "R"], ["vaa.paper", "R"], ["vaa.report.page", "R"], ["vaa.tune", "R"],
+                 ["vaa.tiny.measure"], ["vaa.tiny.train"]):
+    try:
+        runpy.run_module(sys.argv[0], run_name="__main__")
+    except SystemExit as status:
+        print(sys.argv[0], status.code)
+"""
+
+
+def test_commands_configure_the_process_before_torch_is_imported() -> None:
+    done = subprocess.run([sys.executable, "-c", COMMANDS], check=True, capture_output=True, text=True)
+    statuses = dict(line.split() for line in done.stdout.splitlines())
+    assert len(statuses) == 6
+    assert set(statuses.values()) == {"0"}
+
+
 @pytest.fixture
 def visible_to(monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]
     """A function: name of the process -> CUDA_VISIBLE_DEVICES after `assign_gpu`."""

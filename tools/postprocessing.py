@@ -1,6 +1,6 @@
 """The search behind docs/experiments.md: `python tools/postprocessing.py R/urf [--check]`.
 
-On UCF-Crime's released scores of URF, counted on one in eight frames; what it chose is then checked on XD-Violence.
+On UCF-Crime's released scores of URF, evaluated on one in eight frames; the choice is then checked on XD-Violence.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ NAMES = ("roc_auc", "pr_auc", "within_video_auc")
 
 
 def same(x: Array) -> Array:
-    """As it is."""
+    """The same scores."""
     return x
 
 
@@ -103,7 +103,7 @@ class Data:
 
 
 def candidates() -> Iterator[tuple[str, tuple[Any, ...]]]:
-    """The four passes, in the order in which they were made; each looked at the numbers of the one before."""
+    """The four passes, in the order in which they were made; each was designed after the results of the one before."""
     smooth = dict(smoothings()) | {
         f"relative {p}": (lambda s, p=p: gaussian_filter1d(s, p * len(s))) for p in (0.03, 0.05)
     }
@@ -135,25 +135,27 @@ def candidates() -> Iterator[tuple[str, tuple[Any, ...]]]:
         yield lowered("filter 10", q, a, w, "clips")
 
 
-def say(*words: str) -> None:
-    """A line."""
+def print_line(*words: str) -> None:
+    """Print a line."""
     sys.stdout.write(" ".join(words) + "\n")
 
 
 def _delta(values: Array) -> str:
-    sure = bootstrap.interval(values[1:])
-    return f"{values[0]:+.4f} [{sure.low:+.4f}, {sure.high:+.4f}]"
+    interval = bootstrap.interval(values[1:])
+    return f"{values[0]:+.4f} [{interval.low:+.4f}, {interval.high:+.4f}]"
 
 
 def search(root: Path) -> None:
-    """Count every candidate on UCF-Crime."""
-    data, found = Data(root, "ucf_crime", 8), []
+    """Evaluate every candidate on UCF-Crime."""
+    data, results = Data(root, "ucf_crime", 8), []
     for name, parts in candidates():
         numbers = detection(data.labels, data.scores(*parts))
-        found.append((float(np.mean([numbers[each] for each in NAMES])), name, [numbers[each] for each in NAMES]))
-    say(f"{len(found)} settings, {len({name for _, name, _ in found})} different; by the mean of {', '.join(NAMES)}")
-    for _, name, numbers in sorted(found, key=lambda each: -each[0])[:15]:
-        say(*(f"{number:.4f}" for number in numbers), name)
+        results.append((float(np.mean([numbers[each] for each in NAMES])), name, [numbers[each] for each in NAMES]))
+    print_line(
+        f"{len(results)} settings, {len({name for _, name, _ in results})} different; by the mean of {', '.join(NAMES)}"
+    )
+    for _, name, numbers in sorted(results, key=lambda each: -each[0])[:15]:
+        print_line(*(f"{number:.4f}" for number in numbers), name)
 
 
 def check(root: Path) -> None:
@@ -163,17 +165,17 @@ def check(root: Path) -> None:
         return gaussian_filter1d(s, 10.0)
 
     for name in FOLDERS:
-        data, found = Data(root, name, 1), []
+        data, results = Data(root, name, 1), []
         weights = np.vstack([np.ones(len(data.labels)), bootstrap.resamples(len(data.labels), 1000, 0)])
         for before in (same, floor(0.1, 0.5)):
             scores = data.scores(before, filter10, same, 0.5, same)
             aucs = np.array([within_video_auc([y], [s]) for y, s in zip(data.labels, scores, strict=True)])
             known = np.isfinite(aucs).astype(float)
             numbers = bootstrap.flat(bootstrap.count_frames(data.labels, scores), weights)
-            found.append(numbers | {NAMES[2]: bootstrap.mean(np.where(known > 0, aucs, 0), known, weights)})
+            results.append(numbers | {NAMES[2]: bootstrap.mean(np.where(known > 0, aucs, 0), known, weights)})
         for each in NAMES:
-            delta = found[1][each] - found[0][each]
-            say(f"{name} {each}", *(f"{each_found[each][0]:.6f}" for each_found in found), _delta(delta))
+            delta = results[1][each] - results[0][each]
+            print_line(f"{name} {each}", *(f"{result[each][0]:.6f}" for result in results), _delta(delta))
 
 
 if __name__ == "__main__":

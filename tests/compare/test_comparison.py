@@ -99,13 +99,18 @@ def test_an_incomplete_run_has_a_warning(tmp_path: Path, two: tuple[Path, Path])
     assert "broken: incomplete: 1 videos failed." in comparison.notes
 
 
-def test_other_metrics_come_from_metrics_json_without_an_interval(two: tuple[Path, Path]) -> None:
+@pytest.mark.parametrize(
+    ("name", "best"), [("bleu_1", 1), ("judge_unparsed", 0), ("unparsed", 0), ("threshold_f1", None)]
+)
+def test_other_metrics_come_from_metrics_json_without_an_interval(
+    two: tuple[Path, Path], name: str, best: int | None
+) -> None:
     for folder, value in zip(two, (0.2, 0.3), strict=True):
-        (folder / "metrics.json").write_text(json.dumps(metrics(folder) | {"bleu_1": value}))
-    strong = compare_folders(*two, names=("bleu_1",)).rows[1]
-    assert strong.deltas["bleu_1"].value == pytest.approx(0.1)
-    assert math.isnan(strong.deltas["bleu_1"].low)
-    assert strong.best == {"bleu_1"}
+        (folder / "metrics.json").write_text(json.dumps(metrics(folder) | {name: value}))
+    rows = compare_folders(*two, names=(name,)).rows
+    assert rows[1].deltas[name].value == pytest.approx(0.1)
+    assert math.isnan(rows[1].deltas[name].low)
+    assert [row.best for row in rows] == [{name} if k == best else set() for k in range(2)]
 
 
 def test_numbers_that_differ_from_metrics_json_are_reported(two: tuple[Path, Path]) -> None:

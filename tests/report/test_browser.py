@@ -204,7 +204,7 @@ def test_a_search_among_800_videos_draws_few_rows(tab: Any, tmp_path: Path) -> N
 def test_a_missing_video_has_a_note_and_the_rest_works(tab: Any, tmp_path: Path) -> None:
     Page(copy=False).write(finished(tmp_path, [scored("lost", [0.1, 0.9, 0.3])], {}, ("A notice.",)))
     opened(tab, tmp_path, "#video=lost")
-    assert "not on this machine" in tab.locator(".unplayable").text_content()
+    assert "no video file to play" in tab.locator(".unplayable").text_content()
     assert "A notice." in tab.locator(".notices").text_content()
     box = tab.locator(".plot").bounding_box()
     tab.mouse.click(box["x"] + 52 + 0.5 * (box["width"] - 66), box["y"] + 80)

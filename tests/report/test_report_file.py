@@ -77,6 +77,15 @@ def test_reports_read_back_equal_those_written(tmp_path: Path) -> None:
         assert_equal(read[stage], report)
 
 
+def test_a_video_reads_back_with_its_source_and_as_a_file_if_none_was_written(tmp_path: Path) -> None:
+    video = replace(VIDEO, path=Path("frames/v"), source="images")
+    write_json(tmp_path / "v.json", report_file.encode(video, {"window": Report(video)}))
+    content = orjson.loads((tmp_path / "v.json").read_bytes())
+    assert report_file.decode(content, None)[0].video == report_file.decode_track(content).video == video
+    del content["video"]["source"]
+    assert report_file.decode(content, None)[0].video.source == "file"
+
+
 @pytest.mark.parametrize(
     "starts", [[], [0], [8], [0, 30, 60], [8, 24, 40], [0, 7, 9], list(range(100)), list(range(70))], ids=len
 )

@@ -222,8 +222,8 @@ def test_a_split_selects_on_the_named_videos_and_reports_the_others(
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["--folds", "1"], "Use 2 folds or more"),
-        (["--folds", "13"], "no more than videos"),
+        (["--folds", "1"], "Use at least 2 folds"),
+        (["--folds", "13"], "at most one per video"),
         (["--by", "tiou"], "Known: roc_auc"),
         (["--every", "0"], "--every 0"),
     ],

@@ -68,7 +68,7 @@ def metric_names(runs: Sequence[Run]) -> list[str]:
 def measure(data: RunScores, videos: Sequence[str], weights: Numbers, names: Sequence[str]) -> dict[str, Measure]:
     """Those of the metrics `names` that the run has, over the videos.
 
-    `weights`, shape (times, videos), are the number of times that each resample holds each video.
+    `weights`, shape (times, videos), are the number of times that each resample contains each video.
     """
     weights = np.vstack([np.ones((1, len(videos))), weights])  # the first row is the videos themselves
     measures: dict[str, Measure] = {}

@@ -1,6 +1,6 @@
 """Benchmarks in the layout of LAVAD and URF: `annotations/` with two text files, `videos/`.
 
-The index (`test.txt`) has one line a video: name, first frame, last frame, classes. The spans file has name, class,
+The index (`test.txt`) has one line per video: name, first frame, last frame, classes. The spans file has name, class,
 start, end, start, end, ..., padded with -1. Video files are not opened here, so a replay needs none of them.
 """
 

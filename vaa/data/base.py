@@ -15,7 +15,7 @@ _MAX_LENGTH = 200  # bytes: file systems allow 255, and copies with boxes add a 
 
 @runtime_checkable
 class DatasetLoader(Protocol):
-    """What `data=NAME` composes: it knows where a data set is and in which layout."""
+    """What `data=NAME` composes: the loader of a data set in one layout."""
 
     def load(self) -> Dataset:
         """The videos and their ground truth.

@@ -143,7 +143,7 @@ def _shards(folder: Path) -> list[Path]:
 
 
 def _damaged(folder: Path) -> Iterator[str]:
-    """A message for each file that loading would refuse: an index that leads elsewhere, truncated shards."""
+    """A message for each file that loading would refuse: truncated shards, an index with files outside the folder."""
     try:
         check_shard_index(folder)
     except ModelError as error:

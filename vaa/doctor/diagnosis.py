@@ -139,7 +139,7 @@ def _inspect(weights: LocalWeights | None) -> CheckpointInfo | None:
 
 
 def _tokens(query: Query) -> int:
-    """Estimated text tokens of a query and its answer: three characters a token."""
+    """Estimated text tokens of a query and its answer: three characters per token."""
     new = query.max_new_tokens if isinstance(query, GenerateQuery) else 0
     return len(query.text + getattr(query, "system", "")) // 3 + new
 
@@ -222,7 +222,7 @@ def _describe_machine(machine: Machine) -> list[str]:
 
 
 def _verdict(uses: Sequence[ModelUse], machine: Machine) -> tuple[list[str], bool]:
-    """For GPU memory and main memory: the largest amount needed at one time against what there is."""
+    """For GPU memory and main memory: the largest amount needed at one time against what is available."""
     lines, fits = [], True
     for memory, available in (("GPU memory", sum(gpu.free for gpu in machine.gpus)), ("memory", machine.memory)):
         here = [use for use in uses if use.checkpoint is not None and _memory_of(use, machine) == memory]

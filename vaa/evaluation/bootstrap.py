@@ -119,7 +119,7 @@ def _block(anomalous: Numbers, tied: Numbers, tp: Numbers, fp: Numbers, positive
 
 
 def mean(sums: Numbers, counts: Numbers, weights: Numbers) -> Numbers:
-    """Shape (times,): the weighted mean of items of which each video has `counts` with the sum `sums`; NaN of none."""
+    """Shape (times,): the weighted mean of items of which each video has `counts` with the sum `sums`; NaN if none."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray((weights @ sums) / (weights @ counts))
 

@@ -29,7 +29,9 @@ def detection(labels: Sequence[Labels], scores: Sequence[Floats]) -> dict[str, f
         return metrics
     recall, precision = ranking.tpr, ranking.precision
     f1 = 2 * precision * recall / np.maximum(precision + recall, np.finfo(float).tiny)
-    best = len(f1) - 1 - int(np.argmax(f1[::-1]))  # of equal ones the lowest threshold, as in scikit-learn's curves
+    best = (
+        len(f1) - 1 - int(np.argmax(f1[::-1]))
+    )  # of several equal ones the lowest threshold, as in scikit-learn's curves
     return metrics | {
         "roc_auc": ranking.roc_auc(),
         "pr_auc": ranking.pr_auc(),
@@ -67,7 +69,7 @@ def class_results(
 ) -> tuple[ClassResult, ...]:
     """The result of each class, by name; its ROC AUC is over its anomalous videos and all normal ones.
 
-    One array of shape (frames,) and one class a video. A class with commas is several, and the video counts in each
+    One array of shape (frames,) and one class per video. A class with commas is several, and the video counts in each
     (XD-Violence). A video is normal if none of its frames is anomalous, whatever its class is. The ROC AUC is NaN where
     there is no normal frame; a class without anomalous frames is left out.
     """

@@ -21,11 +21,10 @@ from vaa.types import Dataset, Failure, Floats, GroundTruth, Report
 class Evaluation:
     """Scores, labels, curves, classes and errors of a run, each computed once, when it is first needed.
 
-    Of a run in this process by `evaluate`, of a finished one by `Run.evaluation`, which reads reports from disk as they
-    are needed. `reports`: video -> its last report. `history`: video -> stage -> the report after it. `truths` and
-    `labels`, of shape (frames,) as the protocol counts them: of the videos that have some. `stats`: what the stages
-    cost; empty for a finished run. `tracks`: the last reports with their tracks only, if they are read faster than
-    whole reports.
+    `evaluate` makes it for a run in this process, `Run.evaluation` for a finished one, whose reports it reads from disk
+    as they are needed. `reports`: video -> its last report. `history`: video -> stage -> the report after it. `truths`
+    and `labels` (by the protocol, shape (frames,)): of the videos that have some. `stats`: what the stages cost; empty
+    for a finished run. `tracks`: the last reports with their tracks only, if they are read faster than whole reports.
     """
 
     data: str
@@ -39,7 +38,7 @@ class Evaluation:
     tracks: Mapping[str, Report] | None = None
 
     def video_scores(self, video: str) -> Floats | None:
-        """The scores of a video as the protocol counts them, shape (frames,); None without any.
+        """The scores of a video by the protocol, shape (frames,); None without any.
 
         Raises:
             ConfigError: a score is NaN or infinite.
@@ -60,7 +59,7 @@ class Evaluation:
 
     @cached_property
     def labelled(self) -> list[str]:
-        """The videos that have scores and labels: those that are counted."""
+        """The videos that have scores and labels: those that are evaluated."""
         return [video for video in self.scores if video in self.labels]
 
     @cached_property
@@ -68,21 +67,21 @@ class Evaluation:
         """The detection metrics; empty where no video has scores and labels."""
         if not self.labelled:
             return {}
-        labels, scores = self._counted
+        labels, scores = self._evaluated
         return detection(labels, scores) | {"videos": len(labels), "frames": sum(map(len, labels))}
 
     @cached_property
     def curves(self) -> Curves | None:
         """ROC and precision-recall over all frames; None where they are of one class only."""
-        return curves(*self._counted)
+        return curves(*self._evaluated)
 
     @cached_property
     def classes(self) -> tuple[ClassResult, ...]:
         """How well each class of anomaly is detected, by name."""
-        return class_results(*self._counted, [self.label(video) or "" for video in self.labelled])
+        return class_results(*self._evaluated, [self.label(video) or "" for video in self.labelled])
 
     @property
-    def _counted(self) -> tuple[list[Labels], list[Floats]]:
+    def _evaluated(self) -> tuple[list[Labels], list[Floats]]:
         return [self.labels[video] for video in self.labelled], [self.scores[video] for video in self.labelled]
 
     def label(self, video: str) -> str | None:

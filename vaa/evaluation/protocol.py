@@ -1,4 +1,4 @@
-"""A paper's way of counting: which labels, whether the end of an interval is anomalous, in which precision."""
+"""A paper's evaluation protocol: which labels, whether the end of an interval is anomalous, in which precision."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ log = logging.getLogger("vaa")
 
 @dataclass(frozen=True, kw_only=True)
 class Protocol:
-    """How scores are counted.
+    """How scores are evaluated.
 
     `labels`: a JSON file in VERA's layout, or None for the data set's own labels. `end_inclusive`: the annotated end is
     anomalous. `precision`: the float type of the scores. `pad`: the score of frames that no value covers.

@@ -99,7 +99,7 @@ def _cider(pairs: Pairs) -> dict[str, float]:
 
 
 def _meteor(pairs: Pairs) -> dict[str, float]:
-    """METEOR by nltk of tokens between white space; words and stems are looked up once, which changes no number."""
+    """METEOR by nltk of tokens between white space; WordNet's answers and stems are cached."""
     single = _library("nltk.translate.meteor_score").single_meteor_score
     try:
         corpus = _library("nltk.corpus").wordnet

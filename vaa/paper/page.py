@@ -41,16 +41,16 @@ _PUBLISHED = """## Published and replayed
 
 Published numbers are in percent, differences in points. LAVAD's protocol, for CoReVAD VERA's. ROC AUC over all frames
 mostly ranks whole videos, so the AUC within videos is shown beside it. Position weighting is a prior on where events
-are in trimmed test videos, not evidence. Its row on XD-Violence differs from the number in our brief: the number here
-is that of the published formula, and other attempts are in the [log](experiments.md).
+are in trimmed test videos, not evidence. Its row on XD-Violence differs from this project's target: the number here is
+that of the published formula, and other attempts are in the [log](experiments.md).
 """
 
 _PROTOCOLS = """
 ## The same scores under every protocol
 
 `lavad`: LAVAD's annotation files, the end of an interval included. `vera`: VERA's labels, the end excluded. `corevad`:
-VERA's labels and scores in float16. `corevad` reports AP by steps, the others by trapezoids. Papers with different
-protocols can be compared only through a table like this one.
+VERA's labels and scores in float16. CoReVAD's paper reports AP by steps, the others by trapezoids. Papers with
+different protocols can be compared only through a table like this one.
 """
 
 _CHECKS = "\n## Further checks\n"
@@ -66,8 +66,8 @@ none was tuned on these labels. To take the best row of a table is to tune on th
 _GPU = """
 ## Rows that need a GPU, weights and the videos
 
-No released file allows to replay these. Add `doctor=true` to a command to see what it needs and whether this machine
-has it.
+These cannot be replayed from released files. Add `doctor=true` to a command to see what it needs and whether this
+machine has it.
 """
 
 
@@ -125,7 +125,7 @@ def _checks(record: Record) -> Iterator[str]:
         ("of these rated again (the others have unusable tags)", f"{chain['videos_queried/rerate']}"),
         ("suspicious windows equal to the authors' file", f"{equal} of {videos}"),
         ("URF refined, UCF-Crime: threshold by Youden's J", _number(chain["threshold_youden"])),
-        ("the same by F1 (both the best on these very labels)", _number(chain["threshold_f1"])),
+        ("the same by F1 (both the best on these labels)", _number(chain["threshold_f1"])),
         *((f"{name}, LAVAD's labels", _size(record, batch)) for name, batch in _DATA_SETS),
         ("UCF-Crime: frames with a box", f"{boxes['annotated_frames']:,}"),
     ]

@@ -14,12 +14,12 @@ class Published:
     numbers: Mapping[str, float]
 
 
-_URF, _BRIEF = "URF, NeurIPS 2025", "the brief of this project, no paper"
+_URF, _TARGET = "URF, NeurIPS 2025", "target of this project, no paper"
 PUBLISHED = {
     "urf_ucf": Published(_URF, {"roc_auc": 84.28}),
     "urf_xd": Published(_URF, {"roc_auc": 91.34, "pr_auc": 68.07}),
-    "urf_ucf_centred": Published(_BRIEF, {"roc_auc": 85.42, "pr_auc": 38.68}),
-    "urf_xd_centred": Published(_BRIEF, {"roc_auc": 91.47, "pr_auc": 69.53}),
+    "urf_ucf_centred": Published(_TARGET, {"roc_auc": 85.42, "pr_auc": 38.68}),
+    "urf_xd_centred": Published(_TARGET, {"roc_auc": 91.47, "pr_auc": 69.53}),
     "urf_ubnormal": Published(_URF, {"roc_auc": 68.98}),
     "urf_msad": Published(_URF, {"roc_auc": 85.9, "pr_auc": 76.4}),
     "urf_boxes_none": Published(_URF, {"tiou": 24.09}),

@@ -88,8 +88,8 @@ _NO_REFINEMENT = "without its softmax refinement: the CLIP features are not rele
 
 ROWS = (
     ReplayRow("URF, UCF-Crime, first ratings", "urf_ucf_first", (), "", _FLAT),
-    ReplayRow("URF, UCF-Crime, first ratings, looking backwards", "urf_ucf_causal", ("online.delay=0.0",), "", _FLAT),
-    ReplayRow("the same, five seconds late allowed", "urf_ucf_causal", ("online.delay=5.0",), "", _FLAT),
+    ReplayRow("URF, UCF-Crime, first ratings, causal", "urf_ucf_causal", ("online.delay=0.0",), "", _FLAT),
+    ReplayRow("the same, five seconds of delay allowed", "urf_ucf_causal", ("online.delay=5.0",), "", _FLAT),
     ReplayRow("URF, UCF-Crime, the whole chain", "urf_ucf_replay", (), "urf_ucf", _FLAT),
     ReplayRow("URF, UCF-Crime, refined scores", "urf_ucf", _PLAIN, "urf_ucf", _FLAT),
     ReplayRow("URF, UCF-Crime, unsmoothed", "urf_ucf", ("smoothing=none", "position=none"), "", _FLAT),

@@ -76,7 +76,7 @@ class AlertRule:
         return alerts
 
     def find(self, report: Report, protocol: Protocol) -> Iterator[Alert]:
-        """The alerts of one video in temporal order, by its scores as they are counted; none without scores."""
+        """The alerts of one video in temporal order, by its scores under the protocol; none without scores."""
         if report.track is None:
             return
         scores, fps = protocol.expand(report.video, report.track), report.video.fps or 25.0
@@ -118,7 +118,7 @@ def clock(seconds: float) -> str:
 
 
 def text_in(report: Report, start: int, stop: int, peak: int) -> str:
-    """The text of the segment in [start, stop) with the highest response score, of equal ones the nearest to the peak.
+    """The text of the segment in [start, stop) with the highest response score; of equals, the nearest to the peak.
 
     Where no segment is `at` a frame in the interval, all segments are considered.
     """
@@ -142,7 +142,7 @@ def _row(alert: Alert) -> dict[str, Any]:
 
 
 def _csv(rows: Sequence[Mapping[str, Any]], threshold: float) -> str:
-    """A row an alert, the threshold in each; a text that a spreadsheet would run as a formula is quoted."""
+    """A row per alert, the threshold in each; a text that a spreadsheet would run as a formula is quoted."""
     names = ["video", "from", "to", "start_seconds", "stop_seconds", "highest", "mean", "text", "tags", "threshold"]
     text = io.StringIO()
     writer = csv.writer(text)

@@ -48,7 +48,7 @@ def write_results(folder: Path, result: RunResult, notices: Sequence[str], detai
 def write_truth(folder: Path, evaluation: Evaluation) -> None:
     """Write `truth.json`: the protocol, and for each video with labels its ground truth and anomalous frames.
 
-    `anomalous` are the intervals as the protocol counts them: cut at the video's end, their stop excluded. `spans` are
+    `anomalous` are the intervals by the protocol: cut at the video's end, their stop excluded. `spans` are
     those of the data set.
     """
     videos = {}
@@ -145,7 +145,7 @@ def write_json(file: Path, value: Any, indent: bool = False) -> None:
 
 def write_bytes(file: Path, content: bytes) -> None:
     """Write a file atomically, so that an interrupted run leaves no partial results."""
-    temporary = file.with_name(f".{os.getpid()}.tmp")  # short: a video's name may be as long as a file's may be
+    temporary = file.with_name(f".{os.getpid()}.tmp")  # short, since the file's own name may have the maximum length
     try:
         try:
             temporary.write_bytes(content)

@@ -37,7 +37,7 @@ def _person(actors: Actors, label: Label = Label.PERSON, second: bool = False) -
 
 
 def _crossing(actors: Actors, t: float, seconds: float, margin: float) -> float:
-    """The x of somebody who crosses the image in `seconds`."""
+    """The x of a person or car that crosses the image in `seconds`."""
     distance = -margin + (64 + 2 * margin) * t / seconds
     return distance if actors.face > 0 else 64 - distance
 

@@ -39,7 +39,7 @@ def draw_shape(rng: np.random.Generator) -> tuple[int, float]:
 
 
 def draw_clip(rng: np.random.Generator, shape: tuple[int, float]) -> Sample:
-    """A clip, about half of them with an anomaly; one with an anomaly in a single frame of few is drawn again."""
+    """A clip, about half of them with an anomaly; a short one with only one anomalous frame is drawn again."""
     count, span = shape
     while True:
         anomalous = bool(rng.random() < 0.55)
@@ -152,7 +152,7 @@ def draw_fields(name: str, truth: ReferenceAnswer, draw: random.Random) -> dict[
 
 
 def draw_summary(rng: np.random.Generator, draw: random.Random) -> tuple[str, ReferenceAnswer]:
-    """Captions of up to ten frames, one a line and some of them wrong, and the reference answer for all frames."""
+    """Captions of up to ten frames, one per line and some of them wrong, and the reference answer for all frames."""
     count = draw.choice((10, 10, 10, 6, 3))
     drawn = random_script(rng, 25, int(rng.random() < 0.55))
     times = _draw_times(rng, drawn, count, 0.9 * count)

@@ -9,9 +9,13 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from vaa import process
+
+if __name__ == "__main__":
+    process.configure()  # before torch is imported
+
 import numpy as np
 
-from vaa import process
 from vaa.data.synthetic import SyntheticDataset
 from vaa.evaluation.localisation import iou
 from vaa.models.base import GREEDY
@@ -37,8 +41,18 @@ def main() -> None:
     dataset = SyntheticDataset(
         root=args.root, split=args.split, videos=args.videos, seconds=60.0, fps=10.0, size=128
     ).load()
-    model = TransformersVLM(
-        checkpoint=args.checkpoint,
+    model = tiny_vlm(args.checkpoint, batch_size=16)
+    for name, numbers in VlmAccuracy(model, dataset).all().items():
+        log.info("%s %s", name, json.dumps(numbers))
+    log.info(
+        "clip %s", json.dumps({k: round(v, 3) for k, v in clip.accuracy(prompts.CHECKPOINTS / "clip", 2000).items()})
+    )
+
+
+def tiny_vlm(checkpoint: str, batch_size: int) -> TransformersVLM:
+    """The tiny VLM on a CPU, greedy, in float32."""
+    return TransformersVLM(
+        checkpoint=checkpoint,
         revision=None,
         dtype="float32",
         quantization="none",
@@ -47,15 +61,10 @@ def main() -> None:
         max_pixels=None,
         timestamps=False,
         generation=GREEDY,
-        batch_size=16,
+        batch_size=batch_size,
         decoder="decord",
         workers=None,
         resize="pil",
-    )
-    for name, numbers in VlmAccuracy(model, dataset).all().items():
-        log.info("%s %s", name, json.dumps(numbers))
-    log.info(
-        "clip %s", json.dumps({k: round(v, 3) for k, v in clip.accuracy(prompts.CHECKPOINTS / "clip", 2000).items()})
     )
 
 
@@ -156,5 +165,4 @@ def _means(right: dict[str, list[float]]) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    process.configure()
     main()

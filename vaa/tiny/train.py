@@ -15,10 +15,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from vaa import process
+
+if __name__ == "__main__":
+    process.configure()  # before torch is imported
+
 import numpy as np
 import torch
 
-from vaa import process
 from vaa.tiny import clip, corpus, prompts, tokenizer, vlm
 from vaa.tiny.batches import BatchMaker
 
@@ -164,5 +168,4 @@ def save(model: Any, tokenizer: Any, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    process.configure()
     main()

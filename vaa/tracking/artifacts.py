@@ -69,7 +69,7 @@ def _video_rows(evaluation: Evaluation, videos: Sequence[Video]) -> list[dict[st
 
 
 def _answer_rows(evaluation: Evaluation) -> Iterator[dict[str, Any]]:
-    """What the answers of the models changed in the report, a row a video and stage; embeddings have no row."""
+    """What the answers of the models changed in the report, a row per video and stage; embeddings have no row."""
     stages = {stats.stage for stats in evaluation.stats if stats.n_queries + stats.n_cached and not stats.embedding}
     for video, history in evaluation.history.items():
         before: Report | None = None

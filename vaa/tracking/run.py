@@ -1,4 +1,4 @@
-"""One Weights & Biases run a job: config and choices as columns, metrics in the summary, tables, curves, artifacts."""
+"""One W&B run per job: config and choices as columns, metrics in the summary, tables, curves, artifacts."""
 
 from __future__ import annotations
 
@@ -238,7 +238,7 @@ def config_columns(
 
 
 def job_name(swept: Mapping[str, Sequence[str]], overrides: Sequence[str], number: int) -> str:
-    """A name that tells a job from the others of its multirun: its overrides of the swept keys.
+    """A name that distinguishes a job from the others of its multirun: its overrides of the swept keys.
 
     The job's number is added where a key takes one value twice, or values that are not known beforehand; without any
     known swept keys all overrides are named.

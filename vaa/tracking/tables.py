@@ -20,13 +20,13 @@ Row = dict[str, Any]
 
 
 def class_rows(evaluation: Evaluation) -> list[Row]:
-    """A row a class: its anomalous videos, their frames, the share of these that is anomalous, both AUCs."""
+    """A row per class: its anomalous videos, their frames, the share of these that is anomalous, both AUCs."""
     rows = [asdict(result) for result in evaluation.classes]
     return [{"class": row.pop("name"), **row} for row in rows]
 
 
 def video_rows(evaluation: Evaluation, videos: Sequence[Video], decoder: str, max_pictures: int) -> list[Row]:
-    """A row a video, by interest, failed ones last; the first `max_pictures` scored ones have pictures."""
+    """A row per video, by interest, failed ones last; the first `max_pictures` scored ones have pictures."""
     scored = [video for video in evaluation.ranked if video in evaluation.scores]
     rows = [_video_row(evaluation, video) for video in evaluation.ranked]
     for row in rows[: min(max_pictures, len(scored))]:

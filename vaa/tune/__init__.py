@@ -1,1 +1,1 @@
-"""Tune the stages that shape recorded scores, without using the labels of the videos that are reported."""
+"""Tune the stages that post-process recorded scores, without using the labels of the videos that are reported."""

@@ -1,4 +1,4 @@
-"""`python -m vaa.tune RUN --grid smoothing.sigma=5,10,20`: settings, selected on other videos than it reports."""
+"""`python -m vaa.tune RUN --grid smoothing.sigma=5,10,20`: select settings on other videos than those reported."""
 
 from __future__ import annotations
 

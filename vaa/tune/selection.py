@@ -16,7 +16,7 @@ from vaa.tune.tunable_run import TunableRun
 
 @dataclass(frozen=True)
 class SelectionRule:
-    """The highest mean of `metrics` on one in `every` frames, of equal ones the first."""
+    """The highest mean of `metrics` on one in `every` frames, of equals the first."""
 
     metrics: tuple[str, ...]
     every: int
@@ -54,7 +54,7 @@ def make_folds(run: TunableRun, count: int, seed: int) -> Numbers:
     if not 2 <= count <= len(anomalous) or anomalous.sum() < 2:
         raise ConfigError(
             f"--folds {count}: {run.run.folder} has {len(anomalous)} videos with labels, {int(anomalous.sum())} of "
-            "them anomalous. Use 2 folds or more, no more than videos, and two anomalous videos at least."
+            "them anomalous. Use at least 2 folds, at most one per video, and at least two anomalous videos."
         )
     folds, rng, next_fold = np.zeros((count, len(anomalous))), np.random.default_rng(seed), 0
     for kind in (True, False):

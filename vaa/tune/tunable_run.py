@@ -1,4 +1,4 @@
-"""A finished run whose recorded scores can be shaped by other settings of its stages."""
+"""A finished run whose recorded scores can be post-processed with other settings of its stages."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class TunableRun:
     ) -> dict[str, Measure]:
         """Metrics of these videos, each under its own setting, on one in `every` frames.
 
-        `weights`, shape (times, videos), are the number of times that each resample holds each video.
+        `weights`, shape (times, videos), are the number of times that each resample contains each video.
         """
         scores = {video: self.scores(setting, video)[::every] for video, setting in settings.items()}
         labels = {video: self.labels[video][::every] for video in settings}

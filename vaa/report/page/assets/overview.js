@@ -46,7 +46,7 @@
 
   const draw = async (figures, curves) => {
     const Plotly = await vaa.charts();
-        const dotted = { x: [0, 1], mode: "lines", line: { color: vaa.colour("muted"), width: 1, dash: "dot" } };
+    const dotted = { x: [0, 1], mode: "lines", line: { color: vaa.colour("muted"), width: 1, dash: "dot" } };
     const chance = [{ ...dotted, y: [0, 1] }, { ...dotted, y: [curves.share, curves.share] }];
     for (const [k, figure] of figures.entries()) {
       const points = curves[k ? "pr" : "roc"];

@@ -1,4 +1,4 @@
-// The video with boxes drawn over it. Where it cannot be played, the time is only what is sought.
+// The video with boxes drawn over it. Where it cannot be played, the time changes only by seeking.
 "use strict";
 (() => {
   const { el } = vaa;
@@ -80,7 +80,7 @@
     const failed = () => showUnplayable("The browser cannot play this video: the file was moved, or browsers do not support its codec. Everything else works.");
     video.addEventListener("error", failed);
     video.querySelector("source:last-of-type")?.addEventListener("error", failed);
-    if (unplayable) showUnplayable("The video is not on this machine. Everything else works.");
+    if (unplayable) showUnplayable("There is no video file to play on this machine. Everything else works.");
     new ResizeObserver(draw).observe(screen);
 
     const seek = (seconds) => {
