@@ -14,7 +14,7 @@ from typing import Any
 
 from vaa.errors import ModelError
 from vaa.models.checkpoints import convert, layout
-from vaa.models.checkpoints.layout import Config, Layout, token_id
+from vaa.models.checkpoints.layout import REQUIRED_TEXT_KEYS, Config, Layout, token_id
 from vaa.models.checkpoints.shards import FusedPart, Targets
 
 # Defaults of the original vision class for keys that config.json omits.
@@ -32,9 +32,8 @@ _VISION_DEFAULTS = {
     "attention_dropout": 0.0,
     "initializer_range": 0.02,
 }
-_REQUIRED_TEXT_KEYS = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
 _TEXT_KEYS = (
-    *_REQUIRED_TEXT_KEYS,
+    *REQUIRED_TEXT_KEYS,
     *("num_key_value_heads", "hidden_act", "max_position_embeddings", "initializer_range", "rms_norm_eps", "head_dim"),
     *("use_cache", "bos_token_id", "eos_token_id", "pad_token_id", "attention_bias", "mlp_bias"),
     *("use_sliding_window", "sliding_window", "max_window_layers"),
@@ -109,7 +108,7 @@ def native_config(config: Config, image_token: int) -> Any:
     vision = {key: original.get(key, default) for key, default in _VISION_DEFAULTS.items()}
     qk_norm = bool(original.get("qk_normalization", True))
     _check_supported(config, vision, qk_norm)
-    missing = [key for key in _REQUIRED_TEXT_KEYS if key not in config["llm_config"]]
+    missing = [key for key in REQUIRED_TEXT_KEYS if key not in config["llm_config"]]
     if missing:
         raise ModelError(f"config.json: llm_config has no {', '.join(missing)}.")
     side = vision["image_size"] // vision["patch_size"]
@@ -186,9 +185,7 @@ def _text_class(config: Config) -> str:
 
 def _text_config(config: Config) -> dict[str, Any]:
     text = config["llm_config"]
-    scaling = dict(text.get("rope_scaling") or {})
-    rope_type = scaling.pop("rope_type", scaling.pop("type", "default"))
-    scaling.pop("type", None)
+    rope_type, scaling = layout.rope_scaling(text)
     values = {key: text[key] for key in _TEXT_KEYS if text.get(key) is not None}
     if _text_class(config) == "InternLM2ForCausalLM":
         values["attention_bias"] = bool(text.get("bias", True))
@@ -241,14 +238,8 @@ def _tokenizer(folder: Path, config: Config) -> Any:
     tokenizer = layout.load_tokenizer(tokenizer_class, folder, extra_special_tokens=dict(_IMAGE_TOKENS), **options)
     if layout.misplaced_tokens(tokenizer, settings):
         tokenizer = _place_special_tokens(tokenizer, settings)
-        if misplaced := layout.misplaced_tokens(tokenizer, settings):
-            raise ModelError(
-                f"{folder}: {', '.join(misplaced[:3])} cannot be given the id that tokenizer_config.json states."
-            )
-    size = int(config["llm_config"].get("vocab_size", 0))
-    missing = [token for token in _IMAGE_TOKENS.values() if not 0 <= token_id(tokenizer, token) < size]
-    if missing:
-        raise ModelError(f"{folder}: {', '.join(missing)} not among the tokenizer's first {size} tokens (vocab_size).")
+        layout.check_special_tokens(folder, tokenizer, settings)
+    layout.check_tokens(folder, tokenizer, _IMAGE_TOKENS.values(), int(config["llm_config"].get("vocab_size", 0)))
     template = _chat_template(config)
     adds_bos = tokenizer.bos_token_id is not None and _adds_bos(tokenizer, settings)
     tokenizer.chat_template = ("{{ bos_token }}" if adds_bos else "") + template

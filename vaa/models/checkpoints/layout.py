@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -15,6 +15,8 @@ from vaa.models.checkpoints.shards import Targets, fill, native_class
 
 Config = Mapping[str, Any]
 
+REQUIRED_TEXT_KEYS = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
+"""Keys of a language model's config without which it cannot be built."""
 NO_TOKEN = -1  # image token of a source without a tokenizer: the user has to give its id
 _TOKENIZERS = ("tokenizer.model", "tokenizer.json", "vocab.json")
 _DOWNLOADED = ("*.json", "*.safetensors", "*.model", "*.txt")  # never code
@@ -172,6 +174,37 @@ def misplaced_tokens(tokenizer: Any, settings: Mapping[str, Any]) -> list[str]:
     """Special tokens whose id is not the one in `settings`, which is tokenizer_config.json."""
     ids = {str(token["content"]): int(key) for key, token in settings.get("added_tokens_decoder", {}).items()}
     return [token for token, number in ids.items() if token_id(tokenizer, token) != number]
+
+
+def check_tokens(folder: Path, tokenizer: Any, tokens: Iterable[str], vocab_size: int) -> None:
+    """Check that the tokenizer has these tokens, with ids below `vocab_size`.
+
+    Raises:
+        ModelError: it lacks one.
+    """
+    missing = [token for token in tokens if not 0 <= token_id(tokenizer, token) < vocab_size]
+    if missing:
+        raise ModelError(
+            f"{folder}: {', '.join(missing)} not among the tokenizer's first {vocab_size} tokens (vocab_size)."
+        )
+
+
+def check_special_tokens(folder: Path, tokenizer: Any, settings: Mapping[str, Any]) -> None:
+    """Check that special tokens have the ids in `settings`, which is tokenizer_config.json.
+
+    Raises:
+        ModelError: one has another id.
+    """
+    if misplaced := misplaced_tokens(tokenizer, settings):
+        raise ModelError(
+            f"{folder}: {', '.join(misplaced[:3])} cannot be given the id that tokenizer_config.json states."
+        )
+
+
+def rope_scaling(text: Config) -> tuple[str, dict[str, Any]]:
+    """The type in a language model's `rope_scaling` ("default" without one), and the other values in it."""
+    scaling = dict(text.get("rope_scaling") or {})
+    return scaling.pop("rope_type", scaling.pop("type", "default")), scaling
 
 
 def _first_line(error: Exception) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 from vaa.errors import ModelError
 from vaa.models.checkpoints import convert, layout
-from vaa.models.checkpoints.layout import Config, Layout, token_id
+from vaa.models.checkpoints.layout import REQUIRED_TEXT_KEYS, Config, Layout, token_id
 from vaa.models.checkpoints.shards import Targets
 
 # Defaults of the original vision class for keys that config.json omits.
@@ -27,9 +27,8 @@ _VISION_DEFAULTS = {
     "layer_norm_eps": 1e-6,
     "attention_dropout": 0.0,
 }
-_REQUIRED_TEXT_KEYS = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
 _TEXT_KEYS = (
-    *_REQUIRED_TEXT_KEYS,
+    *REQUIRED_TEXT_KEYS,
     *("num_key_value_heads", "hidden_act", "max_position_embeddings", "initializer_range", "rms_norm_eps"),
     *("use_cache", "bos_token_id", "eos_token_id", "pad_token_id", "attention_dropout"),
     *("use_sliding_window", "sliding_window", "max_window_layers"),
@@ -110,7 +109,7 @@ def _matches(config: Config) -> bool:
 
 
 def _check_supported(config: Config) -> None:
-    required = (*_REQUIRED_TEXT_KEYS, "image_token_index", "vision_encoder_config")
+    required = (*REQUIRED_TEXT_KEYS, "image_token_index", "vision_encoder_config")
     missing = [key for key in required if config.get(key) is None]
     if missing:
         raise ModelError(f"config.json has no {', '.join(missing)}.")
@@ -122,9 +121,7 @@ def _check_supported(config: Config) -> None:
 
 
 def _text_config(config: Config) -> dict[str, Any]:
-    scaling = dict(config.get("rope_scaling") or {})
-    rope_type = scaling.pop("rope_type", scaling.pop("type", "default"))
-    scaling.pop("type", None)
+    rope_type, scaling = layout.rope_scaling(config)
     values = {key: config[key] for key in _TEXT_KEYS if config.get(key) is not None}
     rope = {"rope_type": rope_type, "rope_theta": config.get("rope_theta", 10000.0), **scaling}
     return {**values, "rope_parameters": rope, "tie_word_embeddings": bool(config.get("tie_word_embeddings", False))}
@@ -142,15 +139,9 @@ def _tokenizer(folder: Path, config: Config) -> Any:
     """
     from transformers import Qwen2Tokenizer
 
-    tokenizer, size = layout.load_tokenizer(Qwen2Tokenizer, folder), int(config["vocab_size"])
-    missing = [token for token in _TOKENS.values() if not 0 <= token_id(tokenizer, token) < size]
-    if missing:
-        raise ModelError(f"{folder}: {', '.join(missing)} not among the tokenizer's first {size} tokens (vocab_size).")
-    misplaced = layout.misplaced_tokens(tokenizer, layout.read_json(folder / "tokenizer_config.json"))
-    if misplaced:
-        raise ModelError(
-            f"{folder}: {', '.join(misplaced[:3])} cannot be given the id that tokenizer_config.json states."
-        )
+    tokenizer = layout.load_tokenizer(Qwen2Tokenizer, folder)
+    layout.check_tokens(folder, tokenizer, _TOKENS.values(), int(config["vocab_size"]))
+    layout.check_special_tokens(folder, tokenizer, layout.read_json(folder / "tokenizer_config.json"))
     image = token_id(tokenizer, _TOKENS["image_token"])
     if image != config["image_token_index"]:
         raise ModelError(f"{folder}: <image> is token {image}, but image_token_index is {config['image_token_index']}.")
