@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import ClassVar
 
 INTERRUPTED = 130
@@ -27,9 +28,10 @@ class DataError(VaaError):
 
 
 class VideoError(DataError):
-    """One video cannot be used.
+    """One video cannot be used. It is recorded as a Failure, and the others continue, up to `max_failed` of them.
 
-    It is recorded as a Failure (`RunResult.fail`) and the other videos continue, up to `max_failed` of them.
+    If it cannot be decoded: the decoder raises this error, `vaa/video/prefetch.py` passes its text on, the model
+    yields it as the reason of a NoAnswer, and the pipeline records the Failure (`RunResult.fail`).
     """
 
 
@@ -64,12 +66,14 @@ class TooManyUnparsedError(VaaError):
 
 
 def format_error(error: BaseException) -> str:
-    """The message of an error; of Hydra's wrapper round an error of a component, the component's own message."""
+    """The message of an error; for Hydra's wrapper around a component's error, that of the component and its key."""
     cause = error
     while cause.__cause__ is not None and type(cause).__name__ == "InstantiationException":
         cause = cause.__cause__
     text = str(cause).strip()
-    return text if cause is error else f"{text}\n({str(error).strip().splitlines()[-1]})"
+    # The config is instantiated under `run`, which users do not type.
+    key = re.search(r"^full_key: (?:run\.)?(.+)\Z", str(error).strip(), re.MULTILINE)
+    return text if cause is error or key is None or key[1] == "run" else f"{text}\n(config key: {key[1]})"
 
 
 def exit_status(error: BaseException) -> int:

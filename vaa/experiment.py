@@ -64,11 +64,11 @@ def job_history() -> JobHistory:
 class Experiment:
     """A method over a data set: analyse, write, evaluate, report, track.
 
-    `limit`: only the first videos; `cache`: path of the cache file, None for memory only; `max_unparsed` and
+    `limit`: only the first `limit` videos; `cache`: path of the cache file, None for memory only; `max_unparsed` and
     `max_failed`: tolerated shares of answers and videos; `details`: write scores and reports of every video.
 
     Raises:
-        ConfigError: the fields contradict each other.
+        ConfigError: the fields contradict each other, or a stage needs another kind of model.
     """
 
     stages: Mapping[str, Stage | None]
@@ -87,12 +87,12 @@ class Experiment:
     page: Page | None
     alerts: AlertRule | None
     meteor_jar: bool
-    tracking: Tracking
+    wandb: Tracking
 
     def __post_init__(self) -> None:
         if self.page and not self.details:
             raise ConfigError("details=false leaves out scores/ and reports/, which the page needs: add page=null.")
-        _ = self.method
+        _ = self.method  # checks the stages
 
     @property
     def method(self) -> dict[str, Stage]:
@@ -109,7 +109,7 @@ class Experiment:
         with files.output_errors(context.folder):
             files.write_reproduction(context.folder, context.overrides)
         tracking = dataclasses.replace(
-            self.tracking, group=self.tracking.group or context.group, name=self.tracking.name or context.name
+            self.wandb, group=self.wandb.group or context.group, name=self.wandb.name or context.name
         )
         try:
             with tracking.run(context.columns, context.folder) as tracked:
@@ -152,18 +152,18 @@ class StreamExperiment:
     """A method over a live source: scores are printed and written as they come, nothing is evaluated.
 
     Raises:
-        ConfigError: the method is not causal.
+        ConfigError: a stage needs the whole video or another kind of model.
     """
 
     stages: Mapping[str, Stage | None]
-    stream: Stream
+    data: Stream
     engine: Engine
     causal: bool
     online: CausalMethod
     alerts: AlertRule
 
     def __post_init__(self) -> None:
-        _ = self.method
+        _ = self.method  # checks the stages
 
     @property
     def method(self) -> dict[str, Stage]:
@@ -171,11 +171,15 @@ class StreamExperiment:
         return _method(self.stages, self.online if self.causal else None)
 
     def run(self, context: JobContext, history: JobHistory) -> dict[str, Any]:
-        """Score the source until it ends or Control-C is pressed; there are no metrics."""
-        for notice in console.notices(self.method.values(), self.stream.name):
+        """Score the source until it ends or Control-C is pressed; there are no metrics.
+
+        Raises:
+            VaaError: the method is not causal, or the source failed.
+        """
+        for notice in console.notices(self.method.values(), self.data.name):
             log.warning("%s", notice)
         with files.output_errors(context.folder):
-            watch(self.stream, self.method, self.engine, context.folder, self.alerts.threshold)
+            watch(self.data, self.method, self.engine, context.folder, self.alerts.threshold)
         return {}
 
 

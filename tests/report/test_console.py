@@ -7,10 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from hydra.errors import InstantiationException
-from hydra.utils import instantiate
 
-from vaa.errors import VaaError, format_error
 from vaa.report.alerts import Alert, AlertRule
 from vaa.report.console import log_summary, notices
 from vaa.stages.base import SEGMENT, Scope
@@ -68,18 +65,6 @@ def test_the_path_of_the_page_is_logged_if_there_is_one(caplog: pytest.LogCaptur
     assert not [line for line in messages(caplog, COUNTS, tmp_path, [], RULE, []) if "report.html" in line]
     (tmp_path / "report.html").touch()
     assert [line for line in messages(caplog, COUNTS, tmp_path, [], RULE, []) if line.endswith("report.html")]
-
-
-def test_an_error_of_a_component_is_shown_without_hydras_wrapper() -> None:
-    with pytest.raises(InstantiationException) as error:
-        instantiate({"position": {"_target_": "vaa.stages.scores.CentreWeight", "width": -1.0}})
-    assert format_error(error.value) == "position: width=-1.0 must be above 0.\n(full_key: position)"
-
-
-def test_other_errors_are_shown_unchanged() -> None:
-    error = VaaError("data.root: no such folder.")
-    error.__cause__ = OSError("errno 2")
-    assert format_error(error) == "data.root: no such folder."
 
 
 @dataclass(frozen=True)
