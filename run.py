@@ -17,7 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 from vaa import choices, overrides, process
 from vaa.errors import INTERRUPTED, ConfigError, VaaError, exit_status, format_error
 
-# Everything else of vaa is imported when a job starts, so that --help and --cfg answer at once.
+# Everything else of vaa is imported when a job starts, so that --help and --cfg start fast.
 log = logging.getLogger("vaa")
 
 

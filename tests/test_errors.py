@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
+from omegaconf import OmegaConf
+from omegaconf.errors import MissingMandatoryValue
 
 from vaa.errors import VaaError, format_error
 
@@ -12,9 +14,10 @@ from vaa.errors import VaaError, format_error
 @pytest.mark.parametrize(
     ("keys", "suffix"),
     [
-        (["position"], "\n(config key: position)"),
-        (["run", "stages", "position"], "\n(config key: stages.position)"),
-        (["runs", "position"], "\n(config key: runs.position)"),
+        (["weight"], "\n(config key: weight)"),
+        (["run", "stages", "weight"], "\n(config key: stages.weight)"),
+        (["runs", "weight"], "\n(config key: runs.weight)"),
+        (["run", "position"], ""),  # the message names it
         (["run"], ""),
         ([], ""),
     ],
@@ -26,6 +29,20 @@ def test_an_error_of_a_component_is_shown_without_hydras_wrapper(keys: list[str]
     with pytest.raises(InstantiationException) as error:
         instantiate(config)
     assert format_error(error.value) == f"position: width=-1.0 must be above 0.{suffix}"
+
+
+def test_a_missing_value_is_named_as_the_user_types_it() -> None:
+    config = OmegaConf.create({"run": {"data": {"_target_": "vaa.stages.scores.CentreWeight", "width": "???"}}})
+    with pytest.raises((InstantiationException, MissingMandatoryValue)) as error:
+        instantiate(config.run)
+    assert format_error(error.value) == "Missing mandatory value: data.width"
+
+
+def test_an_unknown_target_is_shown_with_its_key() -> None:
+    with pytest.raises(InstantiationException) as error:
+        instantiate({"run": {"page": {"_target_": "vaa.nothing.Nothing"}}})
+    assert "vaa.nothing" in format_error(error.value)
+    assert format_error(error.value).endswith("(config key: page)")
 
 
 def test_other_errors_are_shown_unchanged() -> None:

@@ -98,20 +98,20 @@ class AnswerCache:
         """The cached answers among these; a damaged one is logged and left out."""
         answers: dict[bytes, Answer] = {}
         for first in range(0, len(keys), _KEYS_PER_QUERY):
-            some = keys[first : first + _KEYS_PER_QUERY]
-            marks = ",".join("?" * len(some))
-            sql = f"SELECT key, answer, digest FROM answers LEFT JOIN digests USING (key) WHERE key IN ({marks})"
-            for key, value, digest in self._execute(sql, some):
+            chunk = keys[first : first + _KEYS_PER_QUERY]
+            placeholders = ",".join("?" * len(chunk))
+            sql = f"SELECT key, answer, digest FROM answers LEFT JOIN digests USING (key) WHERE key IN ({placeholders})"
+            for key, value, digest in self._execute(sql, chunk):
                 try:
                     if digest != _checksum(key, value):
                         raise ValueError("its checksum is wrong")
                     answers[key] = _decode(value)
                 except (ValueError, EOFError) as error:
-                    log.warning("cache=%s: a cached answer is damaged and queried again: %s", self.path, error)
+                    log.warning("cache=%s: a cached answer is damaged, its query is sent again: %s", self.path, error)
         return answers
 
     def store(self, key: bytes, answer: Answer) -> None:
-        """Cache an answer; it is on disk when this returns."""
+        """Cache an answer; once this returns, it survives a crash of the process."""
         value = _encode(answer)
         self._execute("INSERT OR REPLACE INTO digests VALUES (?, ?)", (key, _checksum(key, value)))
         self._execute("INSERT OR REPLACE INTO answers VALUES (?, ?)", (key, value))

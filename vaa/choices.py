@@ -59,7 +59,7 @@ def help_requested(args: Sequence[str]) -> bool:
 
 
 def help_text(args: Sequence[str]) -> str:
-    """The help page, or of the groups that are named among the arguments each choice with its description."""
+    """The help page; if the arguments name groups, only the choices of these with their descriptions."""
     named = [arg for arg in args if arg in GROUPS]
     if named:
         return "\n".join(_describe(group) for group in named)

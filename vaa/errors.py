@@ -66,14 +66,17 @@ class TooManyUnparsedError(VaaError):
 
 
 def format_error(error: BaseException) -> str:
-    """The message of an error; for Hydra's wrapper around a component's error, that of the component and its key."""
+    """The message of an error, with the config key if it is one of Hydra or OmegaConf; a component's own if wrapped."""
     cause = error
     while cause.__cause__ is not None and type(cause).__name__ == "InstantiationException":
         cause = cause.__cause__
-    text = str(cause).strip()
-    # The config is instantiated under `run`, which users do not type.
-    key = re.search(r"^full_key: (?:run\.)?(.+)\Z", str(error).strip(), re.MULTILINE)
-    return text if cause is error or key is None or key[1] == "run" else f"{text}\n(config key: {key[1]})"
+    text = re.split(r"\n *full_key: ", str(cause).strip())[0]
+    match = re.search(r"^ *full_key: (.+)$", str(error), re.MULTILINE)
+    if match is None:
+        return text
+    key = match[1].removeprefix("run.")  # the config is instantiated under `run`, which users do not type
+    text = text.replace(f"run.{key}", key)
+    return text if key == "run" or key in text else f"{text}\n(config key: {key})"
 
 
 def exit_status(error: BaseException) -> int:

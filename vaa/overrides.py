@@ -16,7 +16,7 @@ _REFERENCE = re.compile(r"\$\{([^}:.]+)")
 def unused(
     config: Mapping[str, Any], overrides: Sequence[str], used: Set[str], skip: Set[str] = frozenset()
 ) -> list[str]:
-    """The overrides of top-level keys that nothing refers to: no row of a table may silently equal another.
+    """The overrides of top-level keys that nothing refers to: with one, a run would equal the run without it.
 
     `config` is the composed config with its interpolations. The keys in `used` count as used, and so does what these
     refer to, directly or not, except for the keys in `skip`.
@@ -43,8 +43,8 @@ def swept(multirun_file: Path) -> dict[str, list[str]]:
         return {}
     hydra = yaml.safe_load(multirun_file.read_text(encoding="utf-8"))["hydra"]
     params = hydra["sweeper"].get("params") or {}
-    words = [*hydra["overrides"]["task"], *(f"{key}={value}" for key, value in params.items())]
-    sweeps = [o for o in OverridesParser.create().parse_overrides(words) if o.is_sweep_override()]
+    assignments = [*hydra["overrides"]["task"], *(f"{key}={value}" for key, value in params.items())]
+    sweeps = [o for o in OverridesParser.create().parse_overrides(assignments) if o.is_sweep_override()]
     discrete = {o.get_key_element() for o in sweeps if not (o.is_interval_sweep() or isinstance(o.value(), Glob))}
     return {
         key: [*o.sweep_string_iterator()] if key in discrete else [] for o in sweeps if (key := o.get_key_element())

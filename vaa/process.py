@@ -32,8 +32,8 @@ T = TypeVar("T")
 def configure() -> None:
     """Set what has to hold for the whole process; call it once, before torch is imported.
 
-    - OpenMP threads spin briefly before they sleep: GNU's default of 300,000 turns blocks cores that other processes
-      need (a run took five times as long); no spinning makes waking up a tenth slower (docs/experiments.md).
+    - OpenMP threads spin briefly before they sleep: GNU's default of 300,000 iterations blocks cores that other
+      processes need (a run took five times as long); no spinning makes waking up a tenth slower (docs/experiments.md).
     - No telemetry of the Hugging Face hub.
     - Garbage is collected less often: a run holds many small objects for its whole length.
     """

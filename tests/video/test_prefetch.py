@@ -278,7 +278,7 @@ def test_an_error_in_a_job_is_raised_where_its_result_is_taken(workers: int) -> 
 def test_waiting_is_logged_as_a_share() -> None:
     stats = WaitStats(7, "queries", 10.0, 5.0)
     assert str(stats) == "7 queries in 10.0 s, 50% of it waiting for frames"
-    assert str(WaitStats.together([stats, WaitStats(3, "queries", 10.0, 1.0)])).startswith("10 queries in 20.0 s, 30%")
+    assert str(WaitStats.total([stats, WaitStats(3, "queries", 10.0, 1.0)])).startswith("10 queries in 20.0 s, 30%")
 
 
 def mean_of_frames(queries: Sequence[EmbedQuery], frames: Sequence[Sequence[Pixels]]) -> Prepared:

@@ -75,7 +75,7 @@ class WorkerPool:
     attempts: int
     _starting: dict[Any, Any] = field(init=False, default_factory=dict)  # reference of `ready` -> worker
     _idle: list[Any] = field(init=False, default_factory=list)
-    _busy: dict[Any, tuple[Any, Chunk]] = field(init=False, default_factory=dict)  # reference of `answer` -> ...
+    _busy: dict[Any, tuple[Any, Chunk]] = field(init=False, default_factory=dict)  # of `answer` -> worker, chunk
     _lost_in_a_row: int = field(init=False, default=0)
     _warnings: set[str] = field(init=False, default_factory=set)
     _waits: list[WaitStats] = field(init=False, default_factory=list)
@@ -101,7 +101,7 @@ class WorkerPool:
                 process.check_interrupted()
             answered.update(self._collect(pending))
         if self._waits:
-            log.info("Time of all workers: %s", WaitStats.together(self._waits))
+            log.info("Time of all workers: %s", WaitStats.total(self._waits))
             self._waits.clear()
 
     def close(self) -> None:
@@ -124,7 +124,7 @@ class WorkerPool:
             self._busy[worker.answer.remote(chunk.queries)] = worker, chunk
 
     def _collect(self, pending: deque[Chunk]) -> Iterator[tuple[int, Answers]]:
-        """Wait until a worker is ready, has answered or is lost; (number of the first query, answers) of its chunk."""
+        """Wait until a worker is ready, has answered or is lost; yield its chunk's first index and answers."""
         import ray
 
         done, _ = ray.wait([*self._starting, *self._busy], num_returns=1, timeout=_START_TIMEOUT)

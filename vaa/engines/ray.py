@@ -12,7 +12,7 @@ from typing import Any
 from vaa.engines.pool import WorkerPool, split
 from vaa.engines.worker import Worker
 from vaa.errors import ConfigError
-from vaa.models.base import Model
+from vaa.models.base import HasWorkers, Model
 from vaa.types import Answer, NoAnswer, Query
 
 log = logging.getLogger("vaa")
@@ -139,9 +139,9 @@ class RayEngine:
             raise ConfigError("engine=ray: Ray is not installed: pip install 'vaa[ray]', or engine=local.") from error
         if ray.is_initialized():
             return
-        own: dict[str, Any] = {} if self.address else {"include_dashboard": False, "object_store_memory": _OBJECT_STORE}
+        new: dict[str, Any] = {} if self.address else {"include_dashboard": False, "object_store_memory": _OBJECT_STORE}
         try:
-            ray.init(self.address or "local", log_to_driver=False, logging_level=logging.ERROR, **own)
+            ray.init(self.address or "local", log_to_driver=False, logging_level=logging.ERROR, **new)
         except (ConnectionError, RuntimeError, ValueError) as error:
             raise ConfigError(
                 f"engine.address={self.address}: no Ray cluster answers at this address ({error}). Start one with "
@@ -152,8 +152,8 @@ class RayEngine:
 _pools: dict[tuple[RayEngine, Model], WorkerPool] = {}
 
 
-def _with_decoders(model: Any, processes: int) -> Model:
+def _with_decoders(model: Model, processes: int) -> Model:
     """The model with this number of processes that prepare frames, if its field `workers` is None."""
-    if getattr(model, "workers", 0) is not None:
-        return model  # type: ignore[no-any-return]
-    return replace(model, workers=max(0, processes))  # type: ignore[no-any-return]
+    if isinstance(model, HasWorkers) and model.workers is None:
+        return replace(model, workers=max(0, processes))  # type: ignore[type-var]  # models are dataclasses
+    return model

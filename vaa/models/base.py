@@ -64,6 +64,15 @@ class Locator(Protocol):
         """Convert a box from the model's coordinates to the pixels of the video's frames."""
 
 
+@runtime_checkable
+class HasWorkers(Protocol):
+    """A model that prepares frames in `workers` other processes; None leaves their number open."""
+
+    @property
+    def workers(self) -> int | None:
+        """Number of processes."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class GenerationConfig:
     """How each token of an answer is chosen.
@@ -163,7 +172,7 @@ class HasRequirements(Protocol):
 
 @dataclass(frozen=True)
 class WaitStats:
-    """How long so many of `what` took, and how much of it was waiting for frames, in seconds."""
+    """The seconds that `count` items took, of the kind `what`, and how many of these were spent waiting for frames."""
 
     count: int
     what: str
@@ -171,10 +180,10 @@ class WaitStats:
     waited: float
 
     @classmethod
-    def together(cls, parts: Sequence[WaitStats]) -> WaitStats:
-        """Of several workers: their times are added up."""
-        count, seconds, waited = (sum(of) for of in zip(*((p.count, p.seconds, p.waited) for p in parts), strict=True))
-        return cls(int(count), parts[0].what, seconds, waited)
+    def total(cls, parts: Sequence[WaitStats]) -> WaitStats:
+        """The sums over several workers."""
+        seconds, waited = sum(part.seconds for part in parts), sum(part.waited for part in parts)
+        return cls(sum(part.count for part in parts), parts[0].what, seconds, waited)
 
     def __str__(self) -> str:
         share = self.waited / self.seconds if self.seconds else 0.0

@@ -325,7 +325,7 @@ def _mean(values: NDArray[np.float64]) -> float:
 
 
 def _group_means(values: NDArray[np.float64], best: float, worst: float) -> tuple[float, float]:
-    """The means of the values nearer to `best` (also ties) and to `worst`, in float32 as in the code."""
+    """The means of the values nearer to `best` (also ties) and to `worst`, in float32 as in the authors' code."""
     single = values.astype(np.float32)
     high = np.abs(single - np.float32(best)) <= np.abs(single - np.float32(worst))
     near_best, near_worst = (group if len(group) else single for group in (single[high], single[~high]))

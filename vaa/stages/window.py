@@ -90,4 +90,4 @@ def _segments(starts: Ints, stops: Ints, counts: Ints, at: Ints) -> tuple[Segmen
         spaced = np.linspace(starts[indices], stops[indices] - 1, count, axis=1).astype(np.int64)
         frames.update(zip(indices.tolist(), spaced.tolist(), strict=True))
     intervals = zip(starts.tolist(), stops.tolist(), at.tolist(), strict=True)
-    return tuple(Segment(start, stop, tuple(frames[k]), to) for k, (start, stop, to) in enumerate(intervals))
+    return tuple(Segment(start, stop, tuple(frames[k]), frame) for k, (start, stop, frame) in enumerate(intervals))

@@ -20,7 +20,7 @@ _BATCH = 64  # segments at a time, so that scores appear before all frames of a 
 
 @dataclass(kw_only=True)
 class StreamScorer:
-    """Keeps of earlier segments what later ones need: the last `look_back` of them, as they were before each stage.
+    """Scores new segments, and stores the last `look_back` ones as they were before each stage, for later ones.
 
     `stages` are those of a causal method after the `window`, without those that expand scores to frames.
     """

@@ -81,7 +81,7 @@ class DecordDecoder:
 
 
 class PyAVDecoder:
-    """The second, for every codec FFmpeg knows; it seeks by timestamps.
+    """For every codec that FFmpeg decodes; it seeks by timestamps.
 
     Where timestamps are not unique, or seeking does not reach a frame, frames are counted in one forward pass; going
     back starts that again.
@@ -131,7 +131,7 @@ class PyAVDecoder:
         """Numbers with frames, counted from the start of the file.
 
         Raises:
-            VideoError: the file ends before the last of them, or a frame is damaged and the decoder has invented it.
+            VideoError: the file ends before the last of them, or a frame is damaged (FFmpeg fills in what is missing).
         """
         if not self._next or min(numbers) < self._next:
             self._next, self._decoded = 0, self._open().decode(video=0)

@@ -87,8 +87,8 @@ class PacketIndex:
             for packet in self.file.demux(self.stream):
                 started = started or packet.pts == time
                 if started:
-                    needless = packet.pts is not None and packet.pts < self._last and packet.pts not in self._needed
-                    decoder.skip_frame = "NONREF" if needless and decoder.name in _SKIP_PER_PACKET else "DEFAULT"
+                    skippable = packet.pts is not None and packet.pts < self._last and packet.pts not in self._needed
+                    decoder.skip_frame = "NONREF" if skippable and decoder.name in _SKIP_PER_PACKET else "DEFAULT"
                     yield from packet.decode()
                 elif packet.is_keyframe and packet.pts is not None and packet.pts > time:
                     break

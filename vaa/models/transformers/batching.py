@@ -67,15 +67,15 @@ def prepare_inputs(
     """
     if isinstance(queries[0], ChooseQuery):
         frames = list({frame_key(query): own for query, own in zip(queries, frames, strict=True)}.values())
-    every = [frame for own in frames for frame in own]
-    inputs = processor.prepare(every) if processor is not None and every else VisionInputs({}, ())
+    flat = [frame for own in frames for frame in own]
+    inputs = processor.prepare(flat) if processor is not None and flat else VisionInputs({}, ())
     return Prepared({name: tensor.numpy() for name, tensor in inputs.tensors.items()}, inputs.tokens)
 
 
 def _batches(
     queries: Sequence[ChatQuery], loaded: LoadedModel, first_shares: Sequence[float]
 ) -> Iterator[Sequence[ChatQuery]]:
-    """Divide queries into batches of one type, at the batch size of the moment.
+    """Divide queries into batches of one type, of the current batch size.
 
     ChooseQueries about the same frames stay together, unless that exceeded the memory before.
     """

@@ -136,7 +136,7 @@ class PreallocatedCache:
 
     @classmethod
     def create(cls, model: Any, rows: int, tokens: int) -> PreallocatedCache | None:
-        """For this many prompts of at most this many tokens; None if the model caches other than keys and values."""
+        """For this many prompts of at most this many tokens; None if the model caches something else."""
         if model.generation_config.cache_implementation is not None or not model._supports_default_dynamic_cache():
             return None
         result = empty_cache(model)

@@ -39,7 +39,7 @@ class LoadedModel:
         return VisionInputs(tensors, inputs.tokens)
 
     def chat_text(self, query: ChatQuery, tokens: Sequence[int]) -> str:
-        """The text that the model is given, with as many visual tokens for each frame as `tokens` says."""
+        """The text that the model is given, with `tokens[k]` visual tokens for the k-th frame."""
         if self.frame_processor is None:
             return chat_text(self.tokenizer, query, [])
         family, marks = self.frame_processor.family, self.frame_processor.frame_texts(self.tokenizer, query, tokens)

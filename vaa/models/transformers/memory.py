@@ -17,7 +17,7 @@ _USABLE_SHARE = 0.85
 
 @dataclass
 class AdaptiveBatchSize:
-    """A batch size that is halved when memory runs out, and doubled while a full batch uses under half of a GPU's."""
+    """A batch size that is halved when memory runs out, and doubled while two full batches would fit a GPU's."""
 
     size: int
     _too_large: int | None = field(init=False, default=None)

@@ -12,7 +12,7 @@ from vaa.errors import ModelError
 from vaa.models.transformers.families import VisionInputs
 
 _TILES_PER_PASS = 32
-"""What a CPU works on stays in its cache, and a GPU needs less memory at once."""
+"""So many fit a CPU's cache, and a GPU needs less memory at once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,7 +21,7 @@ class VisionFeatures:
 
     Attributes:
         features: The output of the model's `get_image_features`.
-        grid: Patches of each frame (time, height, width); None if all frames have as many.
+        grid: Patches of each frame (time, height, width); None if all frames have the same.
     """
 
     features: Any
