@@ -62,6 +62,7 @@ def run_job(cfg: DictConfig, hydra_cfg: Any) -> None:
         columns=config_columns(config, OmegaConf.to_container(cfg, resolve=True), hydra_cfg.runtime.choices),
         group=Path(hydra_cfg.sweep.dir).name if multirun else None,
         name=job_name(swept, hydra_cfg.overrides.task, hydra_cfg.job.num) if multirun else None,
+        number=hydra_cfg.job.num if multirun else None,
     )
     experiment.run(context, job_history())
 

@@ -27,7 +27,7 @@ N_VIDEOS, N_QUERIES = 8, 320
 
 def rows() -> list[Row]:
     dataset = SyntheticDataset(
-        root="outputs/synthetic", split="val", videos=N_VIDEOS, seconds=120.0, fps=10.0, size=128
+        cache_dir="outputs/cache/synthetic", root=None, split="val", videos=N_VIDEOS, seconds=120.0, fps=10.0, size=128
     ).load()
     prompt = prompts.load_prompts()["verdict"]
     queries: list[GenerateQuery] = []

@@ -90,7 +90,9 @@ def test_a_readout_that_the_parser_cannot_score_is_refused(method: str, readout:
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     """Two videos of twenty seconds, the first with an anomaly."""
     folder = tmp_path_factory.mktemp("dataset")
-    return SyntheticDataset(root=str(folder), split="test", videos=2, seconds=20.0, fps=10.0, size=128).load()
+    return SyntheticDataset(
+        cache_dir=str(folder), root=None, split="test", videos=2, seconds=20.0, fps=10.0, size=128
+    ).load()
 
 
 @pytest.fixture(scope="module")

@@ -73,7 +73,7 @@ def test_the_points_of_a_sweep_compose_and_differ(file: Path) -> None:
         config = compose_job(job)
         assert overrides.unused(OmegaConf.to_container(config), job, {"run", "doctor"}) == []
         parts = instantiate(config, _convert_="all")
-        assert parts["data"].root == "outputs/synthetic"
+        assert parts["data"].cache_dir == "outputs/cache/synthetic"
         configs.append(OmegaConf.to_yaml(config, resolve=True))
     assert len(set(configs)) == len(configs)
 

@@ -13,7 +13,7 @@ from typing import Any
 from vaa.cache import AnswerCache
 from vaa.data.base import DatasetLoader
 from vaa.engines.base import Engine
-from vaa.errors import ConfigError
+from vaa.errors import ConfigError, DataError
 from vaa.evaluation.evaluation import evaluate
 from vaa.evaluation.protocol import Protocol
 from vaa.evaluation.run_metrics import check_complete, run_metrics
@@ -37,7 +37,7 @@ log = logging.getLogger("vaa")
 class JobContext:
     """How a job was started: the folder of its results, its overrides, and its columns for Weights & Biases.
 
-    `group` and `name` are those of a job of a multirun, None for a single run.
+    `group`, `name` and `number` are those of a job of a multirun, None for a single run.
     """
 
     folder: Path
@@ -45,6 +45,7 @@ class JobContext:
     columns: Mapping[str, Any]
     group: str | None = None
     name: str | None = None
+    number: int | None = None
 
 
 @dataclass
@@ -106,13 +107,15 @@ class Experiment:
             VaaError: the run ended early, or more videos failed or answers were unparsed than is tolerated.
         """
         dataset = self.data.load()
+        if not dataset.videos and not dataset.failures:
+            raise DataError(f"data={dataset.name}: no video. Check the fields of data (--cfg job shows them).")
         with files.output_errors(context.folder):
             files.write_reproduction(context.folder, context.overrides)
         tracking = dataclasses.replace(
             self.wandb, group=self.wandb.group or context.group, name=self.wandb.name or context.name
         )
         try:
-            with tracking.run(context.columns, context.folder) as tracked:
+            with tracking.run(context.columns, context.folder, context.number) as tracked:
                 metrics = self._run(dataset, context.folder, history, tracked)
                 check_complete(metrics, max_unparsed=self.max_unparsed, max_failed=self.max_failed)
         finally:
@@ -131,7 +134,7 @@ class Experiment:
             evaluation = evaluate(result=result, dataset=dataset, protocol=self.protocol)
             if self.details:
                 files.write_truth(folder, evaluation)
-        metrics = run_metrics(evaluation, meteor_jar=self.meteor_jar)
+        metrics = run_metrics(evaluation, meteor_jar=self.meteor_jar, left_out=dataset.left_out)
         with files.output_errors(folder):
             # Written after the files that it is computed from: a folder with metrics.json is complete.
             files.write_metrics(folder, self.protocol.name, metrics)

@@ -255,9 +255,13 @@ class Failure:
 
 @dataclass(frozen=True)
 class Dataset:
-    """The videos of a data set in order, their ground truth by id, and the videos that cannot be used."""
+    """The videos of a data set in order, their ground truth by id, and the videos that cannot be used.
+
+    `left_out` counts what lies beside them and was not taken as a video.
+    """
 
     name: str
     videos: tuple[Video, ...]
     truths: Mapping[str, GroundTruth]
     failures: Sequence[Failure]
+    left_out: int = 0

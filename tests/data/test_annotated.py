@@ -47,6 +47,34 @@ def test_files_may_be_in_any_folder_with_any_suffix_or_missing(tmp_path: Path) -
     assert second.path == tmp_path / "videos" / "Normal video (1).mp4"
 
 
+def test_a_video_in_a_linked_folder_is_found(tmp_path: Path) -> None:
+    (tmp_path / "nas").mkdir()
+    (tmp_path / "nas/Abuse028_x264.ts").touch()
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos/Abuse").symlink_to(tmp_path / "nas")
+    assert make(tmp_path).load().videos[0].path == tmp_path / "videos/Abuse/Abuse028_x264.ts"
+
+
+@pytest.mark.parametrize("second", ["Test/Abuse028_x264.mp4", "Abuse028_x264.avi"])
+def test_two_files_of_one_name_are_refused_and_named(tmp_path: Path, second: str) -> None:
+    for name in ("Abuse028_x264.mp4", second, "other.mp4", "Test/other.mp4"):
+        (tmp_path / "videos" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "videos" / name).touch()
+    with pytest.raises(DataError) as error:
+        make(tmp_path).load()
+    assert str(tmp_path / "videos/Abuse028_x264.mp4") in str(error.value)
+    assert str(tmp_path / "videos" / second) in str(error.value)
+    (tmp_path / "videos" / second).unlink()
+    (tmp_path / "videos" / second).symlink_to(tmp_path / "videos/Abuse028_x264.mp4")  # one file under two names
+    assert make(tmp_path).load().videos[0].path.name.startswith("Abuse028_x264")
+
+
+@pytest.mark.parametrize("index", ["", "\n \n"])
+def test_an_index_without_a_video_is_refused(tmp_path: Path, index: str) -> None:
+    with pytest.raises(DataError, match=r"test\.txt: lists no video"):
+        make(tmp_path, index).load()
+
+
 def test_a_video_without_a_line_of_spans_is_a_failure(tmp_path: Path) -> None:
     dataset = make(tmp_path, INDEX + "Unknown 0 9 1\n").load()
     assert dataset.failures == [Failure("Unknown", "data", "Temporal_Anomaly.txt has no line for it")]

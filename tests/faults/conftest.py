@@ -27,21 +27,21 @@ def _start_fork_server() -> None:
 
 
 @pytest.fixture(scope="session")
-def data_root(tmp_path_factory: pytest.TempPathFactory) -> str:
+def rendered(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The override with the folder of the videos, which the first run draws."""
-    return f"data.root={tmp_path_factory.mktemp('videos')}"
+    return f"data.cache_dir={tmp_path_factory.mktemp('videos')}"
 
 
 @pytest.fixture(scope="session")
-def urf_run(tmp_path_factory: pytest.TempPathFactory, data_root: str) -> runs.RunProcess:
+def urf_run(tmp_path_factory: pytest.TempPathFactory, rendered: str) -> runs.RunProcess:
     """An urf_run run of URF's three tasks."""
-    return runs.run(tmp_path_factory.mktemp("urf"), "whole", *runs.URF, data_root)
+    return runs.run(tmp_path_factory.mktemp("urf"), "whole", *runs.URF, rendered)
 
 
 @pytest.fixture(scope="session")
-def corevad_run(tmp_path_factory: pytest.TempPathFactory, data_root: str) -> runs.RunProcess:
+def corevad_run(tmp_path_factory: pytest.TempPathFactory, rendered: str) -> runs.RunProcess:
     """An urf_run run of CoReVAD, with its embeddings."""
-    return runs.run(tmp_path_factory.mktemp("corevad"), "whole", *runs.COREVAD, data_root)
+    return runs.run(tmp_path_factory.mktemp("corevad"), "whole", *runs.COREVAD, rendered)
 
 
 @pytest.fixture

@@ -28,28 +28,28 @@ def cache_file(tmp_path: Path, corevad_run: runs.RunProcess) -> Path:
     return Path(shutil.copy(corevad_run.cwd / "answers.sqlite", tmp_path))
 
 
-def test_a_damaged_answer_is_queried_again(cache_file: Path, data_root: str, corevad_run: runs.RunProcess) -> None:
+def test_a_damaged_answer_is_queried_again(cache_file: Path, rendered: str, corevad_run: runs.RunProcess) -> None:
     content = cache_file.read_bytes()
     assert b"cenes" in content
     cache_file.write_bytes(content.replace(b"cenes", b"ceneS"))
-    again = runs.run(cache_file.parent, "again", *runs.COREVAD, data_root)
+    again = runs.run(cache_file.parent, "again", *runs.COREVAD, rendered)
     assert "cache=answers.sqlite: a cached answer is damaged" in again.output
     assert runs.results(again) == runs.results(corevad_run)
     assert again.metrics["model_queries"] == content.count(b"cenes")
 
 
 def test_a_truncated_cache_is_refused_with_a_remedy(
-    cache_file: Path, data_root: str, corevad_run: runs.RunProcess
+    cache_file: Path, rendered: str, corevad_run: runs.RunProcess
 ) -> None:
     with cache_file.open("r+b") as file:
         file.truncate(cache_file.stat().st_size * 6 // 10)
-    output = runs.run(cache_file.parent, "refused", *runs.COREVAD, data_root, status=CacheError.exit_status).output
+    output = runs.run(cache_file.parent, "refused", *runs.COREVAD, rendered, status=CacheError.exit_status).output
     assert "cache=answers.sqlite" in output
     assert "malformed" in output
     assert ".recover" in output
     assert "Traceback" not in output
     cache_file.unlink()
-    assert runs.results(runs.run(cache_file.parent, "again", *runs.COREVAD, data_root)) == runs.results(corevad_run)
+    assert runs.results(runs.run(cache_file.parent, "again", *runs.COREVAD, rendered)) == runs.results(corevad_run)
 
 
 def has_open(started: runs.RunProcess, file: Path) -> bool:
@@ -58,13 +58,13 @@ def has_open(started: runs.RunProcess, file: Path) -> bool:
     return False
 
 
-def test_a_run_waits_for_a_locked_cache(cache_file: Path, data_root: str, corevad_run: runs.RunProcess) -> None:
+def test_a_run_waits_for_a_locked_cache(cache_file: Path, rendered: str, corevad_run: runs.RunProcess) -> None:
     connection = sqlite3.connect(cache_file, isolation_level=None)
     connection.execute(
         "PRAGMA locking_mode=EXCLUSIVE"
     )  # otherwise a run with all answers in the cache reads them despite the lock
     connection.execute("BEGIN EXCLUSIVE")
-    started = runs.start(cache_file.parent, "again", *runs.COREVAD, data_root)
+    started = runs.start(cache_file.parent, "again", *runs.COREVAD, rendered)
     assert runs.wait_until(started, lambda: has_open(started, cache_file))  # and waits for the lock
     connection.execute("COMMIT")
     connection.close()
@@ -72,12 +72,12 @@ def test_a_run_waits_for_a_locked_cache(cache_file: Path, data_root: str, coreva
     assert runs.results(started) == runs.results(corevad_run)
 
 
-def test_a_cache_that_stays_locked_is_refused(cache_file: Path, data_root: str) -> None:
+def test_a_cache_that_stays_locked_is_refused(cache_file: Path, rendered: str) -> None:
     connection = sqlite3.connect(cache_file, isolation_level=None)
     connection.execute("PRAGMA locking_mode=EXCLUSIVE")
     connection.execute("BEGIN EXCLUSIVE")
     output = runs.run(
-        cache_file.parent, "again", *runs.COREVAD, data_root, status=CacheError.exit_status, fault=ShortLockTimeout(1.0)
+        cache_file.parent, "again", *runs.COREVAD, rendered, status=CacheError.exit_status, fault=ShortLockTimeout(1.0)
     ).output
     connection.close()
     assert "cache=answers.sqlite" in output
@@ -110,9 +110,9 @@ def test_a_read_only_cache_is_refused(cache_file: Path, world_writable: Path) ->
 
 
 def test_four_runs_can_share_a_cache_at_the_same_time(
-    tmp_path: Path, data_root: str, corevad_run: runs.RunProcess
+    tmp_path: Path, rendered: str, corevad_run: runs.RunProcess
 ) -> None:
-    processes = [runs.start(tmp_path, name, *runs.COREVAD, data_root) for name in "abcd"]
+    processes = [runs.start(tmp_path, name, *runs.COREVAD, rendered) for name in "abcd"]
     assert [process.wait() for process in processes] == [0] * 4
     assert all(runs.results(process) == runs.results(corevad_run) for process in processes)
     assert runs.cached_answers(tmp_path) == runs.cached_answers(corevad_run.cwd)

@@ -32,9 +32,9 @@ def enlarge(disk: Path, size: str) -> None:
 
 
 def test_with_the_cache_on_a_full_disk_earlier_answers_are_kept(
-    tmp_path: Path, disk: Path, data_root: str, corevad_run: runs.RunProcess
+    tmp_path: Path, disk: Path, rendered: str, corevad_run: runs.RunProcess
 ) -> None:
-    overrides = (*runs.COREVAD, data_root, "cache=disk/answers.sqlite")
+    overrides = (*runs.COREVAD, rendered, "cache=disk/answers.sqlite")
     first = runs.run(tmp_path, "full", *overrides, status=CacheError.exit_status)
     assert "cache=disk/answers.sqlite: database or disk is full. " in first.output
     assert "Traceback" not in first.output
@@ -52,11 +52,11 @@ def fill(disk: Path) -> None:
 
 
 def test_with_the_results_on_a_full_disk_all_answers_are_kept(
-    tmp_path: Path, disk: Path, data_root: str, corevad_run: runs.RunProcess
+    tmp_path: Path, disk: Path, rendered: str, corevad_run: runs.RunProcess
 ) -> None:
     enlarge(disk, "1m")
     log, gate = tmp_path / "batches.jsonl", tmp_path / "gate"
-    started = runs.start(tmp_path, "disk/job", *runs.COREVAD, data_root, fault=LogBatches(log, gate))
+    started = runs.start(tmp_path, "disk/job", *runs.COREVAD, rendered, fault=LogBatches(log, gate))
     assert runs.wait_until(started, log.is_file)
     fill(disk)
     gate.touch()
@@ -68,18 +68,18 @@ def test_with_the_results_on_a_full_disk_all_answers_are_kept(
     for file in started.folder.rglob("*.json"):
         json.loads(file.read_bytes())
     (disk / "balloon").unlink()
-    again = runs.run(tmp_path, "disk/job", *runs.COREVAD, data_root)
+    again = runs.run(tmp_path, "disk/job", *runs.COREVAD, rendered)
     assert runs.results(again) == runs.results(corevad_run)
     assert again.metrics["model_queries"] == 0
 
 
 def test_with_wandb_on_a_full_disk_the_results_are_complete(
-    tmp_path: Path, disk: Path, data_root: str, corevad_run: runs.RunProcess
+    tmp_path: Path, disk: Path, rendered: str, corevad_run: runs.RunProcess
 ) -> None:
     (tmp_path / "job").mkdir()
     (tmp_path / "job/wandb").symlink_to(disk)
     (disk / "balloon").write_bytes(bytes(120 * 1024))
-    started = runs.start(tmp_path, "job", *runs.COREVAD, data_root, WANDB_MODE="offline")
+    started = runs.start(tmp_path, "job", *runs.COREVAD, rendered, WANDB_MODE="offline")
     assert started.wait(timeout=200) == 0
     assert runs.results(started) == runs.results(corevad_run)
     assert "W&B: " in started.output

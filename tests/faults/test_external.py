@@ -27,31 +27,31 @@ def children(pid: int) -> list[int]:
     return [int(pid) for own in Path(f"/proc/{pid}/task").glob("*/children") for pid in own.read_text().split()]
 
 
-def test_a_killed_worker_changes_nothing(tmp_path: Path, data_root: str, corevad_run: runs.RunProcess) -> None:
+def test_a_killed_worker_changes_nothing(tmp_path: Path, rendered: str, corevad_run: runs.RunProcess) -> None:
     # Killed at work, as when memory runs out: one that is killed while it takes a job keeps the lock of the queue.
     killed = tmp_path / "killed"
-    overrides = (*runs.COREVAD, data_root, "vlm.batch_size=1", "workers=2")
+    overrides = (*runs.COREVAD, rendered, "vlm.batch_size=1", "workers=2")
     process = runs.run(tmp_path, "job", *overrides, fault=KilledDecoder(killed))
     assert killed.exists()
     assert runs.results(process) == runs.results(corevad_run)
 
 
-def test_a_clock_that_jumps_changes_nothing(tmp_path: Path, data_root: str, corevad_run: runs.RunProcess) -> None:
-    assert runs.results(runs.run(tmp_path, "again", *runs.COREVAD, data_root, fault=JumpingClock())) == runs.results(
+def test_a_clock_that_jumps_changes_nothing(tmp_path: Path, rendered: str, corevad_run: runs.RunProcess) -> None:
+    assert runs.results(runs.run(tmp_path, "again", *runs.COREVAD, rendered, fault=JumpingClock())) == runs.results(
         corevad_run
     )
 
 
 def test_a_model_out_of_memory_gets_smaller_batches(
-    tmp_path: Path, data_root: str, corevad_run: runs.RunProcess
+    tmp_path: Path, rendered: str, corevad_run: runs.RunProcess
 ) -> None:
-    process = runs.run(tmp_path, "again", *runs.COREVAD, data_root, fault=OutOfMemory(1))
+    process = runs.run(tmp_path, "again", *runs.COREVAD, rendered, fault=OutOfMemory(1))
     assert "Out of memory with a batch of 2 queries; the batch size is now 1" in process.output
     assert runs.results(process) == runs.results(corevad_run)
 
 
-def test_a_model_without_memory_for_one_query_ends_the_run_with_a_remedy(tmp_path: Path, data_root: str) -> None:
-    process = runs.run(tmp_path, "ended", *runs.COREVAD, data_root, status=ModelError.exit_status, fault=OutOfMemory(0))
+def test_a_model_without_memory_for_one_query_ends_the_run_with_a_remedy(tmp_path: Path, rendered: str) -> None:
+    process = runs.run(tmp_path, "ended", *runs.COREVAD, rendered, status=ModelError.exit_status, fault=OutOfMemory(0))
     assert "Out of memory with a single query" in process.output
     assert "Traceback" not in process.output
 
@@ -69,15 +69,15 @@ def answer(body: dict[str, Any]) -> Reply:
     return completion(f"{'Anomalous' if digest < '8' else 'Normal'} scenes. {digest}")
 
 
-def server_overrides(server: FakeServer, data_root: str) -> tuple[str, ...]:
+def server_overrides(server: FakeServer, rendered: str) -> tuple[str, ...]:
     overrides = ["vlm=server", f"vlm.base_url={server.url}", "vlm.model=fake", "vlm.timeout=2"]
     overrides += ["vlm.retries=6", "vlm.concurrency=2", "~stages.clean", "~stages.refine"]
-    return (*overrides, *(field for field in runs.SMALL if not field.startswith("workers")), data_root)
+    return (*overrides, *(field for field in runs.SMALL if not field.startswith("workers")), rendered)
 
 
-def test_a_server_with_errors_changes_nothing(tmp_path: Path, data_root: str, server: FakeServer) -> None:
+def test_a_server_with_errors_changes_nothing(tmp_path: Path, rendered: str, server: FakeServer) -> None:
     server.script = lambda body, before: answer(body)
-    undisturbed = runs.run(tmp_path, "undisturbed", *server_overrides(server, data_root), "cache=null")
+    undisturbed = runs.run(tmp_path, "undisturbed", *server_overrides(server, rendered), "cache=null")
     count = len(server.bodies)
     replies = [
         error(429, "slow down", Retry_After="0.01"),
@@ -93,19 +93,19 @@ def test_a_server_with_errors_changes_nothing(tmp_path: Path, data_root: str, se
         return replies[before - 1]  # `before` is 1 at first: the urf_run run sent this query too
 
     server.script = reply
-    again = runs.run(tmp_path, "errors", *server_overrides(server, data_root), "cache=null")
+    again = runs.run(tmp_path, "errors", *server_overrides(server, rendered), "cache=null")
     assert len(server.bodies) >= 2 * count + 4 * len(replies)
     assert runs.results(again) == runs.results(undisturbed)
 
 
 @pytest.mark.parametrize("override", ["workers=0", "vlm=server"])
 def test_a_hanging_decoder_in_the_runs_own_process_fails_only_its_video(
-    tmp_path: Path, data_root: str, corevad_run: runs.RunProcess, server: FakeServer, override: str
+    tmp_path: Path, rendered: str, corevad_run: runs.RunProcess, server: FakeServer, override: str
 ) -> None:
     server.script = lambda body, before: answer(body)
-    clips = sorted(file.name for file in Path(data_root.removeprefix("data.root=")).glob("*/*.mp4"))
+    clips = sorted(file.name for file in Path(rendered.removeprefix("data.cache_dir=")).glob("*/*.mp4"))
     overrides = (
-        (*runs.COREVAD, data_root) if override == "workers=0" else (*server_overrides(server, data_root), "cache=null")
+        (*runs.COREVAD, rendered) if override == "workers=0" else (*server_overrides(server, rendered), "cache=null")
     )
     # Decoding hangs for longer than the test waits, so this run would not end without the time limit.
     process = runs.run(
@@ -120,25 +120,25 @@ def test_a_hanging_decoder_in_the_runs_own_process_fails_only_its_video(
         assert complete.read_bytes() == (corevad_run.folder / "reports" / complete.name).read_bytes()
 
 
-def test_a_run_can_be_continued_after_its_server_failed(tmp_path: Path, data_root: str, server: FakeServer) -> None:
+def test_a_run_can_be_continued_after_its_server_failed(tmp_path: Path, rendered: str, server: FakeServer) -> None:
     server.script = lambda body, before: answer(body)
-    undisturbed = runs.run(tmp_path, "undisturbed", *server_overrides(server, data_root), "cache=null")
+    undisturbed = runs.run(tmp_path, "undisturbed", *server_overrides(server, rendered), "cache=null")
     count = len(server.bodies)
     server.script = lambda body, before: answer(body) if len(server.bodies) <= count + 3 else error(500, "dead")
-    dead = runs.start(tmp_path, "dead", *server_overrides(server, data_root), "vlm.retries=0", "vlm.timeout=60")
+    dead = runs.start(tmp_path, "dead", *server_overrides(server, rendered), "vlm.retries=0", "vlm.timeout=60")
     assert dead.wait() in (ModelError.exit_status, TooManyFailedError.exit_status)
     assert "HTTP 500: dead" in dead.output
     server.script = lambda body, before: answer(body)
-    again = runs.run(tmp_path, "again", *server_overrides(server, data_root), "vlm.retries=0", "vlm.timeout=60")
+    again = runs.run(tmp_path, "again", *server_overrides(server, rendered), "vlm.retries=0", "vlm.timeout=60")
     assert runs.results(again) == runs.results(undisturbed)
     assert again.metrics["cache_hits"] == 3
 
 
 def test_a_run_continues_without_a_wandb_that_cannot_be_reached(
-    tmp_path: Path, data_root: str, corevad_run: runs.RunProcess
+    tmp_path: Path, rendered: str, corevad_run: runs.RunProcess
 ) -> None:
     dead = {"WANDB_BASE_URL": "http://127.0.0.1:9", "WANDB_API_KEY": "0" * 40, "WANDB_INIT_TIMEOUT": "5"}
-    process = runs.run(tmp_path, "job", *runs.COREVAD, data_root, "wandb.mode=online", **dead)
+    process = runs.run(tmp_path, "job", *runs.COREVAD, rendered, "wandb.mode=online", **dead)
     assert "W&B: the run (online) is missing" in process.output
     assert runs.results(process) == runs.results(corevad_run)
     assert list((process.folder / "wandb").glob("offline-run-*"))
@@ -147,10 +147,10 @@ def test_a_run_continues_without_a_wandb_that_cannot_be_reached(
 
 @pytest.mark.parametrize("fault", ["hang", "killed"])
 def test_a_wandb_that_fails_during_the_run_is_abandoned(
-    tmp_path: Path, data_root: str, corevad_run: runs.RunProcess, fault: str
+    tmp_path: Path, rendered: str, corevad_run: runs.RunProcess, fault: str
 ) -> None:
     log, gate, online = tmp_path / "count.jsonl", tmp_path / "gate", WandbServer()
-    overrides = (*runs.COREVAD, data_root, "wandb.mode=online", "wandb.timeout=10")
+    overrides = (*runs.COREVAD, rendered, "wandb.mode=online", "wandb.timeout=10")
     # A hanging server hangs for longer than the test waits.
     started = runs.start(tmp_path, "job", *overrides, fault=LogBatches(log, gate), **online.environment)
     assert runs.wait_until(started, log.is_file)
@@ -174,10 +174,10 @@ def test_a_wandb_that_fails_during_the_run_is_abandoned(
 
 
 def test_a_run_continues_without_a_wandb_folder_that_cannot_be_written(
-    tmp_path: Path, data_root: str, corevad_run: runs.RunProcess
+    tmp_path: Path, rendered: str, corevad_run: runs.RunProcess
 ) -> None:
     (tmp_path / "job").mkdir()
     (tmp_path / "job/wandb").write_text("a file in place of the folder")
-    process = runs.run(tmp_path, "job", *runs.COREVAD, data_root, WANDB_MODE="offline")
+    process = runs.run(tmp_path, "job", *runs.COREVAD, rendered, WANDB_MODE="offline")
     assert "W&B: the run (offline) is missing" in process.output
     assert runs.results(process) == runs.results(corevad_run)

@@ -28,20 +28,20 @@ PLAIN = (*runs.COREVAD, "cache=null")
     ids=" ".join,
 )
 def test_batch_size_and_workers_change_no_byte(
-    tmp_path: Path, data_root: str, corevad_run: runs.RunProcess, overrides: tuple[str, ...]
+    tmp_path: Path, rendered: str, corevad_run: runs.RunProcess, overrides: tuple[str, ...]
 ) -> None:
-    process = runs.run(tmp_path, "again", *PLAIN, data_root, *overrides)
+    process = runs.run(tmp_path, "again", *PLAIN, rendered, *overrides)
     assert runs.results(process) == runs.results(corevad_run)
     assert process.metrics == corevad_run.metrics  # and the counters, since there is no cache
 
 
-def test_batch_size_changes_no_byte_with_three_models(tmp_path: Path, data_root: str, urf_run: runs.RunProcess) -> None:
-    process = runs.run(tmp_path, "again", *runs.URF, data_root, "vlm.batch_size=1", "llm.batch_size=3", "cache=null")
+def test_batch_size_changes_no_byte_with_three_models(tmp_path: Path, rendered: str, urf_run: runs.RunProcess) -> None:
+    process = runs.run(tmp_path, "again", *runs.URF, rendered, "vlm.batch_size=1", "llm.batch_size=3", "cache=null")
     assert runs.results(process) == runs.results(urf_run)
 
 
-def test_the_order_of_files_changes_no_byte(tmp_path: Path, data_root: str, corevad_run: runs.RunProcess) -> None:
-    clips = sorted(Path(data_root.removeprefix("data.root=")).glob("*/*.mp4"))
+def test_the_order_of_files_changes_no_byte(tmp_path: Path, rendered: str, corevad_run: runs.RunProcess) -> None:
+    clips = sorted(Path(rendered.removeprefix("data.cache_dir=")).glob("*/*.mp4"))
     assert len(clips) == 2
     processes = []
     for name, order in (("one", clips), ("other", clips[::-1])):
@@ -54,7 +54,7 @@ def test_the_order_of_files_changes_no_byte(tmp_path: Path, data_root: str, core
 
 
 def test_the_folder_of_a_run_records_how_to_repeat_it(
-    tmp_path: Path, data_root: str, corevad_run: runs.RunProcess
+    tmp_path: Path, rendered: str, corevad_run: runs.RunProcess
 ) -> None:
     folder = corevad_run.folder
     environment = orjson.loads((folder / "environment.json").read_bytes())
@@ -68,7 +68,7 @@ def test_the_folder_of_a_run_records_how_to_repeat_it(
     command = (folder / "rerun.sh").read_text()
     assert command.startswith(f"#!/bin/sh\ncd {corevad_run.cwd} && python ")
     assert command.endswith(' "$@"\n')
-    assert data_root in command
+    assert rendered in command
     secrets = {name: value for name, value in os.environ.items() if "KEY" in name or "TOKEN" in name}
     for file in ("rerun.sh", "environment.json"):
         assert not [name for name, value in secrets.items() if len(value) > 8 and value in (folder / file).read_text()]
@@ -93,9 +93,9 @@ def test_rerun_sh_gives_the_same_bytes(tmp_path: Path, corevad_run: runs.RunProc
 
 
 def test_max_failed_limits_the_share_of_failed_videos(
-    tmp_path: Path, data_root: str, corevad_run: runs.RunProcess
+    tmp_path: Path, rendered: str, corevad_run: runs.RunProcess
 ) -> None:
-    shutil.copytree(next(Path(data_root.removeprefix("data.root=")).glob("*/")), tmp_path / "clips")
+    shutil.copytree(next(Path(rendered.removeprefix("data.cache_dir=")).glob("*/")), tmp_path / "clips")
     (tmp_path / "clips/broken.mp4").write_text("no video")
     overrides = [field for field in PLAIN if not field.startswith("data.")] + ["data=folder", "data.root=clips"]
     refused = runs.run(tmp_path, "refused", *overrides, "max_failed=0.3", status=3)

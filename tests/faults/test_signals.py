@@ -51,11 +51,11 @@ def repeated_queries(file: Path) -> list[int]:
 
 
 def kill_and_compare(
-    cwd: Path, data_root: str, reference: runs.RunProcess, times: int, seed: int
+    cwd: Path, rendered: str, reference: runs.RunProcess, times: int, seed: int
 ) -> tuple[int, list[int]]:
     rng, total = random.Random(seed), runs.cached_answers(reference.cwd)
     counts = sorted(rng.randint(0, total) for _ in range(times))
-    killed = run_with_kills(cwd, (*runs.URF, data_root), counts, rng)
+    killed = run_with_kills(cwd, (*runs.URF, rendered), counts, rng)
     assert runs.results(killed.last) == runs.results(reference)
     repeated = repeated_queries(cwd / "batches.jsonl")
     assert max(repeated, default=0) <= runs.BATCH
@@ -64,29 +64,29 @@ def kill_and_compare(
     return killed.kills, repeated
 
 
-def test_a_killed_run_is_continued_where_it_was(tmp_path: Path, data_root: str, urf_run: runs.RunProcess) -> None:
-    kills, _ = kill_and_compare(tmp_path, data_root, urf_run, 30, seed=1)
+def test_a_killed_run_is_continued_where_it_was(tmp_path: Path, rendered: str, urf_run: runs.RunProcess) -> None:
+    kills, _ = kill_and_compare(tmp_path, rendered, urf_run, 30, seed=1)
     assert kills >= 20
 
 
 @pytest.mark.soak
-def test_hundreds_of_kills(tmp_path: Path, data_root: str, urf_run: runs.RunProcess) -> None:
+def test_hundreds_of_kills(tmp_path: Path, rendered: str, urf_run: runs.RunProcess) -> None:
     """Repeat for VAA_SOAK seconds and print the counts (-s)."""
     end, kills, repeated, rounds = time.monotonic() + float(os.environ.get("VAA_SOAK", "1800")), 0, list[int](), 0
     while time.monotonic() < end:
         folder = tmp_path / str(rounds)
         folder.mkdir()
-        round_kills, round_repeated = kill_and_compare(folder, data_root, urf_run, 12, seed=100 + rounds)
+        round_kills, round_repeated = kill_and_compare(folder, rendered, urf_run, 12, seed=100 + rounds)
         kills, repeated, rounds = kills + round_kills, repeated + round_repeated, rounds + 1
         print(f"{kills} kills in {rounds} rounds; queries repeated per kill: {dict(Counter(repeated))}", flush=True)
 
 
 @pytest.mark.parametrize("times", [1, 2])
 def test_one_interrupt_ends_after_the_batch_and_two_end_at_once(
-    tmp_path: Path, data_root: str, urf_run: runs.RunProcess, times: int
+    tmp_path: Path, rendered: str, urf_run: runs.RunProcess, times: int
 ) -> None:
     log, gate = tmp_path / "batches.jsonl", tmp_path / "gate"
-    started = runs.start(tmp_path, "ended", *runs.URF, data_root, fault=LogBatches(log, gate, gated_from=2))
+    started = runs.start(tmp_path, "ended", *runs.URF, rendered, fault=LogBatches(log, gate, gated_from=2))
     assert runs.wait_until(started, lambda: log.is_file() and len(log.read_text().splitlines()) == 2)
     os.kill(started.process.pid, signal.SIGINT)
     assert runs.wait_until(started, lambda: "Press Control-C again" in started.output)
@@ -100,6 +100,6 @@ def test_one_interrupt_ends_after_the_batch_and_two_end_at_once(
     assert runs.cached_answers(tmp_path) == runs.BATCH * (2 if times == 1 else 1)
     assert not (started.folder / "metrics.json").exists()
     if times == 1:
-        again = runs.run(tmp_path, "again", *runs.URF, data_root, fault=LogBatches(log))
+        again = runs.run(tmp_path, "again", *runs.URF, rendered, fault=LogBatches(log))
         assert runs.results(again) == runs.results(urf_run)
         assert repeated_queries(log) == [0]

@@ -146,7 +146,7 @@ def test_videos_with_unusual_names_are_read_and_invalid_ones_are_failures(tmp_pa
     clip = make_clip(tmp_path / "clip.mp4", 2).read_bytes()
     root = tmp_path / "clips"
     root.mkdir()
-    valid = ["with space", "#1 & 'quoted'", "日本語", "..hidden", "100%"]
+    valid = ["with space", "#1 & 'quoted'", "日本語", "two..dots", "100%"]
     for name in valid:
         (root / f"{name}.mp4").write_bytes(clip)
     Path(os.fsdecode(os.fsencode(root) + b"/latin-\xe9.mp4")).write_bytes(clip)

@@ -61,7 +61,13 @@ class CountingEngine:
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     return SyntheticDataset(
-        root=str(tmp_path_factory.mktemp("world")), split="test", videos=1, seconds=24.0, fps=10.0, size=128
+        cache_dir=str(tmp_path_factory.mktemp("world")),
+        root=None,
+        split="test",
+        videos=1,
+        seconds=24.0,
+        fps=10.0,
+        size=128,
     ).load()
 
 

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from vaa.data.synthetic import SyntheticDataset
 from vaa.errors import ConfigError
+from vaa.process import PROJECT_ROOT
 from vaa.types import Dataset
 from vaa.video import sources
 
@@ -14,7 +17,13 @@ from vaa.video import sources
 @pytest.fixture(scope="module")
 def loader(tmp_path_factory: pytest.TempPathFactory) -> SyntheticDataset:
     return SyntheticDataset(
-        root=str(tmp_path_factory.mktemp("synthetic")), split="val", videos=3, seconds=16.0, fps=10.0, size=128
+        cache_dir=str(tmp_path_factory.mktemp("synthetic")),
+        root=None,
+        split="val",
+        videos=3,
+        seconds=16.0,
+        fps=10.0,
+        size=128,
     )
 
 
@@ -51,16 +60,34 @@ def test_the_second_load_renders_nothing(loader: SyntheticDataset, dataset: Data
 
 
 def test_splits_differ(loader: SyntheticDataset, dataset: Dataset) -> None:
-    other = SyntheticDataset(root=loader.root, split="test", videos=1, seconds=16.0, fps=10.0, size=128).load()
+    other = dataclasses.replace(loader, split="test", videos=1).load()
     frame = sources.frames(dataset.videos[0], [50], "pyav")
     assert not np.array_equal(frame, sources.frames(other.videos[0], [50], "pyav"))
 
 
 def test_no_temporary_folder_remains(loader: SyntheticDataset, dataset: Dataset) -> None:
-    assert not list(Path(loader.root).glob("*.tmp"))
+    assert not list(Path(loader.cache_dir).glob("*.tmp"))
 
 
 @pytest.mark.parametrize(("split", "size", "message"), [("dev", 128, "data.split=dev"), ("val", 100, "data.size=100")])
 def test_an_invalid_field_is_named(tmp_path: Path, split: str, size: int, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        SyntheticDataset(root=str(tmp_path), split=split, videos=1, seconds=16.0, fps=10.0, size=size).load()
+        SyntheticDataset(
+            cache_dir=str(tmp_path), root=None, split=split, videos=1, seconds=16.0, fps=10.0, size=size
+        ).load()
+
+
+def test_a_folder_of_the_user_is_refused_and_nothing_is_drawn_into_it(tmp_path: Path, clip: Path) -> None:
+    fields = yaml.safe_load((PROJECT_ROOT / "conf/data/synthetic.yaml").read_text())
+    del fields["_target_"]
+    for root in (tmp_path, tmp_path / "missing"):
+        with pytest.raises(ConfigError, match=r"data\.root=.*data=folder data\.root="):
+            SyntheticDataset(**{**fields, "root": str(root)})
+    assert list(tmp_path.iterdir()) == [clip]
+
+
+def test_by_default_it_is_rendered_in_the_folder_of_the_cache() -> None:
+    data, conf = (
+        yaml.safe_load((PROJECT_ROOT / f"conf/{name}.yaml").read_text()) for name in ("data/synthetic", "config")
+    )
+    assert Path(data["cache_dir"]).parent == Path(conf["cache"]).parent

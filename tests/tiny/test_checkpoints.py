@@ -34,7 +34,13 @@ def clip() -> ClipEncoder:
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     return SyntheticDataset(
-        root=str(tmp_path_factory.mktemp("synthetic")), split="val", videos=5, seconds=20.0, fps=10.0, size=128
+        cache_dir=str(tmp_path_factory.mktemp("synthetic")),
+        root=None,
+        split="val",
+        videos=5,
+        seconds=20.0,
+        fps=10.0,
+        size=128,
     ).load()
 
 

@@ -153,3 +153,50 @@ def test_the_commit_is_that_of_the_tree_or_none(monkeypatch: pytest.MonkeyPatch)
     assert commit is None or re.fullmatch(r"[0-9a-f]{40}\+?", commit)
     monkeypatch.setenv("PATH", "")
     assert tracking.git_commit() is None
+
+
+def test_numbers_as_names_are_logged_as_text(tmp_path: Path) -> None:
+    with tracked(name=0.5, group=2026, project=7, tags=[1, "b"]).run(CONFIG, tmp_path):
+        pass
+    (logged,) = read_back(tmp_path)
+    assert (logged["run"].display_name, logged["run"].run_group, logged["run"].project) == ("0.5", "2026", "7")
+    assert list(logged["run"].tags) == ["1", "b"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"project": "team/vaa"}, r"wandb\.project=team/vaa.*wandb\.entity=team wandb\.project=vaa"),
+        ({"project": "vaa:2"}, r"wandb\.project=vaa:2"),
+        ({"project": "50%"}, r"wandb\.project=50%"),
+        ({"project": "p" * 129}, r"wandb\.project=p.*128"),
+        ({"tags": ["t" * 65]}, r"wandb\.tags=.*64"),
+        ({"tags": [""]}, r"wandb\.tags=.*empty"),
+        ({"entity": "team/vaa"}, r"wandb\.entity=team/vaa"),
+    ],
+)
+def test_a_name_that_wandb_refuses_is_refused_before_the_work(
+    tmp_path: Path, fields: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message), tracked(**fields).run(CONFIG, tmp_path):
+        pytest.fail("the work has begun")
+    assert list(tmp_path.iterdir()) == []
+    with tracked(mode="disabled", **fields).run(CONFIG, tmp_path):
+        pass
+
+
+def test_an_invalid_run_id_in_the_environment_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_RUN_ID", "job#42")
+    with pytest.raises(ConfigError, match="WANDB_RUN_ID=job#42"), tracked().run(CONFIG, tmp_path):
+        pytest.fail("the work has begun")
+
+
+def test_jobs_of_a_multirun_have_their_own_ids_where_the_environment_has_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_RUN_ID", "job42")
+    for job in (0, 1, None):  # None: a single run, which may be the continuation of an earlier one
+        with tracked().run(CONFIG, tmp_path / str(job), job):
+            pass
+    ids = [read_back(tmp_path / folder)[0]["run"].run_id for folder in ("0", "1", "None")]
+    assert ids == ["job42-0", "job42-1", "job42"]

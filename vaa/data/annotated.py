@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from vaa.data.base import VIDEO_SUFFIXES, video_id, why_invalid
+from vaa.data.base import video_id, why_invalid
 from vaa.data.boxes import read_boxes
+from vaa.data.search import search
 from vaa.errors import ConfigError, DataError
 from vaa.types import Dataset, Failure, GroundTruth, Span, Video
 
@@ -48,7 +49,9 @@ class AnnotatedDataset:
         """
         index, spans = self._find_one(self.index, "index"), self._find_one(self.spans, "spans")
         lengths, truths = read_index(index), self._add_boxes_and_texts(read_spans(spans))
-        files, folder = self._video_files(), Path(self.root) / self.videos
+        if not lengths:
+            raise DataError(f"{index}: lists no video.")
+        files, folder = self._video_files(lengths), Path(self.root) / self.videos
         videos = tuple(
             Video(id_, files.get(id_) or folder / f"{id_}.mp4", n_frames, self.fps)
             for id_, n_frames in lengths.items()
@@ -83,9 +86,26 @@ class AnnotatedDataset:
             )
         return files[0]
 
-    def _video_files(self) -> dict[str, Path]:
-        folder = Path(self.root) / self.videos
-        return {file.stem: file for file in sorted(folder.rglob("*")) if file.suffix.lower() in VIDEO_SUFFIXES}
+    def _video_files(self, ids: Collection[str]) -> dict[str, Path]:
+        """Name without suffix -> file, in linked folders too.
+
+        Raises:
+            DataError: one of the ids is the name of two files.
+        """
+        folder, files = Path(self.root) / self.videos, dict[str, Path]()
+        if not folder.is_dir():
+            return files
+        found = search(folder)
+        for entry in found.unreadable:
+            log.warning("%s: %s", entry.path, entry.reason)
+        for file in found.videos:
+            other = files.setdefault(file.stem, file)
+            if other != file and file.stem in ids and not file.samefile(other):
+                raise DataError(
+                    f"data.videos={self.videos}: '{file.stem}' is the name of two files, {other} and {file}. Videos "
+                    "are looked up by name: remove or rename the one that is not of this data set."
+                )
+        return files
 
 
 def read_index(file: Path) -> dict[str, int]:

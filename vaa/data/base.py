@@ -9,7 +9,13 @@ from typing import Protocol, runtime_checkable
 
 from vaa.types import Dataset, file_name
 
-VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v")
+VIDEO_SUFFIXES = (
+    *(".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg", ".mpe", ".m1v", ".m2v", ".mpv", ".vob"),
+    *(".ts", ".mts", ".m2ts", ".m2t", ".trp", ".tod", ".wmv", ".asf", ".flv", ".f4v", ".3gp", ".3g2", ".qt"),
+    *(".ogv", ".ogm", ".dav", ".dv", ".divx", ".mxf", ".gxf", ".mk3d", ".nut", ".rm", ".rmvb", ".wtv", ".mjpeg"),
+    *(".mjpg", ".h264", ".h265", ".hevc", ".ivf", ".amv", ".y4m"),
+)
+"""Of files that are videos. `data=folder` opens files with other suffixes to see whether they are (search.py)."""
 _MAX_LENGTH = 200  # bytes: file systems allow 255, and copies with boxes add a few
 
 

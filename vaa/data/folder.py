@@ -2,31 +2,42 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from vaa import process
 from vaa.data.base import VIDEO_SUFFIXES, why_invalid
+from vaa.data.search import NOT_VIDEO, SYSTEM, LeftOut, Search, is_video, search
 from vaa.errors import DataError, VideoError
 from vaa.types import Dataset, Failure, Video
 from vaa.video.sources import VideoInfo, probe
 
+log = logging.getLogger("vaa")
+T = TypeVar("T")
+
+_MAX_NAMES = 10  # files that the log names for each reason
 PROBE_TIMEOUT = 60.0
 """Seconds for opening one file; a decoder that hangs is stopped then."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class VideoFolder:
-    """All videos under `root`. An id is the path under it, with the suffix only where two files need it."""
+    """All videos under `root`, in linked folders too. An id is the path under it, with the suffix where two need it.
+
+    A file of unknown suffix is opened and taken if it is a video. What is left out is logged, counted by `left_out`.
+    """
 
     name: str
     root: str
     decoder: str
 
     def load(self) -> Dataset:
-        """The videos that can be opened; the others are failures.
+        """The videos that can be opened; the others, and folders that cannot be read, are failures.
 
         Raises:
             DataError: the folder is missing or has no video.
@@ -34,35 +45,87 @@ class VideoFolder:
         root = Path(self.root).expanduser()
         if not root.is_dir():
             raise DataError(f"data.root={self.root}: no such folder.")
-        files = [file for file in sorted(root.rglob("*")) if file.suffix.lower() in VIDEO_SUFFIXES and file.is_file()]
-        if not files:
-            raise DataError(f"data.root={self.root}: no video in it. Known suffixes: {', '.join(VIDEO_SUFFIXES)}.")
-        ids = [file.relative_to(root).with_suffix("").as_posix() for file in files]
-        by_id = {
-            id_ if ids.count(id_) == 1 else file.relative_to(root).as_posix(): file
-            for id_, file in zip(ids, files, strict=True)
-        }
+        found = search(root)
+        files = [*found.videos, *self._recognise(found)]
+        _log_left_out(found)
+        if not files and not found.unreadable:
+            raise DataError(
+                f"data.root={self.root}: no video in it, and {len(found.left_out)} files or folders that are none. "
+                f"Known suffixes: {', '.join(VIDEO_SUFFIXES)}; others are opened."
+            )
+        by_id = {id_: file for file, id_ in zip(sorted(files), _ids(root, sorted(files)), strict=True)}
         videos: list[Video] = []
-        failures: list[Failure] = []
+        failures = [
+            Failure(_printable(entry.path.relative_to(root).as_posix()), "data", f"{entry.path}: {entry.reason}.")
+            for entry in found.unreadable
+        ]
         for id_ in [id_ for id_ in by_id if why_invalid(id_)]:
-            printable = id_.encode(errors="backslashreplace").decode()
-            failures.append(Failure(printable, "data", f"its name {why_invalid(id_)}"))
+            failures.append(Failure(_printable(id_), "data", f"its name {why_invalid(id_)}"))
             del by_id[id_]
-        for (id_, file), result in zip(by_id.items(), _probe_all(list(by_id.values()), self.decoder), strict=True):
+        for (id_, file), result in zip(
+            by_id.items(), _open_all(probe, list(by_id.values()), self.decoder), strict=True
+        ):
             if isinstance(result, VideoError):
                 failures.append(Failure(id_, "data", str(result)))
             else:
                 videos.append(Video(id_, file, result.n_frames, result.fps))
-        return Dataset(self.name, tuple(videos), {}, failures)
+        return Dataset(self.name, tuple(videos), {}, failures, len(found.left_out))
+
+    def _recognise(self, found: Search) -> list[Path]:
+        """The files of unknown suffixes that are videos and can be decoded; the others are left out."""
+        videos = []
+        for file, result in zip(found.unknown, _open_all(_probe_unknown, found.unknown, self.decoder), strict=True):
+            if isinstance(result, VideoInfo):
+                videos.append(file)
+            else:
+                reason = "no video stream in it" if result is None else "no video that the decoder can open"
+                found.left_out.append(LeftOut(file, reason))
+        return videos
 
 
-def _probe_all(files: Sequence[Path], decoder: str) -> Iterator[VideoInfo | VideoError]:
+def _ids(root: Path, files: Sequence[Path]) -> list[str]:
+    """Paths under the root without suffixes, or with them where two would be equal."""
+    names = [file.relative_to(root).as_posix() for file in files]
+    stems = [file.relative_to(root).with_suffix("").as_posix() for file in files]
+    uses = Counter([*names, *stems])
+    return [stem if uses[stem] == 1 + (stem == name) else name for name, stem in zip(names, stems, strict=True)]
+
+
+def _log_left_out(found: Search) -> None:
+    """Log how many files and folders are not taken, by reason; a warning unless their suffixes say it all."""
+    by_reason: dict[str, list[str]] = {}
+    for entry in found.left_out:
+        by_reason.setdefault(entry.reason, []).append(_printable(entry.path.relative_to(found.root).as_posix()))
+    for reason, paths in by_reason.items():
+        names = ", ".join(paths[:_MAX_NAMES]) + (", ..." if len(paths) > _MAX_NAMES else "")
+        log.log(
+            logging.INFO if reason in (NOT_VIDEO, SYSTEM) else logging.WARNING,
+            "%s: left out: %s (%d): %s",
+            found.root,
+            reason,
+            len(paths),
+            names,
+        )
+
+
+def _printable(path: str) -> str:
+    """A path with bytes that are not text escaped."""
+    return path.encode(errors="backslashreplace").decode()
+
+
+def _probe_unknown(file: Path, decoder: str) -> VideoInfo | None:
+    return probe(file, decoder) if is_video(file) else None
+
+
+def _open_all(action: Callable[[Path, str], T], files: Sequence[Path], decoder: str) -> Iterator[T | VideoError]:
     """Each file is opened in another process, since it may make the decoder hang or crash."""
     from pebble import ProcessExpired, ProcessPool
 
+    if not files:
+        return
     process.protect_forks()
     with ProcessPool(1, context=multiprocessing.get_context("fork")) as pool:
-        futures = [pool.schedule(probe, args=[file, decoder], timeout=PROBE_TIMEOUT) for file in files]
+        futures = [pool.schedule(action, args=[file, decoder], timeout=PROBE_TIMEOUT) for file in files]
         for file, future in zip(files, futures, strict=True):
             try:
                 yield future.result()

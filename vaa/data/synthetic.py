@@ -29,14 +29,29 @@ _ANOMALIES = (1, 0, 1, 2)
 
 @dataclass(frozen=True, kw_only=True)
 class SyntheticDataset:
-    """`videos` videos of `seconds` each, `size` pixels square (a multiple of 64), written under `root` on first use."""
+    """`videos` videos of `seconds` each, `size` pixels square (a multiple of 64).
 
-    root: str
+    They are rendered into `cache_dir` on first use. `root` has to be None: it is the folder of the other data sets,
+    given by mistake where none of them was chosen.
+
+    Raises:
+        ConfigError: `root` is given.
+    """
+
+    cache_dir: str
+    root: str | None
     split: str
     videos: int
     seconds: float
     fps: float
     size: int
+
+    def __post_init__(self) -> None:
+        if self.root is not None:
+            raise ConfigError(
+                f"data.root={self.root}: data=synthetic renders its own videos and reads no folder. "
+                f"Choose the data too: data=folder data.root={self.root} for your own videos."
+            )
 
     def load(self) -> Dataset:
         """The videos and their ground truth; the end of a span is its last frame.
@@ -50,7 +65,7 @@ class SyntheticDataset:
             raise ConfigError(f"data.size={self.size}: give a multiple of {SIDE}.")
         if self.seconds < 10:
             raise ConfigError(f"data.seconds={self.seconds}: give at least 10.")
-        folder = Path(self.root) / f"{self.split}-{self._fingerprint()}"
+        folder = Path(self.cache_dir) / f"{self.split}-{self._fingerprint()}"
         if not folder.is_dir():
             self._write(folder)
         truths = json.loads((folder / "truth.json").read_text(encoding="utf-8"))
@@ -65,7 +80,7 @@ class SyntheticDataset:
         """A hash of the fields and of the code that renders, so that files of an older version are not used."""
         sources = [*sorted(Path(synthetic.__file__).parent.glob("*.py")), Path(__file__)]
         code = b"".join(file.read_bytes() for file in sources)
-        fields = json.dumps({**asdict(self), "root": ""}).encode()
+        fields = json.dumps({**asdict(self), "cache_dir": ""}).encode()
         return hashlib.blake2b(fields + code, digest_size=6).hexdigest()
 
     def _write(self, folder: Path) -> None:

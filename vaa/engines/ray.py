@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +21,9 @@ log = logging.getLogger("vaa")
 _CHUNKS_PER_WORKER = 4  # at least, so that no worker waits long for the last chunk of another
 _MIN_CHUNK = 8  # queries; fewer are not worth a call
 _OBJECT_STORE = 200 * 2**20  # bytes: queries and answers are small, and frames are never sent
+_MAX_SOCKET_PATH = 107 if sys.platform == "linux" else 103  # bytes: the operating system's limit
+_SOCKET_NAME = len("/session_2026-01-31_12-00-00_000000_4194304/sockets/plasma_store.1")
+_TMP = "/tmp"  # noqa: S108 (Ray's own default; it makes a folder of its own there)
 _DISABLED = (
     "RAY_USAGE_STATS_ENABLED",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO",  # avoids a warning about a future default
@@ -140,13 +144,41 @@ class RayEngine:
         if ray.is_initialized():
             return
         new: dict[str, Any] = {} if self.address else {"include_dashboard": False, "object_store_memory": _OBJECT_STORE}
+        if not self.address:
+            new["_temp_dir"] = temp_dir()
         try:
             ray.init(self.address or "local", log_to_driver=False, logging_level=logging.ERROR, **new)
-        except (ConnectionError, RuntimeError, ValueError) as error:
+        except (OSError, RuntimeError, ValueError) as error:
+            if not self.address:
+                raise ConfigError(
+                    f"engine=ray: Ray cannot start on this machine ({error}). Its files go to {new['_temp_dir']}: set "
+                    "RAY_TMPDIR to a writable folder with a short path if they cannot. Or use engine=local."
+                ) from error
             raise ConfigError(
                 f"engine.address={self.address}: no Ray cluster answers at this address ({error}). Start one with "
                 "'ray start --head', or give engine.address=null to start one on this machine."
             ) from error
+
+
+def temp_dir() -> str:
+    """The folder of Ray's files: Ray's own choice, or /tmp/ray where sockets in that would have too long a path.
+
+    Raises:
+        ConfigError: RAY_TMPDIR itself is too long.
+    """
+    longest = _MAX_SOCKET_PATH - _SOCKET_NAME - len("/ray")
+    chosen = Path(os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or _TMP).absolute()  # as Ray chooses it
+    if len(os.fsencode(chosen)) <= longest:
+        return f"{chosen}/ray"
+    if os.environ.get("RAY_TMPDIR"):
+        raise ConfigError(
+            f"RAY_TMPDIR={chosen}: too long for engine=ray, whose sockets lie in it: give a folder whose path has at "
+            f"most {longest} bytes, such as /tmp."
+        )
+    log.info(
+        "engine=ray: Ray's files go to /tmp/ray, since TMPDIR is too long for sockets. RAY_TMPDIR chooses another."
+    )
+    return f"{_TMP}/ray"
 
 
 _pools: dict[tuple[RayEngine, Model], WorkerPool] = {}

@@ -12,10 +12,10 @@ from vaa.pipeline import StageStats
 from vaa.types import Report
 
 
-def run_metrics(evaluation: Evaluation, *, meteor_jar: bool) -> dict[str, float]:
+def run_metrics(evaluation: Evaluation, *, meteor_jar: bool, left_out: int = 0) -> dict[str, float]:
     """The numbers of `metrics.json`; without labels the detection metrics are absent, the counts are not.
 
-    `meteor_jar` adds METEOR by its original Java program.
+    `meteor_jar` adds METEOR by its original Java program. `left_out` is that of the data set.
     """
     reports = evaluation.reports.values()
     chat = [stats for stats in evaluation.stats if not stats.embedding]
@@ -36,6 +36,8 @@ def run_metrics(evaluation: Evaluation, *, meteor_jar: bool) -> dict[str, float]
         "embedding_queries": sum(stats.n_queries for stats in encoder),
         "embedding_cache_hits": sum(stats.n_cached for stats in encoder),
     }
+    if left_out:
+        counts["left_out"] = left_out
     if any(report.gated is not None for report in reports):
         counts["gated"] = sum(bool(report.gated) for report in reports)
     counts |= {f"videos_queried/{stats.stage}": stats.n_videos for stats in chat if stats.n_queries + stats.n_cached}

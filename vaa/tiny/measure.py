@@ -33,13 +33,13 @@ def main() -> None:
     """Measure the checkpoints and log the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checkpoint", default=str(prompts.CHECKPOINTS / "vlm"))
-    parser.add_argument("--root", default="outputs/synthetic")
+    parser.add_argument("--cache-dir", default="outputs/cache/synthetic")
     parser.add_argument("--split", default="val")
     parser.add_argument("--videos", type=int, default=40)
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     dataset = SyntheticDataset(
-        root=args.root, split=args.split, videos=args.videos, seconds=60.0, fps=10.0, size=128
+        cache_dir=args.cache_dir, root=None, split=args.split, videos=args.videos, seconds=60.0, fps=10.0, size=128
     ).load()
     model = tiny_vlm(args.checkpoint, batch_size=16)
     for name, numbers in VlmAccuracy(model, dataset).all().items():

@@ -28,6 +28,8 @@ log = logging.getLogger("vaa")
 MODES = ("auto", "online", "offline", "disabled")
 _MIN_FREE_BYTES = 2**16  # with less W&B may have lost data, which it does not report
 _REFERENCE = re.compile(r"\$\{[^{}]+\}")
+Name = str | int | float
+"""A text; one that looks like a number is parsed as a number from the command line."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,14 +38,18 @@ class Tracking:
 
     `pictures`: the number of videos with pictures in the table of videos. `segments`: the rows of the table of
     segments. `artifacts`: log data, answers and scores as artifacts. `timeout`: seconds that a call to W&B may take.
+    Numbers as names, group or tags are logged as text.
+
+    Raises:
+        ConfigError: a field is not a choice, negative, or a name that W&B refuses.
     """
 
     mode: str
-    project: str
-    entity: str | None
-    group: str | None
-    name: str | None
-    tags: list[str]
+    project: Name
+    entity: Name | None
+    group: Name | None
+    name: Name | None
+    tags: list[Name]
     pictures: int
     segments: int
     artifacts: bool
@@ -58,13 +64,23 @@ class Tracking:
             raise ConfigError(f"wandb.timeout={self.timeout}: give seconds, more than 0.")
 
     @contextmanager
-    def run(self, columns: Mapping[str, Any], folder: Path) -> Iterator[TrackedRun]:
+    def run(self, columns: Mapping[str, Any], folder: Path, job: int | None = None) -> Iterator[TrackedRun]:
         """A run whose files are in the job's own folder; where the job raises, it is finished as failed.
 
+        `job` is the number of a job of a multirun: it is appended to WANDB_RUN_ID, which would make all jobs one run.
         Where W&B cannot start or stops responding, a warning is logged and the job continues without it.
+
+        Raises:
+            ConfigError: W&B refuses the project, a tag or the run's id, or an entity has a slash.
         """
-        tracked = TrackedRun(tracking=self, columns=columns, folder=folder)
         mode = self.mode if self.mode != "auto" else os.environ.get("WANDB_MODE") or default_mode()
+        run_id = os.environ.get("WANDB_RUN_ID")
+        if mode != "disabled":
+            self._check_names(run_id)
+            if run_id and job is not None:
+                log.info("W&B: WANDB_RUN_ID=%s is that of a single run; this job's id is %s-%d.", run_id, run_id, job)
+                run_id = f"{run_id}-{job}"
+        tracked = TrackedRun(tracking=self, columns=columns, folder=folder, run_id=run_id or None)
         tracked.start(*{"disabled": (), "online": ("online", "offline")}.get(mode, (mode,)))
         try:
             yield tracked
@@ -78,11 +94,11 @@ class Tracking:
         import wandb
 
         return wandb.init(
-            project=self.project,
-            entity=self.entity,
-            group=self.group,
-            name=self.name,
-            tags=self.tags,
+            project=_text(self.project),
+            entity=_text(self.entity),
+            group=_text(self.group),
+            name=_text(self.name),
+            tags=[str(tag) for tag in self.tags],
             config={**columns, "git_commit": git_commit()},
             dir=str(folder),
             mode=mode,
@@ -90,6 +106,28 @@ class Tracking:
             reinit="finish_previous",
             settings=wandb.Settings(silent=True, console="off"),
         )
+
+    def _check_names(self, run_id: str | None) -> None:
+        """Refuse before the work what W&B would refuse when the run starts, by W&B's own rules."""
+        import wandb
+
+        project, entity = str(self.project), _text(self.entity)
+        tags = [str(tag) for tag in self.tags]
+        values = {"wandb.project": ("project", project), "wandb.tags": ("run_tags", tags)}
+        if run_id is not None:
+            values["WANDB_RUN_ID"] = ("run_id", run_id)
+        for key, (setting, value) in values.items():
+            try:
+                wandb.Settings(**{setting: value})
+            except (wandb.UsageError, ValueError) as error:
+                team, slash, rest = project.partition("/")
+                hint = f" Give the team by wandb.entity={team} wandb.project={rest}." if slash and team and rest else ""
+                raise ConfigError(
+                    f"{key}={value}: W&B refuses it ({_reason(error)}).{hint if key == 'wandb.project' else ''} "
+                    "Or choose wandb.mode=disabled."
+                ) from error
+        if entity is not None and "/" in entity:
+            raise ConfigError(f"wandb.entity={entity}: an entity is one name; the project is given by wandb.project.")
 
 
 @dataclass(kw_only=True)
@@ -99,6 +137,7 @@ class TrackedRun:
     tracking: Tracking
     columns: Mapping[str, Any]
     folder: Path
+    run_id: str | None = None
     run: Any = None
     service: Service = field(init=False)
     _logged: dict[str, Any] = field(default_factory=dict, init=False)
@@ -108,7 +147,7 @@ class TrackedRun:
 
     def start(self, *modes: str) -> None:
         """Start a run in the first of these modes in which W&B can."""
-        run_id = self.run.id if self.run is not None else None
+        run_id = self.run.id if self.run is not None else self.run_id
         self.run = None
         for mode in modes:
             starting = Service(self.tracking.timeout + init_timeout())  # longer than W&B's own timeout
@@ -200,6 +239,16 @@ class TrackedRun:
             if rows := make_rows():
                 table = wandb.Table(columns=list(rows[0]), data=[list(row.values()) for row in rows])
                 self.service.call(f"the table of {name}", lambda: self.run.log({f"tables/{name}": table}, step=0))
+
+
+def _text(name: Name | None) -> str | None:
+    return None if name is None else str(name)
+
+
+def _reason(error: Exception) -> str:
+    """What W&B says about one setting: the line of its message that is not about pydantic."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    return re.sub(r"^Value error, |\s*\[type=.*$", "", lines[2] if len(lines) > 2 else lines[0])
 
 
 def git_commit() -> str | None:
