@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from vaa import choices, overrides, process
 from vaa.errors import INTERRUPTED, ConfigError, VaaError, exit_status, format_error
+from vaa.report.run_folder import claim, output_errors
 
 # Everything else of vaa is imported when a job starts, so that --help and --cfg start fast.
 log = logging.getLogger("vaa")
@@ -38,8 +40,25 @@ def main(cfg: DictConfig) -> None:
         sys.exit(exit_status(error))
 
 
-def run_job(cfg: DictConfig, hydra_cfg: Any) -> None:
-    """Instantiate the experiment and run it, or with `doctor=true` only check whether it can run."""
+def run_job(cfg: DictConfig, hydra_cfg: DictConfig) -> None:
+    """Run the experiment in a folder of its own, or with `doctor=true` only check whether it can run."""
+    folder = Path(hydra_cfg.runtime.output_dir)
+    with nullcontext() if cfg.doctor else claim(folder, hydra_cfg.overrides.task):
+        if not cfg.doctor:
+            write_config(folder / ".hydra", cfg, hydra_cfg)
+        run_experiment(cfg, hydra_cfg)
+
+
+def write_config(folder: Path, cfg: DictConfig, hydra_cfg: DictConfig) -> None:
+    """Write what Hydra writes by default; Hydra does it before the folder is known to belong to no other run."""
+    parts = {"config": cfg, "hydra": {"hydra": hydra_cfg}, "overrides": hydra_cfg.overrides.task}
+    with output_errors(folder):
+        for name, part in parts.items():
+            (folder / f"{name}.yaml").write_text(OmegaConf.to_yaml(part), encoding="utf-8")
+
+
+def run_experiment(cfg: DictConfig, hydra_cfg: Any) -> None:
+    """Instantiate the experiment and run it or check whether it can run."""
     config: Any = OmegaConf.to_container(cfg)
     skip = set() if cfg.causal else {"online"}
     unused = overrides.unused(config, hydra_cfg.overrides.task, used={"run", "doctor"}, skip=skip)

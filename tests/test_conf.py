@@ -77,7 +77,7 @@ def complete(config: DictConfig, folder: Path) -> DictConfig:
         if value == "???":
             OmegaConf.update(config, key, str(folder / "labels.json" if key.endswith("labels") else folder))
     for key, value in leaves(OmegaConf.to_container(config, resolve=True)):
-        if key.endswith(".root") and Path(value).is_relative_to(folder):
+        if key.endswith(".root") and value and Path(value).is_relative_to(folder):
             Path(value).mkdir(parents=True, exist_ok=True)
     return config
 

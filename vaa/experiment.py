@@ -21,6 +21,7 @@ from vaa.pipeline import RunResult, analyse
 from vaa.report import console, files, plots
 from vaa.report.alerts import AlertRule
 from vaa.report.page.build import Page
+from vaa.report.run_folder import output_errors
 from vaa.report.runs import Run
 from vaa.stages.base import Stage, check_models
 from vaa.stages.causal import CausalMethod
@@ -109,7 +110,7 @@ class Experiment:
         dataset = self.data.load()
         if not dataset.videos and not dataset.failures:
             raise DataError(f"data={dataset.name}: no video. Check the fields of data (--cfg job shows them).")
-        with files.output_errors(context.folder):
+        with output_errors(context.folder):
             files.write_reproduction(context.folder, context.overrides)
         tracking = dataclasses.replace(
             self.wandb, group=self.wandb.group or context.group, name=self.wandb.name or context.name
@@ -129,13 +130,13 @@ class Experiment:
         history.previous = result
         for failure in dataset.failures:
             result.fail(failure.video, failure.stage, failure.reason)
-        with files.output_errors(folder):
+        with output_errors(folder):
             files.write_results(folder, result, warnings, self.details)
             evaluation = evaluate(result=result, dataset=dataset, protocol=self.protocol)
             if self.details:
                 files.write_truth(folder, evaluation)
         metrics = run_metrics(evaluation, meteor_jar=self.meteor_jar, left_out=dataset.left_out)
-        with files.output_errors(folder):
+        with output_errors(folder):
             # Written after the files that it is computed from: a folder with metrics.json is complete.
             files.write_metrics(folder, self.protocol.name, metrics)
             if self.plots:
@@ -181,7 +182,7 @@ class StreamExperiment:
         """
         for notice in console.notices(self.method.values(), self.data.name):
             log.warning("%s", notice)
-        with files.output_errors(context.folder):
+        with output_errors(context.folder):
             watch(self.data, self.method, self.engine, context.folder, self.alerts.threshold)
         return {}
 

@@ -7,8 +7,7 @@ import os
 import platform
 import shlex
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import cache, lru_cache
 from pathlib import Path
@@ -17,7 +16,6 @@ from typing import Any
 import numpy as np
 import orjson
 
-from vaa.errors import OutputError
 from vaa.evaluation.evaluation import Evaluation
 from vaa.evaluation.protocol import intervals
 from vaa.pipeline import RunResult
@@ -156,19 +154,3 @@ def write_bytes(file: Path, content: bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-
-
-@contextmanager
-def output_errors(folder: Path) -> Iterator[None]:
-    """Turn an OSError while a run's folder is written into an error with a remedy.
-
-    Raises:
-        OutputError: no space is left, or the folder may not be written.
-    """
-    try:
-        yield
-    except OSError as error:
-        raise OutputError(
-            f"{error.filename or folder}: cannot be written ({error.strerror or error}). Free disk space, or choose "
-            "another folder by hydra.run.dir=FOLDER. Answers are cached: the same command continues the run."
-        ) from error

@@ -113,13 +113,13 @@ class Tracking:
 
         project, entity = str(self.project), _text(self.entity)
         tags = [str(tag) for tag in self.tags]
-        values = {"wandb.project": ("project", project), "wandb.tags": ("run_tags", tags)}
+        values: dict[str, tuple[str, Any]] = {"wandb.project": ("project", project), "wandb.tags": ("run_tags", tags)}
         if run_id is not None:
             values["WANDB_RUN_ID"] = ("run_id", run_id)
         for key, (setting, value) in values.items():
             try:
                 wandb.Settings(**{setting: value})
-            except (wandb.UsageError, ValueError) as error:
+            except (wandb.errors.UsageError, ValueError) as error:
                 team, slash, rest = project.partition("/")
                 hint = f" Give the team by wandb.entity={team} wandb.project={rest}." if slash and team and rest else ""
                 raise ConfigError(
@@ -183,7 +183,7 @@ class TrackedRun:
         }
         self.service.call("the summary", lambda: self.run.summary.update(summary))
         with log_errors("the curves"):
-            charts = curve_charts(evaluation, self.tracking.name or method)
+            charts = curve_charts(evaluation, _text(self.tracking.name) or method)
             self.service.call("the curves", lambda: self.run.log(charts, step=0))
         self._table("classes", lambda: self._class_rows(evaluation))
         self._table("videos", lambda: tables.video_rows(evaluation, videos, decoder, self.tracking.pictures))

@@ -7,8 +7,8 @@ import sys
 
 from vaa import process
 from vaa.errors import VaaError
-from vaa.report.files import output_errors
 from vaa.report.page.build import Page
+from vaa.report.run_folder import output_errors
 from vaa.report.runs import find_runs
 
 
