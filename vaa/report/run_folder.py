@@ -28,7 +28,7 @@ def claim(folder: Path, overrides: Sequence[str]) -> Iterator[None]:
     Raises:
         OutputError: another run owns the folder or has left results in it, or it cannot be written.
     """
-    owner = {"cwd": str(Path.cwd()), "overrides": [*overrides]}
+    owner: dict[str, object] = {"cwd": str(Path.cwd()), "overrides": [*overrides]}
     try:
         with output_errors(folder):
             file = _open(folder, owner)
@@ -72,9 +72,10 @@ def _open(folder: Path, owner: dict[str, object]) -> IO[bytes]:
     try:
         _lock(file, folder)
         file.seek(0)
-        if results and file.read() != _encode({**owner, "finished": False}):
-            raise refused
-        _write(file, {**owner, "finished": False})
+        if file.read() != _encode({**owner, "finished": False}):
+            if results:
+                raise refused
+            _write(file, {**owner, "finished": False})
     except BaseException:
         file.close()
         raise
