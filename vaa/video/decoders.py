@@ -10,10 +10,25 @@ import numpy as np
 
 from vaa.errors import VideoError
 from vaa.types import Pixels
-from vaa.video.seeking import Packet, SeekError, index_packets
+from vaa.video.numbering import (
+    Orientation,
+    count_frames,
+    decode_from_key,
+    decoding_times_only,
+    frame_times,
+    is_cover,
+    open_stream,
+    open_track,
+    orientation,
+)
+from vaa.video.seeking import SeekError, index_packets
 
 REENCODE_HINT = "Encode it again: ffmpeg -i OLD -vf setpts=N/25/TB -r 25 NEW.mp4 (with its own frame rate for 25)."
 """What to do with a file whose timestamps cannot be used."""
+_DECORD_ORIENTATIONS = (Orientation(), Orientation(False, True, True))
+"""Decord applies these: none, and a rotation by 180 degrees."""
+_DECORD_FORMATS = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "nut", "mxf")
+"""Formats in which decord reaches the key frame that it seeks to; in MPEG-TS, MPEG-PS, ASF and FLV it may not."""
 _BATCH = 8
 """Frames that decord decodes in one call: a larger result is allocated anew each time, which doubles the cost."""
 
@@ -40,21 +55,52 @@ class DecordDecoder:
     """The default: fast random access. It has no AV1 decoder."""
 
     def __init__(self, path: Path) -> None:
+        import av
         import decord
 
         decord.logging.set_level(decord.logging.QUIET)
-        self._path, self._errors = path, (RuntimeError, decord.DECORDError)
+        self._av, self._path, self._errors = av, path, (RuntimeError, decord.DECORDError)
         self._reader = self._try(lambda: decord.VideoReader(str(path), num_threads=1))
         self.n_frames, self.fps = len(self._reader), float(self._reader.get_avg_fps())
-        self._check_times(self._try(lambda: self._reader.get_frame_timestamp(range(self.n_frames))))
-
-    def _check_times(self, times: Any) -> None:
-        """Decord seeks by timestamps: where they are not unique it silently returns other frames."""
-        if self.n_frames and (times[0, 0] < 0 or (np.diff(times[:, 0]) <= 0).any()):
+        times = self._try(lambda: self._reader.get_frame_timestamp(range(self.n_frames)))[:, 0]
+        problem = self._misnumbered(times) if self.n_frames else None
+        if problem:
             raise VideoError(
-                f"{self._path}: decord would number its frames wrongly (an edit list hides some, or several have the "
-                f"same timestamp). Use decoder=pyav. Or: {REENCODE_HINT}"
+                f"{path}: decord would show other frames than a player ({problem}). Use decoder=pyav. Or: "
+                f"{REENCODE_HINT}"
             )
+
+    def _misnumbered(self, times: Any) -> str | None:
+        """Why decord's numbers are not those of the pictures that a player shows, by the times (s) that it lists.
+
+        Decord sorts the times of all packets, hidden ones too. It seeks to a key frame by time, not exactly in some
+        containers, and takes its number from its place among the packets. It does not mirror.
+        """
+        if times[0] < 0 or (np.diff(times) <= 0).any():
+            return "an edit list hides some, or several have the same timestamp"
+        track = open_track(self._path)
+        if track.file.format.name not in _DECORD_FORMATS:
+            return f"it seeks inexactly in files of the format {track.file.format.name}"
+        if sum(not is_cover(stream) for stream in track.file.streams.video) > 1:
+            return "it has several video tracks"
+        if orientation(self._path, track.first) not in _DECORD_ORIENTATIONS:
+            return "they are rotated or mirrored"
+        expected = frame_times(track)
+        if expected is None:
+            return "timestamps go back, or several have the same: two recordings joined"
+        seconds = (expected - expected[0]) * float(track.stream.time_base)
+        gap = np.diff(seconds).min(initial=1.0)
+        if len(seconds) != len(times) or np.abs(seconds - times + times[0]).max() > gap / 2:
+            return "an edit list hides some, or they refer to pictures that are not in the file"
+        keys = [(number, packet.pts) for number, packet in enumerate(track.packets) if packet.keyframe]
+        numbers, key_times = np.array(keys, dtype=np.int64).T
+        if (np.searchsorted(expected, key_times) != numbers).any():
+            return "some are shown before a key frame that is stored before them: open groups of pictures"
+        try:
+            [*index_packets(track, expected).frames(numbers[1:2].tolist() or [0])]
+        except (SeekError, self._av.FFmpegError):
+            return "a key frame is incomplete (intra refresh) or damaged; does it play?"
+        return None
 
     def read(self, numbers: Sequence[int]) -> Pixels:
         """See Decoder."""
@@ -83,28 +129,25 @@ class DecordDecoder:
 class PyAVDecoder:
     """For every codec that FFmpeg decodes; it seeks by timestamps.
 
-    Where timestamps are not unique, or seeking does not reach a frame, frames are counted in one forward pass; going
-    back starts that again.
+    Where timestamps do not number the frames (`frame_times`) or seeking does not reach one, all are decoded in one
+    forward pass; going back starts that again. Which picture a number stands for depends on the file alone.
     """
 
     def __init__(self, path: Path) -> None:
         import av
 
         self._av, self._path = av, path
+        track = open_track(path)
+        self.fps = float(track.stream.average_rate or 0)
+        self._times = None if decoding_times_only(track) else frame_times(track)
         try:
-            file = self._open()
-            if not file.streams.video:
-                raise VideoError(f"{path}: has no video stream, only sound or text. Remove it from the folder.")
-            stream = file.streams.video[0]
-            self.fps = float(stream.average_rate or 0)
-            packets = [Packet(p.pts, p.dts, p.is_keyframe, p.is_discard) for p in file.demux(stream) if p.size]
+            self.n_frames = count_frames(track) if self._times is None else len(self._times)
         except av.FFmpegError as error:
             raise VideoError(
-                f"{path}: FFmpeg cannot open it: is it a video, and complete? Does it play? [{error}]"
+                f"{path}: its beginning is damaged. Does it play? Get the file again. [{error}]"
             ) from error
-        # Not stream.frames: that is taken from the header, and an edit list discards some of them.
-        self.n_frames = sum(not packet.discard for packet in packets)
-        self._index = index_packets(file, stream, packets)
+        self._index = None if self._times is None else index_packets(track, self._times)
+        self._size = track.first.width, track.first.height
         self._next = 0
         self._decoded: Iterator[Any] = iter(())
         # One for all frames: making one takes longer than using it.
@@ -128,40 +171,48 @@ class PyAVDecoder:
             return {}
 
     def _read_forward(self, numbers: Sequence[int]) -> Iterator[tuple[int, Any]]:
-        """Numbers with frames, counted from the start of the file.
+        """Numbers with frames, from the start of the file.
 
         Raises:
-            VideoError: the file ends before the last of them, or a frame is damaged (FFmpeg fills in what is missing).
+            VideoError: the file ends before the last of them, or one is missing or damaged (FFmpeg fills in what is
+                missing).
         """
         if not self._next or min(numbers) < self._next:
-            self._next, self._decoded = 0, self._open().decode(video=0)
-        needed, last = set(numbers), max(numbers)
-        while self._next <= last:
-            number = self._next
-            try:
-                frame = next(self._decoded)
-            except (StopIteration, self._av.FFmpegError) as error:
-                self._next = 0
-                raise VideoError(
-                    f"{self._path}: decoding stopped before frame {last} of {self.n_frames}: is the file damaged or "
-                    f"cut off? Get it again, or encode what is left: ffmpeg -i OLD NEW.mp4. [{str(error)[:120]}]"
-                ) from error
-            if number in needed and frame.is_corrupt:
-                self._next = 0
-                raise VideoError(f"{self._path}: frame {number} is damaged. Does it play? Get the file again.")
-            self._next += 1
-            if number in needed:
-                yield number, frame
+            self._decoded = self._decode_numbered()
+        needed = sorted(set(numbers), reverse=True)
+        reason = ""
+        try:
+            for number, frame in self._decoded:
+                self._next = number + 1
+                if number > needed[-1] or (number == needed[-1] and frame.is_corrupt):
+                    self._next = 0
+                    raise VideoError(f"{self._path}: frame {needed[-1]} is damaged. Does it play? Get the file again.")
+                if number == needed[-1]:
+                    yield number, frame
+                    needed.pop()
+                if not needed:
+                    return
+        except self._av.FFmpegError as error:
+            reason = str(error)[:120]
+        self._next = 0
+        raise VideoError(
+            f"{self._path}: decoding stopped before frame {needed[0]} of {self.n_frames}: is the file damaged or cut "
+            f"off? Get it again, or encode what is left: ffmpeg -i OLD NEW.mp4. [{reason}]"
+        )
 
-    def _open(self) -> Any:
-        file = self._av.open(str(self._path))
-        if file.streams.video:
-            file.streams.video[0].thread_type = "NONE"  # as with decord: other processes use the other cores
-        return file
+    def _decode_numbered(self) -> Iterator[tuple[int, Any]]:
+        frames = decode_from_key(*open_stream(self._path))
+        if self._times is None:
+            yield from enumerate(frames)
+        else:
+            numbers = {int(time): number for number, time in enumerate(self._times)}
+            yield from ((numbers[frame.pts], frame) for frame in frames if frame.pts in numbers)
 
     def _to_rgb(self, frame: Any) -> Pixels:
-        """Rotated as players show it."""
-        return np.rot90(self._reformatter.reformat(frame, format="rgb24").to_ndarray(), round(frame.rotation / 90))
+        """As players show it: rotated and mirrored as the file says, in the size of the first frame."""
+        width, height = self._size
+        pixels = self._reformatter.reformat(frame, width, height, format="rgb24").to_ndarray()
+        return orientation(self._path, frame).apply(pixels)
 
 
 DECODERS: dict[str, Any] = {"decord": DecordDecoder, "pyav": PyAVDecoder}

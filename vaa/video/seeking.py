@@ -5,24 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vaa.video.numbering import VideoTrack
+
 _SKIP_PER_PACKET = {"h264", "hevc", "mpeg2video", "mpeg4"}
 """FFmpeg's decoders that read `skip_frame` before each packet; others read it once."""
-
-
-class Packet(NamedTuple):
-    """One frame as the container lists it; times in ticks of the stream."""
-
-    pts: int | None
-    dts: int | None
-    keyframe: bool
-    discard: bool
-    """Hidden by an edit list: it has to be decoded, but is not a frame of the video."""
 
 
 class SeekError(Exception):
@@ -96,16 +87,8 @@ class PacketIndex:
                 return
 
 
-def index_packets(file: Any, stream: Any, packets: Sequence[Packet]) -> PacketIndex | None:
-    """An index of the file's frames, None where their timestamps are not unique.
-
-    An AVI with B-frames has decoding times only: they ascend though the frames do not.
-    """
-    timed = [(p.pts, p.pts if p.dts is None else p.dts, p) for p in packets if p.pts is not None]
-    times = np.unique([pts for pts, _, packet in timed if not packet.discard])
-    in_order = all(one[0] < other[0] for one, other in pairwise(timed))
-    if len(times) < sum(not packet.discard for packet in packets) or (in_order and stream.codec_context.has_b_frames):
-        return None
-    pairs = np.array(sorted((pts, min(pts, dts)) for pts, dts, packet in timed if packet.keyframe))
-    keys, seeks = pairs.reshape(-1, 2).astype(np.int64).T
-    return PacketIndex(file=file, stream=stream, times=times, keys=keys, seeks=seeks)
+def index_packets(track: VideoTrack, times: NDArray[np.int64]) -> PacketIndex:
+    """An index of the frames with these times."""
+    keys = [(p.pts, p.pts if p.dts is None else min(p.pts, p.dts)) for p in track.packets if p.keyframe]
+    key_times, seeks = np.array(sorted(keys), dtype=np.int64).reshape(-1, 2).T
+    return PacketIndex(file=track.file, stream=track.stream, times=times, keys=key_times, seeks=seeks)
