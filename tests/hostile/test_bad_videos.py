@@ -135,7 +135,7 @@ DAMAGED: dict[str, tuple[Damage, dict[str, list[int] | str]]] = {
     "corrupt middle": (lambda b: b[:-700] + bytes(200) + b[-500:], dict.fromkeys(DECODERS, "play|cut")),
     "no first key frame": (
         lambda b: b[: pictures_at(b)] + bytes(300) + b[pictures_at(b) + 300 :],
-        dict.fromkeys(DECODERS, "play|cut"),
+        {"decord": "play|cut", "pyav": ALL[4:]},  # the next key frame is picture 4
     ),
 }  # fmt: skip
 

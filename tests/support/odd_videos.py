@@ -41,7 +41,7 @@ CODECS: dict[str, dict[str, str]] = {  # the encoder is what comes before the fi
     "libx265": {"x265-params": "log-level=none:repeat-headers=1:bframes=3:scenecut=0:b-adapt=0:open-gop=1"},
     "libvpx": {"auto-alt-ref": "1", "lag-in-frames": "10", "cpu-used": "8", "b": "2000000"},
     "libvpx-vp9": {"auto-alt-ref": "1", "lag-in-frames": "10", "cpu-used": "8", "b": "2000000"},
-    "libsvtav1": {"preset": "12"},
+    "libsvtav1": {"preset": "8", "crf": "10"},
     "mpeg4": {"bf": "2"},
     "mpeg4 plain": {"bf": "0"},
     "mpeg2video": {"bf": "2"},
@@ -147,7 +147,7 @@ def encode(
         stream.width, stream.height, stream.pix_fmt = *size, PIXELS.get(encoder, "yuv420p")
         stream.codec_context.thread_count = 1
         stream.time_base = stream.codec_context.time_base = Fraction(1, RATE)
-        if "b" not in CODECS[codec]:
+        if not {"b", "crf"} & CODECS[codec].keys():
             stream.codec_context.bit_rate = 2_000_000
         packets = []
         for k in range(n):

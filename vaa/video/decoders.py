@@ -211,8 +211,8 @@ class PyAVDecoder:
     def _to_rgb(self, frame: Any) -> Pixels:
         """As players show it: rotated and mirrored as the file says, in the size of the first frame."""
         width, height = self._size
-        pixels = self._reformatter.reformat(frame, width, height, format="rgb24").to_ndarray()
-        return orientation(self._path, frame).apply(pixels)
+        rgb = self._reformatter.reformat(frame, width, height, format="rgb24").to_ndarray()
+        return orientation(self._path, frame).apply(np.asarray(rgb, dtype=np.uint8))
 
 
 DECODERS: dict[str, Any] = {"decord": DecordDecoder, "pyav": PyAVDecoder}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -52,13 +51,14 @@ def open_track(path: Path) -> VideoTrack:
     first = None
     try:
         file, stream = open_stream(path)
-        for packet in file.demux(stream):
-            if packet.size:
-                packets.append(Packet(packet.pts, packet.dts, packet.is_keyframe, packet.is_discard))
-            if packet.is_keyframe and not packets[0].keyframe:
-                del packets[:-1]
-            if first is None and packets and packets[0].keyframe:
+        demuxed = file.demux(stream)
+        for packet in demuxed:
+            if packet.is_keyframe or packets:
+                packets += [_listed(packet)] if packet.size else []  # the last one has none: it ends decoding
                 first = next(iter(packet.decode()), None)
+            if first is not None:
+                break
+        packets += [_listed(packet) for packet in demuxed if packet.size]
     except av.FFmpegError as error:
         raise VideoError(
             f"{path}: FFmpeg cannot open it: is it a video, and complete? Does it play? [{error}]"
@@ -66,6 +66,10 @@ def open_track(path: Path) -> VideoTrack:
     if first is None:
         raise VideoError(f"{path}: has no key frame that FFmpeg can decode. Does it play? Get the file again.")
     return VideoTrack(file=file, stream=stream, first=first, packets=packets)
+
+
+def _listed(packet: Any) -> Packet:
+    return Packet(packet.pts, packet.dts, packet.is_keyframe, packet.is_discard)
 
 
 def open_stream(path: Path) -> tuple[Any, Any]:
@@ -78,7 +82,7 @@ def open_stream(path: Path) -> tuple[Any, Any]:
     import av
 
     file = av.open(str(path))
-    stream = file.streams.best("video")
+    stream: Any = file.streams.best("video")
     if stream is None or is_cover(stream):
         raise VideoError(f"{path}: has no video stream, only sound or text. Remove it from the folder.")
     stream.thread_type = "NONE"  # as with decord: other processes use the other cores
@@ -110,24 +114,25 @@ def frame_times(track: VideoTrack) -> NDArray[np.int64] | None:
     Raises:
         VideoError: the first key frame is incomplete or damaged.
     """
-    packets, first = track.packets, track.first.pts
-    shown = [packet.pts for packet in packets if not packet.discard]
-    decoded = [packet.dts for packet in packets if packet.dts is not None]
-    if first is None or None in shown or any(one > other for one, other in pairwise(decoded)):
+    first, key = track.first.pts, track.packets[0].pts
+    shown = [packet.pts for packet in track.packets if not packet.discard]
+    decoded = np.array([packet.dts for packet in track.packets if packet.dts is not None], dtype=np.int64)
+    if first is None or key is None or None in shown or (np.diff(decoded) < 0).any():
         return None
     times = np.unique(np.array(shown, dtype=np.int64))
     if len(times) < len(shown):
         return None
-    if first > times[times >= packets[0].pts].min(initial=first):
+    if first > times[times >= key].min(initial=first):
         raise VideoError(
             f"{track.file.name}: its first key frame is damaged or incomplete. Does it play? Get the file again."
         )
-    return times[times >= first]
+    return np.asarray(times[times >= first], dtype=np.int64)
 
 
 def decoding_times_only(track: VideoTrack) -> bool:
     """Whether pts may be decoding times, as in AVI: they ascend, and the codec may have frames in another order."""
-    in_order = all(None not in (one.pts, other.pts) and one.pts < other.pts for one, other in pairwise(track.packets))
+    times = np.array([packet.pts for packet in track.packets if packet.pts is not None], dtype=np.int64)
+    in_order = bool((np.diff(times) > 0).all())
     return in_order and track.stream.codec_context.has_b_frames and "mp4" not in track.file.format.name
 
 

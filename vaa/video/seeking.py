@@ -89,6 +89,7 @@ class PacketIndex:
 
 def index_packets(track: VideoTrack, times: NDArray[np.int64]) -> PacketIndex:
     """An index of the frames with these times."""
-    keys = [(p.pts, p.pts if p.dts is None else min(p.pts, p.dts)) for p in track.packets if p.keyframe]
+    timed = [(p.pts, p.pts if p.dts is None else p.dts) for p in track.packets if p.keyframe and p.pts is not None]
+    keys = [(pts, min(pts, dts)) for pts, dts in timed]
     key_times, seeks = np.array(sorted(keys), dtype=np.int64).reshape(-1, 2).T
     return PacketIndex(file=track.file, stream=track.stream, times=times, keys=key_times, seeks=seeks)
