@@ -52,6 +52,8 @@ def outcome(video: OddVideo, decoder: str) -> str:
 
 SAFE = {"plain", "concatenate", "concatenate mid group", "change size", "variable rate", "rotated 180"}
 """Edits after which decord numbers frames as a player shows them, if groups of pictures are closed."""
+HEADLESS = {"trim head", "trim both", "cut middle", "concatenate mid group", "cut before key"}
+"""Edits after which decoding begins, or goes on, where the encoder did not begin."""
 CLOCKS = [edit for edit in EDITS if edit.startswith("clock")]
 FILES = [
     *(("libx264", "mp4", edit) for edit in EDITS if edit not in CLOCKS),
@@ -107,6 +109,8 @@ def test_a_slanted_picture_is_refused(tmp_path: Path, decoder: str) -> None:
 def test_every_container_and_edit(tmp_path: Path, codec: str) -> None:
     counts, wrong = Counter[str](), list[str]()
     for container, edit in product(CONTAINERS, EDITS):
+        if codec == "libx264 refresh" and edit in HEADLESS:
+            continue  # how many pictures after the cut are complete depends on the decoder
         try:
             video = EDITS[edit](tmp_path / f"odd.{container}", codec)
         except (av.FFmpegError, ValueError):

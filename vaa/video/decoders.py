@@ -27,8 +27,8 @@ REENCODE_HINT = "Encode it again: ffmpeg -i OLD -vf setpts=N/25/TB -r 25 NEW.mp4
 """What to do with a file whose timestamps cannot be used."""
 _DECORD_ORIENTATIONS = (Orientation(), Orientation(False, True, True))
 """Decord applies these: none, and a rotation by 180 degrees."""
-_DECORD_FORMATS = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "nut", "mxf")
-"""Formats in which decord reaches the key frame that it seeks to; in MPEG-TS, MPEG-PS, ASF and FLV it may not."""
+_DECORD_FORMATS = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "nut")
+"""Formats in which decord reaches the key frame that it seeks to; in MPEG-TS, MPEG-PS, ASF, FLV and MXF it may not."""
 _BATCH = 8
 """Frames that decord decodes in one call: a larger result is allocated anew each time, which doubles the cost."""
 

@@ -132,7 +132,7 @@ def frame_times(track: VideoTrack) -> NDArray[np.int64] | None:
 def decoding_times_only(track: VideoTrack) -> bool:
     """Whether pts may be decoding times, as in AVI: they ascend, and the codec may have frames in another order."""
     times = np.array([packet.pts for packet in track.packets if packet.pts is not None], dtype=np.int64)
-    in_order = bool((np.diff(times) > 0).all())
+    in_order = len(times) > 1 and bool((np.diff(times) > 0).all())
     return in_order and track.stream.codec_context.has_b_frames and "mp4" not in track.file.format.name
 
 
