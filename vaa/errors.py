@@ -30,8 +30,9 @@ class DataError(VaaError):
 class VideoError(DataError):
     """One video cannot be used. It is recorded as a Failure, and the others continue, up to `max_failed` of them.
 
-    If it cannot be decoded: the decoder raises this error, `vaa/video/prefetch.py` passes its text on, the model
-    yields it as the reason of a NoAnswer, and the pipeline records the Failure (`RunResult.fail`).
+    If it cannot be decoded: the decoder raises this error, `decode_frames` (video/prefetch.py) passes its text on, the
+    model (models/transformers/batching.py) yields it as the reason of a NoAnswer, and `_run_model_stage` (pipeline.py)
+    records the Failure by `RunResult.fail`.
     """
 
 
@@ -54,13 +55,13 @@ class OutputError(VaaError):
 
 
 class TooManyFailedError(VaaError):
-    """More videos failed than `max_failed` allows; what was finished is written."""
+    """More videos failed than `max_failed` allows; what was finished is written. Raised by `check_complete`."""
 
     exit_status = 3
 
 
 class TooManyUnparsedError(VaaError):
-    """More answers could not be parsed than `max_unparsed` allows; all files are written."""
+    """More answers could not be parsed than `max_unparsed` allows; all files are written. Raised by `check_complete`."""
 
     exit_status = 4
 

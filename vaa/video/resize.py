@@ -1,7 +1,8 @@
 """Resize frames to a vision tower's input and normalise them, for InternVL, CLIP and SigLIP.
 
-Elsewhere: other VLM families by their own image processors (models/transformers/families.py), frames for a server
-(models/server/messages.py), frames of a stream when they are received (streaming/stream.py).
+Elsewhere: other VLM families by the checkpoint's image processor, up to `max_pixels` (models/transformers/families.py);
+frames for a server by a thumbnail of `max_side` (models/server/messages.py); frames of a stream when they are received
+(streaming/stream.py).
 """
 
 from __future__ import annotations
