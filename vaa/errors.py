@@ -61,7 +61,7 @@ class TooManyFailedError(VaaError):
 
 
 class TooManyUnparsedError(VaaError):
-    """More answers could not be parsed than `max_unparsed` allows; all files are written. Raised by `check_complete`."""
+    """More answers are unparsed than `max_unparsed` allows; all files are written. Raised by `check_complete`."""
 
     exit_status = 4
 
