@@ -51,7 +51,8 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip(
             f"{SHARED} is not there. It holds what the authors released: clone their public repositories "
-            "(CoReVAD, URF, VERA) and lay the files out as recorded/{corevad,urf,vera}, and clips as videos/."
+            "(CoReVAD, URF, VERA, VADTree) and lay the files out as recorded/{corevad,urf,vera,vadtree}, and clips as "
+            "videos/."
         )
     return SHARED
 

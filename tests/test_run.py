@@ -255,9 +255,9 @@ EXPERIMENTS = [file for file in sorted((ROOT / "conf/experiment").glob("*.yaml")
 def test_an_experiment_gives_the_number_in_its_comment(tmp_path: Path, shared: Path, file: Path) -> None:
     text, recorded = file.read_text(), shared / "recorded"
     (expected,) = (line for line in text.splitlines() if line.startswith("# expected:"))
-    data = "xd_violence" if "xd" in file.stem else "ucf_crime"
+    urf = recorded / "urf" / ("xd_violence" if "xd" in file.stem else "ucf_crime")
     known = {
-        "data.root": recorded / "urf" / data,
+        "data.root": recorded / "vadtree/MSAD" if "vadtree" in file.stem else urf,
         "vlm.root": recorded / "corevad",
         "protocol.labels": recorded / "vera/UCF_Eval.json",
     }

@@ -4,11 +4,15 @@ import logging
 from pathlib import Path
 
 import pytest
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
 
 from vaa.data.annotated import AnnotatedDataset, read_index, read_spans
 from vaa.errors import DataError
+from vaa.evaluation.protocol import Protocol
 from vaa.types import Failure, GroundTruth, Span
 
+CONF = Path(__file__).parents[2] / "conf/data"
 INDEX = "Abuse028_x264 0 99 0\nNormal video (1) 0 49 7\n"
 SPANS = "Abuse028_x264.mp4  Abuse  10  20  30  40  \nNormal video (1).mp4  Normal  -1  -1  -1  -1\n"
 
@@ -160,6 +164,81 @@ def test_missing_and_ambiguous_files_are_reported(tmp_path: Path) -> None:
         data.load()
     with pytest.raises(DataError, match=r"data\.root=.*nowhere: no such folder"):
         loader(tmp_path / "nowhere").load()
+
+
+def configured(name: str, root: Path) -> AnnotatedDataset:
+    """The loader of `data=NAME`."""
+    config = OmegaConf.merge(OmegaConf.load(CONF / f"{name}.yaml"), {"root": str(root)})
+    loader: AnnotatedDataset = instantiate(config, _convert_="all")
+    return loader
+
+
+MSAD = {
+    "urf": {
+        "test.txt": "Fire_1 0 9 -1\nNormal_1 0 5 7\n",
+        "msad_anomaly_index.txt": "Fire_1 Fire 2 9\nNormal_1 Normal -1 -1\n",
+    },
+    "vadtree": {
+        "anomaly_test.txt": "Fire_1 0 9 1\nNormal_1 0 5 0\n",
+        "Temporal_Anomaly.txt": "Fire_1.mp4  Fire  2  9  -1  -1\nNormal_1.mp4 Normal -1 -1 -1 -1\n",
+    },
+}
+
+
+def write_annotations(root: Path, *layouts: str) -> Path:
+    (root / "annotations").mkdir()
+    for layout in layouts:
+        for name, content in MSAD[layout].items():
+            (root / "annotations" / name).write_text(content)
+    return root
+
+
+@pytest.mark.parametrize("layout", MSAD)
+def test_msad_has_two_layouts(tmp_path: Path, layout: str) -> None:
+    dataset = configured("msad", write_annotations(tmp_path, layout)).load()
+    assert [(video.id, video.n_frames) for video in dataset.videos] == [("Fire_1", 10), ("Normal_1", 6)]
+    assert dataset.truths["Fire_1"] == GroundTruth((Span(2, 9, "Fire"),), "Fire")
+    assert dataset.truths["Normal_1"] == GroundTruth((), "Normal")
+
+
+def test_both_layouts_of_msad_at_once_are_refused_with_their_files(tmp_path: Path) -> None:
+    root = write_annotations(tmp_path, *MSAD)
+    with pytest.raises(DataError, match=r"data\.index=.*annotations/anomaly_test\.txt, annotations/test\.txt"):
+        configured("msad", root).load()
+    (root / "annotations/anomaly_test.txt").unlink()
+    with pytest.raises(DataError, match=r"data\.spans=.*Temporal.*msad_anomaly_index\.txt"):
+        configured("msad", root).load()
+
+
+@pytest.mark.parametrize(
+    "line", ["Fire_2 Fire 5", "Fire_2 Fire", "Fire_2 Fire 9 2", "Fire_1 Fire 3 4", "Fire_2 Fire a b"]
+)
+def test_a_broken_line_of_msads_index_is_named(tmp_path: Path, line: str) -> None:
+    root = write_annotations(tmp_path, "urf")
+    with (root / "annotations/msad_anomaly_index.txt").open("a") as file:
+        file.write(f"{line}\n")
+    with pytest.raises(DataError, match=r"msad_anomaly_index\.txt:3: "):
+        configured("msad", root).load()
+
+
+@pytest.mark.parametrize(
+    ("data", "folder", "videos", "frames", "anomalous"),
+    [("msad", "MSAD", 240, 146_408, 33_671), ("ucf_crime", "UCF", 290, 1_111_808, 84_331)],
+)
+def test_vadtrees_annotations(shared: Path, data: str, folder: str, videos: int, frames: int, anomalous: int) -> None:
+    dataset = configured(data, shared / "recorded/vadtree" / folder).load()
+    protocol = Protocol(name="lavad", labels=None, end_inclusive=True, precision="float64", pad=0.0)
+    labels = [protocol.frame_labels(video, dataset.truths[video.id].spans) for video in dataset.videos]
+    assert (len(labels), sum(map(len, labels)), sum(int(each.sum()) for each in labels)) == (videos, frames, anomalous)
+
+
+def test_names_of_video_files_may_lack_the_hash(tmp_path: Path) -> None:
+    """As CoReVAD stores XD-Violence; the exact name is used if there are both."""
+    (tmp_path / "videos").mkdir()
+    for name in ("v=a__1_label_A.mp4", "b__1.mp4", "b__#1.mp4"):
+        (tmp_path / "videos" / name).touch()
+    data = make(tmp_path, "v=a__#1_label_A 0 9 A\nb__#1 0 9 A\n", "v=a__#1_label_A Normal -1 -1\nb__#1 Normal -1 -1\n")
+    assert [video.path.name for video in data.load().videos] == ["v=a__1_label_A.mp4", "b__#1.mp4"]
 
 
 @pytest.mark.parametrize(

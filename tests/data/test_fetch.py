@@ -8,12 +8,15 @@ from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from vaa.data.fetch import RELEASES, Release, check, fetch, main
 from vaa.errors import ConfigError, DataError
+from vaa.types import GenerateQuery, Video
 
 CONF = Path(__file__).parents[2] / "conf"
+UCF_ANSWERS, XD_ANSWERS = "outputs/VLM_responses_LRC.json", "outputs/VLM_responses_LRC_xd.json"
 IDENTITY = ("-c", "user.name=test", "-c", "user.email=test@example.org", "-c", "commit.gpgsign=false")
 
 
@@ -32,14 +35,15 @@ def commit(work: Path, message: str) -> str:
 def repository(tmp_path: Path) -> tuple[str, str, str]:
     """A bare repository like CoReVAD's: its address, a commit with the expected files, and one without them."""
     work, bare = tmp_path / "work", tmp_path / "bare.git"
-    for name in ("outputs/VLM_responses_LRC.json", "XD-Violence/xd_annotations.json"):
-        (work / name).parent.mkdir(parents=True)
-        (work / name).write_text(json.dumps({"v": ["Normal scenes. A dog."]}))
+    for name in (UCF_ANSWERS, XD_ANSWERS, "XD-Violence/xd_annotations.json"):
+        (work / name).parent.mkdir(parents=True, exist_ok=True)
+        (work / name).write_text(json.dumps({"v": [f"Normal scenes. {name}"]}))
     (work / "image").mkdir()
     (work / "image" / "large.png").write_bytes(b"large")
     git(work, "init", "-q")
     good = commit(work, "good")
     (work / "outputs" / "VLM_responses_LRC.json").write_text("version https://git-lfs.github.com/spec/v1\n")
+    (work / XD_ANSWERS).unlink()
     (work / "XD-Violence" / "xd_annotations.json").unlink()
     bad = commit(work, "bad")
     git(tmp_path, "clone", "-q", "--bare", str(work), str(bare))
@@ -63,7 +67,28 @@ def test_a_release_is_downloaded_at_its_commit_with_its_folders_only(
     assert git(target, "rev-parse", "HEAD") == good
     assert (target / "outputs" / "VLM_responses_LRC.json").is_file()
     assert not (target / "image").exists()
-    assert [shlex.split(line)[-1] for line in commands] == [f"vlm.root={target}/outputs"]
+    assert [f"vlm.root={target}/outputs" in shlex.split(line) for line in commands] == [True, True]
+
+
+def test_the_commands_use_the_answers_for_their_data_set(repository: tuple[str, str, str], tmp_path: Path) -> None:
+    """Both files are in one folder, and both match the default pattern."""
+    query = GenerateQuery(
+        purpose="verdict", video=Video("v", Path("v.mp4"), 30, 30.0), at=0, frames=(0,), text="", max_new_tokens=1
+    )  # fmt: skip
+    answers = []
+    for line in fetch(COREVAD, tmp_path / "target", *repository[:2]):
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            config = compose("config", shlex.split(line)[2:])
+        answers += [config.data.name, *instantiate(config.vlm).generate([query])]
+    assert answers == [
+        "ucf_crime", f"Normal scenes. {UCF_ANSWERS}", "xd_violence", f"Normal scenes. {XD_ANSWERS}",
+    ]  # fmt: skip
+
+
+def test_a_command_is_printed_only_where_its_files_are(repository: tuple[str, str, str], tmp_path: Path) -> None:
+    release = replace(COREVAD, expected={}, optional={"image": "never", "outputs": "limit=1"})
+    commands = fetch(release, tmp_path / "target", repository[0], repository[1])
+    assert commands[len(COREVAD.commands) :] == ("python run.py limit=1",)
 
 
 def test_the_address_may_be_a_path(
@@ -150,7 +175,8 @@ def test_the_command(repository: tuple[str, str, str], tmp_path: Path, capsys: p
     out = capsys.readouterr().out
     assert f"corevad at {good}" in out
     assert (
-        f"python run.py experiment=corevad_ucf_lavad data.root=URF/data/ucf_crime vlm.root={tmp_path}/a/outputs" in out
+        f"python run.py experiment=corevad_ucf_lavad data.root=URF/data/ucf_crime vlm.root={tmp_path}/a/outputs"
+        " vlm.verdict=VLM_responses_LRC\n" in out
     )
     assert main(["corevad", str(tmp_path / "b"), "--url", url, "--commit", bad]) == DataError.exit_status
     assert "another commit?" in capsys.readouterr().err
@@ -159,7 +185,11 @@ def test_the_command(repository: tuple[str, str, str], tmp_path: Path, capsys: p
     assert "vera: no commit is pinned here: give one with --commit" in capsys.readouterr().err
 
 
-LINES = [pytest.param(line, id=line.split()[0]) for release in RELEASES.values() for line in release.commands]
+LINES = [
+    pytest.param(line, id=line.split()[0])
+    for release in RELEASES.values()
+    for line in (*release.commands, *release.optional.values())
+]
 
 
 @pytest.mark.parametrize("line", LINES)

@@ -16,7 +16,7 @@ from vaa.data.annotated import AnnotatedDataset
 from vaa.engines.base import LocalEngine
 from vaa.errors import ConfigError, DataError
 from vaa.evaluation.evaluation import evaluate
-from vaa.evaluation.protocol import Protocol, intervals, read_labels
+from vaa.evaluation.protocol import Protocol, VideoLabel, intervals, read_labels
 from vaa.pipeline import RunResult, Stage, analyse
 from vaa.prompts.parsers import VerdictParser
 from vaa.prompts.template import Prompt
@@ -141,6 +141,58 @@ def test_a_label_file_in_another_layout_is_named(tmp_path: Path, content: str) -
     (tmp_path / "labels.json").write_text(content)
     with pytest.raises(DataError, match=r"labels\.json"):
         read_labels(tmp_path / "labels.json")
+
+
+NAMED = ENTRY | {"video": "v.mp4"}
+SPANS_ONLY, LENGTH_ONLY = NAMED | {"length": 0}, ENTRY | {"temporal_label": [-1, -1]}
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [(ENTRY, NAMED), (SPANS_ONLY, LENGTH_ONLY), (LENGTH_ONLY, SPANS_ONLY), (SPANS_ONLY, LENGTH_ONLY, NAMED)],
+    ids=["equal", "joined", "joined in another order", "joined, and the result again"],
+)
+def test_entries_of_one_video_that_agree_count_once(tmp_path: Path, entries: tuple[dict[str, object], ...]) -> None:
+    assert read_labels(Path(write_labels(tmp_path, *entries))) == {
+        "v": VideoLabel(n_frames=10, spans=(Span(2, 4, ""),))
+    }
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        NAMED | {"temporal_label": [2, 5]},
+        NAMED | {"length": 11},
+        NAMED | {"temporal_label": [-1, -1]},
+        NAMED | {"length": 0, "temporal_label": [-1, -1]},
+        SPANS_ONLY,
+    ],
+    ids=["interval", "length", "no interval", "nothing", "no length"],
+)
+def test_entries_of_one_video_that_contradict_are_refused_with_both(tmp_path: Path, other: dict[str, object]) -> None:
+    file = write_labels(tmp_path, ENTRY | {"video": "x"}, ENTRY, other)
+    with pytest.raises(DataError, match=r"labels\.json: entry 2 .*'frames/Abuse/v\.mp4'.* and entry 3 .*'v\.mp4'"):
+        read_labels(Path(file))
+
+
+def test_the_released_labels_of_xd_violence(shared: Path) -> None:
+    """VERA's file has 14 videos twice; joined, they are as in CoReVAD's, and absent in VERA's test file."""
+    recorded = shared / "recorded"
+    vera, corevad, test = (
+        read_labels(recorded / name)
+        for name in ("vera/xd_annotations.json", "corevad/xd_annotations.json", "vera/xd_test_800.json")
+    )
+    assert (len(vera), vera) == (800, corevad)
+    different = [video for video in test if test[video] != corevad[video]]
+    assert len(different) == 14
+    assert not any(test[video].spans for video in different)
+    data = AnnotatedDataset(
+        name="xd", root=str(recorded / "urf/xd_violence"), index="annotations/test.txt",
+        spans="annotations/temporal*.txt", videos="videos", boxes="none", texts="none", fps=24.0,
+    ).load()  # fmt: skip
+    for name in ("vera", "corevad"):
+        protocol = replace(LAVAD, labels=str(recorded / name / "xd_annotations.json"))
+        assert sum(bool(spans) for spans in protocol.spans(data).values()) == 500
 
 
 @pytest.mark.parametrize(("field", "value"), [("precision", "int8"), ("labels", "nowhere.json")], ids=lambda v: str(v))

@@ -116,3 +116,23 @@ def test_one_of_two_folders_has_to_be_chosen(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="choose one by captions=FOLDER"):
         list(recorded_model(tmp_path).generate([query(at=16, purpose="caption")]))
     assert list(recorded_model(tmp_path, captions="blip").generate([query(at=16, purpose="caption")])) == ["Somebody"]
+
+
+def test_answers_are_found_under_names_without_the_hash(tmp_path: Path) -> None:
+    answers = {"v=a__1_label_A": ["Normal scenes."], "w": ["Normal scenes."], "w#": ["Anomalous scenes."]}
+    model = write(tmp_path, answers)
+    assert list(model.generate([query("v=a__#1_label_A"), query("w#")])) == ["Normal scenes.", "Anomalous scenes."]
+    for name, folder in (("v__1.json", "captions/x"), ("v__1.mp4.json", "captions/x")):
+        root = tmp_path / name
+        (root / folder).mkdir(parents=True)
+        (root / folder / name).write_text('{"0": "A dog."}')
+        assert list(recorded_model(root).generate([query("v__#1", purpose="caption")])) == ["A dog."]
+
+
+def test_all_videos_of_xd_violence_are_found_as_corevad_names_them(tmp_path: Path, shared: Path) -> None:
+    """CoReVAD's answers for XD-Violence are too large for the shared files, so these are made up."""
+    index = shared / "recorded/urf/xd_violence/annotations/test.txt"
+    ids = [line.split()[0] for line in index.read_text().splitlines()]
+    model = write(tmp_path, {id_.replace("#", ""): [f"Normal scenes. {id_}"] for id_ in ids})
+    assert len(ids) == 800
+    assert list(model.generate([query(id_) for id_ in ids])) == [f"Normal scenes. {id_}" for id_ in ids]

@@ -16,7 +16,7 @@ from vaa.paper.__main__ import main
 from vaa.paper.page import make_page
 from vaa.paper.published import PUBLISHED
 from vaa.paper.record import job_metrics, metrics
-from vaa.paper.replay import find_files, replay
+from vaa.paper.replay import find_files, has_files, replay
 from vaa.paper.rows import BATCHES, COMBINED, GPU_ROWS, PROTOCOL_ROWS, ROWS
 from vaa.process import PROJECT_ROOT
 
@@ -89,8 +89,10 @@ def test_published_numbers_are_typed_in_one_file_and_all_are_shown(text: str) ->
 
 
 def test_rows_name_jobs_that_are_replayed(record: dict[str, Any]) -> None:
+    optional = {batch.name for batch in BATCHES if batch.optional}
     for row in ROWS:
-        assert set(row.metrics) <= job_metrics(record, row.batch, row.job).keys()
+        metrics = job_metrics(record, row.batch, row.job)
+        assert set(row.metrics) <= metrics.keys() or (row.batch in optional and not metrics)
     for protocol_row in PROTOCOL_ROWS:
         for batch in (protocol_row.lavad, protocol_row.others):
             assert job_metrics(record, batch, (*protocol_row.job, "protocol=vera"))
@@ -115,6 +117,33 @@ def test_files_are_found_copied_and_downloaded(tmp_path: Path, fetched: bool) ->
     )
     assert files.fill("data.root={urf}/ucf_crime") == f"data.root={tmp_path / urf}/ucf_crime"
     assert files.fill("protocol.labels={labels_xd}") == f"protocol.labels={tmp_path / labels[1]}"
+
+
+@pytest.mark.parametrize("names", [("VLM_responses_LRC", "VLM_responses_LRC_xd"), ("VLM_responses_LRC_ucf",)])
+def test_the_answers_for_ucf_crime_are_chosen(tmp_path: Path, names: tuple[str, ...]) -> None:
+    empty_files(tmp_path)
+    (tmp_path / "corevad/VLM_responses_LRC.json").unlink()
+    make_files(tmp_path, *(f"corevad/{name}.json" for name in names))
+    assert find_files(tmp_path).verdict_ucf == names[0]
+
+
+def test_a_batch_of_files_that_may_be_absent_is_left_out(tmp_path: Path) -> None:
+    files = find_files(empty_files(tmp_path))
+    left_out = {batch.name for batch in BATCHES if not has_files(batch, files)}
+    assert left_out == {"vadtree_msad", "vadtree_msad_coarse", "vadtree_msad_fine", "urf_msad", "urf_ubnormal"}
+    make_files(tmp_path, "vadtree/MSAD/x", "urf/MSAD/x")
+    assert {batch.name for batch in BATCHES if not has_files(batch, files)} == {"urf_ubnormal"}
+
+
+def test_a_row_that_was_not_replayed_says_so_and_a_replayed_one_has_its_number(record: dict[str, Any]) -> None:
+    without = {**record, "jobs": {name: jobs for name, jobs in record["jobs"].items() if name != "vadtree_msad"}}
+    filled = {**without["jobs"], "urf_ubnormal": {"": {"roc_auc": 0.688562, "pr_auc": 0.75178}}}
+    lines = make_page({**without, "jobs": filled}).splitlines()
+    (absent,) = (line for line in lines if line.startswith("| VADTree, MSAD, ensemble"))
+    (present,) = (line for line in lines if line.startswith("| URF, UBnormal, refined"))
+    assert "not at hand" in absent
+    assert "| 0.688562 |" in present
+    assert "not at hand" not in present
 
 
 def test_missing_files_are_listed_with_the_command_that_downloads_them(

@@ -1,7 +1,8 @@
-"""Benchmarks in the layout of LAVAD and URF: `annotations/` with two text files, `videos/`.
+"""Benchmarks in the layout of LAVAD, URF and VADTree: `annotations/` with two text files, `videos/`.
 
-The index (`test.txt`) has one line per video: name, first frame, last frame, classes. The spans file has name, class,
-start, end, start, end, ..., padded with -1. Video files are not opened here, so a replay needs none of them.
+The index (`test.txt`, VADTree's `anomaly_test.txt`) has one line per video: name, first frame, last frame, classes. The
+spans file (`Temporal*.txt`, or MSAD's `msad_anomaly_index.txt`) has name, class, start, end, start, end, ..., padded
+with -1. Video files are not opened here, so a replay needs none of them.
 """
 
 from __future__ import annotations
@@ -9,11 +10,11 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from vaa.data.base import video_id, why_invalid
+from vaa.data.base import known_names, video_id, why_invalid
 from vaa.data.boxes import read_boxes
 from vaa.data.search import search
 from vaa.errors import ConfigError, DataError
@@ -28,13 +29,14 @@ _INTEGER = re.compile(r"-?[0-9]{1,9}")
 class AnnotatedDataset:
     """A benchmark under `root`: `index`, `spans`, `boxes` and `texts` are patterns under it, `fps` is the videos'.
 
-    Boxes (vaa/data/boxes.py) and texts (JSON: video -> reference description) are optional.
+    Exactly one file must match `index`, and one `spans`; each is a pattern or a list of patterns. Boxes
+    (vaa/data/boxes.py) and texts (JSON: video -> reference description) are optional.
     """
 
     name: str
     root: str
-    index: str
-    spans: str
+    index: str | Sequence[str]
+    spans: str | Sequence[str]
     videos: str
     boxes: str
     texts: str
@@ -51,9 +53,10 @@ class AnnotatedDataset:
         lengths, truths = read_index(index), self._add_boxes_and_texts(read_spans(spans))
         if not lengths:
             raise DataError(f"{index}: lists no video.")
-        files, folder = self._video_files(lengths), Path(self.root) / self.videos
+        files = self._video_files({name for id_ in lengths for name in known_names(id_)})
+        folder = Path(self.root) / self.videos
         videos = tuple(
-            Video(id_, files.get(id_) or folder / f"{id_}.mp4", n_frames, self.fps)
+            Video(id_, _find_video(files, id_) or folder / f"{id_}.mp4", n_frames, self.fps)
             for id_, n_frames in lengths.items()
             if id_ in truths
         )
@@ -72,25 +75,25 @@ class AnnotatedDataset:
         absolute = Path(pattern).is_absolute()
         return [self._find_one(pattern, key)] if absolute or any(Path(self.root).glob(pattern)) else []
 
-    def _find_one(self, pattern: str, key: str) -> Path:
-        root = Path(self.root)
-        if Path(pattern).is_absolute():
-            raise ConfigError(f"data.{key}={pattern}: give a pattern under data.root={self.root}.")
+    def _find_one(self, pattern: str | Sequence[str], key: str) -> Path:
+        root, patterns = Path(self.root), (pattern,) if isinstance(pattern, str) else tuple(pattern)
+        setting = f"data.{key}={' or '.join(patterns)}"
+        if any(Path(each).is_absolute() for each in patterns):
+            raise ConfigError(f"{setting}: give a pattern under data.root={self.root}.")
         if not root.is_dir():
             raise DataError(f"data.root={self.root}: no such folder. It should contain annotations/ (and videos/).")
-        files = sorted(root.glob(pattern))
+        files = sorted({file for each in patterns for file in root.glob(each)})
         if len(files) != 1:
-            count = "no file" if not files else f"{len(files)} files"
-            raise DataError(
-                f"data.{key}={pattern}: {count} of this name under {root}. Give a pattern that matches one."
-            )
+            names = ", ".join(str(file.relative_to(root)) for file in files)
+            count = f"{len(files)} files of this name under {root} ({names})" if files else f"no file under {root}"
+            raise DataError(f"{setting}: {count}. Give a pattern that matches one.")
         return files[0]
 
-    def _video_files(self, ids: Collection[str]) -> dict[str, Path]:
+    def _video_files(self, names: Collection[str]) -> dict[str, Path]:
         """Name without suffix -> file, in linked folders too.
 
         Raises:
-            DataError: one of the ids is the name of two files.
+            DataError: one of the names is that of two files.
         """
         folder, files = Path(self.root) / self.videos, dict[str, Path]()
         if not folder.is_dir():
@@ -100,12 +103,16 @@ class AnnotatedDataset:
             log.warning("%s: %s", entry.path, entry.reason)
         for file in found.videos:
             other = files.setdefault(file.stem, file)
-            if other != file and file.stem in ids and not file.samefile(other):
+            if other != file and file.stem in names and not file.samefile(other):
                 raise DataError(
                     f"data.videos={self.videos}: '{file.stem}' is the name of two files, {other} and {file}. Videos "
                     "are looked up by name: remove or rename the one that is not of this data set."
                 )
         return files
+
+
+def _find_video(files: Mapping[str, Path], id_: str) -> Path | None:
+    return next((files[name] for name in known_names(id_) if name in files), None)
 
 
 def read_index(file: Path) -> dict[str, int]:

@@ -38,6 +38,14 @@ def video_id(name: str) -> str:
     return base[: -len(Path(base).suffix)] if Path(base).suffix.lower() in VIDEO_SUFFIXES else base
 
 
+def known_names(id_: str) -> tuple[str, ...]:
+    """The names under which authors list or store a video, the exact ones first.
+
+    Some programs cannot handle `#`, which is in most names of XD-Violence, so CoReVAD's videos and answers lack it.
+    """
+    return tuple(dict.fromkeys((id_, f"{id_}.mp4", id_.replace("#", ""), f"{id_.replace('#', '')}.mp4")))
+
+
 def why_invalid(id_: str) -> str | None:
     """Why a video cannot have this id, None if it can."""
     if not id_.strip("."):

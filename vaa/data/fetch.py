@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from vaa.errors import ConfigError, DataError, OutputError, VaaError
@@ -26,7 +26,8 @@ _GIT_VARIABLES = ("DIR", "WORK_TREE", "INDEX_FILE", "OBJECT_DIRECTORY", "COMMON_
 class Release:
     """A repository, the folders to check out, the files they contain (pattern -> how many), and commands that use them.
 
-    `commit` is None where none is known: the user has to give one. `{0}` in a command is the target folder.
+    `commit` is None where none is known: the user has to give one. `{0}` in a command is the target folder. `optional`
+    has further commands, by the path that each needs: they are printed where it exists.
     """
 
     url: str
@@ -34,6 +35,7 @@ class Release:
     folders: tuple[str, ...]
     expected: Mapping[str, int]
     commands: tuple[str, ...]
+    optional: Mapping[str, str] = field(default_factory=dict)
 
 
 RELEASES = {
@@ -67,13 +69,24 @@ RELEASES = {
             "experiment=urf_ucf_boxes_tags data.root={0}/data/ucf_crime vlm.scores=videollama3",
             "experiment=urf_ucf_texts_urf data.root={0}/data/ucf_crime vlm.scores=videollama3",
         ),
+        optional={
+            "data/MSAD/refined_scores/videollama3_7B": "experiment=urf_msad data.root={0}/data/MSAD",
+            "data/UBNormal/refined_scores/videollama3_7B": "experiment=urf_ubnormal data.root={0}/data/UBNormal",
+        },
     ),
     "corevad": Release(
         url="https://github.com/Muk-00/CoReVAD.git",
         commit="ebd3941ce23e4789c6392b5f35cddbd69bdc8355",
         folders=("outputs", "XD-Violence"),
         expected={"outputs/VLM_responses_LRC.json": 1, "XD-Violence/xd_annotations.json": 1},
-        commands=("experiment=corevad_ucf_lavad data.root=URF/data/ucf_crime vlm.root={0}/outputs",),
+        commands=(
+            "experiment=corevad_ucf_lavad data.root=URF/data/ucf_crime vlm.root={0}/outputs"
+            " vlm.verdict=VLM_responses_LRC",
+        ),
+        optional={
+            "outputs/VLM_responses_LRC_xd.json": "experiment=corevad_xd data.root=URF/data/xd_violence"
+            " vlm.root={0}/outputs protocol.labels={0}/XD-Violence/xd_annotations.json"
+        },
     ),
     "vera": Release(
         url="https://github.com/vera-framework/VERA.git",
@@ -82,7 +95,7 @@ RELEASES = {
         expected={"Data/UCF_Eval.json": 1, "Data/xd_test_800.json": 1},
         commands=(
             "experiment=corevad_ucf data.root=URF/data/ucf_crime vlm.root=COREVAD/outputs"
-            " protocol.labels={0}/Data/UCF_Eval.json",
+            " vlm.verdict=VLM_responses_LRC protocol.labels={0}/Data/UCF_Eval.json",
         ),
     ),
 }
@@ -112,7 +125,8 @@ def fetch(release: Release, target: Path, url: str, commit: str) -> tuple[str, .
             target.mkdir(exist_ok=True)
         raise
     check(release, target)
-    return tuple(f"python run.py {_fill_in(command, target.resolve())}" for command in release.commands)
+    further = [command for path, command in release.optional.items() if (target / path).exists()]
+    return tuple(f"python run.py {_fill_in(command, target.resolve())}" for command in (*release.commands, *further))
 
 
 def check(release: Release, target: Path) -> None:

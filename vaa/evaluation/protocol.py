@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from vaa.data.base import VIDEO_SUFFIXES
+from vaa.data.base import video_id
 from vaa.errors import ConfigError, DataError
 from vaa.evaluation.roc import Labels
 from vaa.types import Dataset, Floats, Report, ScoreTrack, Span, Video
@@ -49,10 +51,10 @@ class Protocol:
         missing = [video.id for video in dataset.videos if video.id not in annotations]
         if missing:
             raise DataError(f"protocol.labels={self.labels}: no label for {len(missing)} videos, first {missing[0]}.")
-        other = [v.id for v in dataset.videos if abs(annotations[v.id][0] - v.n_frames) > 1]
+        other = [v.id for v in dataset.videos if abs(annotations[v.id].n_frames - v.n_frames) > 1]
         if other:
             log.warning("%d videos have another length in %s: %s", len(other), self.labels, ", ".join(other))
-        return {video.id: annotations[video.id][1] for video in dataset.videos}
+        return {video.id: annotations[video.id].spans for video in dataset.videos}
 
     def frame_labels(self, video: Video, spans: tuple[Span, ...]) -> Labels:
         """Shape (frames,): which frames are anomalous; intervals are cut at the video's end."""
@@ -89,23 +91,67 @@ def intervals(labels: Labels) -> list[tuple[int, int]]:
     return list(zip(edges[::2], edges[1::2], strict=True))
 
 
-def read_labels(file: Path) -> dict[str, tuple[int, tuple[Span, ...]]]:
-    """Video -> (frames, intervals) of a list of {"video", "temporal_label": [start, end, ...], "length"} (VERA).
+@dataclass(frozen=True, kw_only=True)
+class VideoLabel:
+    """What a label file says about a video; `n_frames` is 0 where it does not say."""
+
+    n_frames: int
+    spans: tuple[Span, ...]
+
+    def __str__(self) -> str:
+        return f"{[(span.start, span.end) for span in self.spans]} of {self.n_frames} frames"
+
+
+def read_labels(file: Path) -> dict[str, VideoLabel]:
+    """The labels by video of a list of {"video", "temporal_label": [start, end, ...], "length"} (VERA, CoReVAD).
+
+    Equal entries of a video count once. In VERA's `xd_annotations.json` 14 videos occur twice, once with intervals and
+    length 0, once with a length and no interval: these are joined, which gives the labels of CoReVAD's file.
 
     Raises:
-        DataError: the file is not in this layout.
+        DataError: the file is not in this layout, or two entries of a video contradict each other.
     """
     try:
         entries = json.loads(file.read_text(encoding="utf-8-sig"))
-        annotations: dict[str, tuple[int, tuple[Span, ...]]] = {}
-        for entry in entries:
-            name = PurePosixPath(entry["video"]).name
-            stem = PurePosixPath(name).stem if PurePosixPath(name).suffix.lower() in VIDEO_SUFFIXES else name
-            times = [int(t) for t in entry["temporal_label"]]
-            pairs = [(a, b) for a, b in zip(times[::2], times[1::2], strict=True) if a >= 0]
-            if stem in annotations or any(b < a for a, b in pairs):
-                raise ValueError(f"'{stem}' occurs twice, or has an interval whose end is before its start: {pairs}")
-            annotations[stem] = (int(entry["length"]), tuple(Span(start=a, end=b, label="") for a, b in pairs))
-    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
-        raise DataError(f"protocol.labels={file}: not a label file in VERA's layout: {error!r}") from error
-    return annotations
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"protocol.labels={file}: not a JSON file: {error}") from error
+    if not isinstance(entries, list):
+        raise DataError(f"protocol.labels={file}: expected a list of videos with temporal_label and length.")
+    labels: dict[str, VideoLabel] = {}
+    positions: dict[str, str] = {}
+    joined: list[str] = []
+    for number, entry in enumerate(entries, 1):
+        try:
+            id_, label = video_id(entry["video"]), _parse_label(entry)
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
+            raise DataError(f"protocol.labels={file}: entry {number} is not in VERA's layout: {error!r}") from error
+        position = f"entry {number} ({entry['video']!r})"
+        known = labels.setdefault(id_, label)
+        if known != label:
+            if (both := _join(known, label)) is None:
+                raise DataError(
+                    f"protocol.labels={file}: {positions[id_]} and {position} are of one video and contradict each "
+                    f"other: {known}, and {label}. Remove one."
+                )
+            labels[id_] = both
+            joined.append(id_)
+        positions.setdefault(id_, position)
+    if joined:
+        log.info("%s: %d videos occur twice, with intervals and with a length: joined.", file, len(joined))
+    return labels
+
+
+def _parse_label(entry: Mapping[str, Any]) -> VideoLabel:
+    times = [int(time) for time in entry["temporal_label"]]
+    pairs = [(a, b) for a, b in zip(times[::2], times[1::2], strict=True) if a >= 0]
+    if any(b < a for a, b in pairs):
+        raise ValueError(f"an interval ends before its start: {pairs}")
+    return VideoLabel(n_frames=int(entry["length"]), spans=tuple(Span(start=a, end=b, label="") for a, b in pairs))
+
+
+def _join(one: VideoLabel, other: VideoLabel) -> VideoLabel | None:
+    """The label of two entries of a video if one has only intervals and the other only a length, else None."""
+    for spans_only, length_only in ((one, other), (other, one)):
+        if spans_only.spans and not spans_only.n_frames and length_only.n_frames and not length_only.spans:
+            return VideoLabel(n_frames=length_only.n_frames, spans=spans_only.spans)
+    return None

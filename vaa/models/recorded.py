@@ -11,6 +11,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any, ClassVar
 
+from vaa.data.base import known_names
 from vaa.data.boxes import read_boxes
 from vaa.errors import ConfigError, DataError
 from vaa.models.base import Requirements
@@ -31,7 +32,8 @@ class RecordedModel:
       under `annotations/`.
     - description (URF): a file under `understanding/`, video -> text.
 
-    The other fields name the file (verdict, localisation, understanding) or folder to use if there are several.
+    The other fields name the file (verdict, localisation, understanding) or folder to use if there are several. A
+    video's name may lack its `#` there (CoReVAD's answers for XD-Violence).
     """
 
     root: str
@@ -92,7 +94,7 @@ class RecordedModel:
 
     def _verdict(self, query: GenerateQuery) -> str | NoAnswer:
         file = _find_file(Path(self.root), f"{self.verdict or 'VLM_responses*'}.json", "verdict")
-        answers = _read_mapping(file).get(query.video.id)
+        answers = _of_video(_read_mapping(file), query.video.id)
         if not isinstance(answers, list):
             return NoAnswer(f"{file.name} has no answers for this video")
         segment, offset = divmod(query.at, _SEGMENT)
@@ -103,11 +105,11 @@ class RecordedModel:
         )
 
     def _at_frame(self, folder: str, subfolder: str | None, query: GenerateQuery) -> str | NoAnswer:
-        name = file_name(query.video.id)
         files = _files_by_name(Path(self.root), f"{folder}/{subfolder or '**'}", folder)
-        file = files.get(name) or files.get(file_name(f"{query.video.id}.mp4"))
+        names = [file_name(name) for name in known_names(query.video.id)]
+        file = next((files[name] for name in names if name in files), None)
         if file is None:
-            return NoAnswer(f"{folder}/ has no {name}")
+            return NoAnswer(f"{folder}/ has no {names[0]}")
         value = _read_mapping(file).get(str(query.at))
         if value is None:
             return NoAnswer(f"{file.name} has no answer for frame {query.at}")
@@ -119,7 +121,7 @@ class RecordedModel:
 
     def _tags(self, query: GenerateQuery) -> str | NoAnswer:
         file = _find_file(Path(self.root), f"scores/{self.scores or '**'}/suspicious_part_phrases.json", "scores")
-        phrases = _read_mapping(file).get(query.video.id)
+        phrases = _of_video(_read_mapping(file), query.video.id)
         return NoAnswer(f"{file.name} has no tags for this video") if phrases is None else str(phrases)
 
     def _box(self, query: GenerateQuery) -> str | NoAnswer:
@@ -132,8 +134,13 @@ class RecordedModel:
 
     def _description(self, query: GenerateQuery) -> str | NoAnswer:
         file = _find_file(Path(self.root), f"understanding/{self.understanding or '*'}.json", "understanding")
-        text = _read_mapping(file).get(query.video.id)
+        text = _of_video(_read_mapping(file), query.video.id)
         return NoAnswer(f"{file.name} has no description of this video") if text is None else str(text)
+
+
+def _of_video(entries: Mapping[str, object], id_: str) -> object:
+    """The entry of a video under any of its names, None if there is none."""
+    return next((entries[name] for name in known_names(id_) if name in entries), None)
 
 
 def _is_finite(value: object) -> bool:

@@ -14,17 +14,18 @@ from vaa import process
 from vaa.errors import OutputError, VaaError
 from vaa.paper.page import make_page
 from vaa.paper.record import make_record
-from vaa.paper.replay import find_files, replay
+from vaa.paper.replay import find_files, has_files, replay
 from vaa.paper.rows import BATCHES
 from vaa.report.files import write_bytes
 
+log = logging.getLogger("vaa")
 DOCS = process.PROJECT_ROOT / "docs"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Replay all batches and write the page, print the message of an error; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m vaa.paper", description=__doc__)
-    parser.add_argument("recorded", type=Path, metavar="FOLDER", help="has urf/, corevad/, vera/ of vaa.data.fetch")
+    parser.add_argument("recorded", type=Path, metavar="FOLDER", help="has urf/, corevad/, vera/ (and vadtree/)")
     parser.add_argument("--out", type=Path, default=DOCS, help="folder for results.json and results.md (docs/)")
     parser.add_argument("--runs", type=Path, default=Path("outputs/paper"), help="folder for the runs (outputs/paper)")
     parser.add_argument("--keep", action="store_true", help="do not run batches again that are complete in --runs")
@@ -43,8 +44,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _make(args: argparse.Namespace) -> None:
     files = find_files(args.recorded)
+    batches = [batch for batch in BATCHES if has_files(batch, files)]
+    if absent := [batch.name for batch in BATCHES if batch not in batches]:
+        log.info("Left out, their files are not in %s: %s", args.recorded, ", ".join(absent))
     try:
-        runs = {batch.name: replay(batch, files, args.runs, args.keep) for batch in BATCHES}
+        runs = {batch.name: replay(batch, files, args.runs, args.keep) for batch in batches}
         record = orjson.dumps(make_record(runs, files.urf), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
         write_bytes(args.out / "results.json", record)
         write_bytes(args.out / "results.md", make_page(orjson.loads(record)).encode())

@@ -15,6 +15,7 @@ class Published:
 
 
 _URF, _TARGET = "URF, NeurIPS 2025", "target of this project, no paper"
+_VADTREE = "metric files of VADTree's release, NeurIPS 2025"
 PUBLISHED = {
     "urf_ucf": Published(_URF, {"roc_auc": 84.28}),
     "urf_xd": Published(_URF, {"roc_auc": 91.34, "pr_auc": 68.07}),
@@ -31,6 +32,9 @@ PUBLISHED = {
     "lavad_xd": Published("LAVAD, CVPR 2024", {"roc_auc": 85.36, "pr_auc": 62.01}),
     "vera_ucf": Published("VERA, CVPR 2025", {"roc_auc": 86.55}),
     "vera_xd": Published("VERA, CVPR 2025", {"roc_auc": 88.26, "pr_auc": 70.54}),
+    "vadtree_msad": Published(_VADTREE, {"roc_auc": 89.32, "pr_auc": 71.41}),
+    "vadtree_msad_coarse": Published(_VADTREE, {"roc_auc": 87.01, "pr_auc": 68.22}),
+    "vadtree_msad_fine": Published(_VADTREE, {"roc_auc": 86.71, "pr_auc": 68.99}),
     "probe_ucf": Published("Probe-VAD, 2026", {"roc_auc": 86.27}),
     "probe_xd": Published("Probe-VAD, 2026", {"roc_auc": 92.11, "pr_auc": 75.36}),
 }

@@ -69,8 +69,13 @@ def equal_windows(run: Run, file: Path) -> list[int]:
 
 
 def job_metrics(record: Mapping[str, Any], batch: str, job: tuple[str, ...]) -> dict[str, float]:
-    """The metrics of a job in a record; overrides that the batch does not sweep are ignored."""
-    (swept,) = (each.swept for each in BATCHES if each.name == batch)
+    """The metrics of a job in a record; overrides that the batch does not sweep are ignored.
+
+    An optional batch whose files were absent has none.
+    """
+    ((swept, optional),) = ((each.swept, each.optional) for each in BATCHES if each.name == batch)
+    if optional and batch not in record["jobs"]:
+        return {}
     by_key = {override.split("=")[0]: override for override in job}
     return dict(record["jobs"][batch][" ".join(by_key[override.split("=")[0]] for override in swept)])
 

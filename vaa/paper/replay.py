@@ -23,12 +23,17 @@ _MAX_OUTPUT = 1500  # characters of a failed batch's output that are shown
 
 @dataclass(frozen=True)
 class ReleasedFiles:
-    """The folders and files that overrides name: `{urf}/ucf_crime`, `{corevad}`, `{labels_ucf}`, `{labels_xd}`."""
+    """The folders and files that overrides name: `{urf}/ucf_crime`, `{corevad}`, `{labels_ucf}`, `{labels_xd}`.
+
+    `verdict_ucf` is the name, without suffix, of CoReVAD's answers for UCF-Crime. `vadtree` may not exist.
+    """
 
     urf: Path
     corevad: Path
+    verdict_ucf: str
     labels_ucf: Path
     labels_xd: Path
+    vadtree: Path
 
     def fill(self, override: str) -> str:
         """The override with paths in place of the names in braces."""
@@ -36,7 +41,9 @@ class ReleasedFiles:
 
 
 def find_files(folder: Path) -> ReleasedFiles:
-    """Find the files in `folder`/{urf,corevad,vera}, copied there or downloaded by `python -m vaa.data.fetch`.
+    """Find the files in `folder`/{urf,corevad,vera,vadtree}, copied there or downloaded by `python -m vaa.data.fetch`.
+
+    VADTree's may be missing.
 
     Raises:
         DataError: files are missing; the message lists them with the commands that download them.
@@ -58,7 +65,15 @@ def find_files(folder: Path) -> ReleasedFiles:
             missing.append(f"\n  {pattern}, not in {searched}: python -m vaa.data.fetch {release} {folder / release}")
     if missing:
         raise DataError(f"{folder}: released files are missing.{''.join(missing)}")
-    return ReleasedFiles(**paths)
+    # Fetched, the folder has the answers for both data sets.
+    verdicts = sorted(paths["corevad"].glob("VLM_responses*.json"))
+    (verdict_ucf, *_) = [file.stem for file in verdicts if not file.stem.endswith("_xd")] or [""]
+    return ReleasedFiles(**paths, verdict_ucf=verdict_ucf, vadtree=(folder / "vadtree").resolve())
+
+
+def has_files(batch: ReplayBatch, files: ReleasedFiles) -> bool:
+    """Whether the files that a batch needs are there; only batches with `optional` may lack them."""
+    return not batch.optional or Path(files.fill(batch.optional)).exists()
 
 
 def replay(batch: ReplayBatch, files: ReleasedFiles, folder: Path, keep: bool) -> dict[tuple[str, ...], Run]:
@@ -87,7 +102,14 @@ def replay(batch: ReplayBatch, files: ReleasedFiles, folder: Path, keep: bool) -
 
 def command(batch: ReplayBatch, job: Collection[str]) -> str:
     """The command line of a job, for the page, with placeholders for the paths."""
-    names = {"urf": "URF", "corevad": "COREVAD", "labels_ucf": "UCF_Eval.json", "labels_xd": "xd_test_800.json"}
+    names = {
+        "urf": "URF",
+        "corevad": "COREVAD",
+        "verdict_ucf": "VLM_responses_LRC",
+        "vadtree": "VADTREE",
+        "labels_ucf": "UCF_Eval.json",
+        "labels_xd": "xd_test_800.json",
+    }
     return " ".join(["python run.py", *(override.format(**names) for override in batch.fixed), *job])
 
 

@@ -7,11 +7,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class ReplayBatch:
-    """A multirun: overrides that all jobs share, with names of `ReleasedFiles` in braces, and those that are swept."""
+    """A multirun: overrides that all jobs share, with names of `ReleasedFiles` in braces, and those that are swept.
+
+    `optional` is a path, with such names too: where it does not exist, the batch is left out.
+    """
 
     name: str
     fixed: tuple[str, ...]
     swept: tuple[str, ...]
+    optional: str = ""
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,10 @@ _POSITION, _OTHERS = "position=none,centre", "protocol=vera,corevad"
 _SMOOTHING = "smoothing=filter10,none,gaussian9,gaussian15,savgol,relative"
 _REPLAYED_VLM = ("vlm.captions=video_llama3_json_results", "vlm.scores=videollama3")
 _REPLAYED_LLM = ("llm.scores=videollama3", "llm.refined_scores=videollama3")
-_COREVAD_ROOT, _COREVAD_SWEPT = "vlm.root={corevad}", ("smoothing=none,gaussian9", _POSITION)
+_COREVAD_FILES, _COREVAD_SWEPT = (
+    ("vlm.root={corevad}", "vlm.verdict={verdict_ucf}"),
+    ("smoothing=none,gaussian9", _POSITION),
+)
 _RECORDED_ROWS = ("boxes_none", "boxes_tags", "boxes_class", "texts_urf", "texts_holmesvau", "texts_hawk")
 
 BATCHES = (
@@ -63,9 +70,9 @@ BATCHES = (
     ReplayBatch("ratings_others", ("experiment=urf_ucf", _UCF, _RAW, _LABELS_UCF), (_OTHERS, _POSITION)),
     ReplayBatch("urf_xd", ("experiment=urf_xd", _XD), ("smoothing=filter10,relative", _POSITION)),
     ReplayBatch("urf_xd_others", ("experiment=urf_xd", _XD, _LABELS_XD), (_OTHERS, _POSITION)),
-    ReplayBatch("corevad_ucf_lavad", ("experiment=corevad_ucf_lavad", _UCF, _COREVAD_ROOT), _COREVAD_SWEPT),
+    ReplayBatch("corevad_ucf_lavad", ("experiment=corevad_ucf_lavad", _UCF, *_COREVAD_FILES), _COREVAD_SWEPT),
     ReplayBatch(
-        "corevad_ucf", ("experiment=corevad_ucf", _UCF, _LABELS_UCF, _COREVAD_ROOT), (_OTHERS, *_COREVAD_SWEPT)
+        "corevad_ucf", ("experiment=corevad_ucf", _UCF, _LABELS_UCF, *_COREVAD_FILES), (_OTHERS, *_COREVAD_SWEPT)
     ),
     *(
         ReplayBatch(name, (f"experiment={name}", _UCF, *_REPLAYED_VLM, *_REPLAYED_LLM), ())
@@ -78,12 +85,21 @@ BATCHES = (
         ReplayBatch(f"urf_ucf_{name}", (f"experiment=urf_ucf_{name}", _UCF, _REPLAYED_VLM[1]), ())
         for name in _RECORDED_ROWS
     ),
+    *(
+        ReplayBatch(name, (f"experiment={name}", "data.root={vadtree}/MSAD"), (), optional="{vadtree}/MSAD")
+        for name in ("vadtree_msad", "vadtree_msad_coarse", "vadtree_msad_fine")
+    ),
+    *(
+        ReplayBatch(name, (f"experiment={name}", f"data.root={folder}"), (), optional=folder)
+        for name, folder in (("urf_msad", "{urf}/MSAD"), ("urf_ubnormal", "{urf}/UBNormal"))
+    ),
 )
 
 
 _PLAIN, _CENTRED = ("smoothing=filter10", "position=none"), ("smoothing=filter10", "position=centre")
 _FLAT, _BOXES = ("roc_auc", "pr_auc"), ("tiou", "tiou_per_video")
 _TEXTS = ("bleu_1", "bleu_2", "bleu_3", "bleu_4", "bleu_sum", "cider", "meteor", "rouge_l")
+_BETA = "the weight of the levels, beta, was chosen for this data set"
 _NO_REFINEMENT = "without its softmax refinement: the CLIP features are not released"
 
 ROWS = (
@@ -104,6 +120,11 @@ ROWS = (
         ("roc_auc",),
         _NO_REFINEMENT,
     ),
+    ReplayRow("VADTree, MSAD, ensemble of both levels", "vadtree_msad", (), "vadtree_msad", _FLAT, _BETA),
+    ReplayRow("VADTree, MSAD, refined coarse nodes", "vadtree_msad_coarse", (), "vadtree_msad_coarse", _FLAT),
+    ReplayRow("VADTree, MSAD, refined fine nodes", "vadtree_msad_fine", (), "vadtree_msad_fine", _FLAT),
+    ReplayRow("URF, MSAD, refined scores", "urf_msad", (), "urf_msad", _FLAT),
+    ReplayRow("URF, UBnormal, refined scores", "urf_ubnormal", (), "urf_ubnormal", _FLAT),
     ReplayRow("URF boxes, no tags", "urf_ucf_boxes_none", (), "urf_boxes_none", _BOXES),
     ReplayRow("URF boxes, predicted tags", "urf_ucf_boxes_tags", (), "urf_boxes_tags", _BOXES),
     ReplayRow("URF boxes, true class", "urf_ucf_boxes_class", (), "urf_boxes_class", _BOXES),

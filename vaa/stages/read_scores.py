@@ -1,4 +1,4 @@
-"""Scores read from disk, one JSON file per video: frame number -> score (the layout of LAVAD and URF)."""
+"""Scores read from disk: one JSON file per video (LAVAD, URF), or one JSON file of all videos (VADTree)."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from vaa.data.base import known_names
+from vaa.data.vadtree import parse_scores, read_score_file
 from vaa.errors import ConfigError, VideoError
 from vaa.stages.base import WHOLE_VIDEO, Scope
 from vaa.types import Report, ScoreTrack, file_name
@@ -23,45 +25,73 @@ _MAX_FRAMES = 10**8  # a month of video
 
 @dataclass(frozen=True, kw_only=True)
 class ReadScores:
-    """Read `root/VIDEO.json`; a null, NaN or -1 counts as unparsed and is interpolated."""
+    """Read the scores of a video; a null, NaN or -1 counts as unparsed and is interpolated.
+
+    `root` is a folder with `VIDEO.json` (frame number -> score), or a file of VADTree (vaa/data/vadtree.py). Its node
+    scores are expanded to frames: a frame that two nodes share belongs to the later one, and frames after the last node
+    have no score.
+    """
 
     scope: ClassVar[Scope] = WHOLE_VIDEO
 
     root: str
 
     def __post_init__(self) -> None:
-        if not Path(self.root).is_dir():
-            raise ConfigError(f"scores.root={self.root}: no such folder.")
+        if not Path(self.root).exists():
+            raise ConfigError(f"scores.root={self.root}: no such folder or file.")
 
     def __call__(self, report: Report) -> Report:
-        """The report with the track from its file.
+        """The report with the track of its video.
 
         Raises:
-            VideoError: the video has no file, or the file does not map frame numbers to scores in [0, 1].
+            VideoError: there are no scores of the video, or they are in another layout or not in [0, 1].
+            DataError: a file of all videos cannot be read.
         """
-        file = self._file(report.video.id)
-        starts, values = _read(file)
+        path, name = self._find(report.video.id)
+        if name is None:
+            place, stop = str(path), None
+            starts, values = _read(path)
+        else:
+            place = f"{path}, {name}"
+            scores = parse_scores(read_score_file(path)[name], place)
+            starts, values, stop = scores.starts, scores.values, scores.stop
         usable = (values >= 0) & (values <= 1)
         if not usable.all():
-            values = _interpolated(file, starts, values, usable)
+            values = _interpolated(place, starts, values, usable)
         n_answers, n_unparsed = report.n_answers + len(values), report.n_unparsed + len(values) - int(usable.sum())
-        return replace(report, track=ScoreTrack(values, starts), n_answers=n_answers, n_unparsed=n_unparsed)
+        track = (
+            ScoreTrack(values, starts) if stop is None else _expand(values, starts, min(stop, report.video.n_frames))
+        )
+        return replace(report, track=track, n_answers=n_answers, n_unparsed=n_unparsed)
 
-    def _file(self, video: str) -> Path:
-        for name in (file_name(video), file_name(f"{video}.mp4")):
-            if (file := Path(self.root) / name).is_file():
-                return file
-        raise VideoError(f"no scores: {Path(self.root) / file_name(video)} does not exist.")
+    def _find(self, video: str) -> tuple[Path, str | None]:
+        """The file of a video's scores, and its name there if the file has all videos."""
+        root, names = Path(self.root), known_names(video)
+        if root.is_file():
+            name = next((name for name in names if name in read_score_file(root)), None)
+            if name is None:
+                raise VideoError(f"no scores: {root} has no '{video}'.")
+            return root, name
+        file = next((file for name in names if (file := root / file_name(name)).is_file()), None)
+        if file is None:
+            raise VideoError(f"no scores: {root / file_name(video)} does not exist.")
+        return file, None
 
 
-def _interpolated(file: Path, starts: Starts, values: Values, usable: NDArray[np.bool_]) -> Values:
+def _expand(values: Values, starts: Starts, stop: int) -> ScoreTrack:
+    """One score per frame from `starts[0]` to `stop - 1`."""
+    edges = np.minimum(np.append(starts, stop), stop)
+    return ScoreTrack(np.repeat(values, np.diff(edges)), np.arange(edges[0], stop))
+
+
+def _interpolated(place: str, starts: Starts, values: Values, usable: NDArray[np.bool_]) -> Values:
     """The scores, with those that are not usable interpolated between their neighbours."""
     wrong = ~usable & ~np.isnan(values) & (values != -1)
     if wrong.any():
         k = int(np.argmax(wrong))
-        raise VideoError(f"{file}: frame {starts[k]} has the score {values[k]}, which is not in [0, 1].")
+        raise VideoError(f"{place}: frame {starts[k]} has the score {values[k]}, which is not in [0, 1].")
     if not usable.any():
-        raise VideoError(f"{file}: has no valid score.")
+        raise VideoError(f"{place}: has no valid score.")
     return np.interp(starts, starts[usable], values[usable])
 
 
