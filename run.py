@@ -61,7 +61,7 @@ def run_experiment(cfg: DictConfig, hydra_cfg: Any) -> None:
     """Instantiate the experiment and run it or check whether it can run."""
     config: Any = OmegaConf.to_container(cfg)
     skip = set() if cfg.causal else {"online"}
-    unused = overrides.unused(config, hydra_cfg.overrides.task, used={"run", "doctor"}, skip=skip)
+    unused = overrides.unused(config, hydra_cfg.overrides.task, used={"run", "doctor", "decode_timeout"}, skip=skip)
     if unused:
         raise ConfigError(f"{', '.join(unused)}: has no effect: no stage uses it ({', '.join(cfg.stages)}).")
     from vaa.doctor import diagnosis
@@ -69,6 +69,7 @@ def run_experiment(cfg: DictConfig, hydra_cfg: Any) -> None:
     from vaa.tracking.run import config_columns, job_name
 
     process.assign_gpu()
+    process.set_decode_timeout(cfg.decode_timeout)
     experiment = hydra.utils.instantiate(cfg.run, _convert_="all")
     if cfg.doctor:
         diagnosis.check(experiment.method)

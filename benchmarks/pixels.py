@@ -13,10 +13,11 @@ import torch  # noqa: F401, imported before the processes are forked, as in a ru
 
 from benchmarks.clips import clip
 from benchmarks.timing import Row, clock, ratio
+from vaa import process
 from vaa.types import Video
 from vaa.video import shared_memory, sources
 from vaa.video.decoders import DECODERS
-from vaa.video.prefetch import DECODE_TIMEOUT, DecodePool, Prepared
+from vaa.video.prefetch import DecodePool, Prepared
 from vaa.video.resize import RESIZERS
 
 SIDE, SECONDS, BATCH = 448, 240, 16
@@ -65,7 +66,7 @@ def prepare(resize: str | None, decoder: str, job: tuple[Path, list[tuple[int, .
 def ours(path: Path, resize: str | None, decoder: str) -> int:
     """As in a run, with one process per core, since there is no model."""
     batches, count = windows(), 0
-    with DecodePool(work=partial(prepare, resize, decoder), workers=CORES, timeout=DECODE_TIMEOUT) as pool:
+    with DecodePool(work=partial(prepare, resize, decoder), workers=CORES, timeout=process.decode_timeout()) as pool:
         handles = [pool.submit((path, batches[k : k + BATCH])) for k in range(0, len(batches), BATCH)]
         for handle in handles:
             result = pool.result(handle)

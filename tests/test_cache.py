@@ -12,7 +12,7 @@ from queries import choose_query
 
 from vaa.cache import AnswerCache, RecentAnswers
 from vaa.errors import CacheError, VideoError
-from vaa.types import EmbedQuery, GenerateQuery, Query, Video
+from vaa.types import EmbedQuery, FrameTimes, GenerateQuery, Query, Video
 
 
 @pytest.fixture
@@ -238,3 +238,10 @@ def test_a_locked_file_is_waited_for(tmp_path: Path) -> None:
     timer.join()
     other.close()
     assert AnswerCache(path).load([b"key"]) == {b"key": "answer"}
+
+
+def test_the_key_depends_on_times_of_a_varying_rate(cache: AnswerCache, query: Query) -> None:
+    times = np.arange(50) / 10
+    timed = [replace(query, video=replace(query.video, times=FrameTimes(t))) for t in (times, 2 * times)]
+    assert len({cache.key("model", each) for each in (query, *timed)}) == 3
+    assert cache.key("model", replace(timed[0], frames=())) == cache.key("model", replace(query, frames=()))

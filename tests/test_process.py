@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import signal
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from vaa import process
+from vaa.errors import ConfigError
 
 
 def test_the_first_control_c_is_recorded(caplog: pytest.LogCaptureFixture) -> None:
@@ -64,6 +66,16 @@ def test_a_slow_action_is_abandoned() -> None:
         assert any(thread.name == "vaa-timeout" and thread.daemon for thread in threading.enumerate())
     finally:
         release.set()
+
+
+def test_the_time_limit_of_decoding_is_a_number_above_0(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "_decode_timeout", 300.0)
+    process.set_decode_timeout(0.5)
+    assert process.decode_timeout() == 0.5
+    for wrong in (0, -1.0, math.nan, math.inf):
+        with pytest.raises(ConfigError, match="decode_timeout="):
+            process.set_decode_timeout(wrong)
+    assert process.decode_timeout() == 0.5
 
 
 STATE = """

@@ -92,7 +92,12 @@ class AnswerCache:
         Raises:
             VideoError: the video file is missing.
         """
-        return cache_key(identity, self._video_digest(query.video) if query.frames else None, query)
+        if not query.frames:
+            return cache_key(identity, None, query)
+        digest, video = self._video_digest(query.video), query.video
+        if video.times is not None:  # a model may be told them; earlier versions computed them from the average rate
+            digest += f" at {[video.seconds(frame) for frame in query.frames]}"
+        return cache_key(identity, digest, query)
 
     def load(self, keys: Sequence[bytes]) -> dict[bytes, Answer]:
         """The cached answers among these; a damaged one is logged and left out."""

@@ -20,6 +20,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+from vaa.errors import ConfigError
+
 log = logging.getLogger("vaa")
 
 PROJECT_ROOT = Path(__file__).parents[1]
@@ -114,6 +116,27 @@ def run_with_timeout(seconds: float, action: Callable[[], T]) -> T:
     threading.Thread(target=run, name="vaa-timeout", daemon=True).start()
     return result.result(seconds)
 
+
+def decode_timeout() -> float:
+    """Seconds that opening a video file, or decoding one batch of frames, may take in this process."""
+    return _decode_timeout
+
+
+def set_decode_timeout(seconds: float) -> None:
+    """Set the time limit of decoding for this process and those that it forks.
+
+    It is no field of models and data sets: it changes no result, and one file system serves them all.
+
+    Raises:
+        ConfigError: the limit is not a number above 0.
+    """
+    global _decode_timeout
+    if not isinstance(seconds, int | float) or not 0 < seconds <= threading.TIMEOUT_MAX:
+        raise ConfigError(f"decode_timeout={seconds}: must be a number of seconds above 0, as in decode_timeout=300.")
+    _decode_timeout = seconds
+
+
+_decode_timeout = 300.0
 
 _JOBLIB = "LokyProcess-"  # followed by a number, from 1
 

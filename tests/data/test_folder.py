@@ -7,6 +7,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from making import write_timed
 
 from vaa.data.folder import VideoFolder, _ids
 from vaa.errors import DataError
@@ -105,3 +106,14 @@ def test_linked_folders_are_searched_and_a_linked_video_that_is_missing_is_a_fai
 )
 def test_no_two_files_have_one_id(names: list[str], ids: list[str]) -> None:
     assert _ids(Path("root"), [Path("root") / name for name in names]) == ids
+
+
+@pytest.mark.parametrize("decoder", ["decord", "pyav"])
+def test_a_video_whose_rate_varies_has_the_times_of_its_frames(clip: Path, tmp_path: Path, decoder: str) -> None:
+    root = tmp_path / "clips"
+    root.mkdir()
+    shutil.copy(clip, root / "constant.mp4")
+    write_timed(root / "motion.mp4", [*range(0, 1000, 100), *range(11_000, 12_000, 100)])
+    constant, motion = VideoFolder(name="mine", root=str(root), decoder=decoder).load().videos
+    assert (constant.id, constant.times) == ("constant", None)
+    assert [motion.seconds(frame) for frame in (9, 10, 15, 20)] == [0.9, 11.0, 11.5, 12.0]

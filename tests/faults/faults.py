@@ -121,15 +121,13 @@ class KilledDecoder:
 
 @dataclass(frozen=True)
 class HangingDecoder:
-    """Decoding the file `name` never ends; the time limit is `seconds`."""
+    """Decoding the file `name` never ends."""
 
     name: str
-    seconds: float
 
     def __call__(self) -> None:
-        from vaa.video import decoders, sources
+        from vaa.video import decoders
 
-        sources.DECODE_TIMEOUT = self.seconds
         read = decoders.DecordDecoder.read
 
         def hanging(decoder: Any, numbers: Any) -> Any:

@@ -108,12 +108,11 @@ def test_a_hanging_decoder_in_the_runs_own_process_fails_only_its_video(
         (*runs.COREVAD, rendered) if override == "workers=0" else (*server_overrides(server, rendered), "cache=null")
     )
     # Decoding hangs for longer than the test waits, so this run would not end without the time limit.
-    process = runs.run(
-        tmp_path, "hurt", *overrides, status=3, fault=HangingDecoder(clips[0], 5.0), WANDB_MODE="offline"
-    )
+    hanging = HangingDecoder(clips[0])
+    process = runs.run(tmp_path, "hurt", *overrides, "decode_timeout=5", status=3, fault=hanging, WANDB_MODE="offline")
     (failure,) = json.loads((process.folder / "failures.json").read_text())
     assert clips[0] in failure["reason"]
-    assert "decoding took longer than 5 s" in failure["reason"]
+    assert "decoding it took longer than 5 s" in failure["reason"]
     (complete,) = (process.folder / "reports").iterdir()
     assert complete.stem == Path(clips[1]).stem
     if override == "workers=0":

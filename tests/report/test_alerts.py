@@ -14,7 +14,7 @@ from vaa.evaluation.evaluation import Evaluation, evaluate
 from vaa.evaluation.protocol import Protocol
 from vaa.pipeline import RunResult
 from vaa.report.alerts import AlertRule, clock, read_alerts, text_in
-from vaa.types import Dataset, Report, Response, ScoreTrack, Segment, Video
+from vaa.types import Dataset, FrameTimes, Report, Response, ScoreTrack, Segment, Video
 
 RULE = AlertRule(threshold=0.5, gap=2.0, shortest=1.0)
 PROTOCOL = Protocol(name="p", labels=None, end_inclusive=True, precision="float64", pad=0.0)
@@ -47,7 +47,45 @@ def evaluation(*reports: Report) -> Evaluation:
     ],
 )
 def test_intervals_have_high_scores_for_long_enough(scores: list[float], expected: list[tuple[int, int]]) -> None:
-    assert RULE.intervals(np.array(scores), 10.0) == expected
+    assert RULE.intervals(np.array(scores), Video("clip", Path("v.mp4"), len(scores), 10.0)) == expected
+
+
+MOTION = FrameTimes(np.concatenate([np.arange(100) / 10, 110 + np.arange(100) / 10]))
+"""200 frames at ten a second, with a pause of 100 s in the middle."""
+
+
+@pytest.mark.parametrize(
+    ("high", "expected"),
+    [
+        ([(150, 200)], [(150, 200)]),
+        ([(90, 110)], [(90, 100), (100, 110)]),  # a pause lies between
+        ([(20, 30), (49, 60)], [(20, 60)]),  # 1.9 s apart
+        ([(20, 30), (50, 60)], [(20, 30), (50, 60)]),  # 2 s apart
+        ([(91, 100)], []),  # 0.9 s, though 100 s by the next frame
+        ([(90, 100)], [(90, 100)]),
+    ],
+)
+def test_gaps_and_lengths_are_those_of_the_frames_own_times(
+    high: list[tuple[int, int]], expected: list[tuple[int, int]]
+) -> None:
+    scores = np.zeros(200)
+    for start, stop in high:
+        scores[start:stop] = 0.9
+    assert RULE.intervals(scores, Video("clip", Path("v.mp4"), 200, 200 / 120, times=MOTION)) == expected
+
+
+def test_alerts_of_a_motion_triggered_recording(tmp_path: Path) -> None:
+    report = scored([0.0] * 15 + [0.9] * 5, ["scene"] * 20)
+    motion = replace(report, video=replace(report.video, fps=200 / 120, times=MOTION))
+    (alert,) = RULE.write(tmp_path, evaluation(motion))
+    assert alert.times() == ("0:01:55", "0:02:00")
+    (row,) = json.loads((tmp_path / "alerts.json").read_text())["alerts"]
+    assert [row[name] for name in ("start", "stop", "start_seconds", "stop_seconds", "peak_seconds")] == [
+        *(150, 200, 115.0, 120.0, 115.0)
+    ]
+    with (tmp_path / "alerts.csv").open() as file:
+        (line,) = csv.DictReader(file)
+    assert (line["from"], line["to"], line["start_seconds"]) == ("0:01:55", "0:02:00", "115.0")
 
 
 def test_an_alert_has_times_scores_and_the_text(tmp_path: Path) -> None:

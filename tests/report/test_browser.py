@@ -8,16 +8,18 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from test_page import finished, scored
 
 from vaa.process import PROJECT_ROOT
 from vaa.report.page.build import Page
 from vaa.report.runs import Run
-from vaa.types import GroundTruth, Span
+from vaa.types import FrameTimes, GroundTruth, Span
 
 pytestmark = pytest.mark.slow
 FLAGS = (
@@ -224,3 +226,23 @@ def test_texts_of_models_and_files_are_never_html(tab: Any, tmp_path: Path) -> N
     assert tab.locator("#video h1").text_content() == evil
     assert evil in tab.locator(".stage-texts").text_content()
     assert tab.evaluate("[window.pwned, document.images.length]") == [None, 0]
+
+
+def test_times_of_a_varying_rate_are_those_of_its_frames(tab: Any, tmp_path: Path) -> None:
+    plain = scored("motion", [0.1, 0.9])
+    times = FrameTimes(np.concatenate([np.arange(10) / 10, 50 + np.arange(10) / 10]))
+    report = replace(plain, video=replace(plain.video, fps=20 / 51, times=times))
+    Page(copy=False).write(finished(tmp_path, [report], {}))
+    opened(tab, tmp_path, "#video=motion")
+    moment = "document.querySelector('.moment h2').textContent"
+    tab.keyboard.press("n")  # the alert
+    wait_until(tab, f"{moment}.startsWith('0:00:50.0 frame 10 ')")
+    tab.keyboard.press(".")
+    wait_until(tab, f"{moment}.startsWith('0:00:50.1 frame 11 ')")
+    tab.keyboard.press(",")
+    tab.keyboard.press(",")
+    wait_until(tab, f"{moment}.startsWith('0:00:00.9 frame 9 ')")
+    band = tab.evaluate("document.querySelector('.plot').layout.shapes.find((s) => s.opacity === 0.95)")
+    assert (band["x0"], band["x1"]) == (50, 51)
+    ends = tab.evaluate("document.querySelector('.plot').data.map((line) => [line.x[0], line.x.at(-1)])")
+    assert ends == [[0, 51]] * len(ends)

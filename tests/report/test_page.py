@@ -26,6 +26,7 @@ from vaa.types import (
     Box,
     Dataset,
     Failure,
+    FrameTimes,
     GroundTruth,
     Report,
     Response,
@@ -250,3 +251,21 @@ def test_a_sparkline_has_the_highest_score_of_each_part() -> None:
     values = sparkline(scores)
     assert (len(values), max(values), values.index(80)) == (80, 80, 40)
     assert sparkline(np.array([0.1, float("nan"), 2.0])) == [10, 0, 100]
+
+
+def test_the_page_gets_the_times_of_a_varying_rate(tmp_path: Path) -> None:
+    plain = scored("motion", [0.1, 0.9])
+    times = FrameTimes(np.concatenate([np.arange(10) / 10, 50 + np.arange(10) / 10]))
+    report = replace(plain, video=replace(plain.video, times=times))
+    contents = {}
+    for name, each in (("varying", report), ("constant", plain)):
+        run = finished(tmp_path / name, [each], {})
+        Page(copy=False).write(run)
+        contents[name] = (data(run.folder / "page" / "run.js"), data(run.folder / "page" / "videos" / "0.js"))
+    overview, video = contents["varying"]
+    assert video["times"] == [*times.values, 51.0]
+    assert overview["rows"][0]["seconds"] == 51.0
+    assert overview["alerts"][0]["start_seconds"] == 50.0
+    overview, video = contents["constant"]
+    assert "times" not in video
+    assert overview["rows"][0]["seconds"] == 2.0

@@ -14,6 +14,7 @@ from vaa.report import report_file
 from vaa.report.files import write_json
 from vaa.types import (
     Box,
+    FrameTimes,
     GroundTruth,
     Judgement,
     Report,
@@ -95,3 +96,17 @@ def test_tracks_read_back_equal_those_written(tmp_path: Path, starts: list[int],
     report = Report(VIDEO, track=ScoreTrack(values, np.array(starts, dtype=np.int64)), truth=TRUTH)
     _, read = round_trip(tmp_path, {"score": report})
     assert_equal(read["score"], report)
+
+
+def test_times_are_written_where_the_rate_varies_and_read_back(tmp_path: Path) -> None:
+    video = replace(VIDEO, times=FrameTimes(np.array([0.0, 0.0333, 1.5])))
+    drawn = replace(video, id="v with boxes")
+    history = {"draw": Report(video, drawn_video=drawn)}
+    write_json(tmp_path / "v.json", report_file.encode(video, history))
+    content = orjson.loads((tmp_path / "v.json").read_bytes())
+    assert content["video"]["times"] == [0.0, 0.0333, 1.5]
+    start, read = report_file.decode(content, TRUTH)
+    assert_equal(start.video, video)
+    assert_equal(read["draw"].drawn_video, drawn)
+    assert_equal(report_file.decode_track(content).video, video)
+    assert list(report_file.encode(VIDEO, {})["video"]) == ["id", "path", "n_frames", "fps", "source"]

@@ -33,7 +33,7 @@ from vaa.stages.scores import (
 from vaa.stages.urf import FindSuspiciousWindow
 from vaa.stages.vera import RetrievalRefine, RoundScores
 from vaa.stages.window import CentredWindow, ConsecutiveWindow
-from vaa.types import EmbedQuery, Report, Response, ScoreTrack, Segment, Video
+from vaa.types import EmbedQuery, FrameTimes, Report, Response, ScoreTrack, Segment, Video
 
 ENCODER = UnusedEncoder()
 STAGES: Mapping[str, Stage] = {
@@ -158,6 +158,16 @@ def test_a_score_takes_effect_when_it_is_known(delay: float, starts: list[int], 
     assert late
     assert late.starts.tolist() == starts
     assert late.values.tolist() == values
+
+
+def test_a_delay_is_in_seconds_of_the_frames_own_times() -> None:
+    times = FrameTimes(np.concatenate([np.arange(50) / 10, 50 + np.arange(50) / 10]))
+    video = Video("v", Path("v.mp4"), 100, 100 / 55, times=times)
+    segments = tuple(Segment(k, k + 20, (k,), k) for k in range(0, 100, 20))
+    report = Report(video, segments, track=ScoreTrack(np.arange(5.0), np.arange(0, 100, 20)))
+    late = DelayScores(delay=1.0)(report).track
+    assert late
+    assert late.starts.tolist() == [9, 29, 50, 69, 89]  # the third ends at 50.9 s, 0.9 s after a pause
 
 
 def test_stages_that_need_the_whole_video_are_named_with_the_remedy() -> None:

@@ -2,11 +2,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from vaa.errors import ConfigError
 from vaa.stages.window import CentredWindow, ConsecutiveWindow, sample_frames
-from vaa.types import Report, Segment, Video
+from vaa.types import FrameTimes, Report, Segment, Video
 
 
 def segments(n_frames: int, length: int = 30, shown: int = 8) -> tuple[Segment, ...]:
@@ -51,7 +52,38 @@ def test_vectorised_windows_equal_those_computed_one_by_one(
     expected = []
     for at in range(since, 1412, 7):
         start, stop = max(0, round(at - half)), max(at + 1, min(1412, round(at + half)))
-        expected.append(Segment(start, stop, sample_frames(start, stop, fps / rate, most), at))
+        expected.append(Segment(start, stop, sample_frames(video, start, stop, rate, most), at))
     assert CentredWindow(stride=7, seconds=seconds, sample_fps=rate, max_frames=most)(
         Report(video, first_frame=since)
     ).segments == tuple(expected)
+
+
+def test_windows_in_seconds_follow_the_frames_own_times() -> None:
+    times = FrameTimes(np.concatenate([np.arange(100) / 10, 110 + np.arange(100) / 10]))
+    video = Video("v", Path("v.mp4"), 200, 200 / 120, times=times)
+    window = CentredWindow(stride=50, seconds=10.0, sample_fps=2.0, max_frames=10)
+    assert window(Report(video)).segments == (
+        Segment(0, 50, sample_frames(video, 0, 50, 2.0, 10), 0),
+        Segment(0, 100, sample_frames(video, 0, 100, 2.0, 10), 50),
+        Segment(100, 150, sample_frames(video, 100, 150, 2.0, 10), 100),
+        Segment(100, 200, sample_frames(video, 100, 200, 2.0, 10), 150),
+    )
+    assert sample_frames(video, 100, 200, 2.0, 4) == (100, 133, 166, 199)
+    assert len(sample_frames(video, 0, 50, 2.0, 10)) == 10  # five seconds
+
+
+def test_frames_are_spaced_in_time_and_shown_once() -> None:
+    times = FrameTimes(np.array([0.0, 0.1, 0.2, 0.3, 4.0, 4.1]))
+    video = Video("v", Path("v.mp4"), 6, 6 / 4.2, times=times)
+    assert sample_frames(video, 0, 6, 2.0, 10) == (0, 4, 5)
+    assert sample_frames(video, 2, 3, 2.0, 10) == (2,)
+
+
+@pytest.mark.parametrize("fps", [10.0, 24.0, 30.0])
+def test_times_of_a_constant_rate_give_the_same_windows_as_the_rate(fps: float) -> None:
+    video = Video("v", Path("v.mp4"), 900, fps)
+    timed = Video("v", Path("v.mp4"), 900, fps, times=FrameTimes(np.arange(900) / fps))
+    window = CentredWindow(stride=16, seconds=10.0, sample_fps=2.0, max_frames=10)
+    pairs = list(zip(window(Report(video)).segments, window(Report(timed)).segments, strict=True))
+    assert [(s.start, s.stop, s.at) for s, _ in pairs] == [(s.start, s.stop, s.at) for _, s in pairs]
+    assert all(abs(a - b) <= 1 for s, t in pairs for a, b in zip(s.frames, t.frames, strict=True))

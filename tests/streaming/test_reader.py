@@ -5,12 +5,14 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from live_sources import FPS, FRAMES, growing_file, serve
+from making import write_timed
 
 from vaa.errors import ConfigError, DataError, VideoError
 from vaa.streaming.reader import Connection, StreamReader
@@ -56,6 +58,53 @@ def test_a_source_that_drops_is_connected_again_until_the_timeout(transport: Pat
     assert len(second) > 90  # frames inside the decoder are lost with the connection
     assert 20 < len(first) < 80
     assert first == list(range(len(first)))
+
+
+MOTION = [*range(0, 2000, 100), *range(12_000, 14_000, 100)]
+"""Milliseconds: ten frames a second, with a pause in the middle."""
+
+
+@pytest.mark.parametrize("suffix", ["ts", "mkv"])
+def test_times_are_those_of_the_source(tmp_path: Path, stream: Make, suffix: str) -> None:
+    path = write_timed(tmp_path / f"motion.{suffix}", MOTION)
+    for fps, expected in ((None, [k / 1000 for k in MOTION]), (10.0, [k / 10 for k in range(40)])):
+        with StreamReader(stream(url=str(path), fps=fps)) as reader:
+            (seconds,) = (times_of_all_frames(connection) for connection in reader)
+        assert seconds == pytest.approx(expected, abs=2e-3)
+
+
+def times_of_all_frames(connection: Connection) -> list[float]:
+    n, ended = 0, False
+    while not ended:
+        n, ended = connection.wait()
+    video = Video("v", connection.folder, n, connection.fps, "live", connection.times(n))
+    return [video.seconds(frame) for frame in range(n)]
+
+
+def test_times_of_a_constant_rate_are_not_stored_for_the_video(transport: Path, stream: Make) -> None:
+    with StreamReader(stream(url=str(transport))) as reader:
+        for connection in reader:
+            times_of_all_frames(connection)
+            assert connection.times(FRAMES) is None
+
+
+def test_the_clock_of_a_connection_ascends() -> None:
+    connection = Connection(10.0, threading.Condition())
+    try:
+        for stamp in (90.0, 90.1, None, 90.5, 3.0, 3.2, 3.2):  # one is missing, then the clock is set back, then stands
+            connection.append(np.zeros((2, 2, 3), dtype=np.uint8), stamp)
+        times = connection.times(7)
+        assert times is not None
+        assert times.values.tolist() == pytest.approx([0.0, 0.1, 0.2, 0.5, 0.6, 0.8, 0.9])
+        connection.backlog_start = 2
+        assert connection.waiting_seconds == pytest.approx(0.8)
+        connection.discard(5)
+        later = connection.times(7)
+        assert later is not None
+        assert [later.seconds(frame) for frame in (5, 6)] == pytest.approx([0.8, 0.9])
+        assert connection.waiting_seconds == 0.0
+    finally:
+        connection.close()
 
 
 def test_a_missing_server_is_an_error_after_the_timeout(stream: Make) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,20 @@ def make_clip(path: Path, n_frames: int, fps: int = 10, size: tuple[int, int] = 
                 container.mux(packet)
         for packet in stream.encode():
             container.mux(packet)
+    return path
+
+
+def write_timed(path: Path, milliseconds: Sequence[int]) -> Path:
+    """An H.264 clip whose frames are shown at these times."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=1000)
+        stream.width, stream.height, stream.pix_fmt = 32, 32, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 1000)
+        for k, time in enumerate(milliseconds):
+            frame = av.VideoFrame.from_ndarray(np.full((32, 32, 3), k % 256, dtype=np.uint8), format="rgb24")
+            frame.time_base, frame.pts = Fraction(1, 1000), time
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
     return path
 
 

@@ -35,7 +35,7 @@ def dataset(loader: SyntheticDataset) -> Dataset:
 def test_videos_are_files_of_the_stated_length(dataset: Dataset) -> None:
     assert [v.n_frames for v in dataset.videos] == [160] * 3
     for each in dataset.videos:
-        assert sources.probe(each.path, "pyav") == (160, 10.0)
+        assert sources.probe(each.path, "pyav") == sources.VideoInfo(160, 10.0)
     frames = sources.frames(dataset.videos[0], [0, 80, 159], "pyav")
     assert frames.shape == (3, 128, 128, 3)
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from making import write_timed
 
 from vaa.errors import VideoError
 from vaa.types import Box, Video
@@ -31,7 +32,7 @@ def has_box(video: Video, copy: Video, frame: int) -> bool:
 def test_boxes_are_drawn_on_their_frames(clip: Path, tmp_path: Path, hold: bool, marked: list[int]) -> None:
     video = Video("my/clip", clip, 25, 10.0)
     copy = draw(video, BOXES, tmp_path / "drawn", hold, "decord")
-    assert sources.probe(copy.path, "pyav") == (25, 10.0)
+    assert sources.probe(copy.path, "pyav") == sources.VideoInfo(25, 10.0)
     assert [frame for frame in range(25) if has_box(video, copy, frame)] == marked
     assert copy.path.parent == tmp_path / "drawn"
 
@@ -57,3 +58,14 @@ def test_a_video_that_cannot_be_decoded_leaves_no_file(tmp_path: Path) -> None:
     with pytest.raises(VideoError, match=r"bad\.mp4"):
         draw(Video("bad", tmp_path / "bad.mp4", 25, 10.0), BOXES, tmp_path / "drawn", False, "decord")
     assert list((tmp_path / "drawn").iterdir()) == []
+
+
+def test_the_copy_of_a_varying_rate_has_its_times(tmp_path: Path) -> None:
+    path = write_timed(tmp_path / "v.mp4", [*range(0, 1000, 100), *range(11_000, 12_000, 100)])
+    info = sources.probe(path, "decord")
+    assert info.times is not None
+    copy = draw(Video("v", path, info.n_frames, info.fps, times=info.times), BOXES, tmp_path / "drawn", False, "decord")
+    assert copy.times is info.times
+    drawn = sources.probe(copy.path, "decord")
+    assert drawn.times is not None
+    np.testing.assert_allclose(drawn.times.values, info.times.values, atol=1e-3)

@@ -13,14 +13,24 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from making import make_clip, write_timed
 from PIL import Image
 
+from vaa import process
 from vaa.cache import AnswerCache
 from vaa.errors import ConfigError, VideoError
 from vaa.process import protect_forks
 from vaa.types import GenerateQuery, Pixels, Video
 from vaa.video import decoders, sources
-from vaa.video.sources import FrameSource, ImageFolder, LiveFrames, VideoFile, decode_with_timeout, open_source
+from vaa.video.sources import (
+    FrameSource,
+    ImageFolder,
+    LiveFrames,
+    VideoFile,
+    decode_with_timeout,
+    open_source,
+    variable_times,
+)
 
 DECODERS = ["decord", "pyav"]
 CLIPS = ["car_accident", "earthquake", "robbery"]
@@ -39,14 +49,58 @@ def write_sound(path: Path) -> Path:
 @pytest.mark.parametrize("name", CLIPS)
 def test_both_decoders_give_the_same_pixels_of_real_clips(shared: Path, name: str) -> None:
     path = shared / "videos" / f"{name}.mp4"
-    (n_frames, fps), other = (sources.probe(path, decoder) for decoder in DECODERS)
-    assert (n_frames, fps) == pytest.approx(other)
-    video = Video(name, path, n_frames, fps)
+    info, other = (sources.probe(path, decoder) for decoder in DECODERS)
+    n_frames = info.n_frames
+    assert (n_frames, info.fps) == pytest.approx((other.n_frames, other.fps))
+    assert (info.times is None) == (other.times is None)
+    if info.times and other.times:
+        np.testing.assert_allclose(info.times.values, other.times.values, atol=1e-3)
+    video = Video(name, path, n_frames, info.fps)
     numbers = [0, 1, 7, n_frames // 3, n_frames - 1]
     decord, pyav = (sources.frames(video, numbers, decoder) for decoder in DECODERS)
     assert decord.dtype == np.uint8
     assert decord.shape == (5, *decord.shape[1:3], 3)
     np.testing.assert_array_equal(decord, pyav)
+
+
+VARIABLE = {
+    "motion": [*range(0, 2000, 100), *range(30_000, 32_000, 100)],
+    "dim": [0, 33, 67, 133, 200, 267, 300, 333, 500, 667, 833, 1000],
+    "late start": [400, 500, 700, 1100, 1900, 2000],
+    "one lost in ten": [k * 40 for k in range(200) if k % 10 != 5],
+}
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "mov"])
+@pytest.mark.parametrize("times", VARIABLE.values(), ids=VARIABLE)
+def test_times_of_a_varying_rate_are_those_of_the_file(
+    tmp_path: Path, times: list[int], suffix: str, decoder: str
+) -> None:
+    info = sources.probe(write_timed(tmp_path / f"v.{suffix}", times), decoder)
+    assert info.n_frames == len(times)
+    assert info.times is not None
+    np.testing.assert_allclose(info.times.values, (np.array(times) - times[0]) / 1000, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "decoder"), [(s, d) for s in ("mp4", "mkv") for d in DECODERS] + [("avi", "pyav"), ("ts", "pyav")]
+)
+@pytest.mark.parametrize("fps", [10, 24, 30])
+def test_a_constant_rate_has_no_times_of_its_own(tmp_path: Path, fps: int, suffix: str, decoder: str) -> None:
+    info = sources.probe(make_clip(tmp_path / f"v.{suffix}", 90, fps), decoder)
+    assert (info.n_frames, info.times) == (90, None)
+    assert info.fps == pytest.approx(fps, rel=1e-3)
+
+
+def test_times_are_needed_where_the_rate_is_off_by_half_a_frame() -> None:
+    rounded = np.round(np.arange(10_000) / 30, 3)  # as Matroska does
+    assert variable_times(rounded, 30.0) is None
+    drift = variable_times(rounded, 29.97)  # after 500 frames
+    assert drift is not None
+    assert variable_times(rounded[:400], 29.97) is None
+    assert variable_times(None, 30.0) is None
+    assert variable_times(rounded, 0.0) is None
 
 
 @pytest.mark.parametrize("decoder", DECODERS)
@@ -61,7 +115,7 @@ def test_frames_are_the_same_after_readahead_was_stopped(clip: Path, decoder: st
 @pytest.mark.parametrize("decoder", DECODERS)
 def test_frames_do_not_depend_on_the_order_of_calls(clip: Path, decoder: str) -> None:
     video = Video("clip", clip, 25, 10.0)
-    assert sources.probe(clip, decoder) == (25, 10.0)
+    assert sources.probe(clip, decoder) == sources.VideoInfo(25, 10.0)
     all_frames = sources.frames(video, range(25), decoder)
     assert len({frame.tobytes() for frame in all_frames}) == 25
     for numbers in ([20, 24], [3], [3, 4], [0, 24]):
@@ -137,7 +191,7 @@ def test_erased_picture_data_is_an_error(tmp_path: Path, clip: Path, decoder: st
 def test_a_file_that_has_changed_is_opened_again(clip: Path) -> None:
     before = sources.probe(clip, "decord")
     clip.write_text("not a video")
-    assert before == (25, 10.0)
+    assert before == sources.VideoInfo(25, 10.0)
     with pytest.raises(VideoError):
         sources.probe(clip, "decord")
 
@@ -153,9 +207,9 @@ def test_a_forked_process_does_not_free_a_decoder_of_its_parent(clip: Path, deco
     gc.collect()
     gc.disable()
     try:
-        n_frames, fps = sources.probe(clip, decoder)
+        info = sources.probe(clip, decoder)
         garbage = [decoders.DECODERS[decoder](clip)]
-        garbage[0].read([0, n_frames // 2])  # starts FFmpeg's threads, which exist in this process only
+        garbage[0].read([0, info.n_frames // 2])  # starts FFmpeg's threads, which exist in this process only
         garbage.append(garbage)
         del garbage
         process = multiprocessing.get_context("fork").Process(target=gc.collect)
@@ -166,20 +220,24 @@ def test_a_forked_process_does_not_free_a_decoder_of_its_parent(clip: Path, deco
     finally:
         gc.enable()
     assert status == 0
-    assert sources.frames(Video("v", clip, n_frames, fps), [0], decoder).shape[0] == 1
+    assert sources.frames(Video("v", clip, info.n_frames, info.fps), [0], decoder).shape[0] == 1
 
 
-def test_a_file_that_made_a_decoder_hang_is_not_opened_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources, "DECODE_TIMEOUT", 0.1)
+def test_a_file_that_made_a_decoder_hang_is_opened_again_only_under_a_longer_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "_decode_timeout", 0.1)
     opened, release = list[int](), threading.Event()
-    with pytest.raises(VideoError, match=r"a\.mp4.*0 s"):
+    message = r"a\.mp4: .*0\.1 s .*slow.*decode_timeout=0\.2"
+    with pytest.raises(VideoError, match=message):
         decode_with_timeout(tmp_path / "a.mp4", release.wait)
     release.set()
-    monkeypatch.setattr(sources, "DECODE_TIMEOUT", 60.0)
-    with pytest.raises(VideoError, match=r"a\.mp4"):
+    with pytest.raises(VideoError, match=message):
         decode_with_timeout(tmp_path / "a.mp4", lambda: opened.append(1))
     assert opened == []
+    monkeypatch.setattr(process, "_decode_timeout", 60.0)
     assert decode_with_timeout(tmp_path / "b.mp4", lambda: 7) == 7
+    assert decode_with_timeout(tmp_path / "a.mp4", lambda: 8) == 8
 
 
 Images = Callable[..., tuple[Path, Pixels]]
@@ -212,7 +270,7 @@ def test_images_are_frames_in_the_order_of_their_numbers(images: Images, names: 
     folder, pixels = images(*names)
     (folder / "notes.txt").touch()
     source = ImageFolder(folder=folder, fps=24.0)
-    assert source.info() == (3, 24.0)
+    assert source.info() == sources.VideoInfo(3, 24.0)
     np.testing.assert_array_equal(source.read([0, 2]), pixels[[0, 2]])
     video = Video("01_0014", folder, 3, 24.0, "images")
     np.testing.assert_array_equal(sources.frames(video, [1, 2, 3], "decord"), pixels[[1, 2, 2]])

@@ -11,7 +11,7 @@ from typing import Any
 from vaa.report.runs import Run
 
 _DISPLAY = ("wandb", "plots", "page", "details", "doctor", "meteor_jar")
-IGNORED = (*_DISPLAY, "hydra", "run", "choices", "cache", "max_unparsed", "max_failed")
+IGNORED = (*_DISPLAY, "hydra", "run", "choices", "cache", "decode_timeout", "max_unparsed", "max_failed")
 """Fields that change no number."""
 
 ABSENT = "-"

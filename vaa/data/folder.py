@@ -15,14 +15,12 @@ from vaa.data.base import VIDEO_SUFFIXES, why_invalid
 from vaa.data.search import NOT_VIDEO, SYSTEM, LeftOut, Search, is_video, search
 from vaa.errors import DataError, VideoError
 from vaa.types import Dataset, Failure, Video
-from vaa.video.sources import VideoInfo, probe
+from vaa.video.sources import VideoInfo, probe, timeout_reason
 
 log = logging.getLogger("vaa")
 T = TypeVar("T")
 
 _MAX_NAMES = 10  # files that the log names for each reason
-PROBE_TIMEOUT = 60.0
-"""Seconds for opening one file; a decoder that hangs is stopped then."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +66,7 @@ class VideoFolder:
             if isinstance(result, VideoError):
                 failures.append(Failure(id_, "data", str(result)))
             else:
-                videos.append(Video(id_, file, result.n_frames, result.fps))
+                videos.append(Video(id_, file, result.n_frames, result.fps, times=result.times))
         return Dataset(self.name, tuple(videos), {}, failures, len(found.left_out))
 
     def _recognise(self, found: Search) -> list[Path]:
@@ -124,14 +122,15 @@ def _open_all(action: Callable[[Path, str], T], files: Sequence[Path], decoder: 
     if not files:
         return
     process.protect_forks()
+    limit = process.decode_timeout()
     with ProcessPool(1, context=multiprocessing.get_context("fork")) as pool:
-        futures = [pool.schedule(action, args=[file, decoder], timeout=PROBE_TIMEOUT) for file in files]
+        futures = [pool.schedule(action, args=[file, decoder], timeout=limit) for file in files]
         for file, future in zip(files, futures, strict=True):
             try:
                 yield future.result()
             except VideoError as error:
                 yield error
             except TimeoutError:
-                yield VideoError(f"{file}: opening it took longer than {PROBE_TIMEOUT:.0f} s. Does it play?")
+                yield VideoError(f"{file}: opening it {timeout_reason(limit)}")
             except ProcessExpired as error:
                 yield VideoError(f"{file}: opening it ended the process ({error}). Does it play?")

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from vaa import process
 from vaa.engines.pool import WorkerPool, split
 from vaa.engines.worker import Worker
 from vaa.errors import ConfigError
@@ -120,7 +121,7 @@ class RayEngine:
 
             layout = self.layout([node["Resources"] for node in ray.nodes() if node["Alive"]])
             log.info("engine=ray: %d workers with %g CPUs and %g GPUs each", layout.workers, layout.cpus, layout.gpus)
-            args = _with_decoders(model, int(layout.cpus) - 1), Path.cwd()
+            args = _with_decoders(model, int(layout.cpus) - 1), Path.cwd(), process.decode_timeout()
             actor = ray.remote(Worker).options(
                 num_cpus=layout.cpus, num_gpus=layout.gpus, max_restarts=0, max_task_retries=0
             )

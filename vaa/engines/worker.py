@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from vaa import process
 from vaa.errors import ConfigError, VaaError
 from vaa.models.base import Model, WaitStats, answer
 from vaa.types import Answer, NoAnswer, Query
@@ -48,7 +49,8 @@ class Worker:
     Methods return a VaaError instead of raising it: Ray would wrap it in an error with a traceback.
     """
 
-    def __init__(self, model: Model, folder: Path) -> None:
+    def __init__(self, model: Model, folder: Path, decode_timeout: float) -> None:
+        process.set_decode_timeout(decode_timeout)
         self._model, self._folder, self._log = model, folder, _LogCollector()
         logging.getLogger("vaa").addHandler(self._log)
         logging.getLogger("vaa").setLevel(logging.INFO)

@@ -7,6 +7,7 @@ import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from itertools import pairwise
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from vaa.errors import ConfigError
 from vaa.evaluation.evaluation import Evaluation
 from vaa.evaluation.protocol import Protocol, intervals
 from vaa.report import files
-from vaa.types import Floats, Report
+from vaa.types import Floats, Report, Video
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +29,9 @@ class Alert:
     start: int
     stop: int
     peak: int
+    start_seconds: float
+    stop_seconds: float
+    peak_seconds: float
     fps: float
     highest: float
     mean: float
@@ -36,14 +40,15 @@ class Alert:
 
     def times(self) -> tuple[str, str]:
         """Start and end as h:mm:ss."""
-        return clock(self.start / self.fps), clock(self.stop / self.fps)
+        return clock(self.start_seconds), clock(self.stop_seconds)
 
 
 @dataclass(frozen=True, kw_only=True)
 class AlertRule:
     """An alert is an interval in which all scores are at least `threshold`, which is not tuned.
 
-    Intervals less than `gap` seconds apart are merged; those shorter than `shortest` seconds are dropped then.
+    Intervals less than `gap` seconds apart are merged, a pause of the recording separates as low scores do; those
+    shorter than `shortest` seconds are dropped then.
     """
 
     threshold: float
@@ -79,30 +84,45 @@ class AlertRule:
         """The alerts of one video in temporal order, by its scores under the protocol; none without scores."""
         if report.track is None:
             return
-        scores, fps = protocol.expand(report.video, report.track), report.video.fps or 25.0
-        for start, stop in self.intervals(scores, fps):
+        video, scores = report.video, protocol.expand(report.video, report.track)
+        for start, stop in self.intervals(scores, video):
             inside = scores[start:stop].astype(np.float64)
             peak = start + int(inside.argmax())
             yield Alert(
-                video=report.video.id,
+                video=video.id,
                 start=start,
                 stop=stop,
                 peak=peak,
-                fps=fps,
+                start_seconds=video.seconds(start),
+                stop_seconds=video.end(stop),
+                peak_seconds=video.seconds(peak),
+                fps=video.fps or 25.0,
                 highest=round(float(inside.max()), 6),
                 mean=round(float(inside.mean()), 6),
                 text=text_in(report, start, stop, peak) or report.tags or report.summary,
                 tags=report.tags,
             )
 
-    def intervals(self, scores: Floats, fps: float) -> list[tuple[int, int]]:
+    def intervals(self, scores: Floats, video: Video) -> list[tuple[int, int]]:
         """(start, stop) in frames, of scores of shape (frames,)."""
         merged: list[tuple[int, int]] = []
-        for start, stop in intervals(scores >= self.threshold):
-            if merged and start - merged[-1][1] < self.gap * fps:
+        for start, stop in _split(intervals(scores >= self.threshold), video.times.pauses if video.times else ()):
+            if merged and _length(video.end(merged[-1][1]), video.seconds(start)) < self.gap:
                 start = merged.pop()[0]
             merged.append((start, stop))
-        return [(start, stop) for start, stop in merged if stop - start >= self.shortest * fps]
+        return [(a, b) for a, b in merged if _length(video.seconds(a), video.end(b)) >= self.shortest]
+
+
+def _split(intervals_: Sequence[tuple[int, int]], frames: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """The intervals, cut before each of the `frames` that is inside one."""
+    for start, stop in intervals_:
+        edges = [start, *(frame for frame in frames if start < frame < stop), stop]
+        yield from pairwise(edges)
+
+
+def _length(start: float, stop: float) -> float:
+    """The seconds between two times, without the last digits, in which equal lengths differ."""
+    return round(stop - start, 6)
 
 
 def read_alerts(folder: Path) -> dict[str, Any] | None:
@@ -136,8 +156,8 @@ def _finite(score: float) -> float:
 
 def _row(alert: Alert) -> dict[str, Any]:
     start, stop = alert.times()
-    seconds = {f"{name}_seconds": round(getattr(alert, name) / alert.fps, 3) for name in ("start", "stop", "peak")}
     values = {field.name: getattr(alert, field.name) for field in fields(alert)}
+    seconds = {name: round(values.pop(name), 3) for name in ("start_seconds", "stop_seconds", "peak_seconds")}
     return {"video": values.pop("video"), "from": start, "to": stop, **seconds, **values}
 
 

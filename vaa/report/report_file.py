@@ -12,6 +12,7 @@ import numpy as np
 
 from vaa.types import (
     Box,
+    FrameTimes,
     GroundTruth,
     Judgement,
     Report,
@@ -34,12 +35,9 @@ def encode(video: Video, history: Mapping[str, Report]) -> dict[str, Any]:
     """The content of the file: the video, and for each stage of `history` what it changed, in order."""
     before, stages = Report(video), {}
     for name, after in history.items():
-        stages[name] = {
-            field: _encode_track(value) if isinstance(value, ScoreTrack) else value
-            for field, value in changed_fields(before, after).items()
-        }
+        stages[name] = {field: _encode_value(value) for field, value in changed_fields(before, after).items()}
         before = after
-    return {"video": video, "stages": stages}
+    return {"video": _encode_video(video), "stages": stages}
 
 
 def decode(content: Mapping[str, Any], truth: GroundTruth | None) -> tuple[Report, dict[str, Report]]:
@@ -65,6 +63,19 @@ def decode_track(content: Mapping[str, Any]) -> Report:
     """
     tracks = [changed["track"] for changed in content["stages"].values() if "track" in changed]
     return Report(_video(content["video"]), track=_decode_track(tracks[-1]) if tracks else None)
+
+
+def _encode_value(value: Any) -> Any:
+    if isinstance(value, ScoreTrack):
+        return _encode_track(value)
+    return _encode_video(value) if isinstance(value, Video) else value
+
+
+def _encode_video(video: Video) -> dict[str, Any]:
+    """The fields of a video; `times`, in seconds, only where the rate varies."""
+    content = {field.name: getattr(video, field.name) for field in fields(Video)}
+    times = content.pop("times")
+    return content if times is None else {**content, "times": times.values}
 
 
 def _encode_track(track: ScoreTrack) -> dict[str, Any]:
@@ -94,7 +105,9 @@ def _decode_track(content: Mapping[str, Any] | None) -> ScoreTrack | None:
 
 
 def _video(content: Mapping[str, Any]) -> Video:
-    return Video(**{**content, "path": Path(content["path"])})
+    times = content.get("times")
+    read = None if times is None else FrameTimes(np.array(times, dtype=np.float64))
+    return Video(**{**content, "path": Path(content["path"]), "times": read})
 
 
 def _segment(content: Mapping[str, Any]) -> Segment:

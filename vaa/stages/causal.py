@@ -23,7 +23,7 @@ from vaa.stages.base import (
     Transform,
 )
 from vaa.stages.scores import score_track
-from vaa.types import Query, Report, ScoreTrack
+from vaa.types import Query, Report, ScoreTrack, Video
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,10 +147,16 @@ class DelayScores:
 
     def __call__(self, report: Report) -> Report:
         """The report with its track shifted in time."""
-        track, tolerance = score_track(report), round(self.delay * report.video.fps)
-        known = [max(segment.at, segment.stop - 1 - tolerance) for segment in report.segments]
+        track = score_track(report)
+        known = [max(segment.at, self._earliest(segment.stop - 1, report.video)) for segment in report.segments]
         starts, first = np.unique(np.array(known, dtype=np.int64), return_index=True)
         return replace(report, track=ScoreTrack(track.values[first], starts))
+
+    def _earliest(self, frame: int, video: Video) -> int:
+        """The frame that is shown `delay` seconds before this one."""
+        if video.times is None:
+            return frame - round(self.delay * video.fps)
+        return video.times.frame_at(video.times.seconds(frame) - self.delay)
 
 
 def _slice(report: Report, start: int, stop: int) -> Report:

@@ -23,7 +23,7 @@ from vaa.prompts.template import Prompt
 from vaa.stages.base import WHOLE_VIDEO, Scope
 from vaa.stages.responses import InterpolateScores, add_ratings, caption_queries
 from vaa.stages.scores import score_track
-from vaa.stages.window import sample_frames
+from vaa.stages.window import evenly_spaced, sample_frames
 from vaa.types import Box, GenerateQuery, Judgement, Report, Segment, SuspiciousWindow
 from vaa.video.drawing import draw
 
@@ -81,7 +81,7 @@ class TagWindow:
         """One, about the window."""
         start, stop = suspicious_window(report).highest
         stop = max(start + 1, min(stop, report.video.n_frames))
-        frames = sample_frames(start, stop, report.video.fps / self.sample_fps, self.max_frames)
+        frames = sample_frames(report.video, start, stop, self.sample_fps, self.max_frames)
         return (self.prompt.query(report.video, Segment(start, stop, frames, start)),)
 
     def absorb(self, report: Report, answers: Sequence[str]) -> Report:
@@ -257,7 +257,7 @@ class DescribeVideo:
     def queries(self, report: Report) -> tuple[GenerateQuery, ...]:
         """One."""
         n = report.video.n_frames
-        whole = Segment(0, n, sample_frames(0, n, 1.0, self.n_frames), 0)
+        whole = Segment(0, n, evenly_spaced(0, n, min(self.n_frames, max(1, n))), 0)
         return (self.prompt.query(report.drawn_video or report.video, whole, tags=report.tags or self.no_tags),)
 
     def absorb(self, report: Report, answers: Sequence[str]) -> Report:

@@ -9,14 +9,15 @@ import numpy as np
 
 from vaa.errors import ConfigError, VideoError
 from vaa.stages.base import SEGMENT, Scope
-from vaa.types import Ints, Report, Segment
+from vaa.types import FrameTimes, Ints, Report, Segment, Video
 
 
 @dataclass(frozen=True, kw_only=True)
 class CentredWindow:
     """A segment of `seconds` around every `stride`-th frame, cut at the video's ends (LAVAD, URF, Probe-VAD).
 
-    The model is shown `sample_fps` frames per second, at most `max_frames`, evenly spaced.
+    The model is shown `sample_fps` frames per second, at most `max_frames`, evenly spaced. Seconds are those of the
+    frames' own times where the rate of the video varies.
     """
 
     scope: ClassVar[Scope] = SEGMENT
@@ -42,12 +43,21 @@ class CentredWindow:
         video = report.video
         if not video.fps > 0:
             raise VideoError(f"{video.path}: has no frame rate; set data.fps or choose a window in frames.")
-        half = self.seconds * video.fps / 2
         centres = np.arange(report.first_frame, video.n_frames, self.stride)
+        if video.times is not None:
+            return replace(report, segments=tuple(self._segment(video, video.times, int(at)) for at in centres))
+        half = self.seconds * video.fps / 2
         starts = np.maximum(0, np.rint(centres - half)).astype(np.int64)
         stops = np.maximum(centres + 1, np.minimum(video.n_frames, np.rint(centres + half))).astype(np.int64)
         counts = np.clip((stops - starts) / (video.fps / self.sample_fps), 1, self.max_frames).astype(np.int64)
         return replace(report, segments=_segments(starts, stops, counts, centres))
+
+    def _segment(self, video: Video, times: FrameTimes, at: int) -> Segment:
+        """The segment around the frame `at` of a video whose rate varies."""
+        centre = times.seconds(at)
+        start = min(at, times.frame_at(centre - self.seconds / 2))
+        stop = max(at + 1, times.frame_at(centre + self.seconds / 2))
+        return Segment(start, stop, sample_frames(video, start, stop, self.sample_fps, self.max_frames), at)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,9 +83,19 @@ class ConsecutiveWindow:
         return replace(report, segments=_segments(starts, stops, np.minimum(self.n_frames, stops - starts), starts))
 
 
-def sample_frames(start: int, stop: int, step: float, max_frames: int) -> tuple[int, ...]:
-    """Every `step`-th frame of [start, stop), evenly thinned to `max_frames`."""
-    count = min(max_frames, max(1, int((stop - start) / step)))
+def sample_frames(video: Video, start: int, stop: int, sample_fps: float, max_frames: int) -> tuple[int, ...]:
+    """`sample_fps` frames per second of [start, stop), at most `max_frames`, evenly spaced; each frame once."""
+    times = video.times
+    if times is None:
+        count = min(max_frames, max(1, int((stop - start) / (video.fps / sample_fps))))
+        return evenly_spaced(start, stop, count)
+    first, last = times.seconds(start), times.seconds(stop - 1)
+    count = min(max_frames, max(1, int((times.end(stop) - first) * sample_fps + 1e-6)))
+    return tuple(dict.fromkeys(times.frame_at(second) for second in np.linspace(first, last, count)))
+
+
+def evenly_spaced(start: int, stop: int, count: int) -> tuple[int, ...]:
+    """`count` frames of [start, stop), from first to last."""
     return tuple(int(frame) for frame in np.linspace(start, stop - 1, count))
 
 

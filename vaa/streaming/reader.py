@@ -18,7 +18,7 @@ import numpy as np
 from vaa import process
 from vaa.errors import DataError, OutputError, VaaError
 from vaa.streaming.stream import OpenStream, Stream
-from vaa.types import Pixels
+from vaa.types import FrameTimes, Pixels
 from vaa.video.sources import live_frame_file
 
 log = logging.getLogger("vaa")
@@ -43,14 +43,29 @@ class Connection:
         self.ended = self.dropped = False
         self._last_count = 0
         self._arrival_times: dict[int, float] = {}
+        self._times: dict[int, float] = {}  # in seconds from the first frame, of the stored frames
+        self._offset: float | None = None
+        self._rate_varies = False
 
     @property
     def backlog(self) -> int:
         """Frames received since the first waiting segment was complete."""
         return self.n_frames - self.backlog_start
 
-    def append(self, pixels: Pixels) -> None:
-        """Store the next frame.
+    @property
+    def waiting_seconds(self) -> float:
+        """How much of the stream was received since the first waiting segment was complete."""
+        start = self._times.get(self.backlog_start)
+        return 0.0 if start is None else round(self._times[self.n_frames - 1] - start + 1 / self.fps, 6)
+
+    def times(self, n_frames: int) -> FrameTimes | None:
+        """The times of the stored ones of the first `n_frames` frames; None while frame / fps is as good."""
+        if not self._rate_varies:
+            return None
+        return FrameTimes(np.array([self._times[k] for k in range(self.first, n_frames)]), self.first)
+
+    def append(self, pixels: Pixels, time_stamp: float | None) -> None:
+        """Store the next frame; one without a time stamp, or with an earlier one, follows the last as the rate says.
 
         Raises:
             OutputError: it cannot be written.
@@ -63,8 +78,23 @@ class Connection:
             ) from error
         with self.changed:
             self._arrival_times[self.n_frames] = time.monotonic()
+            self._add_time(time_stamp)
             self.n_frames += 1
             self.changed.notify_all()
+
+    def _add_time(self, time_stamp: float | None) -> None:
+        """The clock of the source may start anywhere and be set back; that of the connection starts at 0 and ascends.
+
+        As in files (`variable_times`), the rate varies where frame / fps is more than half a frame off.
+        """
+        number, previous = self.n_frames, self._times.get(self.n_frames - 1)
+        seconds = 0.0 if previous is None else previous + 1 / self.fps
+        if time_stamp is not None:
+            if previous is not None and self._offset is not None and time_stamp - self._offset > previous:
+                seconds = time_stamp - self._offset
+            self._offset = time_stamp - seconds
+        self._times[number] = seconds
+        self._rate_varies |= abs(seconds * self.fps - number) > 0.5
 
     def wait(self) -> tuple[int, bool]:
         """Wait briefly for frames after those of the last call; returns the number of frames and whether it ended."""
@@ -83,6 +113,7 @@ class Connection:
         for number in range(self.first, before):
             live_frame_file(self.folder, number).unlink(missing_ok=True)
             self._arrival_times.pop(number, None)
+            self._times.pop(number, None)
         self.first = max(self.first, before)
 
     def close(self) -> None:
@@ -171,11 +202,11 @@ class StreamReader:
         """Append every frame of an open source to its connection."""
         connection = None
         try:
-            for pixels in source:
+            for frame in source:
                 connection = self._limit_backlog(connection or self._new_connection(source), source)
                 if self._stop.is_set():
                     return
-                connection.append(pixels)
+                connection.append(frame.pixels, frame.time)
                 yield
         finally:
             if connection:
@@ -183,11 +214,11 @@ class StreamReader:
 
     def _limit_backlog(self, connection: Connection, source: OpenStream) -> Connection:
         """The connection for the next frame: a file waits for the model, a live source drops the connection."""
-        limit = self._stream.max_delay * source.fps
+        limit = self._stream.max_delay
         with self._changed:
-            while not source.live and connection.backlog > limit and not self._stop.is_set():
+            while not source.live and connection.waiting_seconds > limit and not self._stop.is_set():
                 self._changed.wait(_POLL)
-            if not source.live or connection.backlog <= limit:
+            if not source.live or connection.waiting_seconds <= limit:
                 return connection
             connection.dropped, lost = True, connection.backlog
             self.lost_frames += lost

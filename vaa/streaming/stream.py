@@ -26,11 +26,11 @@ _POLL = 0.1  # seconds between two reads at the end of a growing file
 class Stream:
     """What is received, and how far the model may fall behind.
 
-    `url` is an address or a file. An address with a password comes from the environment variable named by `url_env`,
-    so that it is written nowhere. `follow`: the file is still being written. `fps`: None for that of the source.
-    Frames higher than `height` pixels are made smaller. `max_delay`: seconds that a complete segment may wait for the
-    model; then a camera's frames are lost, a file is read more slowly. `reconnect_timeout`: seconds without a frame
-    after which the source has ended. `options` are FFmpeg's.
+    `url` is an address or a file. An address with a password comes from the environment variable named by `url_env`, so
+    that it is written nowhere. `follow`: the file is still being written. `fps`: None for the source's own rate and
+    time stamps. Frames higher than `height` pixels are made smaller. `max_delay`: seconds that a complete segment may
+    wait for the model; then a camera's frames are lost, a file is read more slowly. `reconnect_timeout`: seconds
+    without a frame after which the source has ended. `options` are FFmpeg's.
 
     Raises:
         ConfigError: the fields are invalid.
@@ -105,22 +105,31 @@ class Stream:
                 if not fps > 0:
                     raise DataError(f"{self.name}: has no frame rate; give data.fps.")
                 live = self.remote and container.duration is None
-                yield OpenStream(container=container, fps=fps, height=self.height, live=live)
+                yield OpenStream(container=container, fps=fps, height=self.height, live=live, timed=self.fps is None)
         except (av.FFmpegError, OSError) as error:  # without its text, which contains the address
             raise DataError(f"{self.name}: {type(error).__name__} (errno {error.errno})") from None
 
 
+@dataclass(frozen=True, eq=False)
+class TimedFrame:
+    """RGB of shape (height, width, 3), and the time stamp in seconds where the source has one."""
+
+    pixels: Pixels
+    time: float | None
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class OpenStream:
-    """An open source; a `live` one loses frames that are not read in time."""
+    """An open source; a `live` one loses frames that are not read in time. `timed`: frames have their own times."""
 
     container: Any
     fps: float
     height: int | None
     live: bool
+    timed: bool
 
-    def __iter__(self) -> Iterator[Pixels]:
-        """Frames as RGB (height, width, 3). Damaged frames of a live source are skipped: there are some at its start.
+    def __iter__(self) -> Iterator[TimedFrame]:
+        """Frames with their times. Damaged frames of a live source are skipped: there are some at its start.
 
         Raises:
             DataError: a frame of a file is damaged.
@@ -130,7 +139,7 @@ class OpenStream:
                 continue
             if frame.is_corrupt:
                 raise DataError("a frame is damaged: does the file play?")
-            yield self._to_rgb(frame)
+            yield TimedFrame(self._to_rgb(frame), frame.time if self.timed else None)
 
     def _to_rgb(self, frame: Any) -> Pixels:
         size = {}

@@ -105,17 +105,17 @@ class ScoreWriter:
 
     def write(self, connection: int, segment: Segment, report: Report, k: int, delay: float) -> None:
         """The score and the text of the k-th segment of a report."""
-        score, frame, fps = float(score_track(report).values[k]), segment.stop - 1, report.video.fps
+        score, seconds = float(score_track(report).values[k]), report.video.seconds(segment.stop - 1)
         text = " ".join((report.responses[k].description or report.responses[k].text).split())[:_TEXT_WIDTH]
         now, bar = datetime.now(UTC), "#" * round(_BAR_WIDTH * min(1.0, max(0.0, score)))
         mark = "!" if score >= self.threshold else " "
-        sys.stdout.write(f"{now:%H:%M:%S}  {frame / fps:9.1f} s  {score:.3f} {mark} {bar:{_BAR_WIDTH}}  {text}\n")
+        sys.stdout.write(f"{now:%H:%M:%S}  {seconds:9.1f} s  {score:.3f} {mark} {bar:{_BAR_WIDTH}}  {text}\n")
         sys.stdout.flush()
         entry = {
             "time": now.isoformat(timespec="milliseconds"),
             "connection": connection,
             "frames": [segment.start, segment.stop],
-            "seconds": round(frame / fps, 3),
+            "seconds": round(seconds, 3),
             "score": score,
             "delay": round(delay, 3),
             "text": text,
@@ -130,7 +130,7 @@ def _score_connection(
     """Score one connection until it ends, or is dropped because the model is too slow."""
     while not process.interrupt_requested() and not connection.dropped:
         n_frames, ended = connection.wait()
-        video = Video(name, connection.folder, n_frames, connection.fps, "live")
+        video = Video(name, connection.folder, n_frames, connection.fps, "live", connection.times(n_frames))
         segments = scorer.next_segments(video, ended) if n_frames else ()
         connection.backlog_start = segments[0].stop if segments else n_frames
         if not segments and ended:

@@ -52,7 +52,7 @@ def _video_row(evaluation: Evaluation, video: str) -> Row:
         "max_score": None if scores is None or peak is None else float(scores[peak]),
         "error": _finite(evaluation.error(video)),
         "peak_frame": peak,
-        "peak_second": _seconds(peak, report.video.fps),
+        "peak_second": _seconds(report.video, peak),
         "scores": None,
         "peak": None,
         "text": None if peak is None else text_at(report, peak),
@@ -73,7 +73,7 @@ def _failed_row(evaluation: Evaluation, failure: Failure, video: Video | None) -
 
 
 def _video_columns(evaluation: Evaluation, video: Video) -> Row:
-    seconds = _seconds(video.n_frames, video.fps)
+    seconds = _seconds(video, video.n_frames)
     return {"video": video.id, "class": evaluation.label(video.id), "frames": video.n_frames, "seconds": seconds}
 
 
@@ -132,7 +132,7 @@ def _video_segments(evaluation: Evaluation, video: str) -> list[Row]:
             "frame": segment.at,
             "start": segment.start,
             "stop": segment.stop,
-            "second": _seconds(segment.at, report.video.fps),
+            "second": _seconds(report.video, segment.at),
             "anomalous_share": None if labels is None else float(labels[segment.start : segment.stop].mean()),
             "text": text,
             "score": score,
@@ -179,5 +179,5 @@ def _finite(value: float) -> float | None:
     return None if math.isnan(value) else value
 
 
-def _seconds(frame: int | None, fps: float) -> float | None:
-    return round(frame / fps, 2) if frame is not None and fps else None
+def _seconds(video: Video, frame: int | None) -> float | None:
+    return round(video.seconds(frame), 2) if frame is not None and video.fps else None

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vaa.errors import VideoError
 from vaa.types import Pixels
@@ -39,6 +40,8 @@ class Decoder(Protocol):
 
     n_frames: int
     fps: float
+    times: NDArray[np.floating] | None
+    """When the frames are shown, in seconds, ascending, shape (n_frames,); None where the file does not say it."""
 
     def read(self, numbers: Sequence[int]) -> Pixels:
         """The frames of these numbers, ascending, as RGB of shape (n, height, width, 3).
@@ -62,8 +65,8 @@ class DecordDecoder:
         self._av, self._path, self._errors = av, path, (RuntimeError, decord.DECORDError)
         self._reader = self._try(lambda: decord.VideoReader(str(path), num_threads=1))
         self.n_frames, self.fps = len(self._reader), float(self._reader.get_avg_fps())
-        times = self._try(lambda: self._reader.get_frame_timestamp(range(self.n_frames)))[:, 0]
-        problem = self._misnumbered(times) if self.n_frames else None
+        self.times = self._try(lambda: self._reader.get_frame_timestamp(range(self.n_frames)))[:, 0]
+        problem = self._misnumbered(self.times) if self.n_frames else None
         if problem:
             raise VideoError(
                 f"{path}: decord would show other frames than a player ({problem}). Use decoder=pyav. Or: "
@@ -148,6 +151,12 @@ class PyAVDecoder:
             ) from error
         self._index = None if self._times is None else index_packets(track, self._times)
         self._size = track.first.width, track.first.height
+        self.times: NDArray[np.floating] | None = None
+        ticks = self._times
+        if decoding_times_only(track):  # they have the same distances
+            ticks = np.array([p.pts for p in track.packets if p.pts is not None and not p.discard], dtype=np.int64)
+        if ticks is not None and len(ticks) == self.n_frames:
+            self.times = ticks * float(track.stream.time_base)
         self._next = 0
         self._decoded: Iterator[Any] = iter(())
         # One for all frames: making one takes longer than using it.

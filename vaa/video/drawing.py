@@ -14,6 +14,7 @@ from vaa.types import Box, Pixels, Video, file_name
 from vaa.video import sources
 
 _BATCH = 32
+_TIME_BASE = Fraction(1, 90000)
 _MARGIN = 9.0  # pixels: more than the width of an outline
 
 
@@ -39,7 +40,7 @@ def draw(video: Video, boxes: Sequence[Box], folder: Path, hold: bool, decoder: 
             raise VideoError(f"{target}: the copy with boxes cannot be written: {error}") from error
         finally:
             temporary.unlink(missing_ok=True)
-    return Video(f"{video.id} with boxes", target, video.n_frames, video.fps)
+    return Video(f"{video.id} with boxes", target, video.n_frames, video.fps, times=video.times)
 
 
 def _boxes_by_frame(boxes: Sequence[Box], n_frames: int, hold: bool) -> dict[int, list[Box]]:
@@ -59,6 +60,8 @@ def _write_copy(video: Video, boxes: dict[int, list[Box]], target: Path, decoder
     numbers = range(video.n_frames)
     with av.open(str(target), "w") as container:
         stream = container.add_stream("libx264", rate=Fraction(video.fps or 25).limit_denominator(1001))
+        if video.times is not None:
+            stream.codec_context.time_base = _TIME_BASE
         stream.pix_fmt, stream.options = "yuv420p", {"crf": "18", "preset": "veryfast"}
         for first in range(0, video.n_frames, _BATCH):
             batch = numbers[first : first + _BATCH]
@@ -67,7 +70,10 @@ def _write_copy(video: Video, boxes: dict[int, list[Box]], target: Path, decoder
                 if number == 0:
                     stream.height, stream.width = even.shape[:2]
                 drawn = _draw_boxes(even, boxes[number]) if number in boxes else even
-                container.mux(stream.encode(av.VideoFrame.from_ndarray(drawn, format="rgb24")))
+                frame = av.VideoFrame.from_ndarray(drawn, format="rgb24")
+                if video.times is not None:
+                    frame.time_base, frame.pts = _TIME_BASE, round(video.seconds(number) / _TIME_BASE)
+                container.mux(stream.encode(frame))
         container.mux(stream.encode())
 
 

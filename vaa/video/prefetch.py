@@ -26,8 +26,6 @@ from vaa.video.shared_memory import ArrayFile, Arrays
 
 log = logging.getLogger("vaa")
 
-DECODE_TIMEOUT = 300.0
-"""Seconds for one batch in another process; then the process is stopped."""
 _POLL_INTERVAL = 0.02
 """Seconds between two checks of the processes; ending them takes one or two of these."""
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108, a folder of our own is created in it
@@ -99,9 +97,9 @@ class DecodePool(Generic[Job]):
             try:
                 files, extra = (future or self._schedule(job)).result()
             except TimeoutError:
-                return WorkerLost(f"took longer than {self.timeout:.0f} s and was stopped")
+                return WorkerLost(sources.timeout_reason(self.timeout))
             except (ProcessExpired, BrokenExecutor) as error:
-                lost = WorkerLost(f"ended its process twice ({error})")
+                lost = WorkerLost(f"ended its process twice ({error}). Does it play?")
             else:
                 return Prepared(shared_memory.load(files), extra)
         return lost
@@ -184,7 +182,7 @@ class FramePrefetcher(Generic[Q]):
 
     def __enter__(self) -> FramePrefetcher[Q]:
         work = partial(_prepare_batch, self.prepare, self.decoder, self.readahead)
-        self._pool = DecodePool(work=work, workers=self.workers, timeout=DECODE_TIMEOUT)
+        self._pool = DecodePool(work=work, workers=self.workers, timeout=process.decode_timeout())
         self._pool.__enter__()
         return self
 
@@ -227,16 +225,16 @@ class FramePrefetcher(Generic[Q]):
         videos = list(dict.fromkeys(query.video.path for query in batch if query.frames))
         broken = dict.fromkeys(videos, lost.reason)
         if len(videos) > 1:
-            log.warning("Decoding %d videos %s: each is tried alone.", len(videos), lost.reason)
+            log.warning("Decoding %d videos %s Each is tried alone.", len(videos), lost.reason)
             for path in videos:
                 own = [query for query in batch if query.frames and query.video.path == path]
                 result = self._pool.result(self._pool.submit(own))
                 if not isinstance(result, WorkerLost):
                     del broken[path]
         for path, reason in broken.items():
-            log.error("%s: decoding %s.", path, reason)
+            log.error("%s: decoding it %s", path, reason)
         errors = {
-            k: f"{query.video.path}: decoding it {broken[query.video.path]}. Does it play?"
+            k: f"{query.video.path}: decoding it {broken[query.video.path]}"
             for k, query in enumerate(batch)
             if query.frames and query.video.path in broken
         }

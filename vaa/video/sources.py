@@ -15,25 +15,26 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
+from numpy.typing import NDArray
 
+from vaa import process
 from vaa.errors import ConfigError, VideoError
-from vaa.process import run_with_timeout
-from vaa.types import Pixels, Video
+from vaa.types import FrameTimes, Pixels, Video
 from vaa.video.decoders import DECODERS, REENCODE_HINT, Decoder
 
 log = logging.getLogger("vaa")
 T = TypeVar("T")
 
-DECODE_TIMEOUT = 300.0
-"""Seconds that a decoder may take for one call."""
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 
 
-class VideoInfo(NamedTuple):
-    """Number of frames and frames per second."""
+@dataclass(frozen=True)
+class VideoInfo:
+    """Number of frames, frames per second, and where the rate varies the times of the frames."""
 
     n_frames: int
     fps: float
+    times: FrameTimes | None = None
 
 
 class FileState(NamedTuple):
@@ -49,7 +50,7 @@ class FrameSource(Protocol):
     """The frames of one video, by number from 0."""
 
     def info(self) -> VideoInfo:
-        """Number of frames and frames per second; this may open a file."""
+        """Number, rate and times of the frames; this may open a file."""
 
     def read(self, numbers: Sequence[int]) -> Pixels:
         """The frames of these numbers (ascending), RGB of shape (n, height, width, 3).
@@ -82,7 +83,7 @@ class VideoFile:
     def info(self) -> VideoInfo:
         """See FrameSource."""
         decoder = self._open()
-        return VideoInfo(decoder.n_frames, decoder.fps)
+        return VideoInfo(decoder.n_frames, decoder.fps, variable_times(decoder.times, decoder.fps))
 
     def read(self, numbers: Sequence[int]) -> Pixels:
         """See FrameSource."""
@@ -246,6 +247,21 @@ def probe(path: Path, decoder: str) -> VideoInfo:
     return info
 
 
+def variable_times(times: NDArray[np.floating] | None, fps: float) -> FrameTimes | None:
+    """The times of frames, from the first one, in tenths of a millisecond; None where frame / fps is as good.
+
+    That is where it is never more than half a frame from a time stamp: containers round these, to milliseconds in
+    Matroska, which a limit on single steps would take for another rate, while a small error of the rate that the file
+    states adds up, which such a limit would not find.
+    """
+    if times is None or not len(times) or not 0 < fps < math.inf:
+        return None
+    seconds = np.asarray(times, dtype=np.float64) - float(times[0])
+    if (np.abs(seconds * fps - np.arange(len(seconds))) <= 0.5).all():
+        return None
+    return FrameTimes(np.round(seconds, 4))
+
+
 def frames(video: Video, numbers: Sequence[int], decoder: str) -> Pixels:
     """Frames of a video by number (ascending): RGB of shape (n, height, width, 3).
 
@@ -263,20 +279,30 @@ def stop_readahead(video: Video, decoder: str) -> None:
 
 
 def decode_with_timeout(path: Path, action: Callable[[], T]) -> T:
-    """Run an action on a video; one that once made a decoder hang is not opened again.
+    """Run an action on a video; one that once made a decoder hang is opened again only under a longer time limit.
 
     Raises:
-        VideoError: the action takes longer than DECODE_TIMEOUT seconds, or did so before.
+        VideoError: the action takes longer than `decode_timeout`, or did so before.
     """
+    limit = process.decode_timeout()
     try:
-        if path not in _hanging:
-            return run_with_timeout(DECODE_TIMEOUT, action)
+        if _hanging.get(path, 0.0) < limit:
+            return process.run_with_timeout(limit, action)
     except TimeoutError:
-        _hanging.add(path)
-    raise VideoError(f"{path}: decoding took longer than {DECODE_TIMEOUT:.0f} s and was abandoned. Does it play?")
+        _hanging[path] = limit
+    raise VideoError(f"{path}: opening or decoding it {timeout_reason(_hanging[path])}")
 
 
-_hanging: set[Path] = set()
+_hanging: dict[Path, float] = {}
+"""The time limit, in seconds, under which decoding each of these files was abandoned."""
+
+
+def timeout_reason(limit: float) -> str:
+    """What is said of a file whose decoding reached the time limit, in seconds."""
+    return (
+        f"took longer than {limit:g} s (decode_timeout) and was stopped. Does it play? If its disk or network share is "
+        f"slow, allow more seconds: decode_timeout={2 * limit:g}"
+    )
 
 
 def _read(video: Video, numbers: Sequence[int], decoder: str) -> Pixels:

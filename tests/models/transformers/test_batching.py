@@ -17,6 +17,7 @@ from cpu_models import cpu_vlm
 from making import make_clip
 from queries import choose_query
 
+from vaa import process
 from vaa.models import base
 from vaa.models.transformers import batching
 from vaa.models.transformers.families import VisionInputs
@@ -26,7 +27,7 @@ from vaa.prompts import parsers
 from vaa.prompts.parsers import cut_at_stop_pattern
 from vaa.tiny import prompts
 from vaa.types import GenerateQuery, NoAnswer, Query, Video
-from vaa.video import prefetch, sources
+from vaa.video import sources
 from vaa.video.prefetch import decode_frames
 
 TINY = str(prompts.CHECKPOINTS / "vlm")
@@ -158,7 +159,7 @@ def test_a_video_that_breaks_the_decoder_costs_no_other_answer(
     bad = [replace(q, at=q.at) for q in queries if q.video.id == "a"][:3]
     expected = [text_of(answer) for answer in vlm().generate(good)]
     monkeypatch.setattr(sources, "frames", broken_decoder(kind))
-    monkeypatch.setattr(prefetch, "DECODE_TIMEOUT", 5.0 if kind == "hang" else 60.0)
+    monkeypatch.setattr(process, "_decode_timeout", 5.0 if kind == "hang" else 60.0)
     monkeypatch.setattr(batching, "_MIN_BATCHES", 0)
     mixed = [*good[:2], *bad, *good[2:]]
     answers = [text_of(answer) for answer in vlm(batch_size=4, workers=1).generate(mixed)]

@@ -20,7 +20,7 @@ from vaa.models.base import Locator
 from vaa.models.transformers import kv_cache
 from vaa.models.transformers.families import FAMILIES, family_of
 from vaa.models.transformers.vlm import TransformersVLM
-from vaa.types import ChatQuery, GenerateQuery, Query, Video
+from vaa.types import ChatQuery, FrameTimes, GenerateQuery, Query, Video
 
 CONF = Path(__file__).parents[3] / "conf/vlm"
 TEST_FIELDS = {
@@ -217,6 +217,10 @@ def test_timestamps_come_before_their_frames(vlm: TransformersVLM, make_query: Q
     assert loaded.chat_text(make_query(5, 24, text="what?"), (2, 3)) == expected.format(*marks)
     interleaved = loaded.chat_text(make_query(5, 24, text="A: <image>\nB: <image> what?"), (2, 3))
     assert [piece in interleaved for piece in ("A: ", marks[0] + "\nB: ", marks[1] + " what?")] == [True] * 3
+    query = make_query(5, 24, text="what?")
+    times = FrameTimes(np.append(np.arange(24) / 10, 115.0))
+    own_times = replace(query, video=replace(query.video, times=times))
+    assert loaded.chat_text(own_times, (2, 3)) == expected.replace("2.4", "115.0").format(*marks)
     plain = replace(vlm, timestamps=False)
     assert "2.4" not in plain._load().chat_text(make_query(5, 24, text="what?"), (2, 3))
     assert plain.identity != vlm.identity

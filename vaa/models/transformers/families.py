@@ -79,7 +79,7 @@ class FrameProcessor:
         texts = [self.family.frame_text(tokenizer, self.config, count) for count in tokens]
         if not self.timestamps:
             return texts
-        times = [frame / query.video.fps for frame in query.frames]
+        times = [query.video.seconds(frame) for frame in query.frames]
         return [str(self.family.timestamp).format(time) + text for time, text in zip(times, texts, strict=True)]
 
 

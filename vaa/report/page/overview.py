@@ -54,7 +54,7 @@ def video_row(evaluation: Evaluation, video: str, n_alerts: int) -> dict[str, An
     scores, labels = evaluation.video_scores(video), evaluation.labels.get(video)
     row: dict[str, Any] = {
         "id": video,
-        "seconds": round(about.n_frames / (about.fps or 25.0), 2),
+        "seconds": round(about.end(about.n_frames), 2),
         "alerts": n_alerts,
         "class": evaluation.label(video) or "",
     }

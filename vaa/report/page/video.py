@@ -11,7 +11,7 @@ import numpy as np
 from vaa.evaluation.evaluation import Evaluation
 from vaa.evaluation.protocol import intervals
 from vaa.report.report_file import changed_fields
-from vaa.types import Report, ScoreTrack
+from vaa.types import Report, ScoreTrack, Video
 
 _FACTS = ("tags", "gated", "summary", "suspicious_window", "judgement")
 _RESOLUTIONS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05)
@@ -34,6 +34,7 @@ def video_data(evaluation: Evaluation, video: str) -> dict[str, Any]:
         "id": report.video.id,
         "frames": report.video.n_frames,
         "fps": report.video.fps or 25.0,
+        **_times(report.video),
         "labels": None if labels is None else intervals(labels),
         "class": truth.label if truth else "",
         "reference": truth.text if truth else "",
@@ -42,6 +43,11 @@ def video_data(evaluation: Evaluation, video: str) -> dict[str, Any]:
         "stages": stages,
         "texts": list(texts),
     }
+
+
+def _times(video: Video) -> dict[str, list[float]]:
+    """The times of the frames and of the video's end, where the rate varies."""
+    return {} if video.times is None else {"times": [*video.times.values.tolist(), video.end(video.n_frames)]}
 
 
 def _stage(before: Report, after: Report, texts: dict[str, int]) -> dict[str, Any]:

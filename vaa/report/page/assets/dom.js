@@ -22,6 +22,24 @@ vaa.clock = (seconds, tenths = false) => {
   return `${Math.floor(time / 3600)}:${two((time / 60) % 60)}:${rest}`;
 };
 
+// The last index with a value of at most `limit`, in a list that ascends.
+vaa.lastIndex = (values, limit) => {
+  let low = 0, high = values.length - 1;
+  while (low < high) {
+    const middle = (low + high + 1) >> 1;
+    if (values[middle] <= limit) low = middle; else high = middle - 1;
+  }
+  return low;
+};
+
+// When a frame of a video is shown, in seconds. `times`, where the rate varies, ends with the end of the video.
+vaa.seconds = (data, frame) => data.times ? data.times[Math.min(frame, data.frames)] : frame / data.fps;
+// The frame that is shown at a time.
+vaa.frameAt = (data, seconds) => {
+  const frame = data.times ? vaa.lastIndex(data.times, seconds + 1e-3) : Math.floor(seconds * data.fps + 1e-3);
+  return Math.min(data.frames - 1, Math.max(0, frame));
+};
+
 vaa.number = (value, digits = 3) => {
   if (value === null || value === undefined) return "–";
   return Number.isInteger(value) && Math.abs(value) > 1 ? value.toLocaleString("en") : value.toFixed(digits);

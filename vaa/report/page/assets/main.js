@@ -46,7 +46,14 @@
     if (next !== undefined) shown.player.seek(next);
   };
   const move = (seconds) => { const player = vaa.shown()?.player; if (player) player.seek(player.time() + seconds); };
-  const frame = (by) => { const shown = vaa.shown(); if (shown) move(by / shown.data.fps); };
+  const frame = (by) => {
+    const shown = vaa.shown();
+    if (!shown) return;
+    const { data, player } = shown;
+    // A millisecond later, since times are rounded.
+    if (data.times) player.seek(vaa.seconds(data, Math.max(0, vaa.frameAt(data, player.time()) + by)) + 1e-3);
+    else move(by / data.fps);
+  };
   const search = () => { if (vaa.shown()) go(""); setTimeout(() => { document.getElementById("search").focus(); document.getElementById("search").select(); }); };
 
   const KEYS = {

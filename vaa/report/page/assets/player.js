@@ -3,11 +3,11 @@
 (() => {
   const { el } = vaa;
 
-  // The boxes at a frame: those of the last frame that has boxes, for at most `maxFrames` frames.
-  const boxesAt = (groups, frame, maxFrames) => {
+  // The boxes at a frame: those of the last frame that has boxes, for at most `maxSeconds`.
+  const boxesAt = (data, groups, frame, maxSeconds) => {
     let latest = null;
     for (const group of groups) { if (group.frame > frame) break; latest = group; }
-    return latest && frame - latest.frame < maxFrames ? latest.boxes : [];
+    return latest && vaa.seconds(data, frame) - vaa.seconds(data, latest.frame) < maxSeconds ? latest.boxes : [];
   };
 
   const predictedBoxes = (data) => {
@@ -31,7 +31,7 @@
       data.sources.map((source) => el("source", { src: source })));
     const canvas = el("canvas", { "aria-hidden": "true" }), note = el("p", { class: "unplayable", hidden: true });
     const screen = el("div", { class: "screen" }, video, canvas, note);
-    const predicted = predictedBoxes(data), annotated = annotatedBoxes(data), length = data.frames / data.fps;
+    const predicted = predictedBoxes(data), annotated = annotatedBoxes(data), length = vaa.seconds(data, data.frames);
     const all = [...predicted, ...annotated].flatMap((group) => group.boxes);
     // Without a picture the boxes are drawn on an area that is large enough for all of them.
     const extent = [2, 3].map((k) => 1.05 * Math.max(0, ...all.map((box) => box[k])));
@@ -45,8 +45,6 @@
       screen.classList.toggle("boxed", all.length > 0);
       note.textContent = reason;
     };
-
-    const frameAt = (seconds) => Math.min(data.frames - 1, Math.max(0, Math.floor(seconds * data.fps + 1e-3)));
 
     const draw = () => {
       const ratio = devicePixelRatio || 1, width = canvas.clientWidth, height = canvas.clientHeight, pen = canvas.getContext("2d");
@@ -62,12 +60,12 @@
         pen.font = `${12 * ratio}px system-ui, sans-serif`; pen.fillStyle = colour;
         pen.fillText(score.toFixed(2), left + x1 * scale + 3 * ratio, Math.max(12 * ratio, top + y1 * scale - 4 * ratio));
       };
-      const frame = frameAt(now);
-      for (const box of boxesAt(annotated, frame, data.fps)) stroke(box, "#40c057", [5, 4]);
-      for (const box of boxesAt(predicted, frame, 2 * data.fps)) stroke(box, "#ff922b", []);
+      const frame = vaa.frameAt(data, now);
+      for (const box of boxesAt(data, annotated, frame, 1)) stroke(box, "#40c057", [5, 4]);
+      for (const box of boxesAt(data, predicted, frame, 2)) stroke(box, "#ff922b", []);
     };
 
-    const update = () => { draw(); moved(now, frameAt(now)); };
+    const update = () => { draw(); moved(now, vaa.frameAt(data, now)); };
     const follow = () => {
       now = video.currentTime;
       update();
@@ -84,7 +82,7 @@
     new ResizeObserver(draw).observe(screen);
 
     const seek = (seconds) => {
-      now = Math.min(Math.max(0, seconds), Math.max(0, length - 0.5 / data.fps));
+      now = Math.min(Math.max(0, seconds), (vaa.seconds(data, data.frames - 1) + length) / 2);
       if (!unplayable) video.currentTime = now;
       update();
     };

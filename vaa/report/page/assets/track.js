@@ -8,12 +8,7 @@
   // The value of a track at a frame: its last change at or before it.
   vaa.valueAt = (track, frame) => {
     if (!track.at.length || frame < track.at[0] || frame >= track.stop) return null;
-    let low = 0, high = track.at.length - 1;
-    while (low < high) {
-      const middle = (low + high + 1) >> 1;
-      if (track.at[middle] <= frame) low = middle; else high = middle - 1;
-    }
-    return track.to[low];
+    return track.to[vaa.lastIndex(track.at, frame)];
   };
 
   const ticks = (from, to, width) => {
@@ -24,19 +19,21 @@
   };
 
   const strips = (data, threshold) => {
-    const at = (frame) => frame / data.fps;
-    const band = ([start, stop], y0, y1, colour, opacity) => ({ type: "rect", xref: "x", yref: "paper", x0: at(start), x1: at(stop), y0, y1,
+    const band = ([x0, x1], y0, y1, colour, opacity) => ({ type: "rect", xref: "x", yref: "paper", x0, x1, y0, y1,
       fillcolor: vaa.colour(colour), opacity, line: { width: 0 }, layer: "below" });
     const shapes = [];
-    for (const span of data.labels || []) shapes.push(band(span, FLOOR, 1, "truth", 0.13), band(span, ...LABELS, "truth", 0.9));
-    for (const alert of data.alerts) shapes.push(band([alert.start, alert.stop], ...ALERTS, "alert", 0.95));
+    for (const [start, stop] of data.labels || []) {
+      const span = [vaa.seconds(data, start), vaa.seconds(data, stop)];
+      shapes.push(band(span, FLOOR, 1, "truth", 0.13), band(span, ...LABELS, "truth", 0.9));
+    }
+    for (const alert of data.alerts) shapes.push(band([alert.start_seconds, alert.stop_seconds], ...ALERTS, "alert", 0.95));
     if (threshold !== null) shapes.push({ type: "line", xref: "paper", yref: "y", x0: 0, x1: 1, y0: threshold, y1: threshold,
       line: { color: vaa.colour("alert"), width: 1, dash: "dot" } });
     return shapes;
   };
 
   vaa.track = (data, seek) => {
-    const length = data.frames / data.fps, tracked = data.stages.filter((stage) => stage.track);
+    const length = vaa.seconds(data, data.frames), tracked = data.stages.filter((stage) => stage.track);
     const lowest = Math.min(0, ...tracked.flatMap((stage) => stage.track.to)), highest = Math.max(1, ...tracked.flatMap((stage) => stage.track.to));
     const on = tracked.map((_, k) => k === 0 || k === tracked.length - 1);
     const colour = (k) => vaa.colour(k === tracked.length - 1 ? "accent" : `s${k % 6}`);
@@ -50,7 +47,7 @@
       el("span", { class: "swatch", style: `background:var(--${k === tracked.length - 1 ? "accent" : `s${k % 6}`})` }), stage.name));
 
     const lines = () => tracked.map(({ track }, k) => ({
-      x: [...track.at.map((frame) => frame / data.fps), track.stop / data.fps], y: [...track.to, track.to.at(-1)],
+      x: [...track.at, track.stop].map((frame) => vaa.seconds(data, frame)), y: [...track.to, track.to.at(-1)],
       mode: "lines", line: { shape: "hv", color: colour(k), width: k === tracked.length - 1 ? 2.2 : 1.4 }, visible: on[k], name: tracked[k].name,
     }));
 
@@ -109,7 +106,7 @@
       const t = axis() ? timeAt(event) : null;
       tip.hidden = t === null;
       if (t === null) return;
-      const frame = Math.min(data.frames - 1, Math.floor(t * data.fps));
+      const frame = vaa.frameAt(data, t);
       const values = tracked.map(({ track }, k) => on[k] ? el("div", {}, el("span", { class: "swatch", style: `background:${colour(k)}` }), tracked[k].name, el("b", {}, vaa.number(vaa.valueAt(track, frame)))) : null);
       tip.replaceChildren(el("div", { class: "muted" }, `${vaa.clock(t, true)} · frame ${frame}`), ...values.filter(Boolean));
       const box = chart.getBoundingClientRect(), at = event.clientX - box.left;

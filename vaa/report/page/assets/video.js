@@ -30,7 +30,7 @@
       last = frame;
       const k = segmentAt(data, frame);
       const [start, stop] = data.segments[k] || [0, data.frames];
-      when.replaceChildren(`${vaa.clock(seconds, true)} `, el("small", {}, `frame ${frame}${k < 0 ? "" : ` · segment ${vaa.clock(start / data.fps)}–${vaa.clock(stop / data.fps)}`}`));
+      when.replaceChildren(`${vaa.clock(seconds, true)} `, el("small", {}, `frame ${frame}${k < 0 ? "" : ` · segment ${vaa.clock(vaa.seconds(data, start))}–${vaa.clock(vaa.seconds(data, stop))}`}`));
       let before = "";
       for (const { stage, score, bar, description, answer } of rows) {
         const value = stage.track ? vaa.valueAt(stage.track, frame) : stage.scores[k] ?? null;
@@ -59,7 +59,7 @@
     if (tags) parts.push(fact("Tags", el("p", {}, tags.split(",").map((tag) => [el("i", { class: "tag" }, tag.trim()), " "]))));
     if (gated !== undefined) parts.push(fact("Gate", el("p", {}, gated ? "The first scores are uncertain: the segments were queried again." : "The first scores are certain.")));
     if (window_) {
-      const [start, stop] = window_.highest.map((frame) => frame / data.fps);
+      const [start, stop] = window_.highest.map((frame) => vaa.seconds(data, frame));
       parts.push(fact("Most suspicious window", el("p", {}, el("a", { href: vaa.link(data.id, start) }, `${vaa.clock(start)}–${vaa.clock(stop)}`), `, mean ${vaa.number(window_.highest_mean)} against ${vaa.number(window_.lowest_mean)} in the lowest window`)));
     }
     if (judgement) parts.push(fact("Judge's marks", el("p", {}, Object.entries(judgement).map(([name, mark]) => `${name} ${vaa.number(mark, 2)}`).join(", "))));

@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vaa.evaluation.evaluation import evaluate
+from vaa.evaluation.protocol import Protocol
+from vaa.pipeline import RunResult
+from vaa.tracking.tables import segment_rows, video_rows
+from vaa.types import Dataset, FrameTimes, Report, Response, ScoreTrack, Segment, Video
+
+PROTOCOL = Protocol(name="p", labels=None, end_inclusive=True, precision="float64", pad=0.0)
+MOTION = FrameTimes(np.concatenate([np.arange(100) / 10, 110 + np.arange(100) / 10]))
+
+
+@pytest.mark.parametrize(
+    ("times", "length", "peak", "segments"),
+    [(MOTION, 120.0, 117.4, [0.0, 5.0, 110.0, 115.0]), (None, 120.0, 104.4, [0.0, 30.0, 60.0, 90.0])],
+    ids=["own times", "average rate"],
+)
+def test_seconds_are_the_times_of_the_frames(
+    times: FrameTimes | None, length: float, peak: float, segments: list[float]
+) -> None:
+    starts = np.arange(0, 200, 50)
+    report = Report(
+        Video("motion", Path("v.mp4"), 200, 200 / 120, times=times),
+        tuple(Segment(k, k + 50, (k,), k) for k in starts.tolist()),
+        (Response("scene", 0.5, "scene"),) * 4,
+        ScoreTrack(np.array([0.1, 0.2, 0.3, 0.9]), starts),
+    )
+    result = RunResult({"motion": report}, {"motion": {"score": report}})
+    evaluation = evaluate(result=result, dataset=Dataset("ours", (), {}, ()), protocol=PROTOCOL)
+    (row,) = video_rows(evaluation, [report.video], "decord", 0)
+    assert (row["seconds"], row["peak_second"]) == (length, peak)
+    assert [row["second"] for row in segment_rows(evaluation, 10)[0]] == segments
