@@ -36,7 +36,9 @@ def test_each_suffix_of_a_video_is_taken_in_either_case(tmp_path: Path) -> None:
 
 
 def test_what_is_not_taken_is_listed_with_its_reason(tmp_path: Path) -> None:
-    touch(tmp_path, "a.mp4", ".b.mp4", "._a.mp4", ".cache/c.mp4", "a.srt", "frames/1.jpg", "lost+found/x.mp4")
+    touch(
+        tmp_path, "a.mp4", ".b.mp4", "._a.mp4", ".cache/c.mp4", ".DS_Store", "a.srt", "frames/1.jpg", "lost+found/x.mp4"
+    )
     touch(tmp_path, "@eaDir/a.mp4/SYNOVIDEO.mp4", "recording", "recording.bin")
     (tmp_path / "source.ts").write_text("export const answer: number = 42;\n")
     (tmp_path / "gone").symlink_to(tmp_path / "missing")
@@ -46,7 +48,7 @@ def test_what_is_not_taken_is_listed_with_its_reason(tmp_path: Path) -> None:
     assert names(tmp_path, found.unknown) == ["recording", "recording.bin"]
     assert left_out(found) == {
         **dict.fromkeys((".b.mp4", "._a.mp4", ".cache"), HIDDEN),
-        **dict.fromkeys(("a.srt", "frames/1.jpg", "source.ts"), NOT_VIDEO),
+        **dict.fromkeys((".DS_Store", "a.srt", "frames/1.jpg", "source.ts"), NOT_VIDEO),
         **dict.fromkeys(("lost+found", "@eaDir"), SYSTEM),
         "gone": "a link that leads nowhere",
         "pipe.sock": "not a file",

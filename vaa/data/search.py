@@ -66,7 +66,8 @@ class Search:
         for entry in entries:
             path = Path(entry.path)
             if entry.name.startswith("."):
-                self.left_out.append(LeftOut(path, HIDDEN))
+                might_be_video = _is_dir(entry) or path.suffix.lower() in VIDEO_SUFFIXES
+                self.left_out.append(LeftOut(path, HIDDEN if might_be_video else NOT_VIDEO))
             elif _is_dir(entry) and entry.name in _SYSTEM_FOLDERS:
                 self.left_out.append(LeftOut(path, SYSTEM))
             elif _is_dir(entry):
