@@ -328,3 +328,34 @@ def test_raw_answers_are_cached_and_cut_at_the_stop_pattern_for_the_stage() -> N
         assert texts(run({"tell": Stopping(Echo(), words=("a. b",), own=False)}, "v", cache=cache), "v") == ["A."]
     ((stored,),) = cache._db.execute("SELECT answer FROM answers").fetchall()
     assert stored == "A. B"
+
+
+def test_thoughts_are_cached_with_the_answer_and_never_cut() -> None:
+    @dataclass(frozen=True)
+    class Stopping(Tell):
+        def queries(self, report: Report) -> tuple[Query, ...]:
+            return tuple(replace(query, stop_pattern=r"A\.") for query in super().queries(report))
+
+    cache, words = AnswerCache(None), ("<think>a. no</think>b a. c", "a.</think>a. b", "<think>a. b")
+    result = run({"tell": Stopping(Echo(), words=words, own=False)}, "v", cache=cache)
+    assert texts(result, "v") == ["<THINK>A. NO</THINK>B A.", "A.</THINK>A.", "<THINK>A. B"]
+    stored = {answer for (answer,) in cache._db.execute("SELECT answer FROM answers")}
+    assert stored == {word.upper() for word in words}
+
+
+def test_an_answer_that_ends_inside_thoughts_is_unparsed_in_every_stage(caplog: pytest.LogCaptureFixture) -> None:
+    stage = Tell(Echo(), words=("<think>a calm street", "<think>b</think>c"), own=False)
+    report = run({"tell": stage}, "v").reports["v"]
+    assert (report.n_answers, report.n_unparsed) == (1, 1)
+    (message,) = (record.getMessage() for record in caplog.records)
+    assert report.first_unparsed == message
+    for hint in ("v, stage 'tell': 1 of 2", "max_new_tokens", "--reasoning-parser"):
+        assert hint in message
+
+    @dataclass(frozen=True)
+    class Counting(Tell):
+        def absorb(self, report: Report, answers: Sequence[str | np.ndarray]) -> Report:
+            return replace(super().absorb(report, answers), n_answers=2, n_unparsed=1)
+
+    counted = run({"tell": Counting(Echo(), words=stage.words, own=False)}, "v").reports["v"]
+    assert (counted.n_answers, counted.n_unparsed) == (2, 1)

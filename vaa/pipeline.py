@@ -16,6 +16,7 @@ from vaa.cache import Cache
 from vaa.engines.base import Engine
 from vaa.errors import VaaError, VideoError
 from vaa.prompts.parsers import cut_at_stop_pattern
+from vaa.prompts.thoughts import split_thoughts
 from vaa.stages.base import ModelStage, Stage
 from vaa.types import Answer, EmbedQuery, Failure, GenerateQuery, GroundTruth, NoAnswer, Query, Report, Video
 
@@ -148,7 +149,9 @@ def _run_model_stage(name: str, stage: ModelStage, result: RunResult, engine: En
         reason = next((answer.reason for answer in own_answers if isinstance(answer, NoAnswer)), None)
         if reason is None:
             with _guard(result, video, name):
-                result.reports[video] = stage.absorb(result.reports[video], own_answers)
+                before = result.reports[video]
+                after = stage.absorb(before, own_answers)
+                result.reports[video] = _count_unfinished(name, before, after, own_answers)
         else:
             result.fail(video, name, reason)
     embedding = any(isinstance(query, EmbedQuery) for query in queries.values())
@@ -157,12 +160,29 @@ def _run_model_stage(name: str, stage: ModelStage, result: RunResult, engine: En
 
 
 def _cut(query: Query, answer: Answer | NoAnswer) -> Answer | NoAnswer:
-    """The answer, cut where its stop pattern matches."""
+    """The answer with its thoughts, cut where its stop pattern matches."""
     return (
         cut_at_stop_pattern(answer, query.stop_pattern)
         if isinstance(query, GenerateQuery) and isinstance(answer, str)
         else answer
     )
+
+
+def _count_unfinished(name: str, before: Report, after: Report, answers: Sequence[Answer | NoAnswer]) -> Report:
+    """Count answers that end inside the model's thoughts as unparsed, also where a stage reads no scores."""
+    texts = [answer for answer in answers if isinstance(answer, str)]
+    unfinished = sum(not split_thoughts(text).finished for text in texts)
+    if not unfinished:
+        return after
+    message = (
+        f"{before.video.id}, stage '{name}': {unfinished} of {len(texts)} answers end inside the model's thoughts and "
+        "are unparsed. Increase max_new_tokens of the prompt, switch thinking off, or start the server with its "
+        "reasoning parser (vllm serve --reasoning-parser NAME)."
+    )
+    log.warning("%s", message)
+    uncounted = max(0, unfinished - (after.n_unparsed - before.n_unparsed))
+    n_answers, n_unparsed = after.n_answers + uncounted, after.n_unparsed + uncounted
+    return replace(after, n_answers=n_answers, n_unparsed=n_unparsed, first_unparsed=before.first_unparsed or message)
 
 
 @contextmanager

@@ -128,7 +128,7 @@ class GenerateQuery:
         text: The user message; `<image>` marks the place of each frame.
         system: The system message, "" for none.
         max_new_tokens: Most tokens to generate; 0 for the server's own limit.
-        stop_pattern: Regular expression; the answer is complete at the end of its first match. "" for none.
+        stop_pattern: Regular expression; the answer is complete at its first match after thoughts. "" for none.
     """
 
     purpose: str
@@ -180,11 +180,12 @@ class NoAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A parsed answer: its text, a score in [0, 1] or NaN, and a description."""
+    """A parsed answer: its text, a score in [0, 1] or NaN, a description, and the thoughts before the text."""
 
     text: str
     score: float
     description: str
+    thoughts: str = ""
 
     @property
     def description_or_text(self) -> str:
@@ -279,6 +280,7 @@ class Report:
         drawn_video: A copy of the video with the boxes drawn into it.
         truth: For stages that evaluate given frames, and for oracles; no method reads labels from it.
         n_answers: Answers that should have a score, of which `n_unparsed` could not be parsed.
+        first_unparsed: A message about the first of these.
         first_frame: Segments before this frame are left out (of a stream).
     """
 
@@ -297,6 +299,7 @@ class Report:
     truth: GroundTruth | None = None
     n_answers: int = 0
     n_unparsed: int = 0
+    first_unparsed: str = ""
     first_frame: int = 0
 
 

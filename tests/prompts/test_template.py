@@ -17,6 +17,7 @@ SEGMENT = Segment(0, 30, (0, 10, 29), 5)
 @dataclass(frozen=True)
 class UpperParser:
     stop_pattern: ClassVar[str] = r"!"
+    form: ClassVar[str] = "anything"
 
     def __call__(self, text: str) -> Response:
         return Response(text, 0.5, text.upper())

@@ -54,8 +54,8 @@ def round_trip(folder: Path, history: Mapping[str, Report]) -> tuple[Report, dic
 def test_reports_read_back_equal_those_written(tmp_path: Path) -> None:
     start = Report(VIDEO, truth=TRUTH)
     history = {"window": replace(start, segments=(Segment(0, 50, (0, 25), 0), Segment(50, 100, (50, 75), 50)))}
-    responses = (Response("Normal. Größe", 0.25, "Größe"), Response("?", math.nan, "?"))
-    history["ask"] = replace(history["window"], responses=responses, n_answers=2, n_unparsed=1)
+    responses = (Response("Normal. Größe", 0.25, "Größe"), Response("?", math.nan, "?", "<think>Hm.</think>"))
+    history["ask"] = replace(history["window"], responses=responses, n_answers=2, n_unparsed=1, first_unparsed="v: '?'")
     history["nothing"] = history["ask"]
     track = ScoreTrack(np.array([0.25, math.nan]), np.array([0, 50], dtype=np.int64))
     window = SuspiciousWindow((0, 50), 0.25, (50, 100), math.nan, 0.0, 0.25, math.nan)

@@ -42,9 +42,11 @@ def test_answers_become_responses_and_unparsed_ones_are_counted_and_logged_once(
     assert report.responses[0].score == 1.0
     assert math.isnan(report.responses[1].score)
     assert (report.n_answers, report.n_unparsed) == (4 + 3, 2 + 2)
-    assert [record.getMessage() for record in caplog.records] == [
-        "v, frame 10: 2 of 3 answers could not be parsed, the first: 'I cannot tell.'"
-    ]
+    (message,) = (record.getMessage() for record in caplog.records)
+    assert message.startswith("2 of 3 answers could not be parsed")
+    assert report.first_unparsed in message
+    for part in ("v, verdict prompt", "I cannot tell.", VerdictParser.form):
+        assert part in report.first_unparsed
 
 
 @pytest.mark.parametrize("missing", [0.0, 0.5])

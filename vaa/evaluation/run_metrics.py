@@ -65,24 +65,34 @@ def _understanding(reports: Collection[Report], meteor_jar: bool) -> dict[str, f
     return metrics
 
 
+_PROMPT_REMEDY = (
+    '\nIn a prompt file, ask for that form in so many words ("Reply with nothing but ..."), as the texts in '
+    "conf/prompt/ do, or choose the parser of another form (prompt.parser._target_, docs/how-to/prompt.md)."
+)
+
+
 def stage_seconds(stats: Collection[StageStats]) -> dict[str, float]:
     """`seconds/STAGE` -> the seconds it took."""
     return {f"seconds/{each.stage}": round(each.seconds, 3) for each in stats}
 
 
-def check_complete(metrics: Mapping[str, float], *, max_unparsed: float, max_failed: float) -> None:
+def check_complete(
+    metrics: Mapping[str, float], *, max_unparsed: float, max_failed: float, first_unparsed: str = ""
+) -> None:
     """Check the shares of failed videos and unparsed answers; the files of the run are written all the same.
+
+    `first_unparsed` is a message about the first unparsed answer.
 
     Raises:
         TooManyUnparsedError: more than the share `max_unparsed` of the answers could not be parsed.
         TooManyFailedError: more than the share `max_failed` of the videos failed.
     """
-    for error in incomplete(metrics, max_unparsed=max_unparsed, max_failed=max_failed):
+    for error in incomplete(metrics, max_unparsed=max_unparsed, max_failed=max_failed, first_unparsed=first_unparsed):
         raise error
 
 
 def incomplete(
-    metrics: Mapping[str, float | None], *, max_unparsed: float, max_failed: float
+    metrics: Mapping[str, float | None], *, max_unparsed: float, max_failed: float, first_unparsed: str = ""
 ) -> Iterator[TooManyFailedError | TooManyUnparsedError]:
     """Why a run with these numbers is incomplete, the most serious reason first."""
     unparsed, answers, failed, videos = (
@@ -92,6 +102,7 @@ def incomplete(
         yield TooManyUnparsedError(
             f"{unparsed} of {answers} answers could not be parsed, more than max_unparsed={max_unparsed}: the metrics "
             "mean nothing. See the answers in reports/, then check the prompt, the model or the parser."
+            + (f"\nThe first of them: {first_unparsed}{_PROMPT_REMEDY}" if first_unparsed else "")
         )
     if failed > max_failed * (videos + failed):
         yield TooManyFailedError(

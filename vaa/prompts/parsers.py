@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
+from vaa.prompts.thoughts import split_thoughts
 from vaa.types import Response
 
 _FENCE = re.compile(r"^\s*`{3}[a-z]*\s*$|`{3}", re.MULTILINE | re.IGNORECASE)
@@ -30,6 +31,10 @@ class Parser(Protocol):
     def stop_pattern(self) -> str:
         """Regular expression: an answer is complete at the end of its first match. "" if it can be of any length."""
 
+    @property
+    def form(self) -> str:
+        """What it expects, for messages: "one number ..., as in [0.7]"."""
+
     def __call__(self, text: str) -> Response:
         """The response; its score is NaN if the text has none."""
 
@@ -39,6 +44,7 @@ class VerdictParser:
     """CoReVAD: a verdict ("Anomalous scenes." or "Normal scenes."), then a sentence of description."""
 
     stop_pattern: ClassVar[str] = r"```[^`]*```"
+    form: ClassVar[str] = "'Anomalous scenes.' or 'Normal scenes.', then a sentence of description"
 
     def __call__(self, text: str) -> Response:
         """Score 1 for anomalous, 0 for normal; the description is everything after the first sentence."""
@@ -59,6 +65,7 @@ class CaptionParser:
     """Free text: all of it is the description, with whitespace collapsed."""
 
     stop_pattern: ClassVar[str] = ""
+    form: ClassVar[str] = "any text"
 
     def __call__(self, text: str) -> Response:
         """No score; the description."""
@@ -71,6 +78,7 @@ class RatingParser:
     """URF: a list of one number in [0, 1]; the first `[number]` is used."""
 
     stop_pattern: ClassVar[str] = r"\[\s*(?:\d+(?:\.\d+)?|\.\d+)\s*\]"
+    form: ClassVar[str] = "one number from 0 to 1 in square brackets, as in [0.7]"
 
     def __call__(self, text: str) -> Response:
         """The number as score, no description."""
@@ -88,6 +96,7 @@ class JudgeScoreParser:
     """URF's judge: `{'score': x}` with x in [0, 1]; the first one with a number is used."""
 
     stop_pattern: ClassVar[str] = r"\{[^{}]*\}"
+    form: ClassVar[str] = "{'score': x} with x from 0 to 1"
 
     def __call__(self, text: str) -> Response:
         """The number as score, no description."""
@@ -101,6 +110,7 @@ class YesNoParser:
     """Probe-VAD: starts with YES (1) or NO (0)."""
 
     stop_pattern: ClassVar[str] = ""
+    form: ClassVar[str] = "YES or NO at the beginning"
 
     def __call__(self, text: str) -> Response:
         """Score 1 or 0, no description."""
@@ -114,6 +124,7 @@ class TagsParser:
     """A Python-style list of phrases; the description is the phrases, joined by commas."""
 
     stop_pattern: ClassVar[str] = r"\[[^\[\]]*\]"
+    form: ClassVar[str] = "a list of phrases, as in ['a fight', 'a fall']"
 
     def __call__(self, text: str) -> Response:
         """No score; the phrases."""
@@ -132,6 +143,7 @@ class BoxesParser:
     """URF's boxes: the score is the highest confidence, 0 without a box, NaN if the answer cannot be parsed."""
 
     stop_pattern: ClassVar[str] = r"\A[^\[]*\[(?:[^\[\]]|\[[^\[\]]*\])*\]"
+    form: ClassVar[str] = 'a JSON list, as in [{"bbox_2d": [10, 20, 110, 220], "confidence": 0.8}], or []'
 
     def __call__(self, text: str) -> Response:
         """The score only; see `parse_boxes` for the boxes."""
@@ -141,11 +153,11 @@ class BoxesParser:
 
 
 def parse_boxes(text: str) -> tuple[ParsedBox, ...] | None:
-    """The boxes in an answer, in the model's coordinates; None if it cannot be parsed.
+    """The boxes in an answer after its thoughts, in the model's coordinates; None if it cannot be parsed.
 
     Invalid JSON is read as in URF's code: the first four integers, and the last decimal as confidence.
     """
-    text = _FENCE.sub(" ", text)
+    text = _FENCE.sub(" ", split_thoughts(text).text)
     start, stop = text.find("["), text.rfind("]")
     try:
         entries = json.loads(text[start : stop + 1])
@@ -184,10 +196,19 @@ def _mark(text: str) -> float:
     return math.nan
 
 
-def cut_at_stop_pattern(text: str, stop_pattern: str) -> str:
-    """An answer up to the end of the first match of the pattern; unchanged if there is no match or no pattern.
+def cut_at_stop_pattern(answer: str, stop_pattern: str) -> str:
+    """An answer with its thoughts, up to the end of the first match of the pattern after them.
 
-    Text that a model writes while it reasons (`<think>`) is not removed.
+    It is unchanged if there is no match, no pattern or no end of the thoughts.
     """
-    match = re.search(stop_pattern, text) if stop_pattern else None
-    return text[: match.end()] if match else text
+    if not stop_pattern:
+        return answer
+    split = split_thoughts(answer)
+    match = re.search(stop_pattern, split.text) if split.finished else None
+    return split.thoughts + split.text[: match.end()] if match else answer
+
+
+def is_complete(answer: str, stop_pattern: str) -> bool:
+    """Whether the pattern matches after the thoughts, so that no more of the answer is needed."""
+    split = split_thoughts(answer)
+    return split.finished and re.search(stop_pattern, split.text) is not None

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from pathlib import Path
 from string import Template
 
 from vaa.errors import ConfigError
 from vaa.prompts.parsers import Parser
+from vaa.prompts.thoughts import split_thoughts
 from vaa.types import ChatQuery, ChooseQuery, GenerateQuery, Response, Segment, Video
 
 log = logging.getLogger("vaa")
@@ -66,8 +68,10 @@ class Prompt:
         )
 
     def parse(self, answer: str) -> Response:
-        """The parsed answer."""
-        return self.parser(answer)
+        """The parsed answer; its thoughts are not parsed, and one that consists of thoughts only has no score."""
+        split = split_thoughts(answer)
+        response = self.parser(split.text) if split.finished else Response("", math.nan, "")
+        return replace(response, thoughts=split.thoughts.strip()) if split.thoughts else response
 
     def _user_message(self, segment: Segment, fields: dict[str, str]) -> str:
         template = self._template()

@@ -115,7 +115,12 @@ def _segment(content: Mapping[str, Any]) -> Segment:
 
 
 def _response(content: Mapping[str, Any]) -> Response:
-    return Response(text=content["text"], score=_number(content["score"]), description=content["description"])
+    return Response(
+        text=content["text"],
+        score=_number(content["score"]),
+        description=content["description"],
+        thoughts=content.get("thoughts", ""),  # runs of earlier versions have none
+    )
 
 
 def _box(content: Mapping[str, Any]) -> Box:

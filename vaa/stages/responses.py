@@ -18,6 +18,7 @@ from vaa.stages.base import SEGMENT, WHOLE_VIDEO, Neighbours, Scope
 from vaa.types import ChooseQuery, Floats, GenerateQuery, Report, Response, ScoreTrack
 
 log = logging.getLogger("vaa")
+_SHOWN = 300  # characters of an answer in a message
 
 
 def segment_queries(prompt: Prompt, report: Report) -> tuple[GenerateQuery, ...]:
@@ -33,12 +34,31 @@ def caption_queries(prompt: Prompt, report: Report, **fields: str) -> tuple[Gene
     )
 
 
-def add_ratings(report: Report, ratings: Sequence[float]) -> Report:
-    """The report with new scores for its responses; those that are NaN count as unparsed."""
-    responses = zip(report.responses, ratings, strict=True)
-    scored = tuple(replace(response, score=rating) for response, rating in responses)
-    n_answers, n_unparsed = report.n_answers + len(ratings), report.n_unparsed + sum(map(math.isnan, ratings))
-    return replace(report, responses=scored, n_answers=n_answers, n_unparsed=n_unparsed)
+def add_ratings(report: Report, prompt: Prompt, answers: Sequence[str]) -> Report:
+    """The report with a new score for each of its responses, NaN where the answer could not be parsed."""
+    ratings = [prompt.parse(answer) for answer in answers]
+    rated = (
+        replace(response, score=rating.score, thoughts=rating.thoughts or response.thoughts)
+        for response, rating in zip(report.responses, ratings, strict=True)
+    )
+    counted = count_answers(report, prompt, answers, [not math.isnan(rating.score) for rating in ratings])
+    return replace(counted, responses=tuple(rated))
+
+
+def count_answers(report: Report, prompt: Prompt, answers: Sequence[str], parsed: Sequence[bool]) -> Report:
+    """Count the answers that should have a score; warn of those that could not be parsed and keep the first."""
+    n_unparsed, first = len(parsed) - sum(parsed), ""
+    if n_unparsed:
+        answer = " ".join(answers[list(parsed).index(False)].split())
+        shown = answer if len(answer) <= _SHOWN else f"{answer[:_SHOWN]}..."
+        first = f"{report.video.id}, {prompt.purpose} prompt: {shown!r}. Expected: {prompt.parser.form}."
+        log.warning("%d of %d answers could not be parsed, the first of %s", n_unparsed, len(answers), first)
+    return replace(
+        report,
+        n_answers=report.n_answers + len(answers),
+        n_unparsed=report.n_unparsed + n_unparsed,
+        first_unparsed=report.first_unparsed or first,
+    )
 
 
 def choice_scores(prompt: Prompt, choices: Sequence[str]) -> Floats:
@@ -72,14 +92,8 @@ class QuerySegments:
     def absorb(self, report: Report, answers: Sequence[str]) -> Report:
         """The report with one response per segment; those without a score count as unparsed."""
         responses = tuple(self.prompt.parse(answer) for answer in answers)
-        unparsed = [k for k, response in enumerate(responses) if math.isnan(response.score)]
-        for k in unparsed[:1]:
-            place, n = f"{report.video.id}, frame {report.segments[k].at}", len(answers)
-            log.warning(
-                "%s: %d of %d answers could not be parsed, the first: %r", place, len(unparsed), n, answers[k][:80]
-            )
-        n_answers, n_unparsed = report.n_answers + len(answers), report.n_unparsed + len(unparsed)
-        return replace(report, responses=responses, n_answers=n_answers, n_unparsed=n_unparsed)
+        parsed = [not math.isnan(response.score) for response in responses]
+        return replace(count_answers(report, self.prompt, answers, parsed), responses=responses)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,7 +161,7 @@ class RateCaptions:
 
     def absorb(self, report: Report, answers: Sequence[str]) -> Report:
         """The report with the ratings as scores of its responses, NaN where they could not be parsed."""
-        return add_ratings(report, [self.prompt.parse(answer).score for answer in answers])
+        return add_ratings(report, self.prompt, answers)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,7 +199,8 @@ class InterpolateScores:
         values, starts = _scores(report)
         parsed = ~np.isnan(values)
         if not parsed.any():
-            raise VideoError("none of its scores could be parsed")
+            first = f"; the first answer of {report.first_unparsed}" if report.first_unparsed else ""
+            raise VideoError(f"none of its scores could be parsed{first}")
         interpolated = np.round(np.interp(starts, starts[parsed], values[parsed]), self.digits)
         return replace(report, track=ScoreTrack(np.where(parsed, values, interpolated), starts))
 

@@ -6,7 +6,6 @@ Inter-Task Chaining: LocateBoxes, DrawBoxes, DescribeVideo. JudgeSummary evaluat
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -21,13 +20,11 @@ from vaa.models.base import LLM, VLM, Locator
 from vaa.prompts.parsers import parse_boxes
 from vaa.prompts.template import Prompt
 from vaa.stages.base import WHOLE_VIDEO, Scope
-from vaa.stages.responses import InterpolateScores, add_ratings, caption_queries
+from vaa.stages.responses import InterpolateScores, add_ratings, caption_queries, count_answers
 from vaa.stages.scores import score_track
 from vaa.stages.window import evenly_spaced, sample_frames
 from vaa.types import Box, GenerateQuery, Judgement, Report, Segment, SuspiciousWindow
 from vaa.video.drawing import draw
-
-log = logging.getLogger("vaa")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,12 +145,11 @@ class RerateCaptions:
 
     def absorb(self, report: Report, answers: Sequence[str]) -> Report:
         """The report with the new ratings and their track; its old ones if there is no answer or none can be parsed."""
-        ratings = [self.prompt.parse(answer).score for answer in answers]
-        if not ratings:
+        if not answers:
             return report
-        rated = add_ratings(report, ratings)
-        if all(map(math.isnan, ratings)):
-            return replace(report, n_answers=rated.n_answers, n_unparsed=rated.n_unparsed)
+        rated = add_ratings(report, self.prompt, answers)
+        if all(math.isnan(response.score) for response in rated.responses):
+            return replace(rated, responses=report.responses)
         return InterpolateScores(digits=self.digits)(rated)
 
 
@@ -199,15 +195,12 @@ class LocateBoxes:
 
     def absorb(self, report: Report, answers: Sequence[str]) -> Report:
         """The report with the boxes in pixels of the video's frames; answers that cannot be parsed are counted."""
-        boxes, n_unparsed, frames = [], report.n_unparsed, self._frames(report)
-        for frame, answer in zip(frames, answers, strict=True):
-            parsed = parse_boxes(answer)
-            n_unparsed += parsed is None
-            for x1, y1, x2, y2, confidence in parsed or ():
+        boxes, frames, parsed = [], self._frames(report), [parse_boxes(answer) for answer in answers]
+        for frame, parsed_boxes in zip(frames, parsed, strict=True):
+            for x1, y1, x2, y2, confidence in parsed_boxes or ():
                 boxes.append(Box(frame, self._locator.to_frame(report.video, (x1, y1, x2, y2)), confidence))
-        n_answers = report.n_answers + len(answers)
         located = replace(report, boxes=report.boxes + tuple(boxes), located_frames=report.located_frames + frames)
-        return replace(located, n_answers=n_answers, n_unparsed=n_unparsed)
+        return count_answers(located, self.prompt, answers, [each is not None for each in parsed])
 
     def _frames(self, report: Report) -> tuple[int, ...]:
         if self.frames == "annotated":
@@ -291,12 +284,11 @@ class JudgeSummary:
         """The report with its judgement."""
         if not answers:
             return report
-        marks = [prompt.parse(answer).score for prompt, answer in zip(self._prompts(), answers, strict=True)]
-        n_unparsed = sum(map(math.isnan, marks))
-        if n_unparsed:
-            log.warning("%s: %d of the judge's %d marks could not be parsed", report.video.id, n_unparsed, len(marks))
-        n_answers, n_unparsed = report.n_answers + len(marks), report.n_unparsed + n_unparsed
-        return replace(report, judgement=Judgement(*marks), n_answers=n_answers, n_unparsed=n_unparsed)
+        marks = []
+        for prompt, answer in zip(self._prompts(), answers, strict=True):
+            marks.append(prompt.parse(answer).score)
+            report = count_answers(report, prompt, [answer], [not math.isnan(marks[-1])])
+        return replace(report, judgement=Judgement(*marks))
 
     def _prompts(self) -> tuple[Prompt, Prompt, Prompt]:
         return self.reasonability, self.detail, self.consistency

@@ -2,9 +2,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from cpu_models import cpu_llm
 from hydra.utils import instantiate
@@ -14,6 +17,7 @@ from tiny_checkpoints import make
 from vaa.errors import ConfigError, ModelError
 from vaa.models import base
 from vaa.models.base import GREEDY, GenerationConfig
+from vaa.models.transformers import generation
 from vaa.models.transformers.generation import sample_tokens
 from vaa.models.transformers.llm import TransformersLLM
 from vaa.models.transformers.loaded_model import chat_text
@@ -253,3 +257,54 @@ def test_quantized_weights_answer_without_a_warning_a_multiplication(
     assert all(isinstance(answer, str) for answer in handle.generate(QUERIES[:2]))
     assert not [record for record in caplog.records if "autograd" in record.name]
     handle.release()
+
+
+class WordTokenizer:
+    """Token k is word k of a text; `special` words are special tokens."""
+
+    def __init__(self, text: str, special: tuple[str, ...] = ()) -> None:
+        self.words = text.split(" ")
+        numbers = [k for k, word in enumerate(self.words) if word in special]
+        self.added_tokens_decoder = {k: SimpleNamespace(content=self.words[k], special=True) for k in numbers}
+
+    def batch_decode(self, rows: Any, skip_special_tokens: bool) -> list[str]:
+        skipped = self.added_tokens_decoder if skip_special_tokens else {}
+        return ["".join(self.words[k] for k in map(int, row) if k not in skipped) for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("text", "opened", "special", "answer"),
+    [
+        ("<think> calm [0.0] fight </think> [0.9] and more", "", (), "<think>calm[0.0]fight</think>[0.9]"),
+        ("calm [0.0] fight </think> [0.9] and more", "<think>", (), "<think>calm[0.0]fight</think>[0.9]"),
+        ("[THINK] [0.0] [/THINK] <s> [0.9] more", "", ("[THINK]", "[/THINK]", "<s>"), "[THINK][0.0][/THINK][0.9]"),
+        ("[0.1] </s> more", "", ("</s>",), "[0.1]"),
+        ("<think> [0.0] and no end", "", (), "<think>[0.0]andnoend"),
+    ],
+)
+def test_generation_does_not_stop_inside_thoughts(
+    text: str, opened: str, special: tuple[str, ...], answer: str
+) -> None:
+    tokenizer, pattern = WordTokenizer(text, special), r"\[[0-9.]+\]"
+    query = GenerateQuery(
+        purpose="rating", video=NO_VIDEO, at=0, frames=(), text="", max_new_tokens=9, stop_pattern=pattern
+    )
+    (stop,) = generation._stopping_criteria(tokenizer, [query], [opened], 0)
+    ids = torch.arange(len(tokenizer.words))[None]
+    lengths = [n for n in range(1, ids.shape[1] + 1) if stop(ids[:, :n], None)[0]]
+    shown = ids[:, : lengths[0] if lengths else None]
+    assert opened + generation._decoder(tokenizer)(shown)[0] == answer
+
+
+def test_an_answer_to_a_prompt_that_opens_thoughts_begins_with_their_mark(llm: TransformersLLM) -> None:
+    loaded = llm._load()
+    template = loaded.tokenizer.chat_template
+    loaded.tokenizer.chat_template = template + "{% if add_generation_prompt %}<think>\n{% endif %}"
+    try:
+        (text,) = llm.generate([make_query("a car")])
+        assert str(text).startswith("<think>\n")
+        with pytest.raises(ConfigError, match="readout"):
+            list(llm.choose([choose_query(make_query("a car"), ("yes", "no"))]))
+    finally:
+        loaded.tokenizer.chat_template = template
+        llm.release()

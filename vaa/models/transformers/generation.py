@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import random
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from vaa.errors import ConfigError
@@ -13,6 +12,8 @@ from vaa.models.transformers.families import VisionInputs
 from vaa.models.transformers.kv_cache import TokenizedPrompt, cache_argument, prefill_batch
 from vaa.models.transformers.loaded_model import LoadedModel
 from vaa.models.transformers.vision_features import VisionFeatures, encode_frames
+from vaa.prompts.parsers import is_complete
+from vaa.prompts.thoughts import is_mark, opened_thoughts
 from vaa.types import GenerateQuery
 
 _EXACT_EVERY = 16  # tokens
@@ -23,12 +24,14 @@ def generate(
 ) -> list[str]:
     """Generate the answers of one left-padded batch; `inputs` holds the frames of all queries in order.
 
-    An answer ends at its query's `max_new_tokens`, or soon after its `stop_pattern` matches.
+    An answer ends at its query's `max_new_tokens`, or soon after its `stop_pattern` matches after thoughts. If the
+    chat template opens the model's thoughts, the answer begins with the opening mark.
     """
     import torch
 
     tokens = iter(inputs.tokens)
     texts = [loaded.chat_text(query, [next(tokens) for _ in query.frames]) for query in queries]
+    opened = [opened_thoughts(text) for text in texts]
     padded = loaded.tokenizer(texts, add_special_tokens=False, padding=True, padding_side="left")
     prompts = {name: torch.tensor(padded[name], device=loaded.model.device) for name in ("input_ids", "attention_mask")}
     length = prompts["input_ids"].shape[1]
@@ -40,11 +43,10 @@ def generate(
             do_sample=False,
             max_new_tokens=max(query.max_new_tokens for query in queries),
             logits_processor=_samplers(generation, queries),
-            stopping_criteria=_stopping_criteria(loaded.tokenizer, queries, length),
+            stopping_criteria=_stopping_criteria(loaded.tokenizer, queries, opened, length),
         )
     answers = [row[: query.max_new_tokens] for query, row in zip(queries, ids[:, length:], strict=True)]
-    texts = loaded.tokenizer.batch_decode(answers, skip_special_tokens=True)
-    return [str(text) for text in texts]
+    return [mark + text for mark, text in zip(opened, _decoder(loaded.tokenizer)(answers), strict=True)]
 
 
 def drop_checkpoint_sampling(model: Any, tokenizer: Any) -> None:
@@ -100,31 +102,46 @@ def _prompt_arguments(
     return {**visual, **(loaded.token_types(prompts["input_ids"]) if visual else {})}
 
 
-def _stopping_criteria(tokenizer: Any, queries: Sequence[GenerateQuery], prompt_length: int) -> list[Any]:
-    """Stop each row when its answer matches its query's stop pattern.
+def _decoder(tokenizer: Any) -> Callable[[Any], list[str]]:
+    """Decodes rows of token ids without special tokens, except those that delimit thoughts."""
+    special = {number: token.content for number, token in tokenizer.added_tokens_decoder.items() if token.special}
+    if not any(map(is_mark, special.values())):
+        return lambda rows: [str(text) for text in tokenizer.batch_decode(rows, skip_special_tokens=True)]
+    dropped = {number for number, token in special.items() if not is_mark(token)}
+
+    def decode(rows: Any) -> list[str]:
+        kept = [[number for number in row.tolist() if number not in dropped] for row in rows]
+        return [str(text) for text in tokenizer.batch_decode(kept, skip_special_tokens=False)]
+
+    return decode
+
+
+def _stopping_criteria(
+    tokenizer: Any, queries: Sequence[GenerateQuery], opened: Sequence[str], prompt_length: int
+) -> list[Any]:
+    """Stop each row when its answer matches its query's stop pattern; `opened` are marks that answers begin with.
 
     The text is first put together token by token, which may lose spaces; a match of it, and every 16th token, is
     checked on the exact text. Decoding 64 rows of 150 tokens exactly takes 3.4 ms, this way 0.2 to 0.6 ms.
     """
-    patterns = [re.compile(query.stop_pattern) if query.stop_pattern else None for query in queries]
+    patterns = [query.stop_pattern for query in queries]
     if not any(patterns):
         return []
-    texts, complete = [""] * len(queries), [False] * len(queries)
+    decode, texts, complete = _decoder(tokenizer), list(opened), [False] * len(queries)
 
-    def is_complete(ids: Any, _scores: Any, **_: Any) -> Any:
+    def stop(ids: Any, _scores: Any, **_: Any) -> Any:
         import torch
 
-        for k, new in enumerate(tokenizer.batch_decode(ids[:, -1:], skip_special_tokens=True)):
-            pattern = patterns[k]
+        for k, new in enumerate(decode(ids[:, -1:])):
             texts[k] += new
-            if pattern is None or complete[k]:
+            if not patterns[k] or complete[k]:
                 continue
-            if (ids.shape[1] - prompt_length) % _EXACT_EVERY == 0 or pattern.search(texts[k]):
-                exact = tokenizer.decode(ids[k, prompt_length:], skip_special_tokens=True)
-                complete[k] = pattern.search(exact) is not None
+            if (ids.shape[1] - prompt_length) % _EXACT_EVERY == 0 or is_complete(texts[k], patterns[k]):
+                (exact,) = decode(ids[k : k + 1, prompt_length:])
+                complete[k] = is_complete(opened[k] + exact, patterns[k])
         return torch.tensor(complete, device=ids.device)
 
-    return [is_complete]
+    return [stop]
 
 
 def _samplers(generation: GenerationConfig, queries: Sequence[GenerateQuery]) -> list[Any]:

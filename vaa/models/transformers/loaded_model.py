@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from vaa.errors import ModelError
+from vaa.errors import ConfigError, ModelError
 from vaa.models.transformers.families import FrameProcessor, VisionInputs
 from vaa.models.transformers.memory import AdaptiveBatchSize
 from vaa.prompts.template import IMAGE, split_at_images
+from vaa.prompts.thoughts import opened_thoughts
 from vaa.types import ChatQuery, ChooseQuery
 
 
@@ -39,11 +40,22 @@ class LoadedModel:
         return VisionInputs(tensors, inputs.tokens)
 
     def chat_text(self, query: ChatQuery, tokens: Sequence[int]) -> str:
-        """The text that the model is given, with `tokens[k]` visual tokens for the k-th frame."""
+        """The text that the model is given, with `tokens[k]` visual tokens for the k-th frame.
+
+        Raises:
+            ConfigError: the probabilities of choices are queried, and the chat template opens the model's thoughts.
+        """
         if self.frame_processor is None:
-            return chat_text(self.tokenizer, query, [])
-        family, marks = self.frame_processor.family, self.frame_processor.frame_texts(self.tokenizer, query, tokens)
-        return chat_text(self.tokenizer, query, marks, family.separator, family.end)
+            text = chat_text(self.tokenizer, query, [])
+        else:
+            family, marks = self.frame_processor.family, self.frame_processor.frame_texts(self.tokenizer, query, tokens)
+            text = chat_text(self.tokenizer, query, marks, family.separator, family.end)
+        if isinstance(query, ChooseQuery) and opened_thoughts(text):
+            raise ConfigError(
+                f"'{self.tokenizer.name_or_path}' thinks before it answers, so that its first token is no choice. Use "
+                "a readout that reads texts (readout=written), or a model that does not think."
+            )
+        return text
 
     def token_types(self, ids: Any) -> dict[str, Any]:
         """Which tokens are visual, as a keyword argument, for the families whose models need it."""
