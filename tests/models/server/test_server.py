@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import gc
 import logging
 import os
@@ -35,8 +36,7 @@ KEY = "sk-secret-0123456789abcdef"
 
 
 @pytest.fixture
-def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeServer]:
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+def fake() -> Iterator[FakeServer]:
     server = FakeServer()
     yield server
     server.close()
@@ -267,6 +267,47 @@ def test_a_permanent_failure_has_a_reason_and_is_not_retried(
     assert len(fake.bodies) == 3
 
 
+@pytest.mark.parametrize(
+    ("sent", "text"),
+    [
+        ([{"type": "text", "text": "[0.9]"}], "[0.9]"),
+        ([{"type": "text", "text": "[0"}, {"type": "text", "text": ".9]"}], "[0.9]"),
+        (["[0", ".9]"], "[0.9]"),
+        ([{"type": "output_text", "text": {"text": "[0.9]"}}], "[0.9]"),
+        ({"type": "text", "text": "[0.9]"}, "[0.9]"),
+        (
+            [
+                {"type": "thinking", "thinking": [{"type": "text", "text": "Hm [0.0]"}]},
+                {"type": "text", "text": "[0.9]"},
+            ],
+            "<think>Hm [0.0]</think>[0.9]",
+        ),
+        ([{"type": "reasoning", "text": "Hm"}, {"type": "text", "text": "[0.9]"}], "<think>Hm</think>[0.9]"),
+        ("<think>Hm [0.0]</think>[0.9]", "<think>Hm [0.0]</think>[0.9]"),
+    ],
+)
+def test_content_in_parts_is_joined(fake: FakeServer, server: ServerModel, sent: Any, text: str) -> None:
+    fake.script = lambda body, before: completion(sent)
+    assert answer_one(server) == text
+
+
+@pytest.mark.parametrize(
+    ("sent", "form"),
+    [
+        ([{"type": "image_url", "image_url": {"url": "x"}}], "a list with a part of type image_url"),
+        ([{"type": "text", "text": "a"}, {"kind": "b"}], "a list with a part: an object with the keys kind"),
+        ([7], "a list with a part: a int"),
+        ({"value": "[0.9]"}, "an object with the keys value"),
+        (0.9, "a float"),
+        ([], "the answer is empty"),
+        ([{"type": "text", "text": ""}], "the answer is empty"),
+    ],
+)
+def test_content_of_another_form_is_named(fake: FakeServer, server: ServerModel, sent: Any, form: str) -> None:
+    fake.script = lambda body, before: completion(sent)
+    assert form in reason(answer_one(server))
+
+
 def test_truncated_answers_are_used_and_reported_once(
     fake: FakeServer, server: ServerModel, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -359,6 +400,139 @@ def test_the_key_is_sent_to_its_server_and_written_nowhere(
     monkeypatch.setenv("OPENAI_API_KEY", KEY)  # the key of another server
     answer_one(server)
     assert KEY not in str(fake.headers[-1])
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        (f"{KEY}\nsecond", "a line break"),
+        (f"{KEY}\r\nsecond", "a line break"),
+        (f"\ufeff{KEY}", "a byte order mark"),
+        (f"{KEY}é", "outside ASCII"),
+        (f"{KEY}\udcff", "outside ASCII"),
+        (f"{KEY}\x1b[0m", "a control character"),
+        (f"{KEY}\tsecond", "a control character"),
+        (f"Bearer {KEY}", "a space"),
+        (f'"{KEY}"', "a quotation mark"),
+        (f"{KEY}\\n", "a backslash"),
+    ],
+)
+def test_a_text_that_is_no_key_is_refused_without_showing_it(
+    fake: FakeServer, server: ServerModel, monkeypatch: pytest.MonkeyPatch, text: str, fault: str
+) -> None:
+    monkeypatch.setenv("VAA_TEST_KEY", text)
+    with pytest.raises(ConfigError, match=rf"VAA_TEST_KEY.*{fault}") as raised:
+        answer_one(replace(server, api_key_env="VAA_TEST_KEY"))
+    assert "secret" not in str(raised.value) + repr(raised.value.__context__)
+    assert not fake.bodies
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        error(400, "a" * 290 + KEY),
+        error(400, f"Bearer {KEY}".encode().hex()),
+        error(400, base64.b64encode(f"Bearer {KEY}".encode()).decode()),
+        Reply(body=b"x" * 270 + f" not a chat completion {KEY}".encode()),
+        Reply(body=[KEY]),
+        completion(None, refusal="I refuse. " * 28 + KEY),
+        completion({KEY: 1}),
+        error(404, KEY),
+        error(401, KEY),
+    ],
+    ids=["long", "hex", "base64", "long body", "JSON", "refusal", "form", "404", "401"],
+)
+def test_no_form_and_no_part_of_the_key_is_shown(
+    fake: FakeServer, server: ServerModel, monkeypatch: pytest.MonkeyPatch, reply: Reply
+) -> None:
+    monkeypatch.setenv("VAA_TEST_KEY", KEY)
+    fake.script, fake.models = lambda body, before: reply, {"data": [{"id": KEY}]}
+    with_key = replace(server, api_key_env="VAA_TEST_KEY", retries=0)
+    try:
+        text = reason(answer_one(with_key))
+    except (ConfigError, ModelError) as raised:
+        text = str(raised)
+    assert "sk-s" not in text
+    assert "c2VjcmV0" not in text
+    assert KEY.encode().hex() not in text
+
+
+def test_an_unexpected_error_of_the_client_is_a_message_without_the_key(
+    fake: FakeServer, server: ServerModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(body: str) -> Any:
+        raise ValueError(f"illegal header {KEY!r}")
+
+    monkeypatch.setenv("VAA_TEST_KEY", KEY)
+    monkeypatch.setattr("openai.resources.chat.completions.AsyncCompletions.create", broken)
+    with pytest.raises(ModelError, match="could not be made") as raised:
+        answer_one(replace(server, api_key_env="VAA_TEST_KEY"))
+    assert KEY not in str(raised.value)
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_a_redirect_is_not_followed(fake: FakeServer, server: ServerModel, status: int) -> None:
+    other = FakeServer()
+    try:
+        fake.script = lambda body, before: Reply(status, {}, {"Location": f"{other.url}/chat/completions?key=1"})
+        with pytest.raises(ConfigError, match=rf"redirects to http://127.0.0.1.*HTTP {status}.*base_url"):
+            answer_one(server)
+        assert not other.bodies
+    finally:
+        other.close()
+
+
+@pytest.fixture
+def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+@pytest.mark.usefixtures("no_proxies")
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"])
+@pytest.mark.parametrize("proxy", ["http", "socks5://127.0.0.1:9", "ftp://127.0.0.1:9"])
+def test_a_server_on_this_machine_is_reached_without_a_proxy(
+    fake: FakeServer, server: ServerModel, monkeypatch: pytest.MonkeyPatch, variable: str, proxy: str
+) -> None:
+    between = FakeServer()
+    try:
+        monkeypatch.setenv(variable, between.url if proxy == "http" else proxy)
+        assert answer_one(server) == "fine"
+        assert answer_one(replace(server, base_url=server.base_url.replace("127.0.0.1", "localhost"))) == "fine"
+        assert not between.bodies
+    finally:
+        between.close()
+
+
+@pytest.mark.usefixtures("no_proxies")
+def test_the_proxy_to_another_machine_is_named_without_its_password(
+    fake: FakeServer, server: ServerModel, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    address = fake.url.removeprefix("http://").removesuffix("/v1")
+    monkeypatch.setenv("HTTP_PROXY", f"http://user:pass-word@{address}")
+    remote = replace(server, base_url="http://vaa-test.invalid/v1", allow_http=True)
+    assert answer_one(remote) == "fine"  # by the proxy
+    assert f"http://vaa-test.invalid/v1 is reached through the proxy http://{address} (HTTP_PROXY)" in caplog.text
+    fake.script = lambda body, before: error(503, f"no route for {fake.headers[0]['proxy-authorization']} pass-word")
+    with pytest.raises(ModelError, match=r"through the proxy http://.*\(HTTP_PROXY\)\) left"):
+        list(replace(remote, retries=0, concurrency=1).generate([query(str(k)) for k in range(9)]))
+    assert "pass-word" not in caplog.text
+    with pytest.raises(ConfigError, match="plain http"):
+        replace(remote, allow_http=False)
+
+
+@pytest.mark.usefixtures("no_proxies")
+@pytest.mark.parametrize("proxy", ["socks5://u:pass-word@h:9", "ftp://u:pass-word@h:9", "http://u:pass-word@h:p"])
+def test_a_proxy_that_cannot_be_used_is_reported(
+    server: ServerModel, monkeypatch: pytest.MonkeyPatch, proxy: str
+) -> None:
+    monkeypatch.setitem(sys.modules, "socksio", None)
+    monkeypatch.setenv("ALL_PROXY", proxy)
+    with pytest.raises(ConfigError, match=r"ALL_PROXY.*NO_PROXY") as raised:
+        answer_one(replace(server, base_url="https://vaa-test.invalid/v1"))
+    assert "pass-word" not in str(raised.value)
 
 
 def test_a_missing_key_is_reported(server: ServerModel, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,21 +6,35 @@ import asyncio
 import json
 import logging
 import os
+import re
 from collections import Counter
 from collections.abc import Coroutine, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from threading import Thread
 from typing import Any
+from urllib.parse import urlsplit
 
 from vaa.errors import ConfigError, ModelError
 from vaa.models.server import messages
+from vaa.models.server.network import EnvironmentProxy, find_proxy, http_client
+from vaa.models.server.redaction import redact
 from vaa.types import Answer, ChatQuery, ChooseQuery, NoAnswer
 
 log = logging.getLogger("vaa")
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 8.0  # seconds, doubled for each retry: those of OpenAI's client
 _MAX_FAILED_IN_A_ROW = 8  # queries (or twice `concurrency`) without an answer before the run ends
+_NOT_IN_KEYS = {
+    r"[\r\n\x0b\x0c\x85\u2028\u2029]": "a line break",
+    "\ufeff": "a byte order mark",
+    r"[^\x00-\x7f]": "a character outside ASCII",
+    r"[\x00-\x1f\x7f]": "a control character",
+    " ": "a space",
+    "[\"'`\\\\]": "a quotation mark or a backslash",
+}
+"""Regular expression -> what it matches, in words; the text of a refused key is never shown."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,33 +52,47 @@ class Endpoint:
         """The key, from the environment variable `api_key_env`; None without one.
 
         Raises:
-            ConfigError: the variable is not set.
+            ConfigError: the variable is not set, or its text is no key.
         """
         if self.api_key_env is None:
             return None
-        if key := os.environ.get(self.api_key_env, "").strip():
-            return key
-        raise ConfigError(
-            f"api_key_env={self.api_key_env}: this environment variable is not set. Set it to the key of "
-            f"{self.base_url}, or give api_key_env=null for a server without keys."
-        )
+        key = os.environ.get(self.api_key_env, "").strip()
+        if not key:
+            raise ConfigError(
+                f"api_key_env={self.api_key_env}: this environment variable is not set. Set it to the key of "
+                f"{self.base_url}, or give api_key_env=null for a server without keys."
+            )
+        for pattern, fault in _NOT_IN_KEYS.items():
+            if re.search(pattern, key):
+                raise ConfigError(
+                    f"api_key_env={self.api_key_env}: this environment variable contains {fault}, which no key has. "
+                    "Set it to the key alone."
+                )
+        return key
 
 
 @dataclass(kw_only=True)
 class ChatClient:
     """OpenAI's client, the event loop it runs in, and what has happened so far.
 
-    `usage` counts answers, truncated answers, retries, prompt_tokens and completion_tokens.
+    `proxy` is the one between this machine and the server, None without one. `usage` counts answers, truncated
+    answers, retries, prompt_tokens and completion_tokens.
     """
 
     endpoint: Endpoint
     key: str | None = field(repr=False)
+    proxy: EnvironmentProxy | None = field(repr=False)
     client: Any
     loop: asyncio.AbstractEventLoop
     slots: asyncio.Semaphore
     reached: bool = False
     failed_in_a_row: int = 0
     usage: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def address(self) -> str:
+        """The server's address and the proxy, for messages."""
+        return self.endpoint.base_url + (f" (through the proxy {self.proxy})" if self.proxy else "")
 
     def submit(self, query: ChatQuery, body: Mapping[str, Any]) -> Future[Answer | NoAnswer]:
         """Send a request; the future raises the errors that end the run."""
@@ -101,6 +129,9 @@ class ChatClient:
             reason = f"no answer within timeout={self.endpoint.timeout} s" if timed_out else "the connection broke"
             detail = ": ".join(filter(None, (cause, self._redact(str(error.__cause__)))))
             return self._fail(f"{reason} ({detail}; after {self.endpoint.retries} retries)")
+        except Exception as error:  # its text may contain the key
+            detail = self._redact(f"{type(error).__name__}: {error}")
+            raise ModelError(f"{self.address}: the request could not be made ({detail}).") from None
         self.reached = True
         self.usage["retries"] += response.retries_taken
         return self._read(messages.parse_completion(response.text), query)
@@ -118,7 +149,15 @@ class ChatClient:
 
     async def _explain_status(self, query: ChatQuery, error: Any) -> NoAnswer:
         """Why there is no answer. Errors that end the run have no cause: the server's text may repeat the key."""
-        url, variable = self.endpoint.base_url, self.endpoint.api_key_env
+        url, variable = self.address, self.endpoint.api_key_env
+        if error.response.is_redirect:
+            location = urlsplit(error.response.headers["location"])
+            host = location.netloc.rpartition("@")[2]
+            target = self._redact(f"{location.scheme}://{host}" if host else location.path)
+            raise ConfigError(
+                f"{url} redirects to {target}, where neither key nor frames are sent (HTTP {error.status_code}). Give "
+                "the address that it leads to as base_url if you trust it."
+            ) from None
         reason = f"HTTP {error.status_code}: {self._redact(messages.error_message(error.response.text))}"
         if error.status_code in (401, 403):
             remedy = (
@@ -144,11 +183,11 @@ class ChatClient:
             names = sorted(str(entry["id"]) for entry in json.loads(response.text)["data"])
         except Exception:  # the 404 before it is the error to report
             return f"It has no list of models either: base_url usually ends in /v1 ({self.endpoint.base_url})."
-        return f"It has: {', '.join(names) or 'none'}. Give one as model=NAME."
+        return f"It has: {redact(', '.join(names), self._secrets) or 'none'}. Give one as model=NAME."
 
     def _fail(self, reason: str) -> NoAnswer:
         """Count a query without an answer; raise if there is no server or too many have failed in a row."""
-        url, self.failed_in_a_row = self.endpoint.base_url, self.failed_in_a_row + 1
+        url, self.failed_in_a_row = self.address, self.failed_in_a_row + 1
         if not self.reached:
             raise ModelError(
                 f"No server answers at {url}: {reason}. Start one, as in `vllm serve {self.endpoint.model}`, or "
@@ -161,8 +200,13 @@ class ChatClient:
             ) from None
         return NoAnswer(f"{url}: {reason}")
 
+    @property
+    def _secrets(self) -> list[str]:
+        return [secret for secret in (self.key, self.proxy and self.proxy.password) if secret]
+
     def _redact(self, text: str) -> str:
-        return messages.shorten(text.replace(self.key, "***") if self.key else text)
+        """The text in one short line without key and password; shortened afterwards, or a part of them could stay."""
+        return messages.shorten(redact(text, self._secrets))
 
     def log_usage(self) -> None:
         """Log the token counts, and warn of truncated answers."""
@@ -184,21 +228,29 @@ def open_client(endpoint: Endpoint) -> Iterator[ChatClient]:
     """A client whose pending requests are cancelled on exit.
 
     Raises:
-        ConfigError: OpenAI's client is not installed, or the key's environment variable is not set.
+        ConfigError: OpenAI's client is not installed, or the key or the proxy in the environment cannot be used.
     """
     try:
         from openai import AsyncOpenAI
     except ImportError as error:
         raise ConfigError("A server needs OpenAI's client: pip install 'vaa[server]'.") from error
-    for name in ("httpx", "httpx2", "openai"):  # they log every request and every retry
+    for name in ("httpcore", "httpcore2", "httpx", "httpx2", "openai"):  # they log every request and every retry
         logging.getLogger(name).setLevel(logging.WARNING)
-    key, runner = endpoint.api_key(), asyncio.Runner(loop_factory=asyncio.new_event_loop)
+    key, proxy = endpoint.api_key(), find_proxy(endpoint.base_url)
     openai_client = AsyncOpenAI(
-        base_url=endpoint.base_url, api_key=key or "none", timeout=endpoint.timeout, max_retries=endpoint.retries
+        base_url=endpoint.base_url,
+        api_key=key or "none",
+        timeout=endpoint.timeout,
+        max_retries=endpoint.retries,
+        http_client=http_client(proxy),
     )
+    if proxy is not None:
+        _log_proxy(endpoint.base_url, str(proxy))
+    runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
     client = ChatClient(
         endpoint=endpoint,
         key=key,
+        proxy=proxy,
         client=openai_client,
         loop=runner.get_loop(),
         slots=asyncio.Semaphore(endpoint.concurrency),
@@ -211,6 +263,11 @@ def open_client(endpoint: Endpoint) -> Iterator[ChatClient]:
         client.loop.call_soon_threadsafe(client.loop.stop)
         thread.join()
         client.log_usage()
+
+
+@cache
+def _log_proxy(url: str, proxy: str) -> None:
+    log.info("%s is reached through the proxy %s", url, proxy)
 
 
 def _run_loop(runner: asyncio.Runner, openai_client: Any) -> None:

@@ -91,11 +91,11 @@ def parse_completion(body: str) -> dict[str, Any]:
             return dict(completion)
     except (ValueError, LookupError, TypeError):
         pass
-    raise MalformedError(f"not a chat completion: {shorten(body)!r}")
+    raise MalformedError(f"not a chat completion: {body!r}")
 
 
 def read_answer(completion: Mapping[str, Any], query: ChatQuery) -> str | Floats | NoAnswer:
-    """The text, or the probabilities of the query's choices; NoAnswer for a refusal and an empty text.
+    """The text, or the probabilities of the query's choices; NoAnswer for a refusal, an empty text and no text.
 
     Raises:
         ConfigError: probabilities are needed, and the server returns no log-probabilities.
@@ -103,14 +103,17 @@ def read_answer(completion: Mapping[str, Any], query: ChatQuery) -> str | Floats
     choice = completion["choices"][0]
     message, finish_reason = choice["message"], choice.get("finish_reason")
     if message.get("refusal"):
-        return NoAnswer(f"the model refused: {shorten(str(message['refusal']))}")
+        return NoAnswer(f"the model refused: {message['refusal']}")
     if finish_reason == "content_filter":
         return NoAnswer("the server's content filter stopped the answer")
     if isinstance(query, ChooseQuery):
         return probabilities(choice, query.choices)
-    text = message.get("content")
-    if isinstance(text, str) and text.strip():
+    content = message.get("content")
+    text = content_text(content)
+    if text and text.strip():
         return text
+    if text is None and content is not None:
+        return NoAnswer(f"the answer's content is {_form(content)}, where text or a list of text parts is expected")
     limit = f" {query.max_new_tokens}" if query.max_new_tokens else ""
     cause = (
         f": all{limit} tokens were used before the text, perhaps for reasoning"
@@ -118,6 +121,34 @@ def read_answer(completion: Mapping[str, Any], query: ChatQuery) -> str | Floats
         else ""
     )
     return NoAnswer(f"the answer is empty (finish_reason {finish_reason}{cause})")
+
+
+def content_text(content: Any) -> str | None:
+    """The text of a message's content: a string, a part or a list of parts; None if it has another form.
+
+    Parts with thoughts become text between `<think>` marks.
+    """
+    if isinstance(content, str):
+        return content
+    if isinstance(content, list):
+        texts = [content_text(part) for part in content]
+        return None if None in texts else "".join(map(str, texts))
+    kind = content.get("type", "text") if isinstance(content, dict) else None
+    if kind in ("thinking", "reasoning"):
+        thoughts = content_text(content.get(kind) or content.get("text") or [])
+        return None if thoughts is None else f"<think>{thoughts}</think>"
+    return content_text(content.get("text")) if kind in ("text", "output_text") else None
+
+
+def _form(content: Any) -> str:
+    """What a content that is no text consists of, in words."""
+    if isinstance(content, dict):
+        return f"an object with the keys {', '.join(map(str, content)) or 'none'}"
+    if isinstance(content, list):
+        other = next(part for part in content if content_text(part) is None)
+        kind = f" of type {other['type']}" if isinstance(other, dict) and "type" in other else f": {_form(other)}"
+        return f"a list with a part{kind}"
+    return f"a {type(content).__name__}"
 
 
 def reached_token_limit(completion: Mapping[str, Any]) -> bool:

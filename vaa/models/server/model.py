@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
-from ipaddress import ip_address
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
@@ -17,6 +16,7 @@ from vaa.errors import ConfigError
 from vaa.models.base import GenerationConfig, Library, Requirements, libraries
 from vaa.models.server import messages
 from vaa.models.server.client import ChatClient, Endpoint, open_client
+from vaa.models.server.network import is_this_machine
 from vaa.types import Answer, ChatQuery, ChooseQuery, Floats, GenerateQuery, NoAnswer
 from vaa.video.prefetch import FramePrefetcher, Frames, Prepared, PreparedBatch
 
@@ -64,7 +64,7 @@ class ServerModel:
             raise ConfigError("base_url: give the address of a server, as in http://localhost:8000/v1.")
         if url.username or url.password or url.query:
             raise ConfigError("base_url must not contain a key, since it is logged: name its variable by api_key_env.")
-        if url.scheme == "http" and not (self.allow_http or _is_this_machine(url.hostname)):
+        if url.scheme == "http" and not (self.allow_http or is_this_machine(url.hostname)):
             raise ConfigError(
                 f"base_url={self.base_url}: with plain http, the key and the frames are readable on the network. Give "
                 "an https address, or allow_http=true if you trust the network."
@@ -163,10 +163,3 @@ class ServerModel:
 
 
 _usage: dict[ServerModel, Counter[str]] = {}
-
-
-def _is_this_machine(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
