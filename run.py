@@ -64,7 +64,6 @@ def run_experiment(cfg: DictConfig, hydra_cfg: Any) -> None:
     unused = overrides.unused(config, hydra_cfg.overrides.task, used={"run", "doctor", "decode_timeout"}, skip=skip)
     if unused:
         raise ConfigError(f"{', '.join(unused)}: has no effect: no stage uses it ({', '.join(cfg.stages)}).")
-    from vaa.doctor import diagnosis
     from vaa.experiment import JobContext, job_history
     from vaa.tracking.run import config_columns, job_name
 
@@ -72,7 +71,7 @@ def run_experiment(cfg: DictConfig, hydra_cfg: Any) -> None:
     process.set_decode_timeout(cfg.decode_timeout)
     experiment = hydra.utils.instantiate(cfg.run, _convert_="all")
     if cfg.doctor:
-        diagnosis.check(experiment.method)
+        experiment.check(Path(hydra_cfg.runtime.output_dir))
         return
     multirun = hydra_cfg.mode is RunMode.MULTIRUN
     swept = overrides.swept(Path(hydra_cfg.runtime.cwd, hydra_cfg.sweep.dir, "multirun.yaml")) if multirun else {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from pathlib import Path
 
 import pytest
 from wandb_log import read_back
+
+from vaa.prompts.parsers import VerdictParser
 
 ROOT = Path(__file__).parents[1]
 
@@ -191,6 +194,7 @@ def test_a_run_with_too_many_unparsed_answers_fails(tmp_path: Path, shared: Path
     overrides = (*(field for field in tiny if field != "page=null"), "max_unparsed=0.5")
     output = run(tmp_path, "data=folder", "data.root=clips", *overrides, status=4, wandb="offline")
     assert "4 of 4 answers could not be parsed" in output
+    assert VerdictParser.form in output
     (values,) = metrics(tmp_path)
     assert (values["unparsed"], values["unparsed_share"]) == (4, 1)
     (job,) = (tmp_path / "outputs/corevad").iterdir()
@@ -276,7 +280,16 @@ def test_the_doctor_reports_what_a_run_needs_and_runs_nothing(tmp_path: Path) ->
     output = run(tmp_path, "doctor=true")
     assert "TransformersVLM vaa/tiny/checkpoints/vlm" in output
     assert "fits" in output
-    assert metrics(tmp_path) == []
+    assert re.search(r"vaa/tiny/checkpoints/vlm: \d+ queries x .* s = about .* TFLOP/s", output)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_doctor_says_what_a_run_without_a_network_lacks(tmp_path: Path) -> None:
+    (tmp_path / "clips").mkdir()
+    overrides = ("vlm=internvl2", "encoder=clip_vit_b16", "data=folder", "data.root=clips", "doctor=true")
+    output = run(tmp_path, *overrides, status=2)
+    assert "HF_HUB_OFFLINE forbids downloading it" in output
+    assert [entry.name for entry in tmp_path.iterdir()] == ["clips"]
 
 
 SHORT = ["data.videos=2", "data.seconds=20", "wandb.mode=disabled", "cache=memo.sqlite"]

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from vaa.cache import AnswerCache
-from vaa.data.base import DatasetLoader
+from vaa.data.base import DatasetLoader, HasExpectedVideos
+from vaa.doctor import diagnosis
 from vaa.engines.base import Engine
 from vaa.errors import ConfigError, DataError
 from vaa.evaluation.evaluation import evaluate
@@ -28,7 +29,7 @@ from vaa.stages.causal import CausalMethod
 from vaa.streaming.stream import Stream
 from vaa.streaming.watch import watch
 from vaa.tracking.run import TrackedRun, Tracking
-from vaa.types import Dataset
+from vaa.types import Dataset, GroundTruth, Video
 from vaa.video.sources import close_decoders
 
 log = logging.getLogger("vaa")
@@ -101,6 +102,23 @@ class Experiment:
         """The stages that are not null, in order; in their causal form where `causal` is set."""
         return _method(self.stages, self.online if self.causal else None)
 
+    def check(self, folder: Path) -> None:
+        """Log whether it can run on this machine and about how long it takes; remove its folder, which stays empty.
+
+        Raises:
+            ConfigError: it does not fit this machine.
+        """
+        try:
+            diagnosis.check(self.method, self._videos)
+        finally:
+            files.remove_unused(folder)
+
+    def _videos(self) -> tuple[Sequence[Video], Mapping[str, GroundTruth]]:
+        if isinstance(self.data, HasExpectedVideos):
+            return self.data.expected_videos()[: self.limit], {}
+        dataset = self.data.load()
+        return dataset.videos[: self.limit], dataset.truths
+
     def run(self, context: JobContext, history: JobHistory) -> dict[str, Any]:
         """Run it and return the content of `metrics.json`.
 
@@ -110,6 +128,7 @@ class Experiment:
         dataset = self.data.load()
         if not dataset.videos and not dataset.failures:
             raise DataError(f"data={dataset.name}: no video. Check the fields of data (--cfg job shows them).")
+        console.check_tiny_models(self.method.values(), dataset.name, context.overrides)
         with output_errors(context.folder):
             files.write_reproduction(context.folder, context.overrides)
         tracking = dataclasses.replace(
@@ -118,7 +137,11 @@ class Experiment:
         try:
             with tracking.run(context.columns, context.folder, context.number) as tracked:
                 metrics = self._run(dataset, context.folder, history, tracked)
-                check_complete(metrics, max_unparsed=self.max_unparsed, max_failed=self.max_failed)
+                reports = history.previous.reports.values() if history.previous else ()
+                first = next((report.first_unparsed for report in reports if report.first_unparsed), "")
+                check_complete(
+                    metrics, max_unparsed=self.max_unparsed, max_failed=self.max_failed, first_unparsed=first
+                )
         finally:
             close_decoders()
         return metrics
@@ -174,12 +197,24 @@ class StreamExperiment:
         """The stages that are not null, in order and in their causal form."""
         return _method(self.stages, self.online if self.causal else None)
 
+    def check(self, folder: Path) -> None:
+        """Log whether it can run on this machine; remove its folder, which stays empty.
+
+        Raises:
+            ConfigError: it does not fit this machine.
+        """
+        try:
+            diagnosis.check(self.method, None)
+        finally:
+            files.remove_unused(folder)
+
     def run(self, context: JobContext, history: JobHistory) -> dict[str, Any]:
         """Score the source until it ends or Control-C is pressed; there are no metrics.
 
         Raises:
             VaaError: the method is not causal, or the source failed.
         """
+        console.check_tiny_models(self.method.values(), self.data.name, context.overrides)
         for notice in console.notices(self.method.values(), self.data.name):
             log.warning("%s", notice)
         with output_errors(context.folder):

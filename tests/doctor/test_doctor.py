@@ -32,6 +32,7 @@ CPU = Machine(
     torch="2.13.0+cpu",
     libraries=frozenset({"decord", "av"}),
     offline=False,
+    hub="",
 )
 GPU = replace(CPU, gpus=(Gpu("a card", 24 * GB, 23 * GB),))
 
@@ -158,9 +159,10 @@ def test_models_count_from_their_first_to_their_last_stage_in_the_memory_they_us
 
 
 def test_a_missing_folder_and_missing_files_are_named(large: Path, internvl: Path, tmp_path: Path) -> None:
-    text, ok = run_doctor(vlm("no/such/folder"), CPU)
-    assert not ok
-    assert "! 'no/such/folder' is neither a folder nor a hub name" in text
+    for name in ("no/such/folder", "missing", "/no/such", "./such", "no/../such", "~/such"):
+        text, ok = run_doctor(vlm(name), CPU)
+        assert not ok
+        assert f"! '{name}' is neither a folder nor a hub name, which look like ORG/NAME" in text
     (large / "model-00002-of-00002.safetensors").unlink()
     (large / "tokenizer.model").unlink()
     text, ok = run_doctor(vlm(large), CPU)
@@ -224,12 +226,15 @@ def test_missing_files_in_the_hub_cache_are_downloaded_and_damaged_ones_reported
 def test_a_checkpoint_on_the_hub_is_to_be_downloaded() -> None:
     text, ok = run_doctor(vlm("OpenGVLab/InternVL2-8B"), CPU)
     assert ok
-    assert "to be downloaded from the hub, about 16.0 GB (500.0 GB of disk free)" in text
+    assert "to be downloaded from the hub, which is reached, about 16.0 GB (500.0 GB of disk free)" in text
     assert "8 billion (by its name)" in text
     assert "do not fit on the disk" in run_doctor(vlm("OpenGVLab/InternVL2-8B"), replace(CPU, disk=GB))[0]
     text, ok = run_doctor(vlm("OpenGVLab/InternVL2-8B"), replace(CPU, offline=True))
     assert not ok
     assert "! it is not on this machine, and HF_HUB_OFFLINE forbids downloading it" in text
+    text, ok = run_doctor(vlm("OpenGVLab/InternVL2-8B"), replace(CPU, hub="https://hub: ConnectError"))
+    assert not ok
+    assert "! it is not on this machine, and the hub is not reached (https://hub: ConnectError)" in text
     assert "unknown: the size of openai/clip" in run_doctor(vlm("openai/clip"), CPU)[0]
 
 
@@ -291,10 +296,11 @@ def test_parameters_are_estimated_from_the_config_without_weights(internvl: Path
 
 
 def test_this_machine_is_inspected() -> None:
-    machine = inspect_machine(LIBRARIES)
+    machine = inspect_machine(LIBRARIES, try_hub=True)
     assert machine.memory > GB / 10
     assert machine.disk > 0
     assert machine.cores >= 1
     assert machine.torch.startswith("2.")
     assert "accelerate" in machine.libraries
     assert machine.offline
+    assert machine.hub is None

@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 
 import pytest
 
+from vaa.errors import ConfigError
 from vaa.report.alerts import Alert, AlertRule
-from vaa.report.console import log_summary, notices
+from vaa.report.console import check_tiny_models, log_summary, notices
 from vaa.stages.base import SEGMENT, Scope
 from vaa.stages.scores import Identity
 from vaa.types import Query, Report
@@ -114,3 +115,70 @@ def test_the_tiny_model_on_real_videos_gives_a_notice(checkpoints: list[str], da
     result = notices([Identity(), *(QueryStage(NamedModel(name)) for name in checkpoints)], data)
     assert len(result) == count
     assert all(TINY in notice and data in notice for notice in result)
+
+
+@dataclass(frozen=True)
+class NamedVLM:
+    """A model of every kind, which is not queried."""
+
+    checkpoint: str
+    accepts_frames: bool = True
+    identity: str = "model"
+
+    def generate(self, queries: Any) -> Any: ...
+
+    def choose(self, queries: Any) -> Any: ...
+
+    def release(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class NamedEncoder:
+    checkpoint: str
+    identity: str = "model"
+
+    def embed(self, queries: Any) -> Any: ...
+
+    def release(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class UsingModel:
+    model: Any
+    scope: ClassVar[Scope] = SEGMENT
+
+    def queries(self, report: Report) -> tuple[Query, ...]:
+        return ()
+
+    def absorb(self, report: Report, answers: Any) -> Report:
+        return report
+
+
+TINY_VLM, TINY_CLIP = NamedVLM("vaa/tiny/checkpoints/vlm"), NamedEncoder("vaa/tiny/checkpoints/clip")
+REAL_VLM, REAL_CLIP = NamedVLM("OpenGVLab/InternVL3-8B-hf"), NamedEncoder("openai/clip-vit-base-patch16")
+
+
+@pytest.mark.parametrize(
+    ("models", "overrides", "refused"),
+    [
+        ((REAL_VLM, TINY_CLIP), (), "encoder=tiny_clip.*encoder=clip_vit_b16"),
+        ((REAL_VLM, TINY_CLIP), ("vlm=internvl", "encoder.batch_size=4"), "encoder=tiny_clip"),
+        ((TINY_VLM, REAL_CLIP), ("encoder=clip_vit_b16",), "vlm=tiny.*vlm=internvl"),
+        ((REAL_VLM, TINY_CLIP), ("encoder=tiny_clip",), None),
+        ((REAL_VLM, TINY_CLIP), ("encoder.checkpoint=vaa/tiny/checkpoints/clip",), None),
+        ((TINY_VLM, REAL_CLIP), ("vlm=tiny",), None),
+        ((TINY_VLM, TINY_CLIP), (), None),
+        ((REAL_VLM, REAL_CLIP), (), None),
+        ((REAL_VLM,), (), None),
+    ],
+)
+def test_a_tiny_model_beside_a_real_one_is_refused_unless_named(
+    models: tuple[Any, ...], overrides: tuple[str, ...], refused: str | None
+) -> None:
+    stages = [UsingModel(model) for model in models]
+    check_tiny_models(stages, "synthetic", overrides)
+    if refused is None:
+        check_tiny_models(stages, "folder", overrides)
+    else:
+        with pytest.raises(ConfigError, match=refused):
+            check_tiny_models(stages, "folder", overrides)

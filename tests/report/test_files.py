@@ -84,8 +84,8 @@ def test_a_report_has_the_changes_of_each_stage(tmp_path: Path) -> None:
                     {"start": 3, "stop": 6, "frames": [3, 5], "at": 3},
                 ],
                 "responses": [
-                    {"text": "Normal scenes. Größe", "score": 0.0, "description": "Größe"},
-                    {"text": "?", "score": None, "description": "?"},
+                    {"text": "Normal scenes. Größe", "score": 0.0, "description": "Größe", "thoughts": ""},
+                    {"text": "?", "score": None, "description": "?", "thoughts": ""},
                 ],
                 "n_unparsed": 1,
             },
@@ -158,3 +158,21 @@ def test_a_video_without_a_track_has_a_report_and_no_scores(tmp_path: Path) -> N
     files.write_results(tmp_path, result, [])
     assert not (tmp_path / "scores").exists()
     assert (tmp_path / "reports" / "v.json").is_file()
+
+
+def test_a_folder_with_nothing_but_hydras_files_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("outputs/plain/a", "outputs/plain/b"):
+        (tmp_path / name / ".hydra").mkdir(parents=True)
+        (tmp_path / name / "run.log").touch()
+    (tmp_path / "outputs/plain/b/metrics.json").touch()
+    files.remove_unused(tmp_path / "outputs/plain/b")
+    files.remove_unused(tmp_path / "outputs/plain/a")
+    assert [entry.name for entry in (tmp_path / "outputs/plain").iterdir()] == ["b"]
+    (tmp_path / "outputs/plain/b/metrics.json").unlink()
+    files.remove_unused(tmp_path / "outputs/plain/b")
+    files.remove_unused(tmp_path / "missing")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "run.log").touch()
+    files.remove_unused(tmp_path)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["run.log"]

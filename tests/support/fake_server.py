@@ -86,6 +86,7 @@ class FakeServer:
         self.bodies: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.models: Any = {"object": "list", "data": [{"id": "fake"}, {"id": "other"}]}
+        self.head_status = 200
         self.closing = threading.Event()
         self.max_concurrent, self._concurrent, self._lock = 0, 0, threading.Lock()
         self._http = _HttpServer(("127.0.0.1", 0), self._handler())
@@ -122,6 +123,10 @@ class FakeServer:
 
             def do_GET(self) -> None:
                 self._send(Reply(body=server.models) if server.models else error(404, "no such page"))
+
+            def do_HEAD(self) -> None:
+                self.send_response(server.head_status)
+                self.end_headers()
 
             def _send(self, reply: Reply) -> None:
                 if reply.silent:

@@ -7,7 +7,7 @@ import unicodedata
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from vaa.types import Dataset, file_name
+from vaa.types import Dataset, Video, file_name
 
 VIDEO_SUFFIXES = (
     *(".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg", ".mpe", ".m1v", ".m2v", ".mpv", ".vob"),
@@ -30,6 +30,14 @@ class DatasetLoader(Protocol):
             DataError: the data set is missing, or is in another layout.
             ConfigError: a field is wrong.
         """
+
+
+@runtime_checkable
+class HasExpectedVideos(Protocol):
+    """A data set that is made on first use."""
+
+    def expected_videos(self) -> tuple[Video, ...]:
+        """The videos that `load` returns, without making them."""
 
 
 def video_id(name: str) -> str:

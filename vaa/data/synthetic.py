@@ -72,6 +72,11 @@ class SyntheticDataset:
         videos = tuple(Video(id_, folder / f"{id_}.mp4", self._n_frames, self.fps) for id_ in truths)
         return Dataset("synthetic", videos, {id_: _parse_truth(fields) for id_, fields in truths.items()}, ())
 
+    def expected_videos(self) -> tuple[Video, ...]:
+        """The videos that `load` returns, without rendering them."""
+        names = (f"{self.split}_{k}" for k in range(self.videos))
+        return tuple(Video(name, Path(f"{name}.mp4"), self._n_frames, self.fps) for name in names)
+
     @property
     def _n_frames(self) -> int:
         return round(self.seconds * self.fps)

@@ -13,6 +13,7 @@ from typing import Any
 from vaa.errors import ModelError
 from vaa.models.checkpoints import internvl2
 from vaa.models.checkpoints.files import INDEX, SINGLE, check_shard_index, resolve_checkpoint
+from vaa.models.checkpoints.hub import cached_folder, is_hub_name
 
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json")
 _PROCESSORS = ("preprocessor_config.json", "processor_config.json")
@@ -86,7 +87,7 @@ def inspect_checkpoint(name: str, revision: str | None, *, image_processor: bool
     shape = _shape(config)
     stored, missing = _stored_parameters(folder) if folder else (0, [])
     if folder is None and not is_name:
-        missing = [f"'{name}' is neither a folder nor a hub name"]
+        missing = [f"'{name}' is neither a folder nor a hub name, which look like ORG/NAME"]
     size_in_name = re.search(r"(\d+(?:\.\d+)?)[Bb](?![a-zA-Z])", name.rsplit("/", 1)[-1])
     parameters, counted_by = float(stored), "by its files"
     if not stored:
@@ -114,16 +115,10 @@ def inspect_checkpoint(name: str, revision: str | None, *, image_processor: bool
 def _locate(name: str, revision: str | None) -> tuple[Path | None, bool, bool]:
     """The local folder if any, whether it is in the hub's cache, and whether `name` is a folder or a hub name."""
     folder = Path(resolve_checkpoint(name))
-    if folder.is_dir():
+    if name and folder.is_dir():
         return folder, False, True
-    from huggingface_hub import try_to_load_from_cache
-    from huggingface_hub.errors import HFValidationError
-
-    try:
-        config = try_to_load_from_cache(name, "config.json", revision=revision)
-    except HFValidationError:
-        return None, False, False
-    return (Path(config).parent, True, True) if isinstance(config, str) else (None, False, True)
+    cached = cached_folder(name, revision)
+    return cached, cached is not None, cached is not None or is_hub_name(name)
 
 
 def _stored_parameters(folder: Path) -> tuple[int, list[str]]:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from vaa.doctor.checkpoint import CheckpointInfo, inspect_checkpoint
+from vaa.doctor.estimate import ModelWork, estimate
 from vaa.doctor.machine import Machine, inspect_machine
-from vaa.errors import ConfigError
+from vaa.errors import ConfigError, VaaError
 from vaa.models.base import VLM, Encoder, HasRequirements, LocalWeights, Requirements
 from vaa.stages.base import ModelStage, Transform
-from vaa.types import GenerateQuery, Query, Report, Video
+from vaa.types import GenerateQuery, GroundTruth, Query, Report, Video
 
 log = logging.getLogger("vaa")
 
@@ -64,23 +65,32 @@ class ModelUse:
         return weight_bytes + tokens * info.kv_bytes_per_token(weights.dtype) + activations
 
 
-def check(stages: Mapping[str, Any]) -> None:
-    """Log what the stages' models need and what this machine has.
+def check(
+    stages: Mapping[str, Any], load: Callable[[], tuple[Sequence[Video], Mapping[str, GroundTruth]]] | None
+) -> None:
+    """Log what the stages' models need, what this machine has, and about how long the run takes.
+
+    `load` returns the videos and their ground truth; None for a stream.
 
     Raises:
         ConfigError: the run does not fit this machine.
     """
-    diagnosis = diagnose(stages)
+    diagnosis = diagnose(stages, load=load)
     log.info("%s", "\n".join(diagnosis.lines))
     if not diagnosis.ok:
         raise ConfigError("This run does not fit this machine; see above.")
 
 
-def diagnose(stages: Mapping[str, Any], machine: Machine | None = None) -> Diagnosis:
+def diagnose(
+    stages: Mapping[str, Any],
+    machine: Machine | None = None,
+    load: Callable[[], tuple[Sequence[Video], Mapping[str, GroundTruth]]] | None = None,
+) -> Diagnosis:
     """Compare the models of the stages (name -> stage, in order) with `machine`, by default this one."""
     uses = list(model_uses(stages))
     declared = {library.module for use in uses for library in use.requirements.libraries}
-    machine = machine or inspect_machine({*LIBRARIES, *declared})
+    from_hub = any(use.checkpoint and (use.checkpoint.folder is None or use.checkpoint.in_hub_cache) for use in uses)
+    machine = machine or inspect_machine({*LIBRARIES, *declared}, try_hub=from_hub)
     lines: list[str] = []
     ok = True
     for use in uses:
@@ -90,6 +100,12 @@ def diagnose(stages: Mapping[str, Any], machine: Machine | None = None) -> Diagn
         lines += [*(f"  note     {note}" for note in notes), *(f"! {problem}" for problem in problems)]
         ok &= not problems
     lines += _describe_machine(machine)
+    if load is not None:
+        try:
+            lines += estimate([_work(use, machine) for use in uses], stages, *load())
+        except VaaError as error:
+            lines.append(f"! {error}")
+            ok = False
     verdict, fits = _verdict(uses, machine)
     if not ok:
         verdict.append("verdict    fix the lines marked with ! first")
@@ -152,7 +168,7 @@ def _check_model(use: ModelUse, machine: Machine) -> tuple[list[str], list[str]]
     if info is not None:
         if info.folder is None and not info.missing:
             problems += _download_problems(info, machine)
-        if info.in_hub_cache and not machine.offline:
+        if info.in_hub_cache and not machine.offline and not machine.hub:
             notes += [f"{message}, to be downloaded if the hub has it" for message in info.missing]
         else:
             problems += info.missing
@@ -174,9 +190,25 @@ def _missing_libraries(use: ModelUse, machine: Machine) -> Iterator[str]:
 def _download_problems(info: CheckpointInfo, machine: Machine) -> Iterator[str]:
     if machine.offline:
         yield "it is not on this machine, and HF_HUB_OFFLINE forbids downloading it"
+    elif machine.hub:
+        yield f"it is not on this machine, and the hub is not reached ({machine.hub})"
     size = info.weight_bytes("bfloat16", "none") or 0
     if size > machine.disk:
         yield f"its {_gigabytes(size)} do not fit on the disk of the hub's cache ({_gigabytes(machine.disk)} free)"
+
+
+def _work(use: ModelUse, machine: Machine) -> ModelWork:
+    """What a query of a model costs; for an encoder, a frame or a text."""
+    weights, info = use.requirements.weights, use.checkpoint
+    visual = use.frames * ((info.shape.image_tokens if info else 0) or _IMAGE_TOKENS)
+    return ModelWork(
+        model=use.model,
+        name=use.requirements.name or type(use.model).__name__,
+        parameters=info.parameters if info else None,
+        tokens=use.tokens + visual,
+        dtype=weights.dtype if weights else "float32",
+        on_gpu=_memory_of(use, machine) == "GPU memory",
+    )
 
 
 def _describe(use: ModelUse, machine: Machine) -> Iterator[str]:
@@ -202,12 +234,13 @@ def _describe(use: ModelUse, machine: Machine) -> Iterator[str]:
 
 def _location(info: CheckpointInfo, machine: Machine) -> str:
     if info.folder is not None:
-        return f"{info.folder}{' (the hub cache)' if info.in_hub_cache else ''}"
+        return f"{info.folder}{' (the hub cache)' if info.in_hub_cache else ''}, on this machine"
     if info.missing:
         return "nowhere"
     size = info.weight_bytes("bfloat16", "none")
     about = f", about {_gigabytes(size)}" if size else ""
-    return f"to be downloaded from the hub{about} ({_gigabytes(machine.disk)} of disk free)"
+    reached = {None: "", "": ", which is reached"}.get(machine.hub, ", which is not reached")
+    return f"to be downloaded from the hub{reached}{about} ({_gigabytes(machine.disk)} of disk free)"
 
 
 def _describe_machine(machine: Machine) -> list[str]:

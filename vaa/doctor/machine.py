@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+
+from vaa.models.checkpoints.hub import hub_fault
 
 _MEMORY_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
@@ -25,7 +29,8 @@ class Gpu:
 class Machine:
     """A machine. `memory` respects the limit of a container; `disk` is free where the hub's cache is; both in bytes.
 
-    `libraries` are the optional Python modules that are installed; if `offline`, nothing is downloaded.
+    `libraries` are the optional Python modules that are installed; if `offline`, nothing is downloaded. `hub` is why
+    the hub is not reached, "" if it is, None if it was not tried.
     """
 
     memory: int
@@ -35,10 +40,11 @@ class Machine:
     torch: str
     libraries: frozenset[str]
     offline: bool
+    hub: str | None
 
 
-def inspect_machine(libraries: Iterable[str]) -> Machine:
-    """This machine; `libraries` are the modules to look for."""
+def inspect_machine(libraries: Iterable[str], *, try_hub: bool) -> Machine:
+    """This machine; `libraries` are the modules to look for, `try_hub` sends a request to the hub."""
     import torch
     from huggingface_hub import constants
 
@@ -55,7 +61,25 @@ def inspect_machine(libraries: Iterable[str]) -> Machine:
         torch=str(torch.__version__),
         libraries=frozenset(name for name in libraries if find_spec(name) is not None),
         offline=bool(constants.HF_HUB_OFFLINE),
+        hub=hub_fault() if try_hub and not constants.HF_HUB_OFFLINE else None,
     )
+
+
+@cache
+def matrix_rate(dtype: str, *, on_gpu: bool) -> float:
+    """Measure how many floating-point operations per second a large matrix product makes here."""
+    import torch
+
+    side, device = (8192, "cuda") if on_gpu else (1024, "cpu")
+    factor = torch.ones((side, side), dtype=getattr(torch, dtype), device=device)
+    best = float("inf")
+    for _ in range(4):  # the first one includes start-up
+        start = time.perf_counter()
+        _ = factor @ factor
+        if on_gpu:
+            torch.cuda.synchronize()
+        best = min(best, time.perf_counter() - start)
+    return 2 * float(side) ** 3 / best
 
 
 def _memory() -> int:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from vaa.errors import ConfigError
+from vaa.models.base import LLM, VLM, Encoder
 from vaa.report.alerts import Alert, AlertRule
 from vaa.stages.base import ModelStage, Stage
 
@@ -13,6 +16,12 @@ log = logging.getLogger("vaa")
 _METRICS = ("roc_auc", "pr_auc", "average_precision", "within_video_auc", "f1_best")
 _MAX_ALERTS = 20
 _TINY_CHECKPOINTS = "vaa/tiny/checkpoints"
+_TINY_CHOICES: tuple[tuple[Any, str, str, str], ...] = (
+    (Encoder, "encoder", "tiny_clip", "clip_vit_b16"),
+    (VLM, "vlm", "tiny", "internvl"),
+    (LLM, "llm", "tiny", "llama3_1"),
+)
+"""Kind of model, its config group, the choice of the tiny one, a real one."""
 
 
 def notices(stages: Iterable[Stage], data: str) -> list[str]:
@@ -26,6 +35,27 @@ def notices(stages: Iterable[Stage], data: str) -> list[str]:
         "world only: its answers about other videos mean nothing. Choose a real model, such as vlm=internvl "
         "encoder=clip_vit_b16."
     ]
+
+
+def check_tiny_models(stages: Iterable[Stage], data: str, overrides: Sequence[str]) -> None:
+    """Refuse a built-in tiny model beside a real one on other videos, unless an override asks for it by name.
+
+    Raises:
+        ConfigError: a default of the method is such a model.
+    """
+    models = [stage.model for stage in stages if isinstance(stage, ModelStage)]
+    tiny = [model for model in models if _TINY_CHECKPOINTS in getattr(model, "checkpoint", "")]
+    if data == "synthetic" or len(tiny) == len(models):
+        return
+    for model in tiny:
+        group, choice, real = next(names for kind, *names in _TINY_CHOICES if isinstance(model, kind))
+        named = (f"{group}={choice}", f"{group}.checkpoint=")
+        if not any(override.lstrip("+").startswith(named) for override in overrides):
+            raise ConfigError(
+                f"{group}={choice}, the default, is trained on this project's synthetic videos only: beside a real "
+                f"model its results on '{data}' mean nothing. Choose another one, such as {group}={real} (--help "
+                f"{group} lists them), or give {group}={choice} to use it all the same."
+            )
 
 
 def log_summary(

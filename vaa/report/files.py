@@ -6,8 +6,10 @@ import importlib.metadata
 import os
 import platform
 import shlex
+import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from functools import cache, lru_cache
 from pathlib import Path
@@ -133,6 +135,20 @@ def _git(*args: str) -> bytes:
         return subprocess.run(["git", *args], cwd=PROJECT_ROOT, capture_output=True, check=True).stdout
     except (OSError, subprocess.CalledProcessError):
         return b""
+
+
+def remove_unused(folder: Path) -> None:
+    """Remove a run's folder that has nothing but Hydra's log and copy of the config, and its empty parents."""
+    folder, here = folder.absolute(), Path.cwd()
+    entries = list(folder.iterdir()) if folder.is_dir() else []
+    if folder == here or any(entry.name != ".hydra" and entry.suffix != ".log" for entry in entries):
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    with suppress(OSError):  # a parent with something in it
+        for parent in folder.parents:
+            if parent == here or not parent.is_relative_to(here):
+                break
+            parent.rmdir()
 
 
 def write_json(file: Path, value: Any, indent: bool = False) -> None:

@@ -392,8 +392,8 @@ def test_the_command_prints_the_error_and_exits_with_its_status(
     internvl: Path, make: Maker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for arguments, message, status in (
-        (["missing", "target"], "missing: no such folder", 6),
-        (["nowhere/at-all", "target"], "is no folder and cannot be downloaded", 6),
+        (["missing", "target"], "'missing': no such folder", 6),
+        (["nowhere/at-all", "target"], "'nowhere/at-all' is no folder here, the hub is not reached", 6),
         ([str(internvl), str(tmp_path / "target")], "not in InternVL2's original layout", 6),
         ([str(make()[0]), str(tmp_path)], "exists already", 8),
     ):

@@ -11,6 +11,7 @@ from typing import Any
 
 from vaa.errors import ModelError
 from vaa.models.checkpoints.files import resolve_checkpoint
+from vaa.models.checkpoints.hub import find_checkpoint
 from vaa.models.checkpoints.shards import Targets, fill, native_class
 
 Config = Mapping[str, Any]
@@ -101,12 +102,14 @@ def load_model(layout: Layout, folder: Path, native: Any, **options: Any) -> Any
 
 
 def download(name: str, revision: str | None) -> Path:
-    """A checkpoint's local folder; a hub repository is downloaded first, without its code."""
-    folder = Path(resolve_checkpoint(name))
+    """A checkpoint's local folder; a hub repository is downloaded first, without its code.
+
+    Raises:
+        ModelError: there is none, or it cannot be downloaded.
+    """
+    folder = Path(find_checkpoint(name, revision))
     if folder.is_dir():
         return folder
-    if name.count("/") != 1 or name.startswith((".", "/", "~")):
-        raise ModelError(f"{name}: no such folder.")
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 

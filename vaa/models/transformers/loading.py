@@ -10,7 +10,8 @@ from typing import Any
 from vaa.errors import ConfigError, ModelError
 from vaa.models.checkpoints import internvl2, videollama3
 from vaa.models.checkpoints import layout as layouts
-from vaa.models.checkpoints.files import check_shard_index, resolve_checkpoint
+from vaa.models.checkpoints.files import check_shard_index
+from vaa.models.checkpoints.hub import find_checkpoint
 
 log = logging.getLogger("vaa")
 
@@ -22,17 +23,18 @@ def load(auto: Any, checkpoint: str, revision: str | None, **options: Any) -> An
     """Call `auto.from_pretrained` without remote code.
 
     Raises:
-        ModelError: the folder or hub repository cannot be read, or transformers does not know its architecture.
+        ModelError: there is no such folder, the hub is not reached, the folder or repository cannot be read, or
+            transformers does not know its architecture.
     """
     from safetensors import SafetensorError
     from transformers.utils import logging as transformers_logging
 
     if not sys.stderr.isatty():
         transformers_logging.disable_progress_bar()
-    layout = layouts.detect((internvl2.LAYOUT, videollama3.LAYOUT), checkpoint, revision)
+    path = find_checkpoint(checkpoint, revision)
+    layout = layouts.detect((internvl2.LAYOUT, videollama3.LAYOUT), path, revision)
     if layout is not None:
-        return layouts.load(layout, auto.__name__, checkpoint, revision, **options)
-    path = resolve_checkpoint(checkpoint)
+        return layouts.load(layout, auto.__name__, path, revision, **options)
     try:
         if auto.__name__.startswith("AutoModel"):
             check_shard_index(Path(path))

@@ -1,0 +1,94 @@
+"""The Hugging Face hub: where a checkpoint is loaded from, decided in seconds also where there is no network."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from functools import cache
+from pathlib import Path
+
+from vaa.errors import ModelError
+from vaa.models.checkpoints.files import resolve_checkpoint
+from vaa.process import run_with_timeout
+
+log = logging.getLogger("vaa")
+_NAME = re.compile(r"\w[\w.-]*/[\w.-]+", re.ASCII)
+_TIMEOUT = 4.0  # seconds, to connect and to get the first byte, unless HF_HUB_ETAG_TIMEOUT says otherwise
+
+
+def find_checkpoint(checkpoint: str, revision: str | None) -> str:
+    """Return what a checkpoint is loaded from: its folder, or its name on the hub, which is known to be reached.
+
+    A checkpoint in the hub's cache is loaded from there, with a warning, if the hub is not reached.
+
+    Raises:
+        ModelError: there is no such folder and no such name, or the hub is not reached and its cache has no copy.
+    """
+    path = Path(resolve_checkpoint(checkpoint))
+    if checkpoint and path.is_dir():
+        return str(path)
+    if path.is_file():
+        raise ModelError(f"'{checkpoint}' is a file: give the folder that contains it and the other files.")
+    from huggingface_hub import constants
+
+    cached = cached_folder(checkpoint, revision)
+    if cached is None and not is_hub_name(checkpoint):
+        raise ModelError(
+            f"'{checkpoint}': no such folder, and no name on the hub, which look like ORG/NAME "
+            "(OpenGVLab/InternVL3-8B-hf)."
+        )
+    fault = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else hub_fault()
+    if not fault or (cached and constants.HF_HUB_OFFLINE):
+        return checkpoint
+    if cached:
+        _warn_cached(checkpoint, str(cached), fault)
+        return str(cached)
+    raise ModelError(
+        f"'{checkpoint}' is no folder here, the hub is not reached ({fault}), and its cache ({constants.HF_HUB_CACHE}) "
+        "has no copy. To go on offline: download it on another machine (hf download) and give its folder as "
+        "checkpoint=FOLDER, or copy that machine's cache, name it by HF_HUB_CACHE and set HF_HUB_OFFLINE=1. Without a "
+        "download: a server (vlm=server, llm=server) or the built-in models (vlm=tiny encoder=tiny_clip)."
+    )
+
+
+def is_hub_name(checkpoint: str) -> bool:
+    """Whether this can be a name on the hub: ORG/NAME."""
+    return _NAME.fullmatch(checkpoint) is not None and ".." not in checkpoint
+
+
+def cached_folder(checkpoint: str, revision: str | None) -> Path | None:
+    """The folder of a checkpoint in the hub's cache, None if it has none; some of its files may be missing."""
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        config = try_to_load_from_cache(checkpoint, "config.json", revision=revision)
+    except HFValidationError:
+        return None
+    return Path(config).parent if isinstance(config, str) else None
+
+
+@cache
+def hub_fault() -> str:
+    """Why the hub is not reached, "" if it is: one request without the retries of huggingface_hub."""
+    from huggingface_hub import constants, get_session
+
+    # It prints its own messages, and they also reach the handlers of the run: once is enough.
+    logging.getLogger("huggingface_hub").handlers.clear()
+    timeout = float(os.environ.get("HF_HUB_ETAG_TIMEOUT") or _TIMEOUT)
+    try:
+        # The limit for the whole covers the resolution of the name, which has no limit of its own.
+        response = run_with_timeout(2 * timeout, lambda: get_session().head(constants.ENDPOINT, timeout=timeout))
+    except Exception as error:  # of httpx2, or of httpx and requests in other versions of huggingface_hub
+        reason = (str(error).strip().splitlines() or [""])[0]
+        return f"{constants.ENDPOINT}: {type(error).__name__}{f': {reason}' if reason else ''}"
+    return f"{constants.ENDPOINT}: HTTP {response.status_code}" if response.status_code >= 500 else ""
+
+
+@cache
+def _warn_cached(checkpoint: str, folder: str, fault: str) -> None:
+    log.warning(
+        "The hub is not reached (%s): '%s' is loaded from its cache (%s). HF_HUB_OFFLINE=1 skips this attempt.",
+        *(fault, checkpoint, folder),
+    )
