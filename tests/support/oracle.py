@@ -12,7 +12,8 @@ import av
 class Shown(NamedTuple):
     """The number of pictures, and their times in seconds, in the order in which they are shown.
 
-    The times are None in a container that has decoding times only (AVI); the number is then the largest possible.
+    The times are None in a container that has decoding times only (AVI, at times ASF and MXF): `n` is then the largest
+    number possible.
     """
 
     n: int
@@ -40,6 +41,6 @@ def pictures_shown(path: Path) -> Shown:
         if not (packet.is_discard or hidden_reference or leading):
             recordings[-1].append(packet.pts)
     pts = [time for recording in recordings for time in (recording if None in recording else sorted(recording))]
-    if container == "avi" or None in pts:
+    if container in ("avi", "asf", "mxf") or None in pts:
         return Shown(len(pts), None)
     return Shown(len(pts), [time * unit for time in pts])

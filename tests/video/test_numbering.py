@@ -62,6 +62,7 @@ FILES = [
     *product(["libx265"], ["mkv"], ["plain", "trim head", "cut before key"]),
     *product(["mpeg4"], ["mov", "mkv"], ["plain", "trim tail", "cut before key"]),
     *product(["mpeg4 plain"], ["avi", "mkv"], ["plain", "change size"]),
+    ("mpeg4 plain", "mpg", "concatenate"),
     *product(["mpeg2video"], ["mpg", "ts"], ["plain", "clock back", "cut before key"]),
     *product(["libvpx-vp9"], ["webm"], ["plain", "cut before key", "change size", "two tracks"]),
     *product(["mjpeg"], ["avi", "mov"], ["plain", "trim head", "change size"]),

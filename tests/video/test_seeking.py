@@ -30,7 +30,7 @@ FORMATS = [  # container, codec, options, and whether seeking works for all fram
     ("mp4", "libsvtav1", {"preset": "12", "g": "30"}, True),
     ("mp4", "mpeg4", {"bf": "2", "g": "15"}, True),
     ("mkv", "mpeg2video", {"bf": "2", "g": "12"}, True),
-    ("mpg", "mpeg2video", {"bf": "2", "g": "12"}, None),  # seeking often misses
+    ("mpg", "mpeg2video", {"bf": "2", "g": "12"}, False),  # not all packets have times
     ("mkv", "ffv1", {"g": "10"}, True),
 ]
 

@@ -149,7 +149,9 @@ class PyAVDecoder:
             raise VideoError(
                 f"{path}: its beginning is damaged. Does it play? Get the file again. [{error}]"
             ) from error
-        self._index = None if self._times is None else index_packets(track, self._times)
+        # In MPEG-PS some packets have no times of their own: FFmpeg's guesses after seeking may be those of others.
+        seekable = None if track.file.format.name == "mpeg" else self._times
+        self._index = None if seekable is None else index_packets(track, seekable)
         self._size = track.first.width, track.first.height
         self.times: NDArray[np.floating] | None = None
         ticks = self._times
