@@ -63,6 +63,8 @@ FILES = [
     *product(["mpeg4"], ["mov", "mkv"], ["plain", "trim tail", "cut before key"]),
     *product(["mpeg4 plain"], ["avi", "mkv"], ["plain", "change size"]),
     ("mpeg4 plain", "mpg", "concatenate"),
+    ("mpeg1video", "avi", "trim head"),
+    ("h263", "avi", "plain"),
     *product(["mpeg2video"], ["mpg", "ts"], ["plain", "clock back", "cut before key"]),
     *product(["libvpx-vp9"], ["webm"], ["plain", "cut before key", "change size", "two tracks"]),
     *product(["mjpeg"], ["avi", "mov"], ["plain", "trim head", "change size"]),
@@ -117,13 +119,13 @@ def test_every_container_and_edit(tmp_path: Path, codec: str) -> None:
         except (av.FFmpegError, ValueError):
             continue  # the container does not allow it
         counts["files"] += 1
-        counted = pictures_shown(video.path)
-        if counted.n != len(video.shown) and (counted.times or counted.n < len(video.shown)):
-            wrong.append(f"{container} {edit}: the oracle has {counted.n} of {len(video.shown)}")
         pyav, decord = outcome(video, "pyav"), outcome(video, "decord")
         counts.update([f"pyav {pyav}", f"decord {decord}"])
         if pyav not in (EQUAL, REFUSED) or decord not in ((EQUAL, OTHER) if pyav == EQUAL else (OTHER, REFUSED)):
             wrong.append(f"{container} {edit}: pyav {pyav}, decord {decord}")
+        counted = pictures_shown(video.path)
+        if pyav == EQUAL and counted.n != len(video.shown) and (counted.times or counted.n < len(video.shown)):
+            wrong.append(f"{container} {edit}: the oracle has {counted.n} of {len(video.shown)}")
         if pyav == REFUSED:
             print(f"\n{codec} {container} {edit}: refused by both", end="")
     print("", *wrong, f"{codec}: {dict(counts)}, {len(wrong)} wrong", sep="\n")

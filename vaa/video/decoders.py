@@ -21,6 +21,7 @@ from vaa.video.numbering import (
     open_stream,
     open_track,
     orientation,
+    seekable,
 )
 from vaa.video.seeking import SeekError, index_packets
 
@@ -28,8 +29,9 @@ REENCODE_HINT = "Encode it again: ffmpeg -i OLD -vf setpts=N/25/TB -r 25 NEW.mp4
 """What to do with a file whose timestamps cannot be used."""
 _DECORD_ORIENTATIONS = (Orientation(), Orientation(False, True, True))
 """Decord applies these: none, and a rotation by 180 degrees."""
-_DECORD_FORMATS = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "nut")
-"""Formats in which decord reaches the key frame that it seeks to; in MPEG-TS, MPEG-PS, ASF, FLV and MXF it may not."""
+_DECORD_FORMATS = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi")
+"""Formats in which decord reaches the key frame that it seeks to; in MPEG-TS, MPEG-PS, ASF, FLV, MXF and NUT it may
+not."""
 _BATCH = 8
 """Frames that decord decodes in one call: a larger result is allocated anew each time, which doubles the cost."""
 
@@ -82,8 +84,8 @@ class DecordDecoder:
         if times[0] < 0 or (np.diff(times) <= 0).any():
             return "an edit list hides some, or several have the same timestamp"
         track = open_track(self._path)
-        if track.file.format.name not in _DECORD_FORMATS:
-            return f"it seeks inexactly in files of the format {track.file.format.name}"
+        if track.file.format.name not in _DECORD_FORMATS or not seekable(track):
+            return f"it seeks inexactly in {track.stream.codec.name} in files of the format {track.file.format.name}"
         if sum(not is_cover(stream) for stream in track.file.streams.video) > 1:
             return "it has several video tracks"
         if orientation(self._path, track.first) not in _DECORD_ORIENTATIONS:
@@ -149,9 +151,7 @@ class PyAVDecoder:
             raise VideoError(
                 f"{path}: its beginning is damaged. Does it play? Get the file again. [{error}]"
             ) from error
-        # In MPEG-PS some packets have no times of their own: FFmpeg's guesses after seeking may be those of others.
-        seekable = None if track.file.format.name == "mpeg" else self._times
-        self._index = None if seekable is None else index_packets(track, seekable)
+        self._index = index_packets(track, self._times) if self._times is not None and seekable(track) else None
         self._size = track.first.width, track.first.height
         self.times: NDArray[np.floating] | None = None
         ticks = self._times

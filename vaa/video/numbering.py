@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from vaa.errors import VideoError
 from vaa.types import Pixels
 
+_REENCODE = "Encode it again: ffmpeg -i OLD NEW.mp4."
+
 
 class Packet(NamedTuple):
     """One picture as the container lists it; times in ticks of the stream."""
@@ -63,6 +65,10 @@ def open_track(path: Path) -> VideoTrack:
         raise VideoError(
             f"{path}: FFmpeg cannot open it: is it a video, and complete? Does it play? [{error}]"
         ) from error
+    if first is not None and stream.codec.name == "h263" and not first.key_frame:
+        raise VideoError(f"{path}: its first picture is no key frame, though the file says so. {_REENCODE}")
+    if stream.codec.name == "mpeg1video" and any(packet.discard for packet in packets):
+        raise VideoError(f"{path}: FFmpeg shows other pictures of MPEG-1 than its edit list says. {_REENCODE}")
     if first is None:
         raise VideoError(f"{path}: has no key frame that FFmpeg can decode. Does it play? Get the file again.")
     return VideoTrack(file=file, stream=stream, first=first, packets=packets)
@@ -133,7 +139,8 @@ def decoding_times_only(track: VideoTrack) -> bool:
     """Whether pts may be decoding times, as in AVI: they ascend, and the codec may have frames in another order."""
     times = np.array([packet.pts for packet in track.packets if packet.pts is not None], dtype=np.int64)
     in_order = len(times) > 1 and bool((np.diff(times) > 0).all())
-    return in_order and track.stream.codec_context.has_b_frames and "mp4" not in track.file.format.name
+    container = track.file.format.name
+    return track.stream.codec_context.has_b_frames and (container == "avi" or (in_order and "mp4" not in container))
 
 
 def count_frames(track: VideoTrack) -> int:
@@ -155,6 +162,15 @@ def count_frames(track: VideoTrack) -> int:
             decoded += len(packet.decode())
     decoded += len(stream.decode(None))
     return sum(not packet.discard for packet in track.packets) - stored + decoded
+
+
+def seekable(track: VideoTrack) -> bool:
+    """Whether decoding can begin at each key frame that is listed.
+
+    Some packets in MPEG-PS have no times of their own: FFmpeg's guesses after seeking may be those of others. H.263 in
+    AVI and MPEG-PS lists key frames that are none.
+    """
+    return track.file.format.name != "mpeg" and track.stream.codec.name != "h263"
 
 
 class Orientation(NamedTuple):
@@ -185,4 +201,4 @@ def orientation(path: Path, frame: Any) -> Orientation:
         return Orientation(False, d < 0, a < 0)
     if b and c and not a and not d:
         return Orientation(True, b < 0, c < 0)
-    raise VideoError(f"{path}: players rotate it by less than 90 degrees. Encode it again: ffmpeg -i OLD NEW.mp4.")
+    raise VideoError(f"{path}: players rotate it by less than 90 degrees. {_REENCODE}")
