@@ -30,8 +30,8 @@ REENCODE_HINT = "Encode it again: ffmpeg -i OLD -vf setpts=N/25/TB -r 25 NEW.mp4
 _DECORD_ORIENTATIONS = (Orientation(), Orientation(False, True, True))
 """Decord applies these: none, and a rotation by 180 degrees."""
 _DECORD_FORMATS = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi")
-"""Formats in which decord reaches the key frame that it seeks to; in MPEG-TS, MPEG-PS, ASF, FLV, MXF and NUT it may
-not."""
+"""Formats in which decord reaches the key frame that it seeks to; in MPEG-TS, MPEG-PS, ASF, FLV, MXF and NUT it may not
+do so."""
 _BATCH = 8
 """Frames that decord decodes in one call: a larger result is allocated anew each time, which doubles the cost."""
 

@@ -140,7 +140,8 @@ def decoding_times_only(track: VideoTrack) -> bool:
     times = np.array([packet.pts for packet in track.packets if packet.pts is not None], dtype=np.int64)
     in_order = len(times) > 1 and bool((np.diff(times) > 0).all())
     container = track.file.format.name
-    return track.stream.codec_context.has_b_frames and (container == "avi" or (in_order and "mp4" not in container))
+    reordered = bool(track.stream.codec_context.has_b_frames)
+    return reordered and (container == "avi" or (in_order and "mp4" not in container))
 
 
 def count_frames(track: VideoTrack) -> int:
