@@ -139,7 +139,7 @@ def decoding_times_only(track: VideoTrack) -> bool:
     """Whether pts may be decoding times, as in AVI: they ascend, and the codec may have frames in another order."""
     times = np.array([packet.pts for packet in track.packets if packet.pts is not None], dtype=np.int64)
     in_order = len(times) > 1 and bool((np.diff(times) > 0).all())
-    container = track.file.format.name
+    container: str = track.file.format.name
     reordered = bool(track.stream.codec_context.has_b_frames)
     return reordered and (container == "avi" or (in_order and "mp4" not in container))
 
