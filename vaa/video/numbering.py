@@ -171,7 +171,7 @@ def seekable(track: VideoTrack) -> bool:
     Some packets in MPEG-PS have no times of their own: FFmpeg's guesses after seeking may be those of others. H.263 in
     AVI and MPEG-PS lists key frames that are none.
     """
-    return track.file.format.name != "mpeg" and track.stream.codec.name != "h263"
+    return bool(track.file.format.name != "mpeg" and track.stream.codec.name != "h263")
 
 
 class Orientation(NamedTuple):
