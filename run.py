@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +17,14 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from vaa import choices, overrides, process
+from vaa import choices, config_check, mistakes, overrides, process
 from vaa.errors import INTERRUPTED, ConfigError, VaaError, exit_status, format_error
 from vaa.report.run_folder import claim, output_errors
 
 # Everything else of vaa is imported when a job starts, so that --help and --cfg start fast.
 log = logging.getLogger("vaa")
+SETTINGS = {"doctor": bool, "decode_timeout": float}
+"""Settings that are not fields of the experiment, with their types."""
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
@@ -42,8 +46,8 @@ def main(cfg: DictConfig) -> None:
 
 def run_job(cfg: DictConfig, hydra_cfg: DictConfig) -> None:
     """Run the experiment in a folder of its own, or with `doctor=true` only check whether it can run."""
-    folder = Path(hydra_cfg.runtime.output_dir)
-    with nullcontext() if cfg.doctor else claim(folder, hydra_cfg.overrides.task):
+    folder, words = Path(hydra_cfg.runtime.output_dir), _overrides(hydra_cfg)
+    with nullcontext() if cfg.doctor else claim(folder, words):
         if not cfg.doctor:
             write_config(folder / ".hydra", cfg, hydra_cfg)
         run_experiment(cfg, hydra_cfg)
@@ -57,33 +61,70 @@ def write_config(folder: Path, cfg: DictConfig, hydra_cfg: DictConfig) -> None:
             (folder / f"{name}.yaml").write_text(OmegaConf.to_yaml(part), encoding="utf-8")
 
 
-def run_experiment(cfg: DictConfig, hydra_cfg: Any) -> None:
-    """Instantiate the experiment and run it or check whether it can run."""
+def _overrides(hydra_cfg: Any) -> list[str]:
+    """The overrides as they were written: iterating over Hydra's own list would resolve references in them."""
+    words: Any = OmegaConf.to_container(hydra_cfg.overrides.task)
+    return list(words)
+
+
+def instantiate(cfg: DictConfig, hydra_cfg: Any) -> Any:
+    """The experiment of a composed config.
+
+    Raises:
+        ConfigError: a setting is missing, unknown, of another type, or has no effect.
+    """
     config: Any = OmegaConf.to_container(cfg)
+    words, resolve = _overrides(hydra_cfg), partial(OmegaConf.select, cfg, throw_on_resolution_failure=False)
+    config_check.check(config, resolve, words, hydra_cfg.runtime.choices, SETTINGS)
     skip = set() if cfg.causal else {"online"}
-    unused = overrides.unused(config, hydra_cfg.overrides.task, used={"run", "doctor", "decode_timeout"}, skip=skip)
+    unused = overrides.unused(config, words, used={"run", *SETTINGS}, skip=skip)
     if unused:
         raise ConfigError(f"{', '.join(unused)}: has no effect: no stage uses it ({', '.join(cfg.stages)}).")
+    return hydra.utils.instantiate(cfg.run, _convert_="all")
+
+
+def run_experiment(cfg: DictConfig, hydra_cfg: Any) -> None:
+    """Instantiate the experiment and run it or check whether it can run."""
     from vaa.experiment import JobContext, job_history
     from vaa.tracking.run import config_columns, job_name
 
     process.assign_gpu()
+    experiment = instantiate(cfg, hydra_cfg)
     process.set_decode_timeout(cfg.decode_timeout)
-    experiment = hydra.utils.instantiate(cfg.run, _convert_="all")
     if cfg.doctor:
         experiment.check(Path(hydra_cfg.runtime.output_dir))
         return
+    config, words = OmegaConf.to_container(cfg), _overrides(hydra_cfg)
     multirun = hydra_cfg.mode is RunMode.MULTIRUN
     swept = overrides.swept(Path(hydra_cfg.runtime.cwd, hydra_cfg.sweep.dir, "multirun.yaml")) if multirun else {}
     context = JobContext(
         folder=Path(hydra_cfg.runtime.output_dir),
-        overrides=list(hydra_cfg.overrides.task),
+        overrides=words,
         columns=config_columns(config, OmegaConf.to_container(cfg, resolve=True), hydra_cfg.runtime.choices),
         group=Path(hydra_cfg.sweep.dir).name if multirun else None,
-        name=job_name(swept, hydra_cfg.overrides.task, hydra_cfg.job.num) if multirun else None,
+        name=job_name(swept, words, hydra_cfg.job.num) if multirun else None,
         number=hydra_cfg.job.num if multirun else None,
     )
     experiment.run(context, job_history())
+
+
+def run_command() -> None:
+    """Run what the command line says; a mistake in it ends with a message that says what to write instead.
+
+    Hydra prints errors itself, some with a traceback, unless HYDRA_FULL_ERROR is set.
+    """
+    full_errors = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    sys.argv[1:] = mistakes.expand_home(sys.argv[1:])
+    try:
+        main()
+    except Exception as error:
+        known = isinstance(error, VaaError | InstantiationException)
+        message = format_error(error) if known else mistakes.explain(error, sys.argv[1:])
+        if full_errors or message is None:
+            raise
+        log.error("%s", message)
+        sys.exit(exit_status(error))
 
 
 if __name__ == "__main__":
@@ -91,4 +132,4 @@ if __name__ == "__main__":
         sys.stdout.write(choices.help_text(sys.argv[1:]))
         sys.exit(0)
     process.configure()
-    main()
+    run_command()

@@ -16,6 +16,7 @@ LAYERS = (
     ("errors",),
     ("process",),
     ("types", "overrides", "choices"),
+    ("config_check", "mistakes"),
     ("prompts", "video"),
     ("synthetic",),
     ("data",),
@@ -38,8 +39,8 @@ HOMES = {
     "torch": ("models/transformers", "models/checkpoints", "video", "tiny", "doctor/machine.py"),
     "transformers": ("models/transformers", "models/checkpoints", "tiny"),
     "wandb": ("tracking",),
-    "hydra": ("overrides", "tune"),
-    "omegaconf": ("tune",),
+    "hydra": ("overrides", "config_check", "mistakes", "tune"),
+    "omegaconf": ("mistakes", "tune"),
     "openai": ("models/server",),
     "ray": ("engines",),
 }

@@ -9,7 +9,14 @@ import pytest
 from vaa.overrides import swept, unused
 
 CONFIG = {
-    "run": {"stages": "${stages}", "data": "${data}", "limit": "${limit}", "online": "${online}"},
+    "prompts": {"rate": {"text": "?"}, "tags": {"text": "!"}},
+    "run": {
+        "rate": "${prompts.rate}",
+        "stages": "${stages}",
+        "data": "${data}",
+        "limit": "${limit}",
+        "online": "${online}",
+    },
     "stages": {"ask": {"vlm": "${vlm}", "prompt": "${prompt}"}, "smooth": "${smoothing}"},
     "vlm": {"checkpoint": "tiny", "decoder": "${decoder}"},
     "encoder": {"checkpoint": "clip", "mean": ["${statistics.mean}"]},
@@ -37,6 +44,8 @@ USED = {"run"}
         "limit=3",
         "online.delay=1",
         "smoothing@smoothing=none",
+        "prompts=x",
+        "prompts.rate.text=x",
         "method=corevad",  # a group without a key of its own
         "hydra.verbose=true",
         "+experiment=x",
@@ -55,6 +64,8 @@ def test_an_override_with_an_effect_passes(override: str) -> None:
         "~position",
         "statistics.mean=0",
         "encoder@encoder=x",
+        "prompts.tags.text=x",
+        "prompts.tag=x",
     ],
 )
 def test_an_override_without_effect_is_named(override: str) -> None:

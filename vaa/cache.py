@@ -11,13 +11,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from vaa.errors import CacheError
-from vaa.types import Answer, ChooseQuery, EmbedQuery, GenerateQuery, Query, Video
+from vaa.types import Answer, ChooseQuery, EmbedQuery, GenerateQuery, Query, Video, local_path
 from vaa.video.sources import open_source
 
 log = logging.getLogger("vaa")
@@ -80,8 +79,8 @@ class AnswerCache:
     def __post_init__(self) -> None:
         try:
             if self.path is not None:
-                Path(self.path).parent.mkdir(parents=True, exist_ok=True)
-            db = _open(self.path or ":memory:")
+                local_path(self.path).parent.mkdir(parents=True, exist_ok=True)
+            db = _open(":memory:" if self.path is None else str(local_path(self.path)))
         except (OSError, sqlite3.DatabaseError) as error:
             raise CacheError(f"cache={self.path}: cannot be used as a cache ({error}). {_remedy(error)}") from error
         object.__setattr__(self, "_db", db)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from vaa.process import PROJECT_ROOT
@@ -62,7 +63,7 @@ def help_text(args: Sequence[str]) -> str:
     """The help page; if the arguments name groups, only the choices of these with their descriptions."""
     named = [arg for arg in args if arg in GROUPS]
     if named:
-        return "\n".join(_describe(group) for group in named)
+        return "\n".join(describe(group) for group in named)
     width = min(shutil.get_terminal_size((120, 50)).columns, 120)
     lines = []
     for group in GROUPS:
@@ -80,7 +81,8 @@ def choices(group: str) -> dict[str, str]:
     return {file.stem: _description(file) for file in sorted((CONF / group).glob("*.yaml"))}
 
 
-def _describe(group: str) -> str:
+def describe(group: str) -> str:
+    """A group and each of its choices with its description."""
     described = choices(group)
     width = max(map(len, described))
     rows = [f"  {name:<{width}}  {text}" for name, text in described.items()]
@@ -91,3 +93,28 @@ def _description(file: Path) -> str:
     lines = file.read_text(encoding="utf-8").splitlines()
     comments = (line.removeprefix("#").strip() for line in lines if line.startswith("#"))
     return next((text for text in comments if not text.startswith("@package")), "")
+
+
+def most_similar(word: str, words: Iterable[str]) -> str:
+    """The word that another one is probably a misspelling of; empty if none is similar."""
+    from difflib import get_close_matches
+
+    known = {name.lower(): name for name in words}
+    return next((known[match] for match in get_close_matches(word.lower(), known, n=1, cutoff=0.5)), "")
+
+
+def did_you_mean(word: str, words: Iterable[str], parent: str = "") -> str:
+    """A sentence with the most similar of the words, or with all where none is similar; `parent` is the key above."""
+    words = list(words)
+    if similar := most_similar(word, words):
+        return f" Did you mean {parent}.{similar}?" if parent else f" Did you mean {similar}?"
+    return f" Choose one of {', '.join(words)}." if words else ""
+
+
+def mandatory_comment(key: str, chosen: Mapping[str, str | None]) -> str:
+    """The comment at a field that has to be given (`???`) in the file of the group's choice; empty if there is none."""
+    group, _, field = key.rpartition(".")
+    line = re.compile(rf"^ *{re.escape(field)}: \?\?\? *# *(.+)$", re.MULTILINE)
+    folder = CONF / (group if group in GROUPS else "method")
+    files = sorted(folder.glob("*.yaml"), key=lambda file: (file.stem != chosen.get(folder.name), file))
+    return next((match[1] for file in files if (match := line.search(file.read_text(encoding="utf-8")))), "")

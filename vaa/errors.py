@@ -66,6 +66,28 @@ class TooManyUnparsedError(VaaError):
     exit_status = 4
 
 
+def require_at_least(minimum: float, **settings: float | None) -> None:
+    """Check lower bounds; a setting that is None has none.
+
+    Raises:
+        ConfigError: a setting is lower, or NaN.
+    """
+    for name, value in settings.items():
+        if value is not None and not value >= minimum:
+            raise ConfigError(f"{name}={value}: must be at least {minimum:g}.")
+
+
+def require_share(**settings: float) -> None:
+    """Check scores, probabilities and shares.
+
+    Raises:
+        ConfigError: a setting is outside [0, 1], or NaN.
+    """
+    for name, value in settings.items():
+        if not 0 <= value <= 1:
+            raise ConfigError(f"{name}={value}: must be between 0 and 1.")
+
+
 def format_error(error: BaseException) -> str:
     """The message of an error, with the config key if it is one of Hydra or OmegaConf; a component's own if wrapped."""
     cause = error

@@ -14,7 +14,7 @@ from vaa.cache import AnswerCache
 from vaa.data.base import DatasetLoader, HasExpectedVideos
 from vaa.doctor import diagnosis
 from vaa.engines.base import Engine
-from vaa.errors import ConfigError, DataError
+from vaa.errors import ConfigError, DataError, require_at_least, require_share
 from vaa.evaluation.evaluation import evaluate
 from vaa.evaluation.protocol import Protocol
 from vaa.evaluation.run_metrics import check_complete, run_metrics
@@ -29,7 +29,7 @@ from vaa.stages.causal import CausalMethod
 from vaa.streaming.stream import Stream
 from vaa.streaming.watch import watch
 from vaa.tracking.run import TrackedRun, Tracking
-from vaa.types import Dataset, GroundTruth, Video
+from vaa.types import Dataset, DecoderName, GroundTruth, Video
 from vaa.video.sources import close_decoders
 
 log = logging.getLogger("vaa")
@@ -82,7 +82,7 @@ class Experiment:
     online: CausalMethod
     limit: int | None
     cache: str | None
-    decoder: str
+    decoder: DecoderName
     max_unparsed: float
     max_failed: float
     details: bool
@@ -93,6 +93,8 @@ class Experiment:
     wandb: Tracking
 
     def __post_init__(self) -> None:
+        require_at_least(1, limit=self.limit)
+        require_share(max_unparsed=self.max_unparsed, max_failed=self.max_failed)
         if self.page and not self.details:
             raise ConfigError("details=false leaves out scores/ and reports/, which the page needs: add page=null.")
         _ = self.method  # checks the stages
@@ -190,12 +192,14 @@ class StreamExperiment:
     alerts: AlertRule
 
     def __post_init__(self) -> None:
+        if not self.causal:
+            raise ConfigError("causal=false: a live source has no later frames; data=stream needs causal=true.")
         _ = self.method  # checks the stages
 
     @property
     def method(self) -> dict[str, Stage]:
         """The stages that are not null, in order and in their causal form."""
-        return _method(self.stages, self.online if self.causal else None)
+        return _method(self.stages, self.online)
 
     def check(self, folder: Path) -> None:
         """Log whether it can run on this machine; remove its folder, which stays empty.
@@ -214,6 +218,7 @@ class StreamExperiment:
         Raises:
             VaaError: the method is not causal, or the source failed.
         """
+        log.info("data=stream implies causal=true (scores depend on earlier frames only) and position=none.")
         console.check_tiny_models(self.method.values(), self.data.name, context.overrides)
         for notice in console.notices(self.method.values(), self.data.name):
             log.warning("%s", notice)

@@ -10,24 +10,24 @@ from typing import Any
 
 import yaml
 
-_REFERENCE = re.compile(r"\$\{([^}:.]+)")
+_REFERENCE = re.compile(r"\$\{([^}:]+)\}")
 
 
 def unused(
     config: Mapping[str, Any], overrides: Sequence[str], used: Set[str], skip: Set[str] = frozenset()
 ) -> list[str]:
-    """The overrides of top-level keys that nothing refers to: with one, a run would equal the run without it.
+    """The overrides of keys that nothing refers to: with one, a run would equal the run without it.
 
     `config` is the composed config with its interpolations. The keys in `used` count as used, and so does what these
     refer to, directly or not, except for the keys in `skip`.
     """
     reached = set(used)
-    pending = [name for name in reached if name in config]
+    pending = list(used)
     while pending:
-        for name in _references(config[pending.pop()]) - reached - skip:
-            reached.add(name)
-            pending += [name] if name in config else []
-    return [override for override in overrides if _root(override) in config and _root(override) not in reached]
+        found = {path for path in _references(_at(config, pending.pop())) if path.split(".")[0] not in skip} - reached
+        reached |= found
+        pending += found
+    return [o for o in overrides if _key(o).split(".")[0] in config and not any(_related(_key(o), r) for r in reached)]
 
 
 @lru_cache(maxsize=1)  # one file for all jobs of a process
@@ -51,8 +51,23 @@ def swept(multirun_file: Path) -> dict[str, list[str]]:
     }
 
 
-def _root(override: str) -> str:
-    return override.lstrip("+~").split("=", 1)[0].split("@")[0].split(".")[0]
+def _key(override: str) -> str:
+    return override.lstrip("+~").split("=", 1)[0].split("@")[0]
+
+
+def _related(key: str, other: str) -> bool:
+    """Whether one of two dotted keys is, or contains, the other."""
+    return f"{key}.".startswith(f"{other}.") or f"{other}.".startswith(f"{key}.")
+
+
+def _at(config: Mapping[str, Any], path: str) -> Any:
+    """The value at a dotted key, or the reference on the way to it."""
+    value: Any = config
+    for part in path.split("."):
+        if not isinstance(value, Mapping):
+            break
+        value = value.get(part)
+    return value
 
 
 def _references(value: Any) -> set[str]:

@@ -5,6 +5,7 @@ Frame numbers are 0-based everywhere. Intervals (start, stop) exclude `stop`.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,8 @@ from urllib.parse import quote
 import numpy as np
 from numpy.typing import NDArray
 
+from vaa.errors import ConfigError
+
 Floats = NDArray[np.floating]
 Ints = NDArray[np.integer]
 Pixels = NDArray[np.uint8]
@@ -26,6 +29,21 @@ Answer = str | Floats
 
 SourceKind = Literal["file", "images", "live"]
 """Where frames come from: a video file, a folder of images, the stored frames of a stream (vaa/video/sources.py)."""
+
+
+DecoderName = Literal["decord", "pyav"]
+"""The decoders of video files (vaa/video/decoders.py)."""
+
+
+def local_path(text: str) -> Path:
+    """A path from a setting, with ~ expanded.
+
+    Raises:
+        ConfigError: it is empty, which would be the working directory.
+    """
+    if not text.strip():
+        raise ConfigError("An empty path. Is a variable not set?")
+    return Path(os.path.expanduser(text))  # noqa: PTH111 Path.expanduser raises for an unknown user
 
 
 def file_name(video: str) -> str:

@@ -4,6 +4,7 @@ import logging
 from pathlib import Path
 
 import pytest
+from command_line import experiment
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
@@ -162,7 +163,7 @@ def test_missing_and_ambiguous_files_are_reported(tmp_path: Path) -> None:
     (tmp_path / "annotations" / "test.txt").unlink()
     with pytest.raises(DataError, match=r"data\.index=annotations/test\.txt: no file"):
         data.load()
-    with pytest.raises(DataError, match=r"data\.root=.*nowhere: no such folder"):
+    with pytest.raises(DataError, match=r"data\.root=.*nowhere: no such folder(?s:.)*annotations/test\.txt"):
         loader(tmp_path / "nowhere").load()
 
 
@@ -239,6 +240,15 @@ def test_names_of_video_files_may_lack_the_hash(tmp_path: Path) -> None:
         (tmp_path / "videos" / name).touch()
     data = make(tmp_path, "v=a__#1_label_A 0 9 A\nb__#1 0 9 A\n", "v=a__#1_label_A Normal -1 -1\nb__#1 Normal -1 -1\n")
     assert [video.path.name for video in data.load().videos] == ["v=a__1_label_A.mp4", "b__#1.mp4"]
+
+
+@pytest.mark.parametrize("folder", ["", "nowhere"])
+def test_without_annotations_the_layout_and_the_download_are_shown(tmp_path: Path, folder: str) -> None:
+    data = experiment(["data=ucf_crime"], [f"data.root={tmp_path / folder}"]).data
+    with pytest.raises(DataError) as error:
+        data.load()
+    for part in ("annotations/test.txt", "emporal*.txt", "videos/", "python -m vaa.data.fetch urf", "data/ucf_crime"):
+        assert part in str(error.value)
 
 
 @pytest.mark.parametrize(

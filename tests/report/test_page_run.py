@@ -58,7 +58,7 @@ def test_videos_without_labels_give_alerts_files_and_a_page(tmp_path: Path) -> N
     with (tmp_path / "run/alerts.csv").open() as file:
         assert [row["video"] for row in csv.DictReader(file)] == ["yard"]
     assert "../clips/yard.mp4" in (tmp_path / "run/page/videos/0.js").read_text()
-    bare = ["hydra.run.dir=bare", "alerts.threshold=2", "plots=false", "details=false"]
+    bare = ["hydra.run.dir=bare", "alerts.threshold=1", "plots=false", "details=false"]
     assert "add page=null" in run(tmp_path, *bare, status=ConfigError.exit_status)
     output = run(tmp_path, *bare, "page=null")
     assert "0 alerts in 0 videos" in output

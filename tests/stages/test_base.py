@@ -45,7 +45,7 @@ class EncoderStage(Stage):
 MODELS = {
     "TransformersVLM": cpu_vlm("hub/name"),
     "TransformersLLM": cpu_llm("hub/name"),
-    "ClipEncoder": cpu_encoder("hub/name", mean=(0.5,), std=(0.5,)),
+    "ClipEncoder": cpu_encoder("hub/name", mean=(0.5,) * 3, std=(0.5,) * 3),
     "RecordedModel": recorded_model(),
 }
 ACCEPTED = {

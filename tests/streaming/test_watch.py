@@ -148,7 +148,7 @@ def test_a_method_that_is_not_causal_is_refused(stream: Make, tmp_path: Path, ov
 def test_run_py_watches_a_stream_until_control_c(transport: Path, tmp_path: Path) -> None:
     path = tmp_path / "growing.ts"
     command = [sys.executable, str(ROOT / "run.py"), "data=stream", f"data.url={path}", "data.follow=true",
-               "data.reconnect_timeout=600", "causal=true", "position=none",
+               "data.reconnect_timeout=600",
                f"hydra.run.dir={tmp_path / 'run'}"]  # fmt: skip
     with growing_file(path, transport.read_bytes(), 20), subprocess.Popen(
         command, cwd=ROOT, env={**os.environ, "WANDB_MODE": "disabled"}, stdout=subprocess.PIPE,
@@ -165,13 +165,15 @@ def test_run_py_watches_a_stream_until_control_c(transport: Path, tmp_path: Path
     output = "".join(lines)
     assert process.returncode == 0, output
     assert "built-in tiny model" in output
+    assert "data=stream implies causal=true" in output
     assert "segments scored, 0 failed, 1 connections, 0 frames lost" in output
     assert "Traceback" not in output
     assert read(tmp_path / "run")[0]["frames"] == [0, 30]
 
 
 def test_run_py_refuses_a_stream_with_a_method_that_is_not_causal(tmp_path: Path) -> None:
-    command = [sys.executable, str(ROOT / "run.py"), "data=stream", "data.url=x.ts", f"hydra.run.dir={tmp_path}"]
+    command = [sys.executable, str(ROOT / "run.py"), "data=stream", "data.url=x.ts", "causal=false",
+               f"hydra.run.dir={tmp_path}"]  # fmt: skip
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=500)
     assert result.returncode == ConfigError.exit_status
     assert "causal=true" in result.stdout + result.stderr

@@ -16,9 +16,10 @@ from pathlib import Path
 
 from vaa.data.base import known_names, video_id, why_invalid
 from vaa.data.boxes import read_boxes
+from vaa.data.fetch import RELEASES
 from vaa.data.search import search
 from vaa.errors import ConfigError, DataError
-from vaa.types import Dataset, Failure, GroundTruth, Span, Video
+from vaa.types import Dataset, Failure, GroundTruth, Span, Video, local_path
 
 log = logging.getLogger("vaa")
 _INTEGER = re.compile(r"-?[0-9]{1,9}")
@@ -42,6 +43,10 @@ class AnnotatedDataset:
     texts: str
     fps: float
 
+    def __post_init__(self) -> None:
+        if not self.fps > 0:
+            raise ConfigError(f"data.fps={self.fps}: must be above 0.")
+
     def load(self) -> Dataset:
         """The videos of the index, with their spans as annotated; a video without a line of spans is a failure.
 
@@ -54,7 +59,7 @@ class AnnotatedDataset:
         if not lengths:
             raise DataError(f"{index}: lists no video.")
         files = self._video_files({name for id_ in lengths for name in known_names(id_)})
-        folder = Path(self.root) / self.videos
+        folder = local_path(self.root) / self.videos
         videos = tuple(
             Video(id_, _find_video(files, id_) or folder / f"{id_}.mp4", n_frames, self.fps)
             for id_, n_frames in lengths.items()
@@ -73,21 +78,34 @@ class AnnotatedDataset:
 
     def _find_optional(self, pattern: str, key: str) -> list[Path]:
         absolute = Path(pattern).is_absolute()
-        return [self._find_one(pattern, key)] if absolute or any(Path(self.root).glob(pattern)) else []
+        return [self._find_one(pattern, key)] if absolute or any(local_path(self.root).glob(pattern)) else []
 
     def _find_one(self, pattern: str | Sequence[str], key: str) -> Path:
-        root, patterns = Path(self.root), (pattern,) if isinstance(pattern, str) else tuple(pattern)
-        setting = f"data.{key}={' or '.join(patterns)}"
+        root, patterns = local_path(self.root), (pattern,) if isinstance(pattern, str) else tuple(pattern)
+        setting = f"data.{key}={_alternatives(pattern)}"
         if any(Path(each).is_absolute() for each in patterns):
             raise ConfigError(f"{setting}: give a pattern under data.root={self.root}.")
         if not root.is_dir():
-            raise DataError(f"data.root={self.root}: no such folder. It should contain annotations/ (and videos/).")
+            raise DataError(f"data.root={self.root}: no such folder. {self._expected_layout()}")
         files = sorted({file for each in patterns for file in root.glob(each)})
         if len(files) != 1:
             names = ", ".join(str(file.relative_to(root)) for file in files)
             count = f"{len(files)} files of this name under {root} ({names})" if files else f"no file under {root}"
-            raise DataError(f"{setting}: {count}. Give a pattern that matches one.")
+            raise DataError(f"{setting}: {count}. Give a pattern that matches one. {self._expected_layout()}")
         return files[0]
+
+    def _expected_layout(self) -> str:
+        """What should be where, and how to get it."""
+        files = (
+            (_alternatives(self.index), "a line per video: name, first frame, last frame, classes"),
+            (_alternatives(self.spans), "a line per video: name, class, start, end, ..., -1 -1"),
+            (f"{self.videos}/NAME.mp4", "for methods that decode frames"),
+        )
+        layout = "\n".join(f"  {file}: {content}" for file, content in files)
+        folder = f"data/{self.name}"
+        release = next((name for name, r in RELEASES.items() if any(f.startswith(folder) for f in r.expected)), None)
+        fetch = f"\nAnnotations: python -m vaa.data.fetch {release} DIR, then data.root=DIR/{folder}" if release else ""
+        return f"Expected in it:\n{layout}{fetch}"
 
     def _video_files(self, names: Collection[str]) -> dict[str, Path]:
         """Name without suffix -> file, in linked folders too.
@@ -95,7 +113,7 @@ class AnnotatedDataset:
         Raises:
             DataError: one of the names is that of two files.
         """
-        folder, files = Path(self.root) / self.videos, dict[str, Path]()
+        folder, files = local_path(self.root) / self.videos, dict[str, Path]()
         if not folder.is_dir():
             return files
         found = search(folder)
@@ -109,6 +127,10 @@ class AnnotatedDataset:
                     "are looked up by name: remove or rename the one that is not of this data set."
                 )
         return files
+
+
+def _alternatives(pattern: str | Sequence[str]) -> str:
+    return pattern if isinstance(pattern, str) else " or ".join(pattern)
 
 
 def _find_video(files: Mapping[str, Path], id_: str) -> Path | None:

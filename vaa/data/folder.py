@@ -14,7 +14,7 @@ from vaa import process
 from vaa.data.base import VIDEO_SUFFIXES, why_invalid
 from vaa.data.search import NOT_VIDEO, SYSTEM, LeftOut, Search, is_video, search
 from vaa.errors import DataError, VideoError
-from vaa.types import Dataset, Failure, Video
+from vaa.types import Dataset, DecoderName, Failure, Video, local_path
 from vaa.video.sources import VideoInfo, probe, timeout_reason
 
 log = logging.getLogger("vaa")
@@ -32,7 +32,7 @@ class VideoFolder:
 
     name: str
     root: str
-    decoder: str
+    decoder: DecoderName
 
     def load(self) -> Dataset:
         """The videos that can be opened; the others, and folders that cannot be read, are failures.
@@ -40,7 +40,7 @@ class VideoFolder:
         Raises:
             DataError: the folder is missing or has no video.
         """
-        root = Path(self.root).expanduser()
+        root = local_path(self.root)
         if not root.is_dir():
             raise DataError(f"data.root={self.root}: no such folder.")
         found = search(root)

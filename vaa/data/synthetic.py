@@ -18,7 +18,7 @@ from vaa.errors import ConfigError
 from vaa.synthetic.canvas import SIDE
 from vaa.synthetic.events import EVENT_CLASSES
 from vaa.synthetic.script import Event, Script, random_script, reference_answer, render
-from vaa.types import Box, Dataset, GroundTruth, Pixels, Span, Video
+from vaa.types import Box, Dataset, GroundTruth, Pixels, Span, Video, local_path
 
 log = logging.getLogger("vaa")
 _SEEDS = {"train": 11, "val": 22, "test": 47}
@@ -35,7 +35,7 @@ class SyntheticDataset:
     given by mistake where none of them was chosen.
 
     Raises:
-        ConfigError: `root` is given.
+        ConfigError: `root` is given, the split is unknown, the size is no multiple of 64, or there is no video of 10 s.
     """
 
     cache_dir: str
@@ -52,20 +52,18 @@ class SyntheticDataset:
                 f"data.root={self.root}: data=synthetic renders its own videos and reads no folder. "
                 f"Choose the data too: data=folder data.root={self.root} for your own videos."
             )
-
-    def load(self) -> Dataset:
-        """The videos and their ground truth; the end of a span is its last frame.
-
-        Raises:
-            ConfigError: an unknown split, a size that is not a multiple of 64, or too short a video.
-        """
         if self.split not in _SEEDS:
             raise ConfigError(f"data.split={self.split}: choose one of {', '.join(_SEEDS)}.")
         if self.size % SIDE or self.size <= 0:
             raise ConfigError(f"data.size={self.size}: give a multiple of {SIDE}.")
-        if self.seconds < 10:
+        if self.videos < 1 or not self.fps > 0:
+            raise ConfigError(f"data.videos={self.videos} must be at least 1 and data.fps={self.fps} above 0.")
+        if not self.seconds >= 10:
             raise ConfigError(f"data.seconds={self.seconds}: give at least 10.")
-        folder = Path(self.cache_dir) / f"{self.split}-{self._fingerprint()}"
+
+    def load(self) -> Dataset:
+        """The videos and their ground truth; the end of a span is its last frame."""
+        folder = local_path(self.cache_dir) / f"{self.split}-{self._fingerprint()}"
         if not folder.is_dir():
             self._write(folder)
         truths = json.loads((folder / "truth.json").read_text(encoding="utf-8"))

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from vaa.data.base import video_id
-from vaa.errors import ConfigError, DataError
+from vaa.errors import ConfigError, DataError, require_share
 from vaa.evaluation.roc import Labels
-from vaa.types import Dataset, Floats, Report, ScoreTrack, Span, Video
+from vaa.types import Dataset, Floats, Report, ScoreTrack, Span, Video, local_path
 
 log = logging.getLogger("vaa")
 
@@ -34,9 +34,10 @@ class Protocol:
     pad: float
 
     def __post_init__(self) -> None:
+        require_share(pad=self.pad)
         if self.precision not in ("float16", "float32", "float64"):
             raise ConfigError(f"protocol.precision={self.precision}: choose float16, float32 or float64.")
-        if self.labels is not None and not Path(self.labels).is_file():
+        if self.labels is not None and not local_path(self.labels).is_file():
             raise ConfigError(f"protocol.labels={self.labels}: no such file.")
 
     def spans(self, dataset: Dataset) -> dict[str, tuple[Span, ...]]:
@@ -47,7 +48,7 @@ class Protocol:
         """
         if self.labels is None or not dataset.truths:
             return {video: truth.spans for video, truth in dataset.truths.items()}
-        annotations = read_labels(Path(self.labels))
+        annotations = read_labels(local_path(self.labels))
         missing = [video.id for video in dataset.videos if video.id not in annotations]
         if missing:
             raise DataError(f"protocol.labels={self.labels}: no label for {len(missing)} videos, first {missing[0]}.")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
-from vaa.errors import ConfigError
+from vaa.errors import ConfigError, require_at_least
 from vaa.types import XYXY, Answer, ChooseQuery, EmbedQuery, Floats, GenerateQuery, NoAnswer, Query, Video
 
 
@@ -73,6 +73,10 @@ class HasWorkers(Protocol):
         """Number of processes."""
 
 
+Dtype = Literal["float32", "bfloat16", "float16"]
+Quantization = Literal["none", "int8", "nf4", "fp4"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class GenerationConfig:
     """How each token of an answer is chosen.
@@ -86,6 +90,7 @@ class GenerationConfig:
     seed: int | None
 
     def __post_init__(self) -> None:
+        require_at_least(0, seed=self.seed)
         if self.temperature is not None and not self.temperature >= 0:
             raise ConfigError(f"generation.temperature={self.temperature}: must be at least 0.")
         if self.top_p is not None and not 0 < self.top_p <= 1:

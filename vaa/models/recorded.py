@@ -15,7 +15,7 @@ from vaa.data.base import known_names
 from vaa.data.boxes import read_boxes
 from vaa.errors import ConfigError, DataError
 from vaa.models.base import Requirements
-from vaa.types import XYXY, ChooseQuery, Floats, GenerateQuery, NoAnswer, Video, file_name
+from vaa.types import XYXY, ChooseQuery, Floats, GenerateQuery, NoAnswer, Video, file_name, local_path
 
 _SEGMENT = 30  # frames of a released CoReVAD answer
 
@@ -93,7 +93,7 @@ class RecordedModel:
         return xyxy
 
     def _verdict(self, query: GenerateQuery) -> str | NoAnswer:
-        file = _find_file(Path(self.root), f"{self.verdict or 'VLM_responses*'}.json", "verdict")
+        file = _find_file(local_path(self.root), f"{self.verdict or 'VLM_responses*'}.json", "verdict")
         answers = _of_video(_read_mapping(file), query.video.id)
         if not isinstance(answers, list):
             return NoAnswer(f"{file.name} has no answers for this video")
@@ -105,7 +105,7 @@ class RecordedModel:
         )
 
     def _at_frame(self, folder: str, subfolder: str | None, query: GenerateQuery) -> str | NoAnswer:
-        files = _files_by_name(Path(self.root), f"{folder}/{subfolder or '**'}", folder)
+        files = _files_by_name(local_path(self.root), f"{folder}/{subfolder or '**'}", folder)
         names = [file_name(name) for name in known_names(query.video.id)]
         file = next((files[name] for name in names if name in files), None)
         if file is None:
@@ -120,20 +120,20 @@ class RecordedModel:
         return f"[{text}]"
 
     def _tags(self, query: GenerateQuery) -> str | NoAnswer:
-        file = _find_file(Path(self.root), f"scores/{self.scores or '**'}/suspicious_part_phrases.json", "scores")
+        file = _find_file(local_path(self.root), f"scores/{self.scores or '**'}/suspicious_part_phrases.json", "scores")
         phrases = _of_video(_read_mapping(file), query.video.id)
         return NoAnswer(f"{file.name} has no tags for this video") if phrases is None else str(phrases)
 
     def _box(self, query: GenerateQuery) -> str | NoAnswer:
-        file = _find_file(Path(self.root), f"localisations/{self.localisation or '*'}.json", "localisation")
-        entry = _recorded_boxes(Path(self.root), file).get((query.video.id, query.at))
+        file = _find_file(local_path(self.root), f"localisations/{self.localisation or '*'}.json", "localisation")
+        entry = _recorded_boxes(local_path(self.root), file).get((query.video.id, query.at))
         if entry is None:
             return NoAnswer(f"{file.name} has no box for frame {query.at}")
         corners = entry["pred_bbox"]
         return json.dumps([{"bbox_2d": corners, "confidence": entry["confidence"]}] if corners else [])
 
     def _description(self, query: GenerateQuery) -> str | NoAnswer:
-        file = _find_file(Path(self.root), f"understanding/{self.understanding or '*'}.json", "understanding")
+        file = _find_file(local_path(self.root), f"understanding/{self.understanding or '*'}.json", "understanding")
         text = _of_video(_read_mapping(file), query.video.id)
         return NoAnswer(f"{file.name} has no description of this video") if text is None else str(text)
 

@@ -7,13 +7,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
-from pathlib import Path
 from string import Template
 
-from vaa.errors import ConfigError
+from vaa.errors import ConfigError, require_at_least
 from vaa.prompts.parsers import Parser
 from vaa.prompts.thoughts import split_thoughts
-from vaa.types import ChatQuery, ChooseQuery, GenerateQuery, Response, Segment, Video
+from vaa.types import ChatQuery, ChooseQuery, GenerateQuery, Response, Segment, Video, local_path
 
 log = logging.getLogger("vaa")
 IMAGE = "<image>"
@@ -33,6 +32,9 @@ class Prompt:
     file: str | None
     max_new_tokens: int
     parser: Parser
+
+    def __post_init__(self) -> None:
+        require_at_least(1, max_new_tokens=self.max_new_tokens)
 
     def query(self, video: Video, segment: Segment, **fields: str) -> GenerateQuery:
         """A query about a segment; `$frames` in the text becomes a list of its frames, one per line.
@@ -85,7 +87,7 @@ class Prompt:
         if self.file is None:
             return self.text
         try:
-            return Path(self.file).read_text(encoding="utf-8")
+            return local_path(self.file).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"prompt.file={self.file} ({self.purpose}): cannot be read: {error}") from error
 

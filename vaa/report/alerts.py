@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from vaa.errors import ConfigError
+from vaa.errors import require_at_least, require_share
 from vaa.evaluation.evaluation import Evaluation
 from vaa.evaluation.protocol import Protocol, intervals
 from vaa.report import files
@@ -56,11 +56,8 @@ class AlertRule:
     shortest: float
 
     def __post_init__(self) -> None:
-        if not isfinite(self.threshold) or not self.gap >= 0 or not self.shortest >= 0:
-            raise ConfigError(
-                f"alerts: threshold={self.threshold} must be a number, gap={self.gap} and shortest={self.shortest} "
-                "seconds, 0 or more."
-            )
+        require_share(threshold=self.threshold)
+        require_at_least(0, gap=self.gap, shortest=self.shortest)
 
     @property
     def description(self) -> str:

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from vaa.errors import ConfigError
+from vaa.errors import ConfigError, require_share
 from vaa.models.base import VLM
 from vaa.prompts.template import Prompt
 from vaa.stages.base import SEGMENT, Scope
@@ -34,6 +34,8 @@ class ThresholdProbe:
     choices: Sequence[str]
 
     def __post_init__(self) -> None:
+        for threshold in self.thresholds:
+            require_share(thresholds=threshold)
         if not self.thresholds or any(b <= a for a, b in zip(self.thresholds, self.thresholds[1:], strict=False)):
             raise ConfigError(
                 f"ThresholdProbe: thresholds={list(self.thresholds)} must not be empty, and must increase."

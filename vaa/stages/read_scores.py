@@ -16,7 +16,7 @@ from vaa.data.base import known_names
 from vaa.data.vadtree import parse_scores, read_score_file
 from vaa.errors import ConfigError, VideoError
 from vaa.stages.base import WHOLE_VIDEO, Scope
-from vaa.types import Report, ScoreTrack, file_name
+from vaa.types import Report, ScoreTrack, file_name, local_path
 
 Starts = NDArray[np.int64]
 Values = NDArray[np.float64]
@@ -37,7 +37,7 @@ class ReadScores:
     root: str
 
     def __post_init__(self) -> None:
-        if not Path(self.root).exists():
+        if not local_path(self.root).exists():
             raise ConfigError(f"scores.root={self.root}: no such folder or file.")
 
     def __call__(self, report: Report) -> Report:
@@ -66,7 +66,7 @@ class ReadScores:
 
     def _find(self, video: str) -> tuple[Path, str | None]:
         """The file of a video's scores, and its name there if the file has all videos."""
-        root, names = Path(self.root), known_names(video)
+        root, names = local_path(self.root), known_names(video)
         if root.is_file():
             name = next((name for name in names if name in read_score_file(root)), None)
             if name is None:

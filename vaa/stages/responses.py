@@ -11,7 +11,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from vaa.errors import ConfigError, VideoError
+from vaa.errors import ConfigError, VideoError, require_at_least, require_share
 from vaa.models.base import LLM, VLM
 from vaa.prompts.template import Prompt
 from vaa.stages.base import SEGMENT, WHOLE_VIDEO, Neighbours, Scope
@@ -172,6 +172,9 @@ class ResponseScores:
 
     missing: float
 
+    def __post_init__(self) -> None:
+        require_share(missing=self.missing)
+
     def __call__(self, report: Report) -> Report:
         """The report with its track, one value per segment."""
         values, starts = _scores(report)
@@ -185,6 +188,9 @@ class InterpolateScores:
     scope: ClassVar[Scope] = WHOLE_VIDEO
 
     digits: int
+
+    def __post_init__(self) -> None:
+        require_at_least(0, digits=self.digits)
 
     def causal(self) -> HoldLastScore:
         """Interpolation needs later scores; a causal run repeats the last one."""

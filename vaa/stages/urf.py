@@ -9,13 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vaa.errors import ConfigError
+from vaa.errors import ConfigError, require_at_least
 from vaa.models.base import LLM, VLM, Locator
 from vaa.prompts.parsers import parse_boxes
 from vaa.prompts.template import Prompt
@@ -23,7 +22,7 @@ from vaa.stages.base import WHOLE_VIDEO, Scope
 from vaa.stages.responses import InterpolateScores, add_ratings, caption_queries, count_answers
 from vaa.stages.scores import score_track
 from vaa.stages.window import evenly_spaced, sample_frames
-from vaa.types import Box, GenerateQuery, Judgement, Report, Segment, SuspiciousWindow
+from vaa.types import Box, DecoderName, GenerateQuery, Judgement, Report, Segment, SuspiciousWindow, local_path
 from vaa.video.drawing import draw
 
 
@@ -74,6 +73,11 @@ class TagWindow:
     sample_fps: float
     max_frames: int
 
+    def __post_init__(self) -> None:
+        require_at_least(1, max_frames=self.max_frames)
+        if not self.sample_fps > 0:
+            raise ConfigError(f"TagWindow: sample_fps={self.sample_fps} must be above 0.")
+
     def queries(self, report: Report) -> tuple[GenerateQuery, ...]:
         """One, about the window."""
         start, stop = suspicious_window(report).highest
@@ -113,6 +117,9 @@ class UncertaintyGate:
 
     margin: float | None
 
+    def __post_init__(self) -> None:
+        require_at_least(0, margin=self.margin)
+
     def __call__(self, report: Report) -> Report:
         """The report with `gated` set."""
         window = suspicious_window(report)
@@ -135,6 +142,9 @@ class RerateCaptions:
     prior: str
     max_words: int
     digits: int
+
+    def __post_init__(self) -> None:
+        require_at_least(0, digits=self.digits, max_words=self.max_words)
 
     def queries(self, report: Report) -> tuple[GenerateQuery, ...]:
         """One per segment of an uncertain video with tags, none for other videos."""
@@ -172,6 +182,7 @@ class LocateBoxes:
     stride: int
 
     def __post_init__(self) -> None:
+        require_at_least(1, stride=self.stride)
         if self.frames not in ("annotated", "window"):
             raise ConfigError(f"LocateBoxes: frames={self.frames}: choose annotated or window.")
         if self.prior not in ("tags", "none", "class"):
@@ -224,13 +235,14 @@ class DrawBoxes:
 
     folder: str
     hold: bool
-    decoder: str
+    decoder: DecoderName
 
     def __call__(self, report: Report) -> Report:
         """The report with the copy, if there is a box to draw."""
         if not report.boxes:
             return report
-        return replace(report, drawn_video=draw(report.video, report.boxes, Path(self.folder), self.hold, self.decoder))
+        folder = local_path(self.folder)
+        return replace(report, drawn_video=draw(report.video, report.boxes, folder, self.hold, self.decoder))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -246,6 +258,9 @@ class DescribeVideo:
     prompt: Prompt
     n_frames: int
     no_tags: str
+
+    def __post_init__(self) -> None:
+        require_at_least(1, n_frames=self.n_frames)
 
     def queries(self, report: Report) -> tuple[GenerateQuery, ...]:
         """One."""

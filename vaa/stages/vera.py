@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from vaa.errors import ConfigError
+from vaa.errors import ConfigError, require_at_least
 from vaa.models.base import Encoder
 from vaa.stages import embeddings
 from vaa.stages.base import SEGMENT, Neighbours, Scope
@@ -55,6 +55,9 @@ class RoundScores:
     scope: ClassVar[Scope] = SEGMENT
 
     digits: int
+
+    def __post_init__(self) -> None:
+        require_at_least(0, digits=self.digits)
 
     def __call__(self, report: Report) -> Report:
         """The report with its track rounded."""

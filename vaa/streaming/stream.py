@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from vaa.errors import ConfigError, DataError
-from vaa.types import Pixels
+from vaa.types import Pixels, local_path
 
 _ADDRESS = re.compile(r"^\w+://")
 _OPEN_TIMEOUT = 10.0  # seconds
@@ -71,7 +71,7 @@ class Stream:
 
     def _address(self) -> str:
         if self.url is not None:
-            return self.url
+            return self.url if _ADDRESS.match(self.url) else str(local_path(self.url))
         if address := os.environ.get(str(self.url_env)):
             return address
         raise ConfigError(f"data.url_env={self.url_env}: there is no such environment variable.")

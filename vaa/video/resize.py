@@ -8,6 +8,7 @@ frames for a server by a thumbnail of `max_side` (models/server/messages.py); fr
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +18,9 @@ from vaa.types import Pixels
 from vaa.video import shared_memory
 
 Size = tuple[int, int]
-Resize = str
+Resize = Literal["pil", "torch"]
 """A key of RESIZERS."""
+Resample = Literal["bicubic", "bilinear"]
 
 
 def resize_frames(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from vaa.errors import ModelError
 from vaa.process import PROJECT_ROOT
+from vaa.types import local_path
 
 INDEX, SINGLE = "model.safetensors.index.json", "model.safetensors"
 """File names of an index of shards, and of weights in one file."""
@@ -19,8 +20,9 @@ def resolve_checkpoint(checkpoint: str) -> str:
 
     A relative folder is looked up in the working directory, then in the project.
     """
-    project_folder = PROJECT_ROOT / checkpoint
-    return str(project_folder) if not Path(checkpoint).is_dir() and project_folder.is_dir() else checkpoint
+    path = local_path(checkpoint)
+    project_folder = PROJECT_ROOT / path
+    return str(project_folder if not path.is_dir() and project_folder.is_dir() else path)
 
 
 def checkpoint_identity(checkpoint: str, revision: str | None) -> str:

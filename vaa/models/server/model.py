@@ -17,7 +17,7 @@ from vaa.models.base import GenerationConfig, Library, Requirements, libraries
 from vaa.models.server import messages
 from vaa.models.server.client import ChatClient, Endpoint, open_client
 from vaa.models.server.network import is_this_machine
-from vaa.types import Answer, ChatQuery, ChooseQuery, Floats, GenerateQuery, NoAnswer
+from vaa.types import Answer, ChatQuery, ChooseQuery, DecoderName, Floats, GenerateQuery, NoAnswer
 from vaa.video.prefetch import FramePrefetcher, Frames, Prepared, PreparedBatch
 
 
@@ -54,7 +54,7 @@ class ServerModel:
     extra: Mapping[str, Any]
     image_format: str
     max_side: int | None
-    decoder: str
+    decoder: DecoderName
 
     accepts_frames: ClassVar[bool] = True
 
@@ -69,7 +69,7 @@ class ServerModel:
                 f"base_url={self.base_url}: with plain http, the key and the frames are readable on the network. Give "
                 "an https address, or allow_http=true if you trust the network."
             )
-        for name, minimum in (("concurrency", 1), ("retries", 0), ("max_side", 1)):
+        for name, minimum in (("concurrency", 1), ("timeout", 0.001), ("retries", 0), ("max_side", 1)):
             if (value := getattr(self, name)) is not None and value < minimum:
                 raise ConfigError(f"{name}={value}: must be at least {minimum}.")
         messages.check_format(self.image_format)

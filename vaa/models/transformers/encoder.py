@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vaa.errors import ModelError
-from vaa.models.base import LocalWeights, Requirements, WaitStats, libraries
+from vaa.errors import ConfigError, ModelError, require_at_least
+from vaa.models.base import Dtype, LocalWeights, Requirements, WaitStats, libraries
 from vaa.models.checkpoints.files import checkpoint_identity
 from vaa.models.transformers.loading import free_memory, load, loading_options
-from vaa.types import EmbedQuery, Floats, NoAnswer
+from vaa.types import DecoderName, EmbedQuery, Floats, NoAnswer
 from vaa.video.prefetch import FramePrefetcher, Frames, Prepared, PreparedBatch, default_workers
-from vaa.video.resize import Resize, resize_frames, resize_identity
+from vaa.video.resize import Resample, Resize, resize_frames, resize_identity
 
 log = logging.getLogger("vaa")
 
@@ -62,16 +62,22 @@ class ClipEncoder:
 
     checkpoint: str
     revision: str | None
-    dtype: str
+    dtype: Dtype
     device_map: str
     mean: Sequence[float]
     std: Sequence[float]
-    resample: str
+    resample: Resample
     batch_size: int
-    decoder: str
+    decoder: DecoderName
     stride: int
     workers: int | None
     resize: Resize
+
+    def __post_init__(self) -> None:
+        require_at_least(1, batch_size=self.batch_size, stride=self.stride)
+        require_at_least(0, workers=self.workers)
+        if not (len(self.mean) == len(self.std) == 3 and all(std > 0 for std in self.std)):
+            raise ConfigError(f"mean={list(self.mean)}, std={list(self.std)}: give three numbers each, std above 0.")
 
     @property
     def identity(self) -> str:

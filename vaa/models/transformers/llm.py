@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vaa.errors import ConfigError
-from vaa.models.base import GenerationConfig, LocalWeights, Requirements, libraries
+from vaa.errors import ConfigError, require_at_least
+from vaa.models.base import Dtype, GenerationConfig, LocalWeights, Quantization, Requirements, libraries
 from vaa.models.checkpoints.files import checkpoint_identity
 from vaa.models.transformers.batching import answer_in_batches
 from vaa.models.transformers.generation import check_sampling, drop_checkpoint_sampling
@@ -25,14 +25,15 @@ class TransformersLLM:
 
     checkpoint: str
     revision: str | None
-    dtype: str
-    quantization: str
+    dtype: Dtype
+    quantization: Quantization
     device_map: str
     attention: str
     generation: GenerationConfig
     batch_size: int
 
     def __post_init__(self) -> None:
+        require_at_least(1, batch_size=self.batch_size)
         check_sampling(self.generation)
 
     @property

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, ClassVar
 
-from vaa.errors import ConfigError
-from vaa.models.base import GenerationConfig, LocalWeights, Requirements, libraries
+from vaa.errors import ConfigError, require_at_least
+from vaa.models.base import Dtype, GenerationConfig, LocalWeights, Quantization, Requirements, libraries
 from vaa.models.checkpoints.files import checkpoint_identity
 from vaa.models.transformers.batching import answer_in_batches
 from vaa.models.transformers.families import FrameProcessor, family_of
@@ -16,7 +16,7 @@ from vaa.models.transformers.generation import check_sampling, drop_checkpoint_s
 from vaa.models.transformers.loaded_model import LoadedModel
 from vaa.models.transformers.loading import free_memory, load, load_with_attention, loading_options
 from vaa.models.transformers.vision_features import check_accepts_features
-from vaa.types import XYXY, ChooseQuery, Floats, GenerateQuery, NoAnswer, Video
+from vaa.types import XYXY, ChooseQuery, DecoderName, Floats, GenerateQuery, NoAnswer, Video
 from vaa.video import sources
 from vaa.video.resize import Resize, resize_identity
 
@@ -45,21 +45,23 @@ class TransformersVLM:
 
     checkpoint: str
     revision: str | None
-    dtype: str
-    quantization: str
+    dtype: Dtype
+    quantization: Quantization
     device_map: str
     attention: str
     max_pixels: int | None
     timestamps: bool
     generation: GenerationConfig
     batch_size: int
-    decoder: str
+    decoder: DecoderName
     workers: int | None
     resize: Resize
 
     accepts_frames: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
+        require_at_least(1, batch_size=self.batch_size, max_pixels=self.max_pixels)
+        require_at_least(0, workers=self.workers)
         check_sampling(self.generation)
 
     @property
