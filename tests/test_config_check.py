@@ -50,7 +50,7 @@ from vaa.errors import ConfigError
         (["page=false"], "page=false: a group of settings or null is needed. Write page=null."),
         (["wandb=offline"], "wandb=offline: a group of settings is needed. Its settings are written wandb.NAME=VALUE."),
         (["wandb.tags=a"], "wandb.tags=a: a list, as in [A,B], is needed."),
-        (["wandb.tags=[1]"], "wandb.tags[0]=1: a text is needed."),
+        (["method=urf", "suspicious_window.filter_tags.negations=[1]"], "negations[0]=1: a text is needed."),
         (["stages=null"], "stages=null: a mapping is needed."),
         (["stages.smooth=3"], "stages.smooth=3: a group of settings or null is needed."),
         (["decoder=pyaf"], "decoder=pyaf: decord or pyav is needed. Did you mean pyav?"),
