@@ -24,7 +24,8 @@ def pictures_shown(path: Path) -> Shown:
     """The pictures from the first key frame on that no edit list hides.
 
     A picture that is stored after the first key frame and shown before it cannot be decoded: what it refers to is not
-    in the file. Where decoding times go back, another recording begins: its pictures are shown after the others.
+    in the file. Where decoding times go back at a key frame, another recording begins: its pictures are shown after the
+    others.
     """
     with av.open(str(path)) as file:
         stream = file.streams.best("video")
@@ -34,7 +35,7 @@ def pictures_shown(path: Path) -> Shown:
     packets = packets[first:]
     recordings: list[list[Any]] = [[]]
     for before, packet in zip([packets[0], *packets], packets, strict=False):
-        if packet.dts is not None and before.dts is not None and packet.dts < before.dts:
+        if packet.is_keyframe and None not in (packet.dts, before.dts) and packet.dts < before.dts:
             recordings.append([])
         hidden_reference = vp8 and not bytes(packet)[0] & 0x10
         leading = len(recordings) == 1 and None not in (packet.pts, packets[0].pts) and packet.pts < packets[0].pts
