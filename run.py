@@ -68,7 +68,7 @@ def _overrides(hydra_cfg: Any) -> list[str]:
 
 
 def instantiate(cfg: DictConfig, hydra_cfg: Any) -> Any:
-    """The experiment of a composed config.
+    """The experiment of a composed config; its `decode_timeout` is set for this process.
 
     Raises:
         ConfigError: a setting is missing, unknown, of another type, or has no effect.
@@ -80,6 +80,7 @@ def instantiate(cfg: DictConfig, hydra_cfg: Any) -> Any:
     unused = overrides.unused(config, words, used={"run", *SETTINGS}, skip=skip)
     if unused:
         raise ConfigError(f"{', '.join(unused)}: has no effect: no stage uses it ({', '.join(cfg.stages)}).")
+    process.set_decode_timeout(cfg.decode_timeout)
     return hydra.utils.instantiate(cfg.run, _convert_="all")
 
 
@@ -90,7 +91,6 @@ def run_experiment(cfg: DictConfig, hydra_cfg: Any) -> None:
 
     process.assign_gpu()
     experiment = instantiate(cfg, hydra_cfg)
-    process.set_decode_timeout(cfg.decode_timeout)
     if cfg.doctor:
         experiment.check(Path(hydra_cfg.runtime.output_dir))
         return

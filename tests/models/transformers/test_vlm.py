@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 from cpu_models import cpu_vlm
 
-from vaa.errors import ConfigError, ModelError, VaaError
+from vaa.errors import ConfigError, ModelError
 from vaa.models.transformers import vision_features
 from vaa.models.transformers.families import internvl_frame_text, tokens_per_tile
 from vaa.models.transformers.loaded_model import chat_text
+from vaa.models.transformers.loading import loading_options
 from vaa.models.transformers.vlm import TransformersVLM
 from vaa.types import GenerateQuery, NoAnswer, Query, Video
 
@@ -138,20 +139,27 @@ def test_bfloat16_answers(vlm: TransformersVLM, make_query: QueryFactory) -> Non
     assert isinstance(answer, str)
 
 
+def test_a_wrong_checkpoint_is_refused_by_name(vlm: TransformersVLM, make_query: QueryFactory) -> None:
+    with pytest.raises(ModelError, match="nowhere/at-all"):
+        list(replace(vlm, checkpoint="nowhere/at-all").generate([make_query(0)]))
+
+
 @pytest.mark.parametrize(
-    ("field", "value", "error", "message"),
+    ("dtype", "quantization", "message"),
     [
-        ("checkpoint", "nowhere/at-all", ModelError, "nowhere/at-all"),
-        ("dtype", "float8", ConfigError, "dtype=float8: choose one of float32"),
-        ("quantization", "int3", ConfigError, "quantization=int3: choose one of none, int8"),
-        ("decoder", "opencv", ConfigError, "decoder=opencv: choose one of"),
+        ("float8", "none", "dtype=float8: choose one of float32"),
+        ("float32", "int3", "quantization=int3: choose one of none, int8"),
     ],
 )
-def test_a_wrong_setting_is_refused_by_name(
-    vlm: TransformersVLM, make_query: QueryFactory, field: str, value: str, error: type[VaaError], message: str
-) -> None:
-    with pytest.raises(error, match=message):
-        list(replace(vlm, **{field: value}).generate([make_query(0)]))
+def test_an_unknown_precision_is_refused_by_name(dtype: str, quantization: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        loading_options("cpu", dtype, quantization)
+
+
+@pytest.mark.parametrize("field", ["batch_size", "workers", "max_pixels"])
+def test_a_negative_size_is_refused(vlm: TransformersVLM, field: str) -> None:
+    with pytest.raises(ConfigError, match=f"{field}=-1"):
+        replace(vlm, **{field: -1})
 
 
 def test_a_checkpoint_of_another_kind_is_refused(
