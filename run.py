@@ -115,7 +115,7 @@ def run_command() -> None:
     """
     full_errors = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    sys.argv[1:] = mistakes.expand_home(sys.argv[1:])
+    sys.argv[1:] = mistakes.hydra_arguments(sys.argv[1:])
     try:
         main()
     except Exception as error:

@@ -12,7 +12,7 @@ from command_line import experiment
 
 from vaa.choices import describe
 from vaa.errors import ConfigError
-from vaa.mistakes import expand_home
+from vaa.mistakes import hydra_arguments
 from vaa.process import PROJECT_ROOT
 
 HOME = os.path.expanduser("~")  # noqa: PTH111
@@ -93,7 +93,12 @@ def test_a_command_line_that_hydra_refuses_is_explained(args: list[str], expecte
     ],
 )
 def test_a_home_folder_is_expanded_in_every_value(arg: str, expanded: str) -> None:
-    assert expand_home([arg]) == [expanded]
+    assert hydra_arguments([arg]) == [expanded]
+
+
+def test_the_multirun_option_may_stand_between_overrides() -> None:
+    assert hydra_arguments(["method=plain", "-m", "limit=1,2"]) == ["-m", "method=plain", "limit=1,2"]
+    assert hydra_arguments(["--cfg", "job", "--multirun"]) == ["--multirun", "--cfg", "job"]
 
 
 @pytest.mark.parametrize("root", ["~/clips", '"~/clips"'])

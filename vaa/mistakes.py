@@ -21,12 +21,15 @@ _PATH_FIELDS = ("checkpoint", "root", "file", "url")
 """Fields that a path or a hub name is meant for, where it is given to a group."""
 
 
-def expand_home(args: Sequence[str]) -> list[str]:
-    """The arguments with ~ and ~user expanded in values, quoted or not: Hydra refuses ~, and no shell expands it there.
+def hydra_arguments(args: Sequence[str]) -> list[str]:
+    """The arguments as Hydra needs them: -m before the overrides, and ~ and ~user expanded in their values.
 
-    A list and the values of a sweep are expanded one by one. A name without such a user is left as it is.
+    Hydra takes no option between overrides and refuses ~, which no shell expands there, quoted or not. A list and the
+    values of a sweep are expanded one by one. A name without such a user is left as it is.
     """
-    return [arg if arg.startswith("-") else _HOME.sub(_expanded, arg) for arg in args]
+    multirun = [arg for arg in args if arg in ("-m", "--multirun")]
+    others = [arg for arg in args if arg not in multirun]
+    return multirun + [arg if arg.startswith("-") else _HOME.sub(_expanded, arg) for arg in others]
 
 
 def _expanded(match: re.Match[str]) -> str:

@@ -54,7 +54,7 @@ def experiment(args: Sequence[str], fields: Sequence[str] = ()) -> Any:
 
     An error that is none of a wrong command line is raised: it would be a traceback.
     """
-    args, fields = mistakes.expand_home(args), mistakes.expand_home(fields)
+    args, fields = mistakes.hydra_arguments(args), mistakes.hydra_arguments(fields)
     try:
         cfg = compose_args([arg for arg in args if not arg.startswith("-")], fields)
         hydra_cfg = cfg.hydra
