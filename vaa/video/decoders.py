@@ -57,7 +57,7 @@ class Decoder(Protocol):
 
 
 class DecordDecoder:
-    """The default: fast random access. It has no AV1 decoder."""
+    """Decord, for the files that it numbers as a player does; the others are refused. It has no AV1 decoder."""
 
     def __init__(self, path: Path) -> None:
         import av
@@ -132,7 +132,7 @@ class DecordDecoder:
 
 
 class PyAVDecoder:
-    """For every codec that FFmpeg decodes; it seeks by timestamps.
+    """The default, for every codec that FFmpeg decodes; it seeks by timestamps.
 
     Where timestamps do not number the frames (`frame_times`) or seeking does not reach one, all are decoded in one
     forward pass; going back starts that again. Which picture a number stands for depends on the file alone.
