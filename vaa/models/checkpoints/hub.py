@@ -23,10 +23,11 @@ def find_checkpoint(checkpoint: str, revision: str | None) -> str:
     A checkpoint in the hub's cache is loaded from there, with a warning, if the hub is not reached.
 
     Raises:
+        ConfigError: the name is empty.
         ModelError: there is no such folder and no such name, or the hub is not reached and its cache has no copy.
     """
     path = Path(resolve_checkpoint(checkpoint))
-    if checkpoint and path.is_dir():
+    if path.is_dir():
         return str(path)
     if path.is_file():
         raise ModelError(f"'{checkpoint}' is a file: give the folder that contains it and the other files.")
