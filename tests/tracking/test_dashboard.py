@@ -192,7 +192,12 @@ def test_data_answers_and_scores_are_artifacts_that_name_each_other(run: dict[st
     assert videos[1] == {"id": "fight", "frames": 20, "fps": 10, "class": "Fighting", "spans": [[10, 20, "Fighting"]]}
     rows = [json.loads(line) for line in answers["files"]["answers.jsonl"].read_text().splitlines()]
     assert [(row["video"], row["stage"]) for row in rows] == [(video, "query") for video in ("calm", "fight", "fire")]
-    assert rows[1]["responses"][1] == {"text": "raw they fight", "score": 1, "description": "they fight"}
+    assert rows[1]["responses"][1] == {
+        "text": "raw they fight",
+        "score": 1,
+        "description": "they fight",
+        "thoughts": "",
+    }
     assert "scores/fight.json" in scores["files"]
     assert scores["files"]["metrics.json"] == folder / "run/metrics.json"
     assert {"failures.json", "notices.json", "reports/fire.json"} <= scores["files"].keys()
