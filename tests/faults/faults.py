@@ -107,7 +107,7 @@ class KilledDecoder:
     def __call__(self) -> None:
         from vaa.video import decoders
 
-        read, main_process = decoders.DecordDecoder.read, os.getpid()
+        read, main_process = decoders.PyAVDecoder.read, os.getpid()
 
         def killed(decoder: Any, numbers: Any) -> Any:
             if os.getpid() != main_process:
@@ -116,7 +116,7 @@ class KilledDecoder:
                     os.kill(os.getpid(), signal.SIGKILL)
             return read(decoder, numbers)
 
-        decoders.DecordDecoder.read = killed  # type: ignore[method-assign]
+        decoders.PyAVDecoder.read = killed  # type: ignore[method-assign]
 
 
 @dataclass(frozen=True)
@@ -128,11 +128,11 @@ class HangingDecoder:
     def __call__(self) -> None:
         from vaa.video import decoders
 
-        read = decoders.DecordDecoder.read
+        read = decoders.PyAVDecoder.read
 
         def hanging(decoder: Any, numbers: Any) -> Any:
             if decoder._path.name == self.name:
                 time.sleep(1000)
             return read(decoder, numbers)
 
-        decoders.DecordDecoder.read = hanging  # type: ignore[method-assign]
+        decoders.PyAVDecoder.read = hanging  # type: ignore[method-assign]
