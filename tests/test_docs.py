@@ -67,10 +67,14 @@ def shell(command: str, folder: Path) -> str:
 @pytest.mark.parametrize(
     ("page", "expected"),
     [
-        ("prompt", ["20 model queries, 0 from the cache, 0 answers unparsed"] * 2 + ["4 passed"]),
-        ("data", ["", "3 videos, 900 frames, 0 failed", "passed"]),
+        pytest.param(
+            "prompt",
+            ["20 model queries, 0 from the cache, 0 answers unparsed"] * 2 + ["4 passed"],
+            marks=pytest.mark.long,
+        ),
+        pytest.param("data", ["", "3 videos, 900 frames, 0 failed", "passed"], marks=pytest.mark.long),
         ("method", ["20 model queries, 0 from the cache", "0 model queries, 20 from the cache", "passed", "2 passed"]),
-        ("metric", ["", '"score_gap":', "passed"]),
+        pytest.param("metric", ["", '"score_gap":', "passed"], marks=pytest.mark.long),
     ],
 )
 def test_the_steps_of_a_how_to_work(page: str, expected: list[str], scratch: Path) -> None:
@@ -136,7 +140,7 @@ def test_the_architecture_page_shows_the_tree_as_it_is() -> None:
     assert shown == {file for file in files if not Path(file).name.startswith("__")}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_site_builds_without_a_warning_and_loads_nothing_external(scratch: Path, generated: dict[str, str]) -> None:
     commands = re.findall(r"^\t\$\(BIN\)/(.+)$", (scratch / "Makefile").read_text().split("\ndocs:")[1], re.MULTILINE)
     output = shell(" && ".join(commands[:2]), scratch)

@@ -46,6 +46,7 @@ def jobs(folder: Path) -> list[Path]:
     return sorted(file.parent for file in (folder / "outputs/plain").glob("*/[0-9]*/metrics.json"))
 
 
+@pytest.mark.long
 def test_submitit_runs_the_jobs_of_a_sweep_in_parallel(tmp_path: Path) -> None:
     pytest.importorskip("submitit")
     # By default .submitit/%j, which is created after the process that writes there.
@@ -58,6 +59,7 @@ def test_submitit_runs_the_jobs_of_a_sweep_in_parallel(tmp_path: Path) -> None:
     assert plain != smooth
 
 
+@pytest.mark.long
 def test_joblib_runs_the_jobs_and_gives_each_process_a_gpu(tmp_path: Path) -> None:
     pytest.importorskip("joblib")
     launcher = ["-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "cache=null"]
@@ -68,6 +70,7 @@ def test_joblib_runs_the_jobs_and_gives_each_process_a_gpu(tmp_path: Path) -> No
     assert {gpu for (gpu,) in gpus} <= {"4", "6"}  # one of them if the first process was fast enough to get both jobs
 
 
+@pytest.mark.long
 def test_two_runs_can_share_a_cache_at_the_same_time(tmp_path: Path) -> None:
     cache = tmp_path / "cache" / "answers.sqlite"
     wait_for(start(tmp_path, "doctor=true"))  # so that both runs start with files in the page cache

@@ -317,6 +317,7 @@ def test_all_three_tasks_of_urf_with_the_built_in_models(tmp_path: Path) -> None
     assert values["failed"] == 0
 
 
+@pytest.mark.long
 def test_the_built_in_models_on_other_videos_give_a_notice(tmp_path: Path, shared: Path) -> None:
     (tmp_path / "clips").mkdir()
     shutil.copy(shared / "videos/car_accident.mp4", tmp_path / "clips")

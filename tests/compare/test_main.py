@@ -116,7 +116,7 @@ def test_the_baseline_can_be_a_folder(
     assert "Δ: to 1." in capsys.readouterr().out
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_urf_and_corevad_runs_are_one_table(tmp_path: Path, shared: Path) -> None:
     recorded, environment = (
         shared / "recorded",

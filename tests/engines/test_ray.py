@@ -245,6 +245,7 @@ def has_mark(candidate: psutil.Process, mark: str) -> bool:
         return False
 
 
+@pytest.mark.long
 def test_a_whole_run_gives_the_same_texts(tmp_path: Path) -> None:
     expected = run(tmp_path, [])
     reports = run(tmp_path, ["engine=ray", "engine.workers=2", "engine.cpus=0.5"])

@@ -212,7 +212,7 @@ def test_a_jar_that_fails_and_a_missing_java_give_nan_and_a_warning(
     assert "METEOR by Java: there is no java: install a Java runtime" in caplog.text
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_released_jar_gives_its_number(shared: Path) -> None:
     if shutil.which("java") is None:
         pytest.skip("there is no java: apt-get install default-jre-headless")

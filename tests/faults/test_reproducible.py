@@ -35,6 +35,7 @@ def test_batch_size_and_workers_change_no_byte(
     assert process.metrics == corevad_run.metrics  # and the counters, since there is no cache
 
 
+@pytest.mark.long
 def test_batch_size_changes_no_byte_with_three_models(tmp_path: Path, rendered: str, urf_run: runs.RunProcess) -> None:
     process = runs.run(tmp_path, "again", *runs.URF, rendered, "vlm.batch_size=1", "llm.batch_size=3", "cache=null")
     assert runs.results(process) == runs.results(urf_run)
