@@ -103,8 +103,8 @@ def test_an_agent_runs_the_first_and_last_point_of_a_sweep(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("WANDB_MODE", "offline")
-    for name in ("WANDB_RUN_ID", "WANDB_SWEEP_ID", "WANDB_SWEEP_PARAM_PATH", "WANDB_DIR"):
-        monkeypatch.setenv(name, "")  # the agent changes them; monkeypatch restores them
+    for variable in ("WANDB_RUN_ID", "WANDB_SWEEP_ID", "WANDB_SWEEP_PARAM_PATH", "WANDB_DIR"):
+        monkeypatch.setenv(variable, "")  # the agent changes them; monkeypatch restores them
     monkeypatch.setenv("WANDB_SWEEP_ID", "sweep")
     monkeypatch.setenv("WANDB_DIR", str(tmp_path))
     sweep = read(PROJECT_ROOT / "sweeps" / f"{name}.yaml")

@@ -26,7 +26,7 @@ FLAGS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync"
 )
-WAIT = 60_000  # milliseconds; a busy machine is slow
+WAIT = 180_000  # milliseconds; a busy machine is slow
 AT = "document.querySelector('video').currentTime"
 
 
