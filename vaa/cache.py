@@ -94,7 +94,7 @@ class AnswerCache:
         if not query.frames:
             return cache_key(identity, None, query)
         digest, video = self._video_digest(query.video), query.video
-        if video.times is not None:  # a model may be told them; earlier versions computed them from the average rate
+        if video.times is not None:  # they may be in the prompt; earlier versions computed them from the average rate
             digest += f" at {[video.seconds(frame) for frame in query.frames]}"
         return cache_key(identity, digest, query)
 

@@ -124,7 +124,7 @@ class AnnotatedDataset:
             if other != file and file.stem in names and not file.samefile(other):
                 raise DataError(
                     f"data.videos={self.videos}: '{file.stem}' is the name of two files, {other} and {file}. Videos "
-                    "are looked up by name: remove or rename the one that is not of this data set."
+                    "are matched by name: remove or rename the one that is not of this data set."
                 )
         return files
 

@@ -93,7 +93,7 @@ class RatingParser:
 
 @dataclass(frozen=True)
 class JudgeScoreParser:
-    """URF's judge: `{'score': x}` with x in [0, 1]; the first one with a number is used."""
+    """URF's judge: `{'score': x}` with x in [0, 1], in the first braces, which also end the answer."""
 
     stop_pattern: ClassVar[str] = r"\{[^{}]*\}"
     form: ClassVar[str] = "{'score': x} with x from 0 to 1"

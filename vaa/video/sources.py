@@ -298,7 +298,7 @@ _hanging: dict[Path, float] = {}
 
 
 def timeout_reason(limit: float) -> str:
-    """What is said of a file whose decoding reached the time limit, in seconds."""
+    """The reason of a failure, for a file whose decoding reached the time limit in seconds."""
     return (
         f"took longer than {limit:g} s (decode_timeout) and was stopped. Does it play? If its disk or network share is "
         f"slow, allow more seconds: decode_timeout={2 * limit:g}"

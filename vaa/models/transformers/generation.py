@@ -110,8 +110,8 @@ def _decoder(tokenizer: Any) -> Callable[[Any], list[str]]:
     dropped = {number for number, token in special.items() if not is_mark(token)}
 
     def decode(rows: Any) -> list[str]:
-        kept = [[number for number in row.tolist() if number not in dropped] for row in rows]
-        return [str(text) for text in tokenizer.batch_decode(kept, skip_special_tokens=False)]
+        tokens = [[number for number in row.tolist() if number not in dropped] for row in rows]
+        return [str(text) for text in tokenizer.batch_decode(tokens, skip_special_tokens=False)]
 
     return decode
 
