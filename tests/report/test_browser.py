@@ -203,6 +203,26 @@ def test_a_search_among_800_videos_draws_few_rows(tab: Any, tmp_path: Path) -> N
     assert tab.locator("a.row").count() < 60
 
 
+def test_a_click_during_which_the_list_is_drawn_again_opens_the_video(tab: Any, folder: Path) -> None:
+    opened(tab, folder)
+    box = tab.locator("a.row").first.bounding_box()
+    tab.mouse.move(box["x"] + 20, box["y"] + 20)
+    tab.mouse.down()
+    tab.evaluate("vaa.renderTable()")
+    tab.mouse.up()
+    tab.wait_for_selector(".plot .main-svg")
+
+
+def test_escape_right_after_enter_in_the_search_closes_the_video(tab: Any, folder: Path) -> None:
+    opened(tab, folder)
+    tab.focus("#search")
+    focused = tab.evaluate(
+        """() => { const enter = new KeyboardEvent("keydown", {key: "Enter", bubbles: true});
+        document.activeElement.dispatchEvent(enter); return document.activeElement.id; }"""
+    )
+    assert focused != "search"
+
+
 def test_a_missing_video_has_a_note_and_the_rest_works(tab: Any, tmp_path: Path) -> None:
     Page(copy=False).write(finished(tmp_path, [scored("lost", [0.1, 0.9, 0.3])], {}, ("A notice.",)))
     opened(tab, tmp_path, "#video=lost")

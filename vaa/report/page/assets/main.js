@@ -68,7 +68,7 @@
     const { target, key } = event;
     if (target.matches("input")) {
       if (key === "Escape") target.blur();
-      if (key === "Enter") KEYS.Enter();
+      if (key === "Enter") { target.blur(); KEYS.Enter(); } // else keys go to the hidden field until the next frame
       return;
     }
     if ((key === " " || key === "Enter") && target.matches("a, button, summary")) return; // the browser handles them

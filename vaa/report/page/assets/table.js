@@ -10,7 +10,7 @@
     alerts: ["alerts", "the number of alerts"],
     name: ["id", "the video's name"],
   };
-  let by = "score", down = true, words = [], selected = 0, list = null, count = null, buttons = {};
+  let by = "score", down = true, words = [], selected = 0, list = null, count = null, buttons = {}, drawn = new Map();
 
   const sparkline = (row) => {
     const svg = el("svg", { viewBox: "0 0 160 28", preserveAspectRatio: "none", class: "sparkline", "aria-hidden": "true" });
@@ -41,9 +41,19 @@
     const top = list.getBoundingClientRect().top;
     const first = Math.max(0, Math.floor(-top / HEIGHT) - SPARE);
     const last = Math.min(vaa.order.length, Math.ceil((innerHeight - top) / HEIGHT) + SPARE);
-    const rows = [];
-    for (let place = first; place < last; place += 1) rows.push(item(vaa.order[place], place));
-    list.replaceChildren(...rows);
+    // Rows that stay are not replaced: a click on a row that is replaced before the button is released is lost.
+    const rows = new Map();
+    for (let place = first; place < last; place += 1) {
+      const key = `${place} ${vaa.order[place]} ${place === selected}`;
+      rows.set(key, drawn.get(key) ?? item(vaa.order[place], place));
+    }
+    for (const [key, row] of drawn) if (!rows.has(key)) row.remove();
+    let previous = null;
+    for (const row of rows.values()) {
+      if (!row.isConnected) previous ? previous.after(row) : list.prepend(row);
+      previous = row;
+    }
+    drawn = rows;
   };
 
   const arrange = () => {
@@ -81,6 +91,7 @@
     const search = el("input", { type: "search", id: "search", placeholder: "search for a video  ( / )", "aria-label": "search for a video", autocomplete: "off", spellcheck: "false",
       input: (event) => { words = event.target.value.toLowerCase().split(/\s+/).filter(Boolean); arrange(); } });
     count = el("small", { id: "count", "aria-live": "polite" });
+    drawn = new Map();
     list = el("div", { class: "rows", role: "list", "aria-label": "videos" });
     const head = el("div", { class: "row head", "aria-hidden": "true" }, el("span", { class: "id" }, "video"), el("span", { class: "class" }), el("span", { class: "length" }, "length"),
       el("span", { class: "sparkline" }, "score"), el("span", { class: "n" }, "highest"), run.curves ? el("span", { class: "n" }, "error") : null,
