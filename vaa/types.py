@@ -196,14 +196,27 @@ class NoAnswer:
     reason: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Definition:
+    """What a user looks for: a name for tables, the wording that prompts contain, and what does not count."""
+
+    name: str
+    wording: str
+    exceptions: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A parsed answer: its text, a score in [0, 1] or NaN, a description, and the thoughts before the text."""
+    """A parsed answer: its text, a score in [0, 1] or NaN, a description, and the thoughts before the text.
+
+    `definition` is the name of the definition that the score is for, "" without definitions.
+    """
 
     text: str
     score: float
     description: str
     thoughts: str = ""
+    definition: str = ""
 
     @property
     def description_or_text(self) -> str:
@@ -232,6 +245,14 @@ class ScoreTrack:
             return ScoreTrack(self.values[:length], self.starts[:length])
         values = np.repeat(self.values, np.append(counts, counts[-1]) if len(counts) else n_frames)[:length]
         return ScoreTrack(values, np.arange(first, first + len(values), dtype=np.int64))
+
+
+@dataclass(frozen=True, eq=False)
+class DefinitionTrack:
+    """The scores of one definition, by its name."""
+
+    name: str
+    track: ScoreTrack
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,6 +321,8 @@ class Report:
         n_answers: Answers that should have a score, of which `n_unparsed` could not be parsed.
         first_unparsed: A message about the first of these.
         first_frame: Segments before this frame are left out (of a stream).
+        definition: What the model is asked about; None for what the method's own prompts ask.
+        definition_tracks: The scores of each definition of `watch_for`; `track` has the highest of them.
     """
 
     video: Video
@@ -319,6 +342,8 @@ class Report:
     n_unparsed: int = 0
     first_unparsed: str = ""
     first_frame: int = 0
+    definition: Definition | None = None
+    definition_tracks: tuple[DefinitionTrack, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,8 @@ import numpy as np
 
 from vaa.types import (
     Box,
+    Definition,
+    DefinitionTrack,
     FrameTimes,
     GroundTruth,
     Judgement,
@@ -62,12 +64,14 @@ def decode_track(content: Mapping[str, Any]) -> Report:
         KeyError, TypeError, ValueError: the content is not that of a report's file.
     """
     tracks = [changed["track"] for changed in content["stages"].values() if "track" in changed]
-    return Report(_video(content["video"]), track=_decode_track(tracks[-1]) if tracks else None)
+    return Report(_video(content["video"]), track=_optional(_decode_track)(tracks[-1]) if tracks else None)
 
 
 def _encode_value(value: Any) -> Any:
     if isinstance(value, ScoreTrack):
         return _encode_track(value)
+    if isinstance(value, tuple) and value and isinstance(value[0], DefinitionTrack):
+        return [{"name": each.name, "track": _encode_track(each.track)} for each in value]
     return _encode_video(value) if isinstance(value, Video) else value
 
 
@@ -93,9 +97,7 @@ def _encode_track(track: ScoreTrack) -> dict[str, Any]:
     return {"starts": starts, "values": track.values, "stop": stop, "step": None}
 
 
-def _decode_track(content: Mapping[str, Any] | None) -> ScoreTrack | None:
-    if content is None:
-        return None
+def _decode_track(content: Mapping[str, Any]) -> ScoreTrack:
     starts, values = np.array(content["starts"], dtype=np.int64), np.array(content["values"], dtype=np.float64)
     stop, step = content["stop"], content["step"]
     if step is not None:
@@ -120,7 +122,16 @@ def _response(content: Mapping[str, Any]) -> Response:
         score=_number(content["score"]),
         description=content["description"],
         thoughts=content.get("thoughts", ""),  # runs of earlier versions have none
+        definition=content.get("definition", ""),
     )
+
+
+def _definition(content: Mapping[str, Any]) -> Definition:
+    return Definition(name=content["name"], wording=content["wording"], exceptions=tuple(content["exceptions"]))
+
+
+def _definition_track(content: Mapping[str, Any]) -> DefinitionTrack:
+    return DefinitionTrack(content["name"], _decode_track(content["track"]))
 
 
 def _box(content: Mapping[str, Any]) -> Box:
@@ -158,10 +169,12 @@ def _same(value: Any) -> Any:
 _DECODERS: Mapping[str, Callable[[Any], Any]] = dict.fromkeys(_FIELDS, _same) | {
     "segments": _each(_segment),
     "responses": _each(_response),
-    "track": _decode_track,
+    "track": _optional(_decode_track),
     "suspicious_window": _optional(_suspicious_window),
     "boxes": _each(_box),
     "located_frames": tuple,
     "drawn_video": _optional(_video),
     "judgement": _optional(_judgement),
+    "definition": _optional(_definition),
+    "definition_tracks": _each(_definition_track),
 }
