@@ -5,6 +5,7 @@ Frame numbers are 0-based everywhere. Intervals (start, stop) exclude `stop`.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -122,6 +123,12 @@ class Video:
     def end(self, stop: int) -> float:
         """When the frames before `stop` end, in seconds."""
         return self.seconds(stop) if self.times is None else self.times.end(stop)
+
+    def frame_at(self, seconds: float) -> int:
+        """The first frame that is shown at this time or later, to a millisecond; it may be past the last one."""
+        if self.times is not None:
+            return self.times.frame_at(seconds)
+        return max(0, math.ceil((seconds - 0.001) * (self.fps or 25.0)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,20 +1,21 @@
-"""A folder of the user's own videos, without labels: a run computes everything but the metrics."""
+"""A folder of the user's own videos; with a table of labels a run computes metrics too."""
 
 from __future__ import annotations
 
 import logging
 import multiprocessing
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from vaa import process
 from vaa.data.base import VIDEO_SUFFIXES, why_invalid
+from vaa.data.interval_table import read_interval_table
 from vaa.data.search import NOT_VIDEO, SYSTEM, LeftOut, Search, is_video, search
 from vaa.errors import DataError, VideoError
-from vaa.types import Dataset, DecoderName, Failure, Video, local_path
+from vaa.types import Dataset, DecoderName, Failure, GroundTruth, Video, local_path
 from vaa.video.sources import VideoInfo, probe, timeout_reason
 
 log = logging.getLogger("vaa")
@@ -28,17 +29,19 @@ class VideoFolder:
     """All videos under `root`, in linked folders too. An id is the path under it, with the suffix where two need it.
 
     A file of unknown suffix is opened and taken if it is a video. What is left out is logged, counted by `left_out`.
+    `labels`: a table of anomalous intervals (vaa/data/interval_table.py), None for a folder without labels.
     """
 
     name: str
     root: str
+    labels: str | None
     decoder: DecoderName
 
     def load(self) -> Dataset:
         """The videos that can be opened; the others, and folders that cannot be read, are failures.
 
         Raises:
-            DataError: the folder is missing or has no video.
+            DataError: the folder is missing or has no video, or the table of labels does not fit it.
         """
         root = local_path(self.root)
         if not root.is_dir():
@@ -67,7 +70,31 @@ class VideoFolder:
                 failures.append(Failure(id_, "data", str(result)))
             else:
                 videos.append(Video(id_, file, result.n_frames, result.fps, times=result.times))
-        return Dataset(self.name, tuple(videos), {}, failures, len(found.left_out))
+        truths = {} if self.labels is None else self._read_labels(self.labels, root, videos, by_id, failures)
+        return Dataset(self.name, tuple(videos), truths, failures, len(found.left_out))
+
+    def _read_labels(
+        self,
+        labels: str,
+        root: Path,
+        videos: Sequence[Video],
+        by_id: Mapping[str, Path],
+        failures: Sequence[Failure],
+    ) -> dict[str, GroundTruth]:
+        """The ground truth of all videos; those without an interval are logged."""
+        failed = [failure.video for failure in failures]
+        failed += [by_id[id_].relative_to(root).as_posix() for id_ in failed if id_ in by_id]
+        truths = read_interval_table(local_path(labels), root, videos, failed)
+        normal = [_printable(id_) for id_, truth in truths.items() if not truth.spans]
+        if normal:
+            log.info(
+                "%s: %d of %d videos have no interval and count as normal: %s",
+                labels,
+                len(normal),
+                len(truths),
+                _names(normal),
+            )
+        return truths
 
     def _recognise(self, found: Search) -> list[Path]:
         """The files of unknown suffixes that are videos and can be decoded; the others are left out."""
@@ -95,15 +122,19 @@ def _log_left_out(found: Search) -> None:
     for entry in found.left_out:
         by_reason.setdefault(entry.reason, []).append(_printable(entry.path.relative_to(found.root).as_posix()))
     for reason, paths in by_reason.items():
-        names = ", ".join(paths[:_MAX_NAMES]) + (", ..." if len(paths) > _MAX_NAMES else "")
         log.log(
             logging.INFO if reason in (NOT_VIDEO, SYSTEM) else logging.WARNING,
             "%s: left out: %s (%d): %s",
             found.root,
             reason,
             len(paths),
-            names,
+            _names(paths),
         )
+
+
+def _names(names: Sequence[str]) -> str:
+    """The first names of a list, for the log."""
+    return ", ".join(names[:_MAX_NAMES]) + (", ..." if len(names) > _MAX_NAMES else "")
 
 
 def _printable(path: str) -> str:
