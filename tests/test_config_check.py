@@ -39,7 +39,7 @@ from vaa.errors import ConfigError
         (["data=folder", "data.root="], "data.root= is empty"),
         (["limit="], "limit= is empty"),
         (["data=folder", 'data.root=""'], None),
-        (["data=folder"], "data.root is not set: the folder of your videos, as in data.root=/data/clips."),
+        (["data=folder"], "data.root is not set: the folder of your videos, or one file, as in data.root=/data/clips."),
         (["data=msad"], "data.root is not set: the folder of annotations/ and videos/, as in data.root=/data/msad."),
         (["vlm=server"], "vlm.model is not set: its name at the server, as in vlm.model="),
         (["method=scored"], "scores.root is not set: the folder"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,7 +13,7 @@ from vaa.compare.comparison import compare, comparison_table
 from vaa.compare.tables import Table, add_table_options, write_table
 from vaa.compare.videos import videos_table
 from vaa.errors import ConfigError
-from vaa.report.runs import Run, find_runs, unfinished
+from vaa.report.runs import Run, find_runs, short_names, unfinished
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -36,7 +35,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _table(args: argparse.Namespace) -> Table:
     runs = find_runs(args.folders)
-    names = args.names or _default_names(runs)
+    names = args.names or short_names(runs)
     folders = ", ".join(str(run.folder) for run in runs)
     if len(names) != len(runs):
         raise ConfigError(f"--names: {len(names)} names for {len(runs)} runs ({folders}).")
@@ -48,13 +47,6 @@ def _table(args: argparse.Namespace) -> Table:
     table = comparison_table(comparison, args.digits)
     notes = (f"{folder}: an unfinished run (no metrics.json); left out." for folder in unfinished(args.folders))
     return replace(table, notes=(*table.notes, *notes))
-
-
-def _default_names(runs: Sequence[Run]) -> list[str]:
-    """The runs' folders relative to the one that all share."""
-    folders = [str(run.folder.absolute()) for run in runs]
-    shared = os.path.commonpath(folders) if len(set(folders)) > 1 else str(runs[0].folder.absolute().parent)
-    return [os.path.relpath(folder, shared) for folder in folders]
 
 
 def _baseline(runs: Sequence[Run], name: str) -> int:

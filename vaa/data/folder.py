@@ -26,7 +26,9 @@ _MAX_NAMES = 10  # files that the log names for each reason
 
 @dataclass(frozen=True, kw_only=True)
 class VideoFolder:
-    """All videos under `root`, in linked folders too. An id is the path under it, with the suffix where two need it.
+    """All videos under `root`, in linked folders too, or the one that `root` is.
+
+    An id is the path under the folder, with the suffix where two need it.
 
     A file of unknown suffix is opened and taken if it is a video. What is left out is logged, counted by `left_out`.
     `labels`: a table of anomalous intervals (vaa/data/interval_table.py), None for a folder without labels.
@@ -44,9 +46,10 @@ class VideoFolder:
             DataError: the folder is missing or has no video, or the table of labels does not fit it.
         """
         root = local_path(self.root)
-        if not root.is_dir():
-            raise DataError(f"data.root={self.root}: no such folder.")
-        found = search(root)
+        if not root.exists():
+            raise DataError(f"data.root={self.root}: no such folder or file.")
+        found = search(root) if root.is_dir() else Search(root.parent, videos=[root])
+        root = found.root
         files = [*found.videos, *self._recognise(found)]
         _log_left_out(found)
         if not files and not found.unreadable:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -225,6 +226,13 @@ def find_runs(folders: Sequence[str | Path]) -> list[Run]:
             raise DataError(f"{folder}: no run of vaa in this folder (no metrics.json).")
         runs += [Run(file.parent) for file in files]
     return runs
+
+
+def short_names(runs: Sequence[Run]) -> list[str]:
+    """The runs' folders relative to the one that all share; a single run's is the last part of its path."""
+    folders = [str(run.folder.absolute()) for run in runs]
+    shared = os.path.commonpath(folders) if len(set(folders)) > 1 else str(runs[0].folder.absolute().parent)
+    return [os.path.relpath(folder, shared) for folder in folders]
 
 
 def unfinished(folders: Sequence[str | Path]) -> list[Path]:
