@@ -15,6 +15,7 @@ FILES = {file.relative_to(ROOT).as_posix(): file for file in sorted((ROOT / "vaa
 LAYERS = (
     ("errors",),
     ("process",),
+    ("installation",),
     ("types", "overrides", "choices"),
     ("config_check", "mistakes"),
     ("prompts", "video"),
@@ -30,7 +31,9 @@ LAYERS = (
     ("evaluation",),
     ("report", "tracking", "streaming", "tiny"),
     ("experiment", "compare"),
-    ("tune", "paper"),
+    ("tune", "paper", "job"),
+    ("command", "analysis", "loading"),
+    ("__main__.py",),
 )
 """From the ground up. A part imports parts of lower layers and its own files, never its neighbours or what is above."""
 
@@ -39,14 +42,16 @@ HOMES = {
     "torch": ("models/transformers", "models/checkpoints", "video", "tiny", "doctor/machine.py"),
     "transformers": ("models/transformers", "models/checkpoints", "tiny"),
     "wandb": ("tracking",),
-    "hydra": ("overrides", "config_check", "mistakes", "tune"),
-    "omegaconf": ("mistakes", "tune"),
+    "hydra": ("overrides", "config_check", "mistakes", "tune", "job", "command", "analysis"),
+    "omegaconf": ("mistakes", "tune", "job", "analysis"),
+    "pandas": ("loading",),
     "openai": ("models/server",),
     "ray": ("engines",),
 }
 """Library -> the only parts that import it."""
 LOCAL = {"torch", "transformers", "wandb", "hydra", "omegaconf", "openai", "ray", "matplotlib", "decord", "av"}
-"""Slow to import, so imported inside functions: `--help` and the doctor stay quick. (`tiny` and `tune` need theirs.)"""
+"""Slow to import, so imported inside functions: `--help` and the doctor stay quick. (`tiny` and `tune` need theirs;
+pandas is imported by a module that nothing imports before it is used.)"""
 
 
 def imports(node: ast.AST, inside_function: bool = False) -> Iterator[tuple[str, bool]]:

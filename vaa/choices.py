@@ -1,4 +1,4 @@
-"""The config groups of conf/ with their choices and one-line descriptions: what `python run.py --help` prints."""
+"""The config groups of conf/ with their choices and one-line descriptions: what `--help` prints."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from vaa.process import PROJECT_ROOT
+from vaa.errors import ConfigError
+from vaa.installation import CONF, command_name, own_conf
 
-CONF = PROJECT_ROOT / "conf"
 GROUPS = {
     "method": "what is done with a video, a list of stages",
     "data": "the videos and their labels",
@@ -73,12 +73,41 @@ def help_text(args: Sequence[str]) -> str:
         indent = " " * 14
         text = "  ".join(choices(group))
         lines += textwrap.wrap(text, width, initial_indent=indent, subsequent_indent=indent, break_long_words=False)
-    return _USAGE + "\n".join(lines) + "\n" + _RESULTS
+    own = own_conf()
+    if own is not None:
+        lines.append(f"\nThe choices of {own} are among them.")
+    return _USAGE.replace("python run.py", command_name()) + "\n".join(lines) + "\n" + _RESULTS
 
 
 def choices(group: str) -> dict[str, str]:
     """Choice -> its one-line description, which is the first comment line of its file."""
-    return {file.stem: _description(file) for file in sorted((CONF / group).glob("*.yaml"))}
+    return {file.stem: _description(file) for file in _files(group)}
+
+
+def _files(group: str) -> list[Path]:
+    """The files of a group, the user's own after vaa's."""
+    folders = [folder for folder in (CONF, own_conf()) if folder is not None]
+    return [file for folder in folders for file in sorted((folder / group).glob("*.yaml"))]
+
+
+def check_own_conf() -> None:
+    """Check that no file of the user's own `conf/` has the name of one of vaa's: Hydra would not read it.
+
+    Raises:
+        ConfigError: names these files.
+    """
+    own = own_conf()
+    files = [] if own is None else sorted(file.relative_to(own) for file in own.rglob("*.yaml"))
+    hidden = [
+        f"conf/{file.as_posix()}"
+        for file in files
+        if own and (CONF / file).is_file() and (CONF / file).read_bytes() != (own / file).read_bytes()
+    ]
+    if hidden:
+        raise ConfigError(
+            f"{own} adds choices to those of vaa, but vaa has files of these names already: {', '.join(hidden)}. "
+            "Rename them, or start in a folder without them."
+        )
 
 
 def describe(group: str) -> str:
@@ -115,6 +144,6 @@ def mandatory_comment(key: str, chosen: Mapping[str, str | None]) -> str:
     """The comment at a field that has to be given (`???`) in the file of the group's choice; empty if there is none."""
     group, _, field = key.rpartition(".")
     line = re.compile(rf"^ *{re.escape(field)}: \?\?\? *# *(.+)$", re.MULTILINE)
-    folder = CONF / (group if group in GROUPS else "method")
-    files = sorted(folder.glob("*.yaml"), key=lambda file: (file.stem != chosen.get(folder.name), file))
+    folder = group if group in GROUPS else "method"
+    files = sorted(_files(folder), key=lambda file: (file.stem != chosen.get(folder), file))
     return next((match[1] for file in files if (match := line.search(file.read_text(encoding="utf-8")))), "")

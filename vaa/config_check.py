@@ -8,6 +8,7 @@ import re
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from vaa.choices import did_you_mean, mandatory_comment
@@ -106,13 +107,14 @@ class _Checker:
         return False
 
     def _check_node(self, key: str, node: Mapping[str, Any]) -> None:
-        from hydra.utils import get_object
+        from hydra._internal.utils import _locate  # get_object logs the error too
 
         try:
-            target = get_object(node["_target_"])
+            target = _locate(node["_target_"])
             fields, hints = inspect.signature(target).parameters, typing.get_type_hints(target)
         except Exception as error:
-            self.problems.append(f"{key}._target_={node['_target_']}: no such class or function: {error}")
+            own = "" if str(node["_target_"]).startswith("vaa.") else f" Files of your own are read from {Path.cwd()}."
+            self.problems.append(f"{key}._target_={node['_target_']}: no such class or function: {error}{own}")
             return
         given = {name: value for name, value in node.items() if not re.fullmatch("_[a-z]+_", str(name))}
         if not any(field.kind is inspect.Parameter.VAR_KEYWORD for field in fields.values()):

@@ -14,7 +14,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from vaa.choices import CONF, GROUPS, choices, describe, did_you_mean, most_similar
+from vaa.choices import GROUPS, choices, describe, did_you_mean, most_similar
+from vaa.installation import CONF, command_name, own_conf
 
 _HOME = re.compile(r"(?<=[=,\[])(?P<quote>[\"']?)(?P<path>~[\w.-]*(?:/[^,\"'\]]*)?)(?P=quote)(?=[,\]]|$)")
 _PATH_FIELDS = ("checkpoint", "root", "file", "url")
@@ -48,8 +49,10 @@ def explain(error: Exception, args: Sequence[str]) -> str | None:
     from omegaconf.errors import OmegaConfBaseException
 
     options = get_args_parser().parse_args(list(args))
+    own = own_conf()
+    folder = options.config_dir or (str(own) if own else None)
     try:
-        problems = list(_problems(options.overrides, options.config_dir, bool(options.multirun)))
+        problems = list(_problems(options.overrides, folder, bool(options.multirun)))
     except (HydraException, OmegaConfBaseException, OSError):  # conf/ itself, or the folder of --config-dir
         problems = []
     if problems:
@@ -217,7 +220,7 @@ def _similar_key(key: str, keys: Sequence[str]) -> str:
         return did_you_mean(last, below, parent)
     same_end = [other for other in keys if other.rpartition(".")[2] == last and not other.startswith("run.")]
     meant = " or ".join(same_end[:3]) or most_similar(key, [*GROUPS, *keys])
-    return f" Did you mean {meant}?" if meant else " `python run.py --cfg job` prints all keys, --help the groups."
+    return f" Did you mean {meant}?" if meant else f" `{command_name()} --cfg job` prints all keys, --help the groups."
 
 
 def _first_lines(error: Exception) -> str:

@@ -1,6 +1,6 @@
 """What concerns the whole process: interrupts, timeouts, threads, garbage collection, visible GPUs.
 
-Importing vaa changes nothing of the process; `configure` is called by run.py and the other commands.
+Importing vaa changes nothing of the process; `configure` is called by `vaa` and the other commands.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from vaa.errors import ConfigError
 log = logging.getLogger("vaa")
 
 PROJECT_ROOT = Path(__file__).parents[1]
-"""The folder that holds `vaa/`, `conf/` and `run.py`."""
+"""The folder that holds `vaa/`: the clone, with `conf/` and `run.py`, or where the package is installed."""
 
 T = TypeVar("T")
 

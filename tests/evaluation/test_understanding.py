@@ -141,7 +141,7 @@ def test_without_a_library_its_metrics_are_nan_and_one_warning_says_what_to_inst
         metrics = understanding({"a": "a man", "b": "a dog"}, {"a": "a man", "b": "a dog"})
     assert {name for name in NAMES if math.isnan(metrics[name])} == LIBRARIES[module]
     (message,) = [record.getMessage() for record in caplog.records]
-    assert f"{module.split('.')[0]} is not installed: pip install 'vaa[understanding]'" in message
+    assert f"{module.split('.')[0]} is not installed: pip install {module.split('.')[0].replace('_', '-')}" in message
 
 
 def test_without_any_library_there_is_one_warning(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import importlib.util
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
@@ -17,20 +16,9 @@ from omegaconf import DictConfig, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from vaa import mistakes
-from vaa.choices import CONF
 from vaa.errors import VaaError, format_error
-from vaa.process import PROJECT_ROOT
-
-
-@cache
-def run_module() -> Any:
-    """run.py."""
-    spec = importlib.util.spec_from_file_location("vaa_run", PROJECT_ROOT / "run.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+from vaa.installation import CONF
+from vaa.job import instantiate
 
 
 @cache
@@ -60,7 +48,7 @@ def experiment(args: Sequence[str], fields: Sequence[str] = ()) -> Any:
         hydra_cfg = cfg.hydra
         with open_dict(cfg):
             del cfg["hydra"]
-        return run_module().instantiate(cfg, hydra_cfg)
+        return instantiate(cfg, hydra_cfg)
     except (VaaError, InstantiationException) as error:
         cause: BaseException | None = error
         while cause is not None and not isinstance(cause, VaaError | OmegaConfBaseException):

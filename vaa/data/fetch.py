@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vaa.errors import ConfigError, DataError, OutputError, VaaError
+from vaa.installation import command_name
 
 _GIT_VARIABLES = ("DIR", "WORK_TREE", "INDEX_FILE", "OBJECT_DIRECTORY", "COMMON_DIR", "NAMESPACE", "PREFIX")
 
@@ -126,7 +127,7 @@ def fetch(release: Release, target: Path, url: str, commit: str) -> tuple[str, .
         raise
     check(release, target)
     further = [command for path, command in release.optional.items() if (target / path).exists()]
-    return tuple(f"python run.py {_fill_in(command, target.resolve())}" for command in (*release.commands, *further))
+    return tuple(f"{command_name()} {_fill_in(command, target.resolve())}" for command in (*release.commands, *further))
 
 
 def check(release: Release, target: Path) -> None:

@@ -141,7 +141,7 @@ class RayEngine:
         try:
             import ray
         except ImportError as error:
-            raise ConfigError("engine=ray: Ray is not installed: pip install 'vaa[ray]', or engine=local.") from error
+            raise ConfigError("engine=ray: Ray is not installed: pip install ray, or engine=local.") from error
         if ray.is_initialized():
             return
         new: dict[str, Any] = {} if self.address else {"include_dashboard": False, "object_store_memory": _OBJECT_STORE}

@@ -124,7 +124,7 @@ def meteor_jar(pairs: Pairs) -> dict[str, float]:
     if java is None:
         raise MetricUnavailableError("there is no java: install a Java runtime (apt-get install default-jre-headless)")
     if package is None or not package.submodule_search_locations:
-        raise MetricUnavailableError("pycocoevalcap is not installed: pip install 'vaa[understanding]'")
+        raise MetricUnavailableError("pycocoevalcap is not installed: pip install pycocoevalcap")
     jar = Path(package.submodule_search_locations[0]) / "meteor" / "meteor-1.5.jar"
     with tempfile.TemporaryDirectory() as folder:
         references, descriptions = Path(folder) / "references", Path(folder) / "descriptions"
@@ -157,4 +157,5 @@ def _library(module: str) -> Any:
         return import_module(module)
     except ImportError as error:
         library = (error.name or module).split(".")[0]
-        raise MetricUnavailableError(f"{library} is not installed: pip install 'vaa[understanding]'") from error
+        distribution = library.replace("_", "-")
+        raise MetricUnavailableError(f"{library} is not installed: pip install {distribution}") from error

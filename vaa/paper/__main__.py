@@ -12,6 +12,7 @@ import orjson
 
 from vaa import process
 from vaa.errors import OutputError, VaaError
+from vaa.installation import CHECKOUT
 from vaa.paper.page import make_page
 from vaa.paper.record import make_record
 from vaa.paper.replay import find_files, has_files, replay
@@ -19,7 +20,7 @@ from vaa.paper.rows import BATCHES
 from vaa.report.files import write_bytes
 
 log = logging.getLogger("vaa")
-DOCS = process.PROJECT_ROOT / "docs"
+DOCS = (process.PROJECT_ROOT if CHECKOUT else Path()) / "docs"
 
 
 def main(argv: Sequence[str] | None = None) -> int:

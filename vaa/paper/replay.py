@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from vaa.errors import DataError, VaaError
+from vaa.installation import CHECKOUT
 from vaa.paper.rows import ReplayBatch
 from vaa.process import PROJECT_ROOT
 from vaa.report.runs import Run, find_runs
@@ -123,7 +124,8 @@ def _run(batch: ReplayBatch, files: ReleasedFiles, batch_folder: Path) -> None:
     fixed = [files.fill(override) for override in batch.fixed]
     overrides = [*fixed, *batch.swept, *_QUIET, f"hydra.sweep.dir={batch_folder.resolve()}"]
     log.info("%s: %d jobs", batch.name, _job_count(batch))
-    args = [sys.executable, str(PROJECT_ROOT / "run.py"), "-m", *overrides]
+    program = [str(PROJECT_ROOT / "run.py")] if CHECKOUT else ["-m", "vaa"]
+    args = [sys.executable, *program, "-m", *overrides]
     process = subprocess.run(args, cwd=batch_folder, capture_output=True, text=True, check=False)
     if process.returncode:
         output = (process.stdout + process.stderr)[-_MAX_OUTPUT:]

@@ -20,6 +20,7 @@ import orjson
 
 from vaa.evaluation.evaluation import Evaluation
 from vaa.evaluation.protocol import intervals
+from vaa.installation import CHECKOUT, DISTRIBUTION, command
 from vaa.pipeline import RunResult
 from vaa.process import PROJECT_ROOT
 from vaa.report import report_file
@@ -27,7 +28,7 @@ from vaa.types import ScoreTrack, file_name
 
 _LIBRARIES = (
     *("accelerate", "av", "decord", "hydra-core", "numpy", "omegaconf", "openai", "pillow", "ray", "scikit-learn"),
-    *("scipy", "tokenizers", "torch", "torchvision", "transformers", "vaa", "wandb"),
+    *("scipy", "tokenizers", "torch", "torchvision", "transformers", DISTRIBUTION, "wandb"),
 )
 
 
@@ -99,8 +100,8 @@ def write_reproduction(folder: Path, overrides: Sequence[str]) -> None:
     Arguments of `rerun.sh` are appended to the run's own overrides and take precedence. Environment variables are not
     written, since they may hold keys.
     """
-    command = shlex.join(["python", str(PROJECT_ROOT / "run.py"), *overrides])
-    script = f'#!/bin/sh\ncd {shlex.quote(str(Path.cwd()))} && {command} "$@"\n'
+    line = shlex.join([*command(), *overrides])
+    script = f'#!/bin/sh\ncd {shlex.quote(str(Path.cwd()))} && {line} "$@"\n'
     write_bytes(folder / "rerun.sh", script.encode())
     changes = _git("diff", "HEAD")
     if changes:
@@ -130,7 +131,9 @@ def _version(name: str) -> str | None:
 
 
 def _git(*args: str) -> bytes:
-    """The output of a git command in the source tree; empty where there is no git or no commit."""
+    """The output of a git command in the source tree; empty where there is no such tree, no git or no commit."""
+    if not CHECKOUT:
+        return b""
     try:
         return subprocess.run(["git", *args], cwd=PROJECT_ROOT, capture_output=True, check=True).stdout
     except (OSError, subprocess.CalledProcessError):

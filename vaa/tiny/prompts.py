@@ -9,11 +9,10 @@ from typing import Any
 
 import yaml
 
-from vaa.process import PROJECT_ROOT
+from vaa.installation import CONF
 from vaa.prompts.parsers import CaptionParser
 from vaa.prompts.template import Prompt
 
-CONF = PROJECT_ROOT / "conf" / "prompt"
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
 _ONE_PER_FILE = {
     "verdict": "corevad",
@@ -31,9 +30,11 @@ def _prompt(fields: dict[str, Any]) -> Prompt:
 
 def load_prompts() -> dict[str, Prompt]:
     """The prompts that the tiny VLM is trained on, by name, without their parsers."""
-    prompts = {name: yaml.safe_load((CONF / f"{file}.yaml").read_text()) for name, file in _ONE_PER_FILE.items()}
-    urf = yaml.safe_load((CONF / "urf.yaml").read_text())
-    lavad = yaml.safe_load((CONF / "lavad.yaml").read_text())
+    prompts = {
+        name: yaml.safe_load((CONF / "prompt" / f"{file}.yaml").read_text()) for name, file in _ONE_PER_FILE.items()
+    }
+    urf = yaml.safe_load((CONF / "prompt/urf.yaml").read_text())
+    lavad = yaml.safe_load((CONF / "prompt/lavad.yaml").read_text())
     prompts |= {name: urf[name] for name in _URF}
     prompts |= {"frame": urf["describe"] | lavad["describe"], "summarise": lavad["summarise"]}
     return {name: _prompt(fields) for name, fields in prompts.items()}

@@ -17,6 +17,7 @@ from typing import Any
 from vaa.errors import ConfigError, exit_status
 from vaa.evaluation.evaluation import Evaluation
 from vaa.evaluation.run_metrics import stage_seconds
+from vaa.installation import CHECKOUT
 from vaa.process import PROJECT_ROOT
 from vaa.tracking import tables
 from vaa.tracking.artifacts import log_artifacts
@@ -252,7 +253,9 @@ def _reason(error: Exception) -> str:
 
 
 def git_commit() -> str | None:
-    """The commit of the source tree, with `+` if it has been changed since; None without git."""
+    """The commit of the source tree, with `+` if it has been changed since; None without such a tree or git."""
+    if not CHECKOUT:
+        return None
     try:
         result = subprocess.run(
             ["git", "describe", "--always", "--abbrev=40", "--dirty=+", "--exclude=*"],

@@ -16,11 +16,10 @@ from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from vaa.choices import choices
 from vaa.errors import ConfigError
-from vaa.process import PROJECT_ROOT
+from vaa.installation import CONF, search_path
 from vaa.stages.base import Transform
-
-CONF = PROJECT_ROOT / "conf"
 
 
 @dataclass(frozen=True)
@@ -88,11 +87,11 @@ def build_stages(saved_config: Mapping[str, Any], setting: Setting, cwd: Path) -
 
 @cache
 def _compose_choice(group: str, name: str) -> Any:
-    if not (CONF / group / f"{name}.yaml").is_file():
-        names = ", ".join(sorted(file.stem for file in (CONF / group).glob("*.yaml"))) or "nothing"
+    if name not in choices(group):
+        names = ", ".join(choices(group)) or "nothing"
         raise ConfigError(f"--grid {group}={name}: no such choice; conf/{group} has {names}.")
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        return compose(f"{group}/{name}")[group]
+        return compose(f"{group}/{name}", search_path())[group]
 
 
 def _set_field(config: Any, key: str, value: str) -> None:

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 from vaa.errors import ModelError
+from vaa.installation import CHECKOUT
 from vaa.process import PROJECT_ROOT
 from vaa.types import local_path
 
@@ -18,11 +19,13 @@ _MAX_HASHED_BYTES = 16 * 2**20
 def resolve_checkpoint(checkpoint: str) -> str:
     """Return the path of a checkpoint's folder, or its name unchanged if it is a name on the hub.
 
-    A relative folder is looked up in the working directory, then in the project.
+    A relative folder is looked up in the working directory, then in the clone; of an installed package only in `vaa/`,
+    which holds the built-in models.
     """
     path = local_path(checkpoint)
     project_folder = PROJECT_ROOT / path
-    return str(project_folder if not path.is_dir() and project_folder.is_dir() else path)
+    known = CHECKOUT or path.parts[:1] == ("vaa",)
+    return str(project_folder if known and not path.is_dir() and project_folder.is_dir() else path)
 
 
 def checkpoint_identity(checkpoint: str, revision: str | None) -> str:

@@ -233,7 +233,7 @@ def open_client(endpoint: Endpoint) -> Iterator[ChatClient]:
     try:
         from openai import AsyncOpenAI
     except ImportError as error:
-        raise ConfigError("A server needs OpenAI's client: pip install 'vaa[server]'.") from error
+        raise ConfigError("A server needs OpenAI's client: pip install 'openai>=3,<4'.") from error
     for name in ("httpcore", "httpcore2", "httpx", "httpx2", "openai"):  # they log every request and every retry
         logging.getLogger(name).setLevel(logging.WARNING)
     key, proxy = endpoint.api_key(), find_proxy(endpoint.base_url)

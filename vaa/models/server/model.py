@@ -95,7 +95,7 @@ class ServerModel:
     @property
     def requirements(self) -> Requirements:
         """A server, its client and the decoder."""
-        client = Library(module="openai", remedy="pip install 'vaa[server]'")
+        client = Library(module="openai", remedy="pip install 'openai>=3,<4'")
         return Requirements(name=self.model, url=self.base_url, libraries=(client, *libraries(self.decoder)))
 
     def generate(self, queries: Sequence[GenerateQuery]) -> Iterator[str | NoAnswer]:
