@@ -31,7 +31,7 @@ _WORDS = {"null", "true", "false", "nan", "inf"}
 
 
 def analyse(
-    path: str | Path, *, method: str = "corevad", watch_for: str | Sequence[str] | None = None, **overrides: Any
+    path: str | Path, *, method: str | None = None, watch_for: str | Sequence[str] | None = None, **overrides: Any
 ) -> Report:
     """Analyse one video and return its report: scores, texts, boxes; nothing but the cache is written.
 
@@ -43,7 +43,7 @@ def analyse(
 
     Args:
         path: a video file.
-        method: a choice of `conf/method`.
+        method: a choice of `conf/method`; None for the one that the command line uses without `method=`.
         watch_for: what to look for, as in `watch_for=` of the command line.
         overrides: choices and fields as on the command line, with values of Python: None, True, numbers, texts, lists.
             A field with a dot in its name is passed as `**{"window.length": 16}`.
@@ -63,7 +63,7 @@ def analyse(
 
 
 def analyse_folder(
-    path: str | Path, *, method: str = "corevad", watch_for: str | Sequence[str] | None = None, **overrides: Any
+    path: str | Path, *, method: str | None = None, watch_for: str | Sequence[str] | None = None, **overrides: Any
 ) -> dict[str, Report]:
     """Analyse all videos under a folder: id -> report. The arguments are those of `analyse`.
 
@@ -82,11 +82,13 @@ def analyse_folder(
 
 
 def _analyse(
-    path: str | Path, method: str, watch_for: str | Sequence[str] | None, overrides: Mapping[str, Any]
+    path: str | Path, method: str | None, watch_for: str | Sequence[str] | None, overrides: Mapping[str, Any]
 ) -> pipeline.RunResult:
     if refused := [key for key in overrides if key.lstrip("+~").split(".")[0].split("@")[0] in _WITHOUT_EFFECT]:
         raise ConfigError(f"{', '.join(refused)}: has no effect on a report.")
-    settings = {"method": method, "data": "folder", "data.root": str(path), **overrides}
+    settings = {"data": "folder", "data.root": str(path), **overrides}
+    if method is not None:
+        settings = {"method": method, **settings}
     if watch_for is not None:
         settings["watch_for"] = watch_for if isinstance(watch_for, str) else list(watch_for)
     words = [_override(key, value) for key, value in settings.items()]
