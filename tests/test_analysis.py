@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
 import vaa
@@ -87,6 +88,14 @@ def test_a_missing_video_is_an_error(tmp_path: Path) -> None:
         vaa.analyse(tmp_path / "missing.mp4", **TINY)
     with pytest.raises(ConfigError, match="analyse_folder"):
         vaa.analyse(tmp_path, **TINY)
+
+
+def test_hydra_of_the_calling_program_stays_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_text("number: 3\n")
+    with initialize_config_dir(str(tmp_path), version_base="1.3"):
+        with pytest.raises(DataError):
+            vaa.analyse(tmp_path / "missing.mp4", **TINY)
+        assert compose("own") == {"number": 3}
 
 
 @pytest.mark.parametrize(
