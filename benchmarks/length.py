@@ -42,7 +42,13 @@ class InstantModel:
 
 def rows() -> list[Row]:
     prompt = Prompt(
-        purpose="verdict", system="", text="$frames\nWhat?", file=None, max_new_tokens=8, parser=VerdictParser()
+        purpose="verdict",
+        system="",
+        text="$frames\nWhat?",
+        definition_text=None,
+        file=None,
+        max_new_tokens=8,
+        parser=VerdictParser(),
     )
     stages = {
         "window": ConsecutiveWindow(length=30, n_frames=8),

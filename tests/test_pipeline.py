@@ -16,9 +16,20 @@ from tqdm import tqdm
 from vaa.cache import AnswerCache
 from vaa.engines.base import LocalEngine
 from vaa.errors import VaaError, VideoError
-from vaa.pipeline import RunResult, Stage, analyse
+from vaa.pipeline import RunResult, Stage, analyse, combine_definitions
 from vaa.stages.base import SEGMENT, Scope
-from vaa.types import EmbedQuery, Failure, GenerateQuery, NoAnswer, Query, Report, Response, Video
+from vaa.types import (
+    Definition,
+    EmbedQuery,
+    Failure,
+    GenerateQuery,
+    NoAnswer,
+    Query,
+    Report,
+    Response,
+    ScoreTrack,
+    Video,
+)
 
 Answers = Iterator[str | np.ndarray | NoAnswer]
 
@@ -359,3 +370,48 @@ def test_an_answer_that_ends_inside_thoughts_is_unparsed_in_every_stage(caplog: 
 
     counted = run({"tell": Counting(Echo(), words=stage.words, own=False)}, "v").reports["v"]
     assert (counted.n_answers, counted.n_unparsed) == (2, 1)
+
+
+@dataclass(frozen=True)
+class Question:
+    """Asks about the frames 0 and 1 of a video, with the report's definition in the text; a long answer scores high."""
+
+    scope: ClassVar[Scope] = SEGMENT
+
+    model: Echo
+
+    def queries(self, report: Report) -> tuple[Query, ...]:
+        words = report.definition.wording if report.definition else ""
+        return tuple(
+            GenerateQuery(purpose="q", video=report.video, at=k, frames=(k,), text=f"{k} {words}", max_new_tokens=8)
+            for k in (0, 1)
+        )
+
+    def absorb(self, report: Report, answers: Sequence[str]) -> Report:
+        values = np.array([len(answer) for answer in answers], dtype=np.float64)
+        responses = tuple(Response(answer, len(answer), "") for answer in answers)
+        return replace(report, responses=responses, track=ScoreTrack(values, np.arange(2)))
+
+
+def test_definitions_are_asked_together_about_the_same_frames_and_combined_into_one_report() -> None:
+    model, fire, fall = Echo(), Definition(name="f", wording="fire"), Definition(name="l", wording="a long fall")
+    videos = [Video(name, Path(f"{name}.mp4"), 2, 30.0) for name in ("a", "b")]
+    stages: dict[str, Stage] = {"ask": Question(model)}
+    raw = analyse(videos, {}, stages, LocalEngine(), AnswerCache(None), definitions=[fire, fall])
+    result = combine_definitions(raw, [fire, fall])
+    assert model.log[0] == ("0 fire", "0 a long fall", "1 fire", "1 a long fall") * 2
+    assert list(result.reports) == ["a", "b"]
+    assert [response.text for response in result.reports["a"].responses] == ["0 A LONG FALL", "1 A LONG FALL"]
+    assert [each.name for each in result.reports["a"].definition_tracks] == ["f", "l"]
+    assert result.reports["a"] is result.history["a"]["ask"]
+    assert result.stats[0].n_videos == 2
+
+
+def test_a_video_fails_once_if_one_of_its_definitions_does() -> None:
+    model, words = Echo(silent_on="fire"), [Definition(name=name, wording=name) for name in ("fire", "fall", "fires")]
+    stages: dict[str, Stage] = {"ask": Question(model)}
+    videos = [Video("a", Path("a.mp4"), 2, 30.0)]
+    result = analyse(videos, {}, stages, LocalEngine(), AnswerCache(None), definitions=words)
+    combined = combine_definitions(result, words)
+    assert combined.reports == {}
+    assert [(failure.video, failure.stage) for failure in combined.failures] == [("a", "ask")]

@@ -18,7 +18,7 @@ from vaa.errors import ConfigError, DataError, require_at_least, require_share
 from vaa.evaluation.evaluation import evaluate
 from vaa.evaluation.protocol import Protocol
 from vaa.evaluation.run_metrics import check_complete, run_metrics
-from vaa.pipeline import RunResult, analyse
+from vaa.pipeline import RunResult, analyse, combine_definitions
 from vaa.report import console, files, plots
 from vaa.report.alerts import AlertRule
 from vaa.report.page.build import Page
@@ -26,10 +26,11 @@ from vaa.report.run_folder import output_errors
 from vaa.report.runs import Run
 from vaa.stages.base import Stage, check_models
 from vaa.stages.causal import CausalMethod
+from vaa.stages.definitions import check_definitions
 from vaa.streaming.stream import Stream
 from vaa.streaming.watch import watch
 from vaa.tracking.run import TrackedRun, Tracking
-from vaa.types import Dataset, DecoderName, GroundTruth, Video
+from vaa.types import Dataset, DecoderName, Definition, GroundTruth, Video
 from vaa.video.sources import close_decoders
 
 log = logging.getLogger("vaa")
@@ -67,8 +68,9 @@ def job_history() -> JobHistory:
 class Experiment:
     """A method over a data set: analyse, write, evaluate, report, track.
 
-    `limit`: only the first `limit` videos; `cache`: path of the cache file, None for memory only; `max_unparsed` and
-    `max_failed`: tolerated shares of answers and videos; `details`: write scores and reports of every video.
+    `definitions`: what to look for, empty for what the prompts ask; `limit`: only the first `limit` videos; `cache`:
+    path of the cache file, None for memory only; `max_unparsed` and `max_failed`: tolerated shares of answers and
+    videos; `details`: write scores and reports of every video.
 
     Raises:
         ConfigError: the fields contradict each other, or a stage needs another kind of model.
@@ -80,6 +82,7 @@ class Experiment:
     protocol: Protocol
     causal: bool
     online: CausalMethod
+    definitions: Sequence[Definition]
     limit: int | None
     cache: str | None
     decoder: DecoderName
@@ -102,7 +105,7 @@ class Experiment:
     @property
     def method(self) -> dict[str, Stage]:
         """The stages that are not null, in order; in their causal form where `causal` is set."""
-        return _method(self.stages, self.online if self.causal else None)
+        return _method(self.stages, self.online if self.causal else None, self.definitions)
 
     def check(self, folder: Path) -> None:
         """Log whether it can run on this machine and about how long it takes; remove its folder, which stays empty.
@@ -151,8 +154,10 @@ class Experiment:
     def _run(self, dataset: Dataset, folder: Path, history: JobHistory, tracked: TrackedRun) -> dict[str, Any]:
         method, videos = self.method, dataset.videos[: self.limit]
         warnings = console.notices(method.values(), dataset.name)
-        result = analyse(videos, dataset.truths, method, self.engine, AnswerCache(self.cache), history.previous)
+        cache, definitions = AnswerCache(self.cache), self.definitions
+        result = analyse(videos, dataset.truths, method, self.engine, cache, history.previous, definitions)
         history.previous = result
+        result = combine_definitions(result, definitions)
         for failure in dataset.failures:
             result.fail(failure.video, failure.stage, failure.reason)
         with output_errors(folder):
@@ -189,6 +194,7 @@ class StreamExperiment:
     engine: Engine
     causal: bool
     online: CausalMethod
+    definitions: Sequence[Definition]
     alerts: AlertRule
 
     def __post_init__(self) -> None:
@@ -199,7 +205,7 @@ class StreamExperiment:
     @property
     def method(self) -> dict[str, Stage]:
         """The stages that are not null, in order and in their causal form."""
-        return _method(self.stages, self.online)
+        return _method(self.stages, self.online, self.definitions)
 
     def check(self, folder: Path) -> None:
         """Log whether it can run on this machine; remove its folder, which stays empty.
@@ -223,11 +229,14 @@ class StreamExperiment:
         for notice in console.notices(self.method.values(), self.data.name):
             log.warning("%s", notice)
         with output_errors(context.folder):
-            watch(self.data, self.method, self.engine, context.folder, self.alerts.threshold)
+            watch(self.data, self.method, self.engine, context.folder, self.alerts.threshold, self.definitions)
         return {}
 
 
-def _method(stages: Mapping[str, Stage | None], causal: CausalMethod | None) -> dict[str, Stage]:
+def _method(
+    stages: Mapping[str, Stage | None], causal: CausalMethod | None, definitions: Sequence[Definition]
+) -> dict[str, Stage]:
     method = {name: stage for name, stage in stages.items() if stage is not None}
     check_models(method)
+    check_definitions(method, definitions)
     return causal(method) if causal else method

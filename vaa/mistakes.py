@@ -18,6 +18,7 @@ from vaa.choices import GROUPS, choices, describe, did_you_mean, most_similar
 from vaa.installation import CONF, command_name, own_conf
 
 _HOME = re.compile(r"(?<=[=,\[])(?P<quote>[\"']?)(?P<path>~[\w.-]*(?:/[^,\"'\]]*)?)(?P=quote)(?=[,\]]|$)")
+_TEXT = re.compile(r"^(?P<key>(?:watch_for|ignore)=)(?!null$)(?P<text>[^\[{\"'].*)$", re.DOTALL)
 _PATH_FIELDS = ("checkpoint", "root", "file", "url")
 """Fields that a path or a hub name is meant for, where it is given to a group."""
 
@@ -26,16 +27,22 @@ def hydra_arguments(args: Sequence[str]) -> list[str]:
     """The arguments as Hydra needs them: -m before the overrides, and ~ and ~user expanded in their values.
 
     Hydra takes no option between overrides and refuses ~, which no shell expands there, quoted or not. A list and the
-    values of a sweep are expanded one by one. A name without such a user is left as it is.
+    values of a sweep are expanded one by one. A name without such a user is left as it is. The text of `watch_for` and
+    `ignore` is quoted, since commas in it separate definitions; in a multirun they separate jobs.
     """
     multirun = [arg for arg in args if arg in ("-m", "--multirun")]
-    others = [arg for arg in args if arg not in multirun]
-    return multirun + [arg if arg.startswith("-") else _HOME.sub(_expanded, arg) for arg in others]
+    others = [arg if arg.startswith("-") else _HOME.sub(_expanded, arg) for arg in args if arg not in multirun]
+    return multirun + [arg if multirun else _TEXT.sub(_quoted, arg) for arg in others]
 
 
 def _expanded(match: re.Match[str]) -> str:
     path = os.path.expanduser(match["path"])  # noqa: PTH111 Path.expanduser raises for an unknown user
     return match[0] if path == match["path"] else '"' + path.replace('"', '\\"') + '"'
+
+
+def _quoted(match: re.Match[str]) -> str:
+    text = match["text"].replace("\\", "\\\\").replace('"', '\\"')
+    return f'{match["key"]}"{text}"'
 
 
 def explain(error: Exception, args: Sequence[str]) -> str | None:

@@ -18,7 +18,19 @@ from vaa.errors import VaaError, VideoError
 from vaa.prompts.parsers import cut_at_stop_pattern
 from vaa.prompts.thoughts import split_thoughts
 from vaa.stages.base import ModelStage, Stage
-from vaa.types import Answer, EmbedQuery, Failure, GenerateQuery, GroundTruth, NoAnswer, Query, Report, Video
+from vaa.stages.definitions import combine
+from vaa.types import (
+    Answer,
+    Definition,
+    EmbedQuery,
+    Failure,
+    GenerateQuery,
+    GroundTruth,
+    NoAnswer,
+    Query,
+    Report,
+    Video,
+)
 
 log = logging.getLogger("vaa")
 
@@ -63,13 +75,19 @@ def analyse(
     engine: Engine,
     cache: Cache,
     previous: RunResult | None = None,
+    definitions: Sequence[Definition] = (),
 ) -> RunResult:
     """Run each stage over all videos before the next one, so that only one large model is in memory at a time.
 
-    Results of leading stages that equal those of `previous`, another run of the same videos, are reused.
+    Results of leading stages that equal those of `previous`, another run of the same videos, are reused. With
+    `definitions` each video has a report for each of them; `combine_definitions` makes one of these.
     """
-    reports = {video.id: Report(video, truth=truths.get(video.id)) for video in videos}
-    result = RunResult(reports, {video.id: {} for video in videos}, start=dict(reports))
+    reports = {
+        key: Report(video, truth=truths.get(video.id), definition=definition)
+        for video in videos
+        for key, definition in definition_keys(video.id, definitions).items()
+    }
+    result = RunResult(reports, {key: {} for key in reports}, start=dict(reports))
     if previous is not None:
         _reuse(previous, stages, result)
     names = list(stages)
@@ -90,6 +108,35 @@ def analyse(
     return result
 
 
+def definition_keys(video: str, definitions: Sequence[Definition]) -> dict[str, Definition | None]:
+    """The keys of a video's reports in a RunResult: its id, or one key for each definition."""
+    return {f"{video} ({each.name})": each for each in definitions} if definitions else {video: None}
+
+
+def combine_definitions(result: RunResult, definitions: Sequence[Definition]) -> RunResult:
+    """The result with one report for each video, combined from those of its definitions.
+
+    A video fails where one of its definitions does; it is recorded once.
+    """
+    if not definitions:
+        return result
+    combined = RunResult({}, stats=result.stats, done=result.done)
+    videos = {key: report.video.id for key, report in result.start.items()}
+    for failure in result.failures:
+        if videos[failure.video] not in {known.video for known in combined.failures}:
+            reason = f"{failure.reason} ({failure.video})"
+            combined.failures.append(Failure(videos[failure.video], failure.stage, reason))
+    for video in dict.fromkeys(videos.values()):
+        keys = list(definition_keys(video, definitions))
+        history = combined.history[video] = {}
+        for name in result.done:
+            if all(name in result.history[key] for key in keys):
+                history[name] = combine([result.history[key][name] for key in keys])
+        if all(key in result.reports for key in keys):
+            combined.reports[video] = next(reversed(history.values()), combine([result.start[key] for key in keys]))
+    return combined
+
+
 def run_stage(result: RunResult, name: str, stage: Stage, engine: Engine, cache: Cache) -> StageStats:
     """Run one stage over the reports of a result; a video for which it fails is recorded as a failure."""
     if isinstance(stage, ModelStage):
@@ -104,8 +151,8 @@ def run_stage(result: RunResult, name: str, stage: Stage, engine: Engine, cache:
 def _reuse(previous: RunResult, stages: Mapping[str, Stage], result: RunResult) -> None:
     """Copy the results of the leading stages that have equal names and fields, if the videos are the same."""
     if previous.start.keys() != result.start.keys() or any(
-        (old.video, old.truth) != (result.start[id_].video, result.start[id_].truth)
-        for id_, old in previous.start.items()
+        (old.video, old.truth, old.definition) != (new.video, new.truth, new.definition)
+        for old, new in ((old, result.start[key]) for key, old in previous.start.items())
     ):
         return
     leading = zip(stages.items(), previous.done.items(), previous.stats, strict=False)
@@ -128,6 +175,7 @@ def _run_model_stage(name: str, stage: ModelStage, result: RunResult, engine: En
     Answers are cached as the model returns them, and cut at their stop pattern afterwards.
     """
     identity = stage.model.identity
+    videos = {key: report.video.id for key, report in result.reports.items()}
     queries: dict[bytes | Query, Query] = {}  # by cache key, or by themselves if they must not be cached
     keys: dict[str, list[bytes | Query]] = {}
     for video, report in list(result.reports.items()):
@@ -139,6 +187,8 @@ def _run_model_stage(name: str, stage: ModelStage, result: RunResult, engine: En
     answers |= cache.load([key for key in queries if isinstance(key, bytes)])
     n_cached = len(answers)
     missing = {key: query for key, query in queries.items() if key not in answers}
+    if any(report.definition for report in result.reports.values()):
+        missing = _same_frames_together(missing)
     stream = engine.answer(stage.model, list(missing.values())) if missing else iter(())
     for key, answer in zip(_progress(list(missing), name, "query"), stream, strict=True):
         answers[key] = answer
@@ -155,8 +205,18 @@ def _run_model_stage(name: str, stage: ModelStage, result: RunResult, engine: En
         else:
             result.fail(video, name, reason)
     embedding = any(isinstance(query, EmbedQuery) for query in queries.values())
-    n_videos = sum(map(bool, keys.values()))
+    n_videos = len({videos[key] for key, own_keys in keys.items() if own_keys})
     return StageStats(stage=name, n_queries=len(missing), n_cached=n_cached, n_videos=n_videos, embedding=embedding)
+
+
+def _same_frames_together(queries: dict[bytes | Query, Query]) -> dict[bytes | Query, Query]:
+    """The queries of several definitions in an order in which those about the same frames are adjacent.
+
+    A model decodes and encodes the frames of adjacent queries once.
+    """
+    order: dict[tuple[str, tuple[int, ...]], int] = {}
+    places = {key: order.setdefault((query.video.id, query.frames), len(order)) for key, query in queries.items()}
+    return {key: queries[key] for key in sorted(queries, key=places.__getitem__)}
 
 
 def _cut(query: Query, answer: Answer | NoAnswer) -> Answer | NoAnswer:

@@ -204,7 +204,13 @@ def test_a_protocol_that_does_not_exist_is_refused(field: str, value: str) -> No
 # What the authors' own programs report for their own files (shared/README.md).
 
 PROMPT = Prompt(
-    purpose="verdict", system="", text="$frames\nWhat happens?", file=None, max_new_tokens=16, parser=VerdictParser()
+    purpose="verdict",
+    system="",
+    text="$frames\nWhat happens?",
+    definition_text=None,
+    file=None,
+    max_new_tokens=16,
+    parser=VerdictParser(),
 )
 
 

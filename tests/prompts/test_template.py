@@ -24,7 +24,13 @@ class UpperParser:
 
 
 PROMPT = Prompt(
-    purpose="verdict", system="", text="Look:\n$frames\nWell?", file=None, max_new_tokens=16, parser=UpperParser()
+    purpose="verdict",
+    system="",
+    text="Look:\n$frames\nWell?",
+    definition_text=None,
+    file=None,
+    max_new_tokens=16,
+    parser=UpperParser(),
 )
 
 

@@ -51,7 +51,9 @@ ANSWERS: list[tuple[Any, str, str]] = [
 
 
 def prompt(parser: Any) -> Prompt:
-    return Prompt(purpose="any", system="", text="$frames", file=None, max_new_tokens=8, parser=parser)
+    return Prompt(
+        purpose="any", system="", text="$frames", definition_text=None, file=None, max_new_tokens=8, parser=parser
+    )
 
 
 @pytest.mark.parametrize(("opening", "closing"), PAIRS)

@@ -31,6 +31,7 @@ def prompt(purpose: str) -> Prompt:
         purpose=purpose,
         system="Mark it.",
         text="Right: $reference\nSaid: $description",
+        definition_text=None,
         file=None,
         max_new_tokens=16,
         parser=JudgeScoreParser(),

@@ -21,7 +21,13 @@ from vaa.types import Query, Report, Response, ScoreTrack, Segment, Video
 
 VIDEO = Video("v", Path("v.mp4"), 64, 10.0)
 SUMMARISE = Prompt(
-    purpose="summary", system="Sum up.", text="$captions", file=None, max_new_tokens=8, parser=CaptionParser()
+    purpose="summary",
+    system="Sum up.",
+    text="$captions",
+    definition_text=None,
+    file=None,
+    max_new_tokens=8,
+    parser=CaptionParser(),
 )
 
 

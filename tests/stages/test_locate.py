@@ -13,12 +13,29 @@ from vaa.stages.urf import DescribeVideo, DrawBoxes, LocateBoxes
 from vaa.types import Box, GroundTruth, Report, SuspiciousWindow, Video
 
 MODEL = recorded_model()
-NAMED = Prompt(purpose="box", system="", text="$frames Find $tags.", file=None, max_new_tokens=8, parser=BoxesParser())
-UNNAMED = Prompt(purpose="box", system="", text="$frames Find it.", file=None, max_new_tokens=8, parser=BoxesParser())
+NAMED = Prompt(
+    purpose="box",
+    system="",
+    text="$frames Find $tags.",
+    definition_text=None,
+    file=None,
+    max_new_tokens=8,
+    parser=BoxesParser(),
+)
+UNNAMED = Prompt(
+    purpose="box",
+    system="",
+    text="$frames Find it.",
+    definition_text=None,
+    file=None,
+    max_new_tokens=8,
+    parser=BoxesParser(),
+)
 WHY = Prompt(
     purpose="description",
     system="",
     text="$frames Known: $tags. Why?",
+    definition_text=None,
     file=None,
     max_new_tokens=8,
     parser=CaptionParser(),

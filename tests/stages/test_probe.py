@@ -21,6 +21,7 @@ PROMPT = Prompt(
     purpose="threshold",
     system="",
     text="$frames\nAt least $threshold?",
+    definition_text=None,
     file=None,
     max_new_tokens=4,
     parser=YesNoParser(),

@@ -16,7 +16,13 @@ from vaa.stages.responses import ChoiceScores, QuerySegments, ResponseScores
 from vaa.types import Report, Response, Segment, Video
 
 PROMPT = Prompt(
-    purpose="verdict", system="", text="$frames\nWhat happens?", file=None, max_new_tokens=16, parser=VerdictParser()
+    purpose="verdict",
+    system="",
+    text="$frames\nWhat happens?",
+    definition_text=None,
+    file=None,
+    max_new_tokens=16,
+    parser=VerdictParser(),
 )
 REPORT = Report(
     Video("v", Path("v.mp4"), 50, 30.0),
@@ -73,7 +79,15 @@ def test_a_readout_queries_probabilities_and_keeps_the_descriptions() -> None:
 
 
 def test_the_score_is_the_expectation_over_the_choices() -> None:
-    numbers = Prompt(purpose="score", system="", text="$frames", file=None, max_new_tokens=8, parser=RatingParser())
+    numbers = Prompt(
+        purpose="score",
+        system="",
+        text="$frames",
+        definition_text=None,
+        file=None,
+        max_new_tokens=8,
+        parser=RatingParser(),
+    )
     stage = ChoiceScores(model=UnusedModel(), prompt=numbers, choices=["[0.0]", "[0.2]", "[1.0]"])
     scored = stage.absorb(REPORT, [np.array([0.5, 0.25, 0.25])] * 3).responses
     assert [response.score for response in scored] == [0.25 * 0.2 + 0.25] * 3

@@ -18,16 +18,33 @@ from vaa.stages.window import CentredWindow
 from vaa.types import Report, Response, ScoreTrack, Segment, SuspiciousWindow, Video
 
 MODEL = recorded_model()
-RATE = Prompt(purpose="rating", system="Rate.", text="$caption", file=None, max_new_tokens=8, parser=RatingParser())
-RERATE = Prompt(
-    purpose="rerating",
-    system="Criminal$prior? $tags",
+RATE = Prompt(
+    purpose="rating",
+    system="Rate.",
     text="$caption",
+    definition_text=None,
     file=None,
     max_new_tokens=8,
     parser=RatingParser(),
 )
-TAGS = Prompt(purpose="tags", system="", text="$frames Name it.", file=None, max_new_tokens=8, parser=TagsParser())
+RERATE = Prompt(
+    purpose="rerating",
+    system="Criminal$prior? $tags",
+    text="$caption",
+    definition_text=None,
+    file=None,
+    max_new_tokens=8,
+    parser=RatingParser(),
+)
+TAGS = Prompt(
+    purpose="tags",
+    system="",
+    text="$frames Name it.",
+    definition_text=None,
+    file=None,
+    max_new_tokens=8,
+    parser=TagsParser(),
+)
 
 
 def report(values: list[float], stride: int = 16, fps: float = 30.0) -> Report:
@@ -151,7 +168,15 @@ def test_without_a_parsed_score_there_is_no_track() -> None:
 
 
 def test_an_empty_caption_is_replaced() -> None:
-    captions = Prompt(purpose="caption", system="", text="$frames", file=None, max_new_tokens=8, parser=CaptionParser())
+    captions = Prompt(
+        purpose="caption",
+        system="",
+        text="$frames",
+        definition_text=None,
+        file=None,
+        max_new_tokens=8,
+        parser=CaptionParser(),
+    )
     after = CaptionSegments(model=MODEL, prompt=captions, empty="Nothing was detected").absorb(
         report([0.0, 0.0]), ["A dog", " "]
     )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vaa.errors import ConfigError
-from vaa.stages.window import CentredWindow, ConsecutiveWindow, sample_frames
+from vaa.stages.window import CentredWindow, ConsecutiveWindow, TimedWindow, sample_frames
 from vaa.types import FrameTimes, Report, Segment, Video
 
 
@@ -87,3 +87,21 @@ def test_times_of_a_constant_rate_give_the_same_windows_as_the_rate(fps: float) 
     pairs = list(zip(window(Report(video)).segments, window(Report(timed)).segments, strict=True))
     assert [(s.start, s.stop, s.at) for s, _ in pairs] == [(s.start, s.stop, s.at) for _, s in pairs]
     assert all(abs(a - b) <= 1 for s, t in pairs for a, b in zip(s.frames, t.frames, strict=True))
+
+
+@pytest.mark.parametrize(("fps", "length"), [(10.0, 30), (25.0, 75), (29.97, 90), (12.5, 38)])
+def test_segments_of_seconds_cover_the_video_at_any_frame_rate(fps: float, length: int) -> None:
+    video = Video("v", Path("v.mp4"), 1000, fps)
+    parts = TimedWindow(seconds=3.0, n_frames=8)(Report(video)).segments
+    assert [frame for s in parts for frame in range(s.start, s.stop)] == list(range(1000))
+    assert all(abs(s.start / fps - 3.0 * k) <= 0.5 / fps and s.at == s.start for k, s in enumerate(parts))
+    assert {len(s.frames) for s in parts[:-1]} == {8}
+    assert abs(parts[0].stop - length) <= 1
+    later = TimedWindow(seconds=3.0, n_frames=8)(Report(video, first_frame=parts[2].start)).segments
+    assert later == parts[2:]  # of a stream: segments do not depend on where one begins
+
+
+def test_segments_of_seconds_follow_the_times_of_the_frames_and_skip_a_pause() -> None:
+    times = FrameTimes(np.concatenate([np.arange(20) * 0.1, 30 + np.arange(20) * 0.2]))
+    parts = TimedWindow(seconds=2.0, n_frames=4)(Report(Video("v", Path("v.mp4"), 40, 10.0, times=times))).segments
+    assert [(s.start, s.stop) for s in parts] == [(0, 20), (20, 30), (30, 40)]

@@ -34,6 +34,7 @@ another order: scores differed by 1.2e-7. Scores of different segments are at le
 Make = Callable[..., Stream]
 METHODS = {
     "corevad": ["position=none"],
+    "watch": ["smoothing=savgol", "smoothing.size=5"],
     "vera": ["position=none", "refinement.fraction=0.4"],
     "plain": ["refinement=retrieval", "smoothing=savgol", "smoothing.size=5", "stages.query=null", "readout=eleven"],
     "urf": [*(f"stages.{name}=null" for name in ("find_window", "tag", "filter_tags", "gate", "rerate"))],

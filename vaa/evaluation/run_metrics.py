@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 
 from vaa.errors import TooManyFailedError, TooManyUnparsedError
+from vaa.evaluation.definitions import definition_metrics
 from vaa.evaluation.evaluation import Evaluation
 from vaa.evaluation.localisation import localisation
 from vaa.evaluation.understanding import judge_metrics, understanding
@@ -41,7 +42,8 @@ def run_metrics(evaluation: Evaluation, *, meteor_jar: bool, left_out: int = 0) 
     if any(report.gated is not None for report in reports):
         counts["gated"] = sum(bool(report.gated) for report in reports)
     counts |= {f"videos_queried/{stats.stage}": stats.n_videos for stats in chat if stats.n_queries + stats.n_cached}
-    return evaluation.metrics | _localisation(reports) | _understanding(reports, meteor_jar) | counts
+    detection = evaluation.metrics | definition_metrics(evaluation)
+    return detection | _localisation(reports) | _understanding(reports, meteor_jar) | counts
 
 
 def _localisation(reports: Collection[Report]) -> dict[str, float]:

@@ -73,6 +73,24 @@ class HasWorkers(Protocol):
         """Number of processes."""
 
 
+@runtime_checkable
+class GivesProbabilities(Protocol):
+    """A model that declares whether it gives probabilities of choices."""
+
+    @property
+    def gives_probabilities(self) -> bool:
+        """Whether `choose` can be used."""
+
+
+@runtime_checkable
+class ReplaysAnswers(Protocol):
+    """A model that gives released answers, whatever the wording of the query is."""
+
+    @property
+    def replays_answers(self) -> bool:
+        """True."""
+
+
 Dtype = Literal["float32", "bfloat16", "float16"]
 Quantization = Literal["none", "int8", "nf4", "fp4"]
 

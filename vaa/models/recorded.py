@@ -45,6 +45,7 @@ class RecordedModel:
     understanding: str | None
 
     accepts_frames: ClassVar[bool] = True
+    replays_answers: ClassVar[bool] = True
 
     @property
     def identity(self) -> None:

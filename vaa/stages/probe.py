@@ -45,7 +45,9 @@ class ThresholdProbe:
     def queries(self, report: Report) -> tuple[ChooseQuery, ...]:
         """One per segment and threshold; those of a segment are adjacent, since they share its frames."""
         return tuple(
-            self.prompt.choice_query(report.video, segment, self.choices, threshold=f"{threshold:.1f}")
+            self.prompt.choice_query(
+                report.video, segment, self.choices, report.definition, threshold=f"{threshold:.1f}"
+            )
             for segment in report.segments
             for threshold in self.thresholds
         )

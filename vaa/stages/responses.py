@@ -23,13 +23,19 @@ _SHOWN = 300  # characters of an answer in a message
 
 def segment_queries(prompt: Prompt, report: Report) -> tuple[GenerateQuery, ...]:
     """One query per segment, with its frames."""
-    return tuple(prompt.query(report.video, segment) for segment in report.segments)
+    return tuple(prompt.query(report.video, segment, report.definition) for segment in report.segments)
 
 
 def caption_queries(prompt: Prompt, report: Report, **fields: str) -> tuple[GenerateQuery, ...]:
     """One query per segment, without frames; `$caption` is the segment's description as a sentence."""
     return tuple(
-        prompt.query(report.video, replace(segment, frames=()), caption=f"{response.description}.", **fields)
+        prompt.query(
+            report.video,
+            replace(segment, frames=()),
+            report.definition,
+            caption=f"{response.description}.",
+            **fields,
+        )
         for segment, response in zip(report.segments, report.responses, strict=True)
     )
 
@@ -136,7 +142,10 @@ class ChoiceScores:
 
     def queries(self, report: Report) -> tuple[ChooseQuery, ...]:
         """One per segment."""
-        return tuple(self.prompt.choice_query(report.video, segment, self.choices) for segment in report.segments)
+        return tuple(
+            self.prompt.choice_query(report.video, segment, self.choices, report.definition)
+            for segment in report.segments
+        )
 
     def absorb(self, report: Report, answers: Sequence[Floats]) -> Report:
         """The report with the expected scores: probabilities (choices,) @ choice scores (choices,)."""

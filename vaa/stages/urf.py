@@ -83,7 +83,7 @@ class TagWindow:
         start, stop = suspicious_window(report).highest
         stop = max(start + 1, min(stop, report.video.n_frames))
         frames = sample_frames(report.video, start, stop, self.sample_fps, self.max_frames)
-        return (self.prompt.query(report.video, Segment(start, stop, frames, start)),)
+        return (self.prompt.query(report.video, Segment(start, stop, frames, start), report.definition),)
 
     def absorb(self, report: Report, answers: Sequence[str]) -> Report:
         """The report with its tags."""
@@ -200,7 +200,7 @@ class LocateBoxes:
         tags = self._tags(report)
         prompt, fields = (self.prompt, {"tags": tags}) if tags else (self.prompt_without_tags, {})
         return tuple(
-            prompt.query(report.video, Segment(frame, frame + 1, (frame,), frame), **fields)
+            prompt.query(report.video, Segment(frame, frame + 1, (frame,), frame), report.definition, **fields)
             for frame in self._frames(report)
         )
 
@@ -266,7 +266,8 @@ class DescribeVideo:
         """One."""
         n = report.video.n_frames
         whole = Segment(0, n, evenly_spaced(0, n, min(self.n_frames, max(1, n))), 0)
-        return (self.prompt.query(report.drawn_video or report.video, whole, tags=report.tags or self.no_tags),)
+        tags, video = report.tags or self.no_tags, report.drawn_video or report.video
+        return (self.prompt.query(video, whole, report.definition, tags=tags),)
 
     def absorb(self, report: Report, answers: Sequence[str]) -> Report:
         """The report with its summary."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -81,6 +82,49 @@ class ConsecutiveWindow:
         starts = np.arange(report.first_frame, report.video.n_frames, self.length)
         stops = np.minimum(starts + self.length, report.video.n_frames)
         return replace(report, segments=_segments(starts, stops, np.minimum(self.n_frames, stops - starts), starts))
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimedWindow:
+    """Consecutive segments of `seconds`, whatever the frame rate is; the last one may be shorter.
+
+    The model is shown `n_frames` of each, evenly spaced from first to last; all where a segment has fewer.
+    """
+
+    scope: ClassVar[Scope] = SEGMENT
+
+    seconds: float
+    n_frames: int
+
+    def __post_init__(self) -> None:
+        if not self.seconds > 0 or self.n_frames < 1:
+            raise ConfigError(
+                f"window: seconds={self.seconds} must be above 0 and n_frames={self.n_frames} at least 1."
+            )
+
+    def __call__(self, report: Report) -> Report:
+        """The report with its segments, each `at` its first frame.
+
+        Raises:
+            VideoError: the video has no frame rate.
+        """
+        video = report.video
+        if not video.fps > 0:
+            raise VideoError(f"{video.path}: has no frame rate; set data.fps or choose a window in frames.")
+        starts = self._starts(video)
+        starts = starts[starts >= report.first_frame]
+        stops = np.append(starts[1:], video.n_frames)
+        return replace(report, segments=_segments(starts, stops, np.minimum(self.n_frames, stops - starts), starts))
+
+    def _starts(self, video: Video) -> Ints:
+        """The first frame of each segment; without segments in which nothing was recorded."""
+        if video.times is None:
+            count = math.ceil(video.n_frames / video.fps / self.seconds)
+            starts = np.rint(np.arange(count) * (self.seconds * video.fps)).astype(np.int64)
+        else:
+            count = math.ceil(video.end(video.n_frames) / self.seconds)
+            starts = np.array([video.times.frame_at(k * self.seconds) for k in range(count)], dtype=np.int64)
+        return np.unique(starts[starts < video.n_frames])
 
 
 def sample_frames(video: Video, start: int, stop: int, sample_fps: float, max_frames: int) -> tuple[int, ...]:

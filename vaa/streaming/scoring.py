@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -10,10 +10,11 @@ import numpy as np
 from vaa.cache import RecentAnswers
 from vaa.engines.base import Engine
 from vaa.errors import VideoError
-from vaa.pipeline import RunResult, run_stage
+from vaa.pipeline import RunResult, definition_keys, run_stage
 from vaa.stages.base import Stage
 from vaa.stages.causal import CausalModelStage, CausalTransform
-from vaa.types import Report, ScoreTrack, Segment, Video
+from vaa.stages.definitions import combine
+from vaa.types import Definition, Report, ScoreTrack, Segment, Video
 
 _BATCH = 64  # segments at a time, so that scores appear before all frames of a file are scored
 
@@ -22,14 +23,16 @@ _BATCH = 64  # segments at a time, so that scores appear before all frames of a 
 class StreamScorer:
     """Scores new segments, and stores the last `look_back` ones as they were before each stage, for later ones.
 
-    `stages` are those of a causal method after the `window`, without those that expand scores to frames.
+    `stages` are those of a causal method after the `window`, without those that expand scores to frames. With
+    `definitions` each of them is scored, and the reports are combined.
     """
 
     window: Stage
     stages: Mapping[str, Stage]
     engine: Engine
+    definitions: Sequence[Definition] = ()
     _last_scored: int = -1
-    _earlier: dict[str, Report] = field(default_factory=dict)
+    _earlier: dict[tuple[str, str], Report] = field(default_factory=dict)
     _recent: RecentAnswers = field(default_factory=RecentAnswers)
 
     def next_segments(self, video: Video, ended: bool) -> tuple[Segment, ...]:
@@ -38,7 +41,8 @@ class StreamScorer:
         Raises:
             VideoError: the window cannot be applied.
         """
-        report = self._advance("window", self.window, Report(video, first_frame=max(0, self._last_scored)))
+        start = Report(video, first_frame=max(0, self._last_scored))
+        report = self._run("window", self.window, {video.id: start})[video.id]
         complete = (
             segment
             for segment in report.segments
@@ -53,25 +57,29 @@ class StreamScorer:
             VideoError: a stage failed; the segments get no score.
         """
         self._last_scored = segments[-1].at
-        report, earlier = Report(video, segments), {}
+        keys = definition_keys(video.id, self.definitions)
+        reports = {key: Report(video, segments, definition=definition) for key, definition in keys.items()}
+        earlier: dict[tuple[str, str], Report] = {}
         for name, stage in self.stages.items():
             if isinstance(stage, CausalTransform | CausalModelStage):
-                before = self._earlier.get(name, Report(video))
-                both = _concatenate(before, report)
-                stage, earlier[name] = replace(stage, n_done=len(before.segments)), _last(both, stage.look_back - 1)
-                report = _last(self._advance(name, stage, both), len(segments))
+                before = {key: self._earlier.get((name, key), Report(video)) for key in keys}
+                both = {key: _concatenate(before[key], reports[key]) for key in keys}
+                n_done = len(next(iter(before.values())).segments)
+                earlier |= {(name, key): _last(both[key], stage.look_back - 1) for key in keys}
+                done = self._run(name, replace(stage, n_done=n_done), both)
+                reports = {key: _last(done[key], len(segments)) for key in keys}
             else:
-                report = self._advance(name, stage, report)
+                reports = self._run(name, stage, reports)
         self._earlier |= earlier
         self._recent.end_round()
-        return report
+        return combine(list(reports.values())) if self.definitions else reports[video.id]
 
-    def _advance(self, name: str, stage: Stage, report: Report) -> Report:
-        result = RunResult({report.video.id: report})
+    def _run(self, name: str, stage: Stage, reports: Mapping[str, Report]) -> dict[str, Report]:
+        result = RunResult(dict(reports))
         run_stage(result, name, stage, self.engine, self._recent)
         if result.failures:
             raise VideoError(result.failures[0].reason)
-        return result.reports[report.video.id]
+        return result.reports
 
 
 def _concatenate(first: Report, second: Report) -> Report:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -18,11 +18,11 @@ from vaa.errors import ConfigError, VideoError
 from vaa.stages.base import Stage
 from vaa.stages.causal import DelayScores
 from vaa.stages.scores import score_track
-from vaa.stages.window import CentredWindow, ConsecutiveWindow
+from vaa.stages.window import CentredWindow, ConsecutiveWindow, TimedWindow
 from vaa.streaming.reader import Connection, StreamReader
 from vaa.streaming.scoring import StreamScorer
 from vaa.streaming.stream import Stream
-from vaa.types import Report, Segment, Video
+from vaa.types import Definition, Report, Segment, Video
 
 log = logging.getLogger("vaa")
 _BAR_WIDTH, _TEXT_WIDTH = 20, 80  # characters
@@ -53,7 +53,14 @@ class StreamStats:
         )
 
 
-def watch(stream: Stream, stages: Mapping[str, Stage], engine: Engine, folder: Path, threshold: float) -> StreamStats:
+def watch(
+    stream: Stream,
+    stages: Mapping[str, Stage],
+    engine: Engine,
+    folder: Path,
+    threshold: float,
+    definitions: Sequence[Definition] = (),
+) -> StreamStats:
     """Score a stream until it ends for good or Control-C is pressed. Scores of at least `threshold` are marked.
 
     Raises:
@@ -62,7 +69,7 @@ def watch(stream: Stream, stages: Mapping[str, Stage], engine: Engine, folder: P
     """
     (_, window), *later = stages.items()
     end = next((k for k, (_, stage) in enumerate(later) if isinstance(stage, DelayScores)), None)
-    if not isinstance(window, CentredWindow | ConsecutiveWindow) or end is None:
+    if not isinstance(window, CentredWindow | ConsecutiveWindow | TimedWindow) or end is None:
         raise ConfigError(f"data=stream needs a method with a window and causal=true; this one has {list(stages)}.")
     stats = StreamStats()
     with (folder / "scores.jsonl").open("a", encoding="utf-8") as file, StreamReader(stream) as reader:
@@ -72,7 +79,9 @@ def watch(stream: Stream, stages: Mapping[str, Stage], engine: Engine, folder: P
             with _hide_info_logs():
                 for connection in reader:
                     stats.connections += 1
-                    scorer = StreamScorer(window=window, stages=dict(later[:end]), engine=engine)
+                    scorer = StreamScorer(
+                        window=window, stages=dict(later[:end]), engine=engine, definitions=definitions
+                    )
                     _score_connection(connection, f"{stream.name}#{stats.connections}", scorer, stats, writer)
         except KeyboardInterrupt:  # the usual end of a stream
             pass
@@ -120,6 +129,8 @@ class ScoreWriter:
             "delay": round(delay, 3),
             "text": text,
         }
+        if report.definition_tracks:
+            entry["definitions"] = {each.name: float(each.track.values[k]) for each in report.definition_tracks}
         self.file.write(json.dumps(entry) + "\n")
         self.file.flush()
 

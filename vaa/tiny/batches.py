@@ -9,22 +9,27 @@ from typing import Any
 
 import numpy as np
 
+from vaa.prompts.definitions import definition_fields
 from vaa.prompts.template import Prompt
 from vaa.synthetic.script import RenderedFrame
 from vaa.tiny import corpus
+from vaa.tiny.definitions import draw_definition
 from vaa.tiny.packing import Branch, TokenBatch, encode, pack
 from vaa.tiny.vlm import TOKENS
 
 _WEIGHTS = {
-    "describe": 0.22,
-    "tags": 0.27,
+    "describe": 0.20,
+    "tags": 0.25,
     "understand": 0.18,
-    "threshold": 0.15,
-    "score": 0.08,
-    "guided": 0.07,
+    "threshold": 0.13,
+    "score": 0.07,
+    "guided": 0.06,
     "guided_xd": 0.03,
+    "watch": 0.08,
 }
-"""How often a clip gets each prompt beside the verdict."""
+"""How often a clip gets each prompt beside the verdict and the definitions."""
+_DEFINITIONS = 2
+"""Definitions that each clip is asked about."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,11 +49,14 @@ class BatchMaker:
     prompts: dict[str, Prompt]
 
     def clips(self, rng: np.random.Generator, draw: random.Random, count: int) -> TrainingBatch:
-        """`count` clips of one length, each with the verdict and two more prompts."""
+        """`count` clips of one length, each with the verdict, two more prompts and questions about definitions."""
         shape = corpus.draw_shape(rng)
         samples = [corpus.draw_clip(rng, shape) for _ in range(count)]
         drawn = [["verdict", *draw.choices(list(_WEIGHTS), list(_WEIGHTS.values()), k=2)] for _ in samples]
-        rows = [self._branches(sample, names, draw) for sample, names in zip(samples, drawn, strict=True)]
+        rows = [
+            self._branches(sample, names, draw) + [self._definition_branch(sample, draw) for _ in range(_DEFINITIONS)]
+            for sample, names in zip(samples, drawn, strict=True)
+        ]
         return _training_batch(samples, pack(rows))
 
     def stills(self, rng: np.random.Generator, draw: random.Random, count: int) -> TrainingBatch:
@@ -71,6 +79,12 @@ class BatchMaker:
             query = corpus.draw_query(self.prompts, name, len(sample.pictures), draw, **fields)
             branches.append(encode(self.tokenizer, query, corpus.answer(name, sample.reference, fields), TOKENS))
         return branches
+
+    def _definition_branch(self, sample: corpus.Sample, draw: random.Random) -> Branch:
+        definition, seen = draw_definition(sample.visible, draw)
+        fields = definition_fields(definition)
+        query = corpus.draw_query(self.prompts, "watch_for", len(sample.pictures), draw, **fields)
+        return encode(self.tokenizer, query, "YES" if seen else "NO", TOKENS)
 
     def _box_branch(self, sample: corpus.Sample, name: str, draw: random.Random) -> Branch:
         fields = corpus.draw_fields(name, sample.reference, draw)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,11 +26,15 @@ _NAMES = list(EVENT_CLASSES)
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """Frames of a script, the reference answer for all of them, and the event class of each (0: none)."""
+    """Frames of a script, the reference answer for all of them, and the event class of each (0: none).
+
+    `visible`: class -> the number of frames in which an event of this class is visible.
+    """
 
     pictures: tuple[RenderedFrame, ...]
     reference: ReferenceAnswer
     events: tuple[int, ...]
+    visible: Mapping[str, int] = field(default_factory=dict)
 
 
 def draw_shape(rng: np.random.Generator) -> tuple[int, float]:
@@ -55,7 +60,14 @@ def draw_clip(rng: np.random.Generator, shape: tuple[int, float]) -> Sample:
                 pictures,
                 reference_answer(drawn, times),
                 tuple(event_class(reference_answer(drawn, [t])) for t in times),
+                _visible_classes(drawn, times),
             )
+
+
+def _visible_classes(drawn: Script, times: Sequence[float]) -> dict[str, int]:
+    """Class -> the number of these times at which an event of it is visible."""
+    at_times = [{found.name for event in drawn.events if (found := event.class_at(t))} for t in times]
+    return Counter(name for names in at_times for name in names)
 
 
 def _draw_times(rng: np.random.Generator, drawn: Script, count: int, span: float) -> list[float]:
@@ -116,6 +128,8 @@ def answer(name: str, truth: ReferenceAnswer, fields: dict[str, str]) -> str:
         return truth.description
     if name == "threshold":
         return "YES" if truth.severity >= float(fields["threshold"]) - 1e-9 else "NO"
+    if name == "watch":
+        return "YES" if truth.anomalous else "NO"
     if name in ("guided", "guided_xd"):
         return f"[{int(truth.anomalous)}]"
     return f"[{truth.severity:.1f}]" if name == "score" else truth.sentence

@@ -25,6 +25,7 @@ _GUIDED = (
         "Give a Python list of one number, 1 if something of the kind happens, else 0.",
     ),
 )
+_YES_NO = ("Answer YES or NO.", "Answer with YES or NO only.", "YES or NO?")
 _PARTS: dict[str, tuple[tuple[str, ...], ...]] = {
     "verdict": (
         (
@@ -102,6 +103,18 @@ _PARTS: dict[str, tuple[tuple[str, ...], ...]] = {
             "On a scale of 0 (safe) to 1 (dangerous, violent or criminal) judge what is visible.",
         ),
         ("Is it at least $threshold? YES or NO.", "Does the severity reach $threshold? Answer YES or NO."),
+    ),
+    "watch": (
+        (
+            "Does something dangerous or abnormal happen?",
+            "Is there violence, a crime, an accident, a fire or another danger?",
+            "Do you see an anomaly?",
+        ),
+        _YES_NO,
+    ),
+    "watch_for": (
+        ("Do you see this: $definition?$exceptions", "Is this visible: $definition?$exceptions"),
+        _YES_NO,
     ),
     "score": (
         ("How abnormal is what these frames show?", "Rate how dangerous the scene is, 0 ordinary, 1 abnormal."),

@@ -20,6 +20,7 @@ _ONE_PER_FILE = {
     "score": "plain",
     "guided": "vera_ucf",
     "guided_xd": "vera_xd",
+    "watch": "watch",
 }
 _URF = ("describe", "rate", "rerate", "tags", "box", "box_any", "understand")
 
@@ -37,6 +38,7 @@ def load_prompts() -> dict[str, Prompt]:
     lavad = yaml.safe_load((CONF / "prompt/lavad.yaml").read_text())
     prompts |= {name: urf[name] for name in _URF}
     prompts |= {"frame": urf["describe"] | lavad["describe"], "summarise": lavad["summarise"]}
+    prompts["watch_for"] = prompts["watch"] | {"text": prompts["watch"]["definition_text"]}
     return {name: _prompt(fields) for name, fields in prompts.items()}
 
 

@@ -7,10 +7,10 @@ from typing import Any
 from vaa.synthetic.canvas import SIDE
 from vaa.synthetic.events import EVENT_CLASSES, EVERYWHERE
 from vaa.synthetic.script import ReferenceAnswer
-from vaa.tiny import corpus, paraphrases
+from vaa.tiny import corpus, definitions, paraphrases
 from vaa.tiny.prompts import load_prompts
 
-VOCABULARY = 1536
+VOCABULARY = 1792
 PAD, END, SYSTEM, USER, ASSISTANT = "<pad>", "<end>", "<system>", "<user>", "<assistant>"
 IMAGE = {"start_image_token": "<img>", "end_image_token": "</img>", "context_image_token": "<IMG_CONTEXT>"}
 TEMPLATE = (
@@ -36,9 +36,11 @@ def answers() -> list[str]:
 
 def _corpus() -> list[str]:
     prompts = [f"{prompt.system}\n{prompt.text}" for prompt in load_prompts().values()]
-    words = sorted({word for text in prompts + answers() for word in text.split()})
+    defined = definitions.wordings()
+    words = sorted({word for text in prompts + answers() + defined for word in text.split()})
     texts = [variant for word in words for variant in (word, " " + word)] * 400
     texts += prompts * 60 + paraphrases.sentences() * 8
+    texts += [variant for wording in defined for variant in (f" {wording}?", f" {wording}.")] * 30
     numbers = {*range(21), *(corpus.thousandths(pixel) for pixel in range(SIDE + 1))}
     texts += [variant for n in sorted(numbers) for variant in (str(n), f" {n}")] * 400
     return (

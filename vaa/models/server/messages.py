@@ -24,7 +24,7 @@ _TOP_LOGPROBS = 20  # the protocol's maximum
 _MAX_CHARACTERS = 300  # of a server's text in a message
 NO_LOGPROBS = (
     "the server returns no log-probabilities, which are needed for the probabilities of choices. Use a server that "
-    "does, such as vLLM."
+    "does, such as vLLM; method=watch does without them if vlm.logprobs=false."
 )
 
 

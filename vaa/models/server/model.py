@@ -36,6 +36,7 @@ class ServerModel:
         generation: how tokens are chosen; None in it for the server's own.
         token_limit: the request's field for the maximum number of new tokens.
         extra: further fields of the request.
+        logprobs: whether the server gives the log-probabilities of tokens.
         image_format: png, or jpeg with its quality, as in jpeg90.
         max_side: longer frames are reduced to this many pixels, None for never.
         decoder: of videos, decord or pyav.
@@ -52,6 +53,7 @@ class ServerModel:
     generation: GenerationConfig
     token_limit: str
     extra: Mapping[str, Any]
+    logprobs: bool
     image_format: str
     max_side: int | None
     decoder: DecoderName
@@ -86,6 +88,11 @@ class ServerModel:
         images = (self.image_format, self.max_side)
         settings = (self.model, self.revision, asdict(self.generation), self.token_limit, self.extra, images)
         return "server " + json.dumps(settings, sort_keys=True)
+
+    @property
+    def gives_probabilities(self) -> bool:
+        """Whether the server gives the log-probabilities of tokens."""
+        return self.logprobs
 
     @property
     def usage(self) -> dict[str, int]:

@@ -58,6 +58,7 @@ class TransformersVLM:
     resize: Resize
 
     accepts_frames: ClassVar[bool] = True
+    gives_probabilities: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         require_at_least(1, batch_size=self.batch_size, max_pixels=self.max_pixels)
