@@ -114,7 +114,7 @@ class Experiment:
             ConfigError: it does not fit this machine.
         """
         try:
-            diagnosis.check(self.method, self._videos)
+            diagnosis.check(self.method, self._videos, self.definitions)
         finally:
             files.remove_unused(folder)
 

@@ -15,7 +15,7 @@ from vaa.doctor.machine import Machine, inspect_machine
 from vaa.errors import ConfigError, VaaError
 from vaa.models.base import VLM, Encoder, HasRequirements, LocalWeights, Requirements
 from vaa.stages.base import ModelStage, Transform
-from vaa.types import GenerateQuery, GroundTruth, Query, Report, Video
+from vaa.types import Definition, GenerateQuery, GroundTruth, Query, Report, Video
 
 log = logging.getLogger("vaa")
 
@@ -66,16 +66,18 @@ class ModelUse:
 
 
 def check(
-    stages: Mapping[str, Any], load: Callable[[], tuple[Sequence[Video], Mapping[str, GroundTruth]]] | None
+    stages: Mapping[str, Any],
+    load: Callable[[], tuple[Sequence[Video], Mapping[str, GroundTruth]]] | None,
+    definitions: Sequence[Definition] = (),
 ) -> None:
     """Log what the stages' models need, what this machine has, and about how long the run takes.
 
-    `load` returns the videos and their ground truth; None for a stream.
+    `load` returns the videos and their ground truth; None for a stream. `definitions` are those of the run.
 
     Raises:
         ConfigError: the run does not fit this machine.
     """
-    diagnosis = diagnose(stages, load=load)
+    diagnosis = diagnose(stages, load=load, definitions=definitions)
     log.info("%s", "\n".join(diagnosis.lines))
     if not diagnosis.ok:
         raise ConfigError("This run does not fit this machine; see above.")
@@ -85,6 +87,7 @@ def diagnose(
     stages: Mapping[str, Any],
     machine: Machine | None = None,
     load: Callable[[], tuple[Sequence[Video], Mapping[str, GroundTruth]]] | None = None,
+    definitions: Sequence[Definition] = (),
 ) -> Diagnosis:
     """Compare the models of the stages (name -> stage, in order) with `machine`, by default this one."""
     uses = list(model_uses(stages))
@@ -102,7 +105,7 @@ def diagnose(
     lines += _describe_machine(machine)
     if load is not None:
         try:
-            lines += estimate([_work(use, machine) for use in uses], stages, *load())
+            lines += estimate([_work(use, machine) for use in uses], stages, *load(), definitions)
         except VaaError as error:
             lines.append(f"! {error}")
             ok = False

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
 
 from vaa.doctor.machine import matrix_rate
 from vaa.stages.base import ModelStage, Transform
-from vaa.types import ChooseQuery, EmbedQuery, GroundTruth, Query, Report, Video
+from vaa.types import ChooseQuery, Definition, EmbedQuery, GroundTruth, Query, Report, Video
 
 _COUNTED = 20
 """Videos whose queries are counted; for more, those of this many are scaled up."""
@@ -35,15 +35,18 @@ class ModelWork:
 
 
 def count_queries(
-    stages: Mapping[str, Any], videos: Sequence[Video], truths: Mapping[str, GroundTruth]
+    stages: Mapping[str, Any],
+    videos: Sequence[Video],
+    truths: Mapping[str, GroundTruth],
+    definitions: Sequence[Definition] = (),
 ) -> list[tuple[Any, float]]:
     """Each model with the number of its queries about all videos, at most, if none is cached; frames for an encoder."""
     step = max(1, -(-len(videos) // _COUNTED))
     counted = sorted(videos, key=lambda video: video.n_frames)[step // 2 :: step]
     models: list[Any] = []
-    counts: Counter[int] = Counter()
-    for video in counted:
-        report = Report(video, truth=truths.get(video.id))
+    queries: dict[int, dict[Query, None]] = {}
+    for video, definition in product(counted, definitions or (None,)):
+        report = Report(video, truth=truths.get(video.id), definition=definition)
         for stage in stages.values():
             with suppress(Exception):  # with made-up answers a stage may fail
                 if isinstance(stage, Transform):
@@ -52,12 +55,12 @@ def count_queries(
                     continue
                 if stage.model not in models:
                     models.append(stage.model)
-                queries = stage.queries(report)
-                counts[models.index(stage.model)] += sum(map(_units, queries))
-                report = stage.absorb(report, [_made_up(query) for query in queries])
+                asked = stage.queries(report)
+                queries.setdefault(models.index(stage.model), {}).update(dict.fromkeys(asked))
+                report = stage.absorb(report, [_made_up(query) for query in asked])
     total = sum(video.n_frames for video in videos)
     scale = total / max(1, sum(video.n_frames for video in counted))
-    return [(model, counts[k] * scale) for k, model in enumerate(models)]
+    return [(model, sum(map(_units, queries.get(k, ()))) * scale) for k, model in enumerate(models)]
 
 
 def estimate(
@@ -65,11 +68,12 @@ def estimate(
     stages: Mapping[str, Any],
     videos: Sequence[Video],
     truths: Mapping[str, GroundTruth],
+    definitions: Sequence[Definition] = (),
 ) -> Iterator[str]:
     """Lines that state the number of queries and about how long they take on this machine."""
     minutes = sum(video.n_frames / video.fps for video in videos if video.fps > 0) / 60
     yield f"time       {len(videos)} videos, {minutes:.0f} minutes; at most, if no answer is cached:"
-    for model, count in count_queries(stages, videos, truths):
+    for model, count in count_queries(stages, videos, truths, definitions):
         work = next(work for work in works if work.model == model)
         unit = "frames and texts" if hasattr(model, "embed") else "queries"
         if work.parameters is None:

@@ -26,15 +26,25 @@ _TINY_CHOICES: tuple[tuple[Any, str, str, str], ...] = (
 
 def notices(stages: Iterable[Stage], data: str) -> list[str]:
     """Warnings that a reader of the numbers needs, for the log, W&B and the page."""
-    checkpoints = {getattr(stage.model, "checkpoint", "") for stage in stages if isinstance(stage, ModelStage)}
-    tiny = sorted(name for name in checkpoints if _TINY_CHECKPOINTS in name)
+    models = [stage.model for stage in stages if isinstance(stage, ModelStage)]
+    tiny = {_checkpoint(model): model for model in models if _TINY_CHECKPOINTS in _checkpoint(model)}
     if not tiny or data == "synthetic":
         return []
+    real = " ".join(dict.fromkeys(_real_choice(model) for _, model in sorted(tiny.items(), reverse=True)))
     return [
-        f"The built-in tiny model ({', '.join(tiny)}) was used on '{data}'. It is trained on this project's synthetic "
-        "world only: its answers about other videos mean nothing. Choose a real model, such as vlm=internvl "
-        "encoder=clip_vit_b16."
+        f"The built-in tiny model ({', '.join(sorted(tiny))}) was used on '{data}'. It is trained on this project's synthetic "
+        f"world only: its answers about other videos mean nothing. Choose a real model, such as {real}."
     ]
+
+
+def _checkpoint(model: Any) -> str:
+    return str(getattr(model, "checkpoint", ""))
+
+
+def _real_choice(model: Any) -> str:
+    """GROUP=CHOICE of a real model in place of a tiny one."""
+    _, group, _, real = next(names for names in _TINY_CHOICES if isinstance(model, names[0]))
+    return f"{group}={real}"
 
 
 def check_tiny_models(stages: Iterable[Stage], data: str, overrides: Sequence[str]) -> None:
@@ -44,7 +54,7 @@ def check_tiny_models(stages: Iterable[Stage], data: str, overrides: Sequence[st
         ConfigError: a default of the method is such a model.
     """
     models = [stage.model for stage in stages if isinstance(stage, ModelStage)]
-    tiny = [model for model in models if _TINY_CHECKPOINTS in getattr(model, "checkpoint", "")]
+    tiny = [model for model in models if _TINY_CHECKPOINTS in _checkpoint(model)]
     if data == "synthetic" or len(tiny) == len(models):
         return
     for model in tiny:
