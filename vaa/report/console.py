@@ -32,8 +32,8 @@ def notices(stages: Iterable[Stage], data: str) -> list[str]:
         return []
     real = " ".join(dict.fromkeys(_real_choice(model) for _, model in sorted(tiny.items(), reverse=True)))
     return [
-        f"The built-in tiny model ({', '.join(sorted(tiny))}) was used on '{data}'. It is trained on this project's synthetic "
-        f"world only: its answers about other videos mean nothing. Choose a real model, such as {real}."
+        f"The built-in tiny model ({', '.join(sorted(tiny))}) was used on '{data}'. It is trained on this project's "
+        f"synthetic world only: its answers about other videos mean nothing. Choose a real model, such as {real}."
     ]
 
 
