@@ -19,6 +19,7 @@ from vaa.evaluation.evaluation import evaluate
 from vaa.evaluation.protocol import Protocol
 from vaa.evaluation.run_metrics import check_complete, run_metrics
 from vaa.pipeline import RunResult, analyse, combine_definitions
+from vaa.prompts.definitions import Definitions
 from vaa.report import console, files, plots
 from vaa.report.alerts import AlertRule
 from vaa.report.page.build import Page
@@ -82,7 +83,7 @@ class Experiment:
     protocol: Protocol
     causal: bool
     online: CausalMethod
-    definitions: Sequence[Definition]
+    definitions: Definitions
     limit: int | None
     cache: str | None
     decoder: DecoderName
@@ -105,7 +106,7 @@ class Experiment:
     @property
     def method(self) -> dict[str, Stage]:
         """The stages that are not null, in order; in their causal form where `causal` is set."""
-        return _method(self.stages, self.online if self.causal else None, self.definitions)
+        return _method(self.stages, self.online if self.causal else None, self.definitions.all)
 
     def check(self, folder: Path) -> None:
         """Log whether it can run on this machine and about how long it takes; remove its folder, which stays empty.
@@ -114,7 +115,7 @@ class Experiment:
             ConfigError: it does not fit this machine.
         """
         try:
-            diagnosis.check(self.method, self._videos, self.definitions)
+            diagnosis.check(self.method, self._videos, self.definitions.all)
         finally:
             files.remove_unused(folder)
 
@@ -154,7 +155,7 @@ class Experiment:
     def _run(self, dataset: Dataset, folder: Path, history: JobHistory, tracked: TrackedRun) -> dict[str, Any]:
         method, videos = self.method, dataset.videos[: self.limit]
         warnings = console.notices(method.values(), dataset.name)
-        cache, definitions = AnswerCache(self.cache), self.definitions
+        cache, definitions = AnswerCache(self.cache), self.definitions.all
         result = analyse(videos, dataset.truths, method, self.engine, cache, history.previous, definitions)
         history.previous = result
         result = combine_definitions(result, definitions)
@@ -194,7 +195,7 @@ class StreamExperiment:
     engine: Engine
     causal: bool
     online: CausalMethod
-    definitions: Sequence[Definition]
+    definitions: Definitions
     alerts: AlertRule
 
     def __post_init__(self) -> None:
@@ -205,7 +206,7 @@ class StreamExperiment:
     @property
     def method(self) -> dict[str, Stage]:
         """The stages that are not null, in order and in their causal form."""
-        return _method(self.stages, self.online, self.definitions)
+        return _method(self.stages, self.online, self.definitions.all)
 
     def check(self, folder: Path) -> None:
         """Log whether it can run on this machine; remove its folder, which stays empty.
@@ -229,7 +230,7 @@ class StreamExperiment:
         for notice in console.notices(self.method.values(), self.data.name):
             log.warning("%s", notice)
         with output_errors(context.folder):
-            watch(self.data, self.method, self.engine, context.folder, self.alerts.threshold, self.definitions)
+            watch(self.data, self.method, self.engine, context.folder, self.alerts.threshold, self.definitions.all)
         return {}
 
 

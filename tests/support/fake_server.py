@@ -57,7 +57,7 @@ def server_model(url: str, **fields: Any) -> Any:
     defaults: dict[str, Any] = {"allow_http": False, "model": "fake", "revision": None, "api_key_env": None}
     defaults |= {"concurrency": 4, "timeout": 60, "retries": 2}
     defaults |= {"generation": GenerationConfig(temperature=0, top_p=None, seed=None)}
-    defaults |= {"token_limit": "max_tokens", "extra": {}, "image_format": "png", "max_side": None}
+    defaults |= {"token_limit": "max_tokens", "extra": {}, "logprobs": True, "image_format": "png", "max_side": None}
     return ServerModel(**{**defaults, "base_url": url, "decoder": "decord", **fields})
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import yaml
@@ -14,12 +16,11 @@ _KEYS = ("name", "wording", "except")
 _FORM = "a text ('a fire, a fight'), a list, or a YAML file with a list of {name: ..., wording: ..., except: [...]}"
 
 
-def definitions(
-    *, watch_for: str | Sequence[Any] | None, ignore: str | Sequence[Any] | None, anything: str
-) -> tuple[Definition, ...]:
-    """The definitions of the settings; empty where neither is given, so that prompts ask what the method asks.
+@dataclass(frozen=True, kw_only=True)
+class Definitions:
+    """The definitions of the settings; none where neither is given, so that prompts ask what the method asks.
 
-    Args:
+    Attributes:
         watch_for: wordings separated by commas, or a list of wordings and mappings with `wording` and, optionally,
             `name` (else the wording) and `except` (what does not count), or the path of a YAML file with such a list.
         ignore: what does not count for any definition: texts separated by commas, or a list.
@@ -28,16 +29,24 @@ def definitions(
     Raises:
         ConfigError: a setting has another form, two definitions have one name, or the file cannot be read.
     """
-    ignored = _texts("ignore", ignore)
-    items = (
-        _items(watch_for) if watch_for is not None else [{"name": "anomaly", "wording": anything}] if ignored else []
-    )
-    result = tuple(_definition(item, ignored) for item in items)
-    names = [definition.name for definition in result]
-    repeated = {name for name in names if names.count(name) > 1}
-    if repeated:
-        raise ConfigError(f"watch_for: {', '.join(sorted(repeated))}: two definitions have this name.")
-    return result
+
+    watch_for: str | Sequence[Any] | None
+    ignore: str | Sequence[Any] | None
+    anything: str
+
+    def __post_init__(self) -> None:
+        names = [definition.name for definition in self.all]
+        repeated = {name for name in names if names.count(name) > 1}
+        if repeated:
+            raise ConfigError(f"watch_for: {', '.join(sorted(repeated))}: two definitions have this name.")
+
+    @cached_property
+    def all(self) -> tuple[Definition, ...]:
+        """In the order in which they are written."""
+        ignored = _texts("ignore", self.ignore)
+        if self.watch_for is not None:
+            return tuple(_definition(item, ignored) for item in _items(self.watch_for))
+        return (Definition(name="anomaly", wording=self.anything, exceptions=ignored),) if ignored else ()
 
 
 def definition_fields(definition: Definition) -> dict[str, str]:
