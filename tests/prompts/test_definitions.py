@@ -43,10 +43,10 @@ def test_ignore_alone_is_an_exception_to_any_anomaly_and_neither_is_no_definitio
 )
 def test_what_is_no_definition_is_refused(watch_for: Any) -> None:
     with pytest.raises(ConfigError, match="watch_for"):
-        Definitions(watch_for=watch_for, ignore=None, anything=ANY).all
+        Definitions(watch_for=watch_for, ignore=None, anything=ANY)
 
 
 def test_a_file_that_holds_no_list_is_refused(tmp_path: Path) -> None:
     (tmp_path / "one.yaml").write_text("name: fire\n")
     with pytest.raises(ConfigError, match=r"one\.yaml"):
-        Definitions(watch_for=str(tmp_path / "one.yaml"), ignore=None, anything=ANY).all
+        Definitions(watch_for=str(tmp_path / "one.yaml"), ignore=None, anything=ANY)

@@ -9,7 +9,7 @@ from vaa.evaluation.evaluation import evaluate
 from vaa.evaluation.protocol import Protocol
 from vaa.pipeline import RunResult
 from vaa.tracking.tables import segment_rows, video_rows
-from vaa.types import Dataset, FrameTimes, Report, Response, ScoreTrack, Segment, Video
+from vaa.types import Dataset, DefinitionTrack, FrameTimes, Report, Response, ScoreTrack, Segment, Video
 
 PROTOCOL = Protocol(name="p", labels=None, end_inclusive=True, precision="float64", pad=0.0)
 MOTION = FrameTimes(np.concatenate([np.arange(100) / 10, 110 + np.arange(100) / 10]))
@@ -35,3 +35,23 @@ def test_seconds_are_the_times_of_the_frames(
     (row,) = video_rows(evaluation, [report.video], "decord", 0)
     assert (row["seconds"], row["peak_second"]) == (length, peak)
     assert [row["second"] for row in segment_rows(evaluation, 10)[0]] == segments
+
+
+def test_segments_have_the_scores_of_each_definition_and_the_name_of_the_highest() -> None:
+    starts = np.arange(0, 100, 50)
+    tracks = (
+        DefinitionTrack("fire", ScoreTrack(np.array([0.1, 0.8]), starts)),
+        DefinitionTrack("a fall", ScoreTrack(np.array([0.3, 0.2]), starts)),
+    )
+    report = Report(
+        Video("v", Path("v.mp4"), 100, 10.0),
+        tuple(Segment(k, k + 50, (k,), k) for k in starts.tolist()),
+        (Response("", 0.3, "", definition="a fall"), Response("", 0.8, "", definition="fire")),
+        ScoreTrack(np.array([0.3, 0.8]), starts),
+        definition_tracks=tracks,
+    )
+    result = RunResult({"v": report}, {"v": {"ask": report}})
+    evaluation = evaluate(result=result, dataset=Dataset("ours", (), {}, ()), protocol=PROTOCOL)
+    rows, _ = segment_rows(evaluation, 10)
+    names = ("definition", "watch_for fire", "watch_for a fall")
+    assert [[row[name] for name in names] for row in rows] == [["a fall", 0.1, 0.3], ["fire", 0.8, 0.2]]

@@ -13,7 +13,7 @@ import numpy as np
 from vaa.evaluation.detection import within_video_auc
 from vaa.evaluation.evaluation import Evaluation, peak_frame, segment_at, text_at
 from vaa.tracking.media import frame_with_boxes, score_plot
-from vaa.types import Failure, Report, Video
+from vaa.types import Failure, Report, ScoreTrack, Video
 
 log = logging.getLogger("vaa")
 Row = dict[str, Any]
@@ -107,7 +107,8 @@ def _frame_to_show(report: Report, peak: int) -> int:
 def segment_rows(evaluation: Evaluation, max_rows: int) -> tuple[list[Row], int]:
     """At most `max_rows` rows, of the videos of most interest; and how many segments there are.
 
-    `STAGE text` and `STAGE score` are there for each stage that changed some, empty where it changed nothing.
+    `STAGE text` and `STAGE score` are there for each stage that changed some, empty where it changed nothing. With
+    definitions, `definition` is the one with the highest score, and `watch_for NAME` the score of each.
     """
     rows: list[Row] = []
     for video in evaluation.ranked:
@@ -116,6 +117,8 @@ def segment_rows(evaluation: Evaluation, max_rows: int) -> tuple[list[Row], int]
     stages = dict.fromkeys(name for history in evaluation.history.values() for name in history)
     present = {column for row in rows for column in row}
     columns = ["video", "class", "frame", "start", "stop", "second", "anomalous_share", "text", "score"]
+    columns += ["definition"] if "definition" in present else []
+    columns += sorted(column for column in present if column.startswith("watch_for "))
     columns += [column for name in stages for column in (f"{name} text", f"{name} score") if column in present]
     total = sum(len(report.segments) for report in evaluation.reports.values())
     return [{column: row.get(column) for column in columns} for row in rows], total
@@ -124,7 +127,7 @@ def segment_rows(evaluation: Evaluation, max_rows: int) -> tuple[list[Row], int]
 def _video_segments(evaluation: Evaluation, video: str) -> list[Row]:
     report = evaluation.reports[video]
     labels = evaluation.labels.get(video) if video in evaluation.scores else None
-    texts, scores = _segment_texts(report), _segment_scores(report)
+    texts, scores = _segment_texts(report), _segment_scores(report, report.track)
     rows: list[Row] = [
         {
             "video": video,
@@ -139,6 +142,11 @@ def _video_segments(evaluation: Evaluation, video: str) -> list[Row]:
         }
         for segment, text, score in zip(report.segments, texts, scores, strict=True)
     ]
+    for row, response in zip(rows, report.responses, strict=False):
+        row |= {"definition": response.definition} if response.definition else {}
+    for definition in report.definition_tracks:
+        for row, score in zip(rows, _segment_scores(report, definition.track), strict=True):
+            row[f"watch_for {definition.name}"] = score
     _add_stages(rows, evaluation.history[video])
     return rows
 
@@ -150,7 +158,7 @@ def _add_stages(rows: list[Row], history: Mapping[str, Report]) -> None:
     for name, after in history.items():
         if not after.segments:
             continue
-        texts, scores = _segment_texts(after), _segment_scores(after)
+        texts, scores = _segment_texts(after), _segment_scores(after, after.track)
         for row, text, old_text, score, old_score in zip(rows, texts, old_texts, scores, old_scores, strict=True):
             row |= {f"{name} text": text} if text != old_text else {}
             row |= {f"{name} score": score} if score != old_score else {}
@@ -163,13 +171,13 @@ def _segment_texts(report: Report) -> list[str | None]:
     return texts if len(texts) == len(report.segments) else [None] * len(report.segments)
 
 
-def _segment_scores(report: Report) -> list[float | None]:
+def _segment_scores(report: Report, track: ScoreTrack | None) -> list[float | None]:
     """The score of each segment: the track's at its frame, or the response's before there is a track; None for NaN."""
     values = np.full(len(report.segments), math.nan)
-    if report.track is not None and len(report.track.starts):
+    if track is not None and len(track.starts):
         at = np.array([segment.at for segment in report.segments], dtype=np.int64)
-        place = np.searchsorted(report.track.starts, at, side="right") - 1
-        values = np.where(place >= 0, report.track.values[place.clip(min=0)], math.nan)
+        place = np.searchsorted(track.starts, at, side="right") - 1
+        values = np.where(place >= 0, track.values[place.clip(min=0)], math.nan)
     elif len(report.responses) == len(values):
         values = np.array([response.score for response in report.responses], dtype=np.float64)
     return [float(value) if math.isfinite(value) else None for value in values]
