@@ -131,3 +131,19 @@ def test_the_score_of_boxes_is_the_highest_confidence() -> None:
 def test_no_text_breaks_a_parser(parser: parsers.RatingParser, text: str) -> None:
     score = parser(text).score
     assert math.isnan(score) or 0 <= score <= 1
+
+
+@pytest.mark.parametrize(
+    ("text", "score", "description"),
+    [
+        ("1. No.\n2. Yes, a man is hit.\n[1]", 1.0, "1. No. 2. Yes, a man is hit."),
+        ("1. No.\n[0]", 0.0, "1. No."),
+        ("I see a fight.", 1.0, ""),
+        ("10 people walk.", 0.0, ""),
+        (" ", math.nan, ""),
+    ],
+)
+def test_veras_answer_is_normal_if_there_is_a_zero_in_it(text: str, score: float, description: str) -> None:
+    response = parsers.ZeroParser()(text)
+    assert response.score == pytest.approx(score, nan_ok=True)
+    assert response.description == description

@@ -14,7 +14,9 @@ from vaa.data.synthetic import SyntheticDataset
 from vaa.models.transformers.encoder import ClipEncoder
 from vaa.models.transformers.vlm import TransformersVLM
 from vaa.prompts import parsers
+from vaa.synthetic.events import ANOMALOUS
 from vaa.tiny import prompts, tokenizer
+from vaa.tiny.definitions import CONCEPTS
 from vaa.types import Dataset, EmbedQuery, GenerateQuery, Response, Segment
 
 VLM = prompts.CHECKPOINTS / "vlm"
@@ -73,8 +75,11 @@ def test_the_checkpoints_are_small() -> None:
         ("verdict", parsers.VerdictParser(), {}),
         ("score", parsers.RatingParser(), {}),
         ("threshold", parsers.YesNoParser(), {"threshold": "0.5"}),
-        ("guided", parsers.RatingParser(), {}),
-        ("guided_xd", parsers.RatingParser(), {}),
+        ("guided", parsers.ZeroParser(), {}),
+        ("guided_xd", parsers.ZeroParser(), {}),
+        ("guided_digit", parsers.RatingParser(), {}),
+        ("guided_xd_digit", parsers.RatingParser(), {}),
+        ("watch", parsers.YesNoParser(), {}),
     ],
 )
 def test_its_scores_are_parsed_and_mostly_right(
@@ -84,6 +89,17 @@ def test_its_scores_are_parsed_and_mostly_right(
     assert not any(math.isnan(score) for score in scores)
     wrong = [(s > 0.5) != bool(dataset.truths[v.id].spans) for s, v in zip(scores, dataset.videos, strict=True)]
     assert sum(wrong) <= 1
+
+
+def test_it_tells_definitions_apart(vlm: TransformersVLM, dataset: Dataset) -> None:
+    wordings = {c: w.wordings[0] for w in CONCEPTS for c in w.classes if len(w.classes) == 1 and c in ANOMALOUS}
+    right = []
+    for wording_of, wording in [*wordings.items(), ("nothing", "a bicycle")]:
+        queries = make_queries(dataset, "watch_for", definition=wording, exceptions="")
+        for video, text in zip(dataset.videos, vlm.generate(queries), strict=True):
+            shown = wording_of in [span.label for span in dataset.truths[video.id].spans]
+            right.append((parsers.YesNoParser()(str(text)).score == 1.0) == shown)
+    assert np.mean(right) >= 0.9
 
 
 def test_it_answers_descriptions_tags_and_explanations(vlm: TransformersVLM, dataset: Dataset) -> None:

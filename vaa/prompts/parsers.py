@@ -106,6 +106,20 @@ class JudgeScoreParser:
 
 
 @dataclass(frozen=True)
+class ZeroParser:
+    """VERA: the answer ends in 0 or 1; as in the authors' program, one without a 0 in it counts as anomalous."""
+
+    stop_pattern: ClassVar[str] = r"\[\s*[01]\s*\]"
+    form: ClassVar[str] = "words, then [0] or [1]"
+
+    def __call__(self, text: str) -> Response:
+        """Score 0 if there is a 0 in the text, else 1; NaN for an empty one. The description is what precedes [."""
+        words = " ".join(text.split())
+        score = math.nan if not words else 0.0 if "0" in words else 1.0
+        return Response(text=words, score=score, description=words.rpartition("[")[0].strip())
+
+
+@dataclass(frozen=True)
 class YesNoParser:
     """Probe-VAD: starts with YES (1) or NO (0)."""
 

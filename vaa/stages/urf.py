@@ -131,8 +131,8 @@ class UncertaintyGate:
 class RerateCaptions:
     """Have the LLM rate the captions of an uncertain video again, given its tags, if it has any.
 
-    `prior` describes the data set's anomalies (URF: "or criminal"); the first `max_words` words of the tags are given.
-    Ratings that cannot be parsed are interpolated to `digits` digits.
+    `prior` describes the data set's anomalies ("suspicious or violent"); the first `max_words` words of the tags are
+    given. Ratings that cannot be parsed are interpolated to `digits` digits.
     """
 
     scope: ClassVar[Scope] = WHOLE_VIDEO

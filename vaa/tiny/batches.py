@@ -18,13 +18,15 @@ from vaa.tiny.packing import Branch, TokenBatch, encode, pack
 from vaa.tiny.vlm import TOKENS
 
 _WEIGHTS = {
-    "describe": 0.20,
-    "tags": 0.25,
-    "understand": 0.18,
-    "threshold": 0.13,
-    "score": 0.07,
+    "describe": 0.19,
+    "tags": 0.24,
+    "understand": 0.17,
+    "threshold": 0.12,
+    "score": 0.05,
     "guided": 0.06,
     "guided_xd": 0.03,
+    "guided_digit": 0.04,
+    "guided_xd_digit": 0.02,
     "watch": 0.08,
 }
 """How often a clip gets each prompt beside the verdict and the definitions."""

@@ -22,6 +22,12 @@ _NOWHERE = Video("synthetic", Path("synthetic"), 1, 1.0)
 _SHAPES = ((8, 2.9, 0.54), (10, 9.0, 0.2), (8, 9.0, 0.1), (16, 45.0, 0.1), (6, 5.0, 0.06))
 """(frames, seconds from the first to the last, share of the clips): segments, whole videos, and others."""
 _NAMES = list(EVENT_CLASSES)
+PRIORS = ("suspicious or potentially criminal", "suspicious or violent", "suspicious", "abnormal or criminal")
+GUIDING_QUESTIONS: Mapping[str, Mapping[str, int]] = {
+    "guided": {"fight": 1, "theft": 2, "crash": 3, "fire": 4, "explosion": 4, "collapse": 5},
+    "guided_xd": {"fight": 1, "collapse": 2, "fire": 3, "explosion": 3, "crash": 4, "theft": 5},
+}
+"""Prompt -> class -> the number of the guiding question whose answer is yes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,9 +116,9 @@ def patches(labels: NDArray[np.uint8], side: int = 8) -> NDArray[np.int64]:
 
 
 def draw_query(prompts: dict[str, Prompt], name: str, frames: int, draw: random.Random, **fields: str) -> GenerateQuery:
-    """The prompt `name` about `frames` frames; one in five is worded differently."""
+    """The prompt `name` about `frames` frames; one in five is worded differently, if it has no numbered questions."""
     prompt = prompts[name]
-    if draw.random() < 0.2:
+    if name not in GUIDING_QUESTIONS and draw.random() < 0.2:
         text = paraphrases.draw_paraphrase(name, draw)
         prompt = replace(prompt, text=f"$frames\n{text}") if frames else replace(prompt, system=text)
     return prompt.query(_NOWHERE, Segment(0, frames, tuple(range(frames)), 0), **fields)
@@ -130,9 +136,19 @@ def answer(name: str, truth: ReferenceAnswer, fields: dict[str, str]) -> str:
         return "YES" if truth.severity >= float(fields["threshold"]) - 1e-9 else "NO"
     if name == "watch":
         return "YES" if truth.anomalous else "NO"
-    if name in ("guided", "guided_xd"):
+    if name in ("guided_digit", "guided_xd_digit"):
         return f"[{int(truth.anomalous)}]"
+    if name in GUIDING_QUESTIONS:
+        return _guided_answer(GUIDING_QUESTIONS[name], truth)
     return f"[{truth.severity:.1f}]" if name == "score" else truth.sentence
+
+
+def _guided_answer(question_of: Mapping[str, int], truth: ReferenceAnswer) -> str:
+    """Five answers in words, and whether one of them is yes."""
+    yes = question_of.get(truth.event_class.name, 0) if truth.event_class else 0
+    clause = truth.event_class.clause if truth.event_class else ""
+    lines = [f"{k}. Yes, {clause}." if k == yes else f"{k}. No." for k in range(1, 6)]
+    return "\n".join([*lines, f"[{int(yes > 0)}]"])
 
 
 def draw_box_answer(frame: RenderedFrame, draw: random.Random) -> str:
@@ -162,7 +178,7 @@ def draw_fields(name: str, truth: ReferenceAnswer, draw: random.Random) -> dict[
     if draw.random() < (0.15 if truth.anomalous else 0.5):
         names = [EVENT_CLASSES[draw.choice(ANOMALOUS)].tag]
     tags = ", ".join(names) or ("anything suspicious" if name == "box" else "none")
-    return {"tags": tags} | ({"prior": draw.choice(("", " or criminal", " or violent"))} if name == "rerate" else {})
+    return {"tags": tags} | ({"prior": draw.choice(PRIORS)} if name == "rerate" else {})
 
 
 def draw_summary(rng: np.random.Generator, draw: random.Random) -> tuple[str, ReferenceAnswer]:

@@ -70,8 +70,8 @@ _PARTS: dict[str, tuple[tuple[str, ...], ...]] = {
             "Sum up in a sentence; ignore what does not fit.",
         ),
     ),
-    "guided": _GUIDED,
-    "guided_xd": _GUIDED,
+    "guided_digit": _GUIDED,
+    "guided_xd_digit": _GUIDED,
     "tags": (
         ("Look at the clip.", "These frames are from a surveillance camera.", ""),
         (
@@ -130,8 +130,8 @@ _PARTS: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "rerate": (
         (
-            "How suspicious$prior is the scene? 0 is standard, 1 is suspicious$prior.",
-            "Rate how suspicious$prior the described scene is, from 0 to 1.",
+            "How would you rate the scene? 0 is standard, 1 is $prior.",
+            "Rate the described scene from 0, standard, to 1, $prior.",
         ),
         _NUMBER,
         ("Possibly reported: $tags", "Reported activities: $tags"),

@@ -20,6 +20,8 @@ _ONE_PER_FILE = {
     "score": "plain",
     "guided": "vera_ucf",
     "guided_xd": "vera_xd",
+    "guided_digit": "vera_ucf_digit",
+    "guided_xd_digit": "vera_xd_digit",
     "watch": "watch",
 }
 _URF = ("describe", "rate", "rerate", "tags", "box", "box_any", "understand")

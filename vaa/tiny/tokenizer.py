@@ -44,7 +44,23 @@ def _corpus() -> list[str]:
     numbers = {*range(21), *(corpus.thousandths(pixel) for pixel in range(SIDE + 1))}
     texts += [variant for n in sorted(numbers) for variant in (str(n), f" {n}")] * 400
     return (
-        texts + ["```\n", '[{"', '":', "],", "}]", "[]", '["', '"]', "Frame", "Anomalous scenes", "Normal scenes"] * 400
+        texts
+        + [
+            "```\n",
+            '[{"',
+            '":',
+            "],",
+            "}]",
+            "[]",
+            '["',
+            '"]',
+            "Frame",
+            "Anomalous scenes",
+            "Normal scenes",
+            "Yes",
+            "No",
+        ]
+        * 400
     )
 
 
