@@ -45,7 +45,7 @@ class Prompt:
         return self.definition_text is not None
 
     def query(
-        self, video: Video, segment: Segment, definition: Definition | None = None, **fields: str
+        self, video: Video, segment: Segment, definition: Definition | None = None, /, **fields: str
     ) -> GenerateQuery:
         """A query about a segment; `$frames` in the text becomes a list of its frames, one per line.
 
@@ -70,6 +70,7 @@ class Prompt:
         segment: Segment,
         choices: Sequence[str],
         definition: Definition | None = None,
+        /,
         **fields: str,
     ) -> ChooseQuery:
         """The same query, answered by the probability of each of `choices`.

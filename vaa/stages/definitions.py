@@ -81,5 +81,5 @@ def check_definitions(stages: Mapping[str, Stage], definitions: Sequence[Definit
 
 
 def _takes_definition(stage: ModelStage) -> bool:
-    values = [getattr(stage, field.name) for field in fields(stage)] if is_dataclass(stage) else []
+    values: list[object] = [getattr(stage, field.name) for field in fields(stage)] if is_dataclass(stage) else []
     return any(isinstance(value, Prompt) and value.takes_definition for value in values)

@@ -121,7 +121,7 @@ def draw_query(prompts: dict[str, Prompt], name: str, frames: int, draw: random.
     if name not in GUIDING_QUESTIONS and draw.random() < 0.2:
         text = paraphrases.draw_paraphrase(name, draw)
         prompt = replace(prompt, text=f"$frames\n{text}") if frames else replace(prompt, system=text)
-    return prompt.query(_NOWHERE, Segment(0, frames, tuple(range(frames)), 0), **fields)
+    return prompt.query(_NOWHERE, Segment(0, frames, tuple(range(frames)), 0), None, **fields)
 
 
 def answer(name: str, truth: ReferenceAnswer, fields: dict[str, str]) -> str:

@@ -81,7 +81,7 @@ class VlmAccuracy:
 
     def _answers(self, name: str, inputs: Iterable[tuple[Video, Segment]], **fields: str) -> list[str]:
         prompt = prompts.load_prompts()[name]
-        queries = [replace(prompt.query(v, s, **fields), max_new_tokens=48) for v, s in inputs]
+        queries = [replace(prompt.query(v, s, None, **fields), max_new_tokens=48) for v, s in inputs]
         answers = self.model.generate(queries)
         return [
             cut_at_stop_pattern(str(answer), query.stop_pattern) for query, answer in zip(queries, answers, strict=True)

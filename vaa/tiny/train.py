@@ -41,7 +41,9 @@ def main() -> None:
     parser.add_argument("--balance-steps", type=int, default=300, help="the same with larger weights for rare labels")
     parser.add_argument("--steps", type=int, default=1450, help="steps of the whole VLM, 12 clips each")
     parser.add_argument("--clip-steps", type=int, default=1600, help="steps of the tiny CLIP, 96 frames each")
-    parser.add_argument("--look-from", type=Path, help="start from the vision tower saved by --look-to")
+    parser.add_argument(
+        "--look-from", type=Path, help="start from the vision tower saved by --look-to, or of a checkpoint"
+    )
     parser.add_argument("--look-to", type=Path, help="save the state after the steps of the vision tower")
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
@@ -72,7 +74,13 @@ def _train_vlm(args: argparse.Namespace, folder: Path) -> None:
 
 
 def _load_vision(file: Path, model: Any, heads: vlm.Heads) -> None:
-    state = torch.load(file, weights_only=True)
+    """From a file of --look-to, or from the folder of a checkpoint, which has no heads."""
+    from transformers import AutoModelForImageTextToText
+
+    if file.is_dir():
+        state = {"model": AutoModelForImageTextToText.from_pretrained(file).state_dict(), "heads": {}}
+    else:
+        state = torch.load(file, weights_only=True)
     vision = {name: value for name, value in state["model"].items() if ".vision_tower." in name or "projector" in name}
     model.load_state_dict(vision, strict=False)
     heads.load_state_dict(state["heads"], strict=False)
