@@ -394,7 +394,11 @@ class Question:
 
 
 def test_definitions_are_asked_together_about_the_same_frames_and_combined_into_one_report() -> None:
-    model, fire, fall = Echo(), Definition(name="f", wording="fire"), Definition(name="l", wording="a long fall")
+    model, fire, fall = (
+        Echo(identity=None),
+        Definition(name="f", wording="fire"),
+        Definition(name="l", wording="a long fall"),
+    )
     videos = [Video(name, Path(f"{name}.mp4"), 2, 30.0) for name in ("a", "b")]
     stages: dict[str, Stage] = {"ask": Question(model)}
     raw = analyse(videos, {}, stages, LocalEngine(), AnswerCache(None), definitions=[fire, fall])
@@ -408,7 +412,10 @@ def test_definitions_are_asked_together_about_the_same_frames_and_combined_into_
 
 
 def test_a_video_fails_once_if_one_of_its_definitions_does() -> None:
-    model, words = Echo(silent_on="fire"), [Definition(name=name, wording=name) for name in ("fire", "fall", "fires")]
+    model, words = (
+        Echo(identity=None, silent_on="fire"),
+        [Definition(name=name, wording=name) for name in ("fire", "fall", "fires")],
+    )
     stages: dict[str, Stage] = {"ask": Question(model)}
     videos = [Video("a", Path("a.mp4"), 2, 30.0)]
     result = analyse(videos, {}, stages, LocalEngine(), AnswerCache(None), definitions=words)

@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 from sklearn.metrics import roc_auc_score
 
 from vaa.evaluation.definitions import definition_metrics
@@ -35,11 +36,13 @@ def test_a_definition_is_positive_in_the_frames_of_its_class_and_negative_everyw
     for name, label in (("fire", "Fire"), ("fall", "Fall")):
         truth = [any(s.label == label and s.start <= k <= s.end for s in SPANS[v]) for v in SPANS for k in range(N)]
         expected[name] = roc_auc_score(truth, np.concatenate([scores[v, name] for v in SPANS]))
-    assert metrics == {
-        "definition_roc_auc/fire": expected["fire"],
-        "definition_roc_auc/fall": expected["fall"],
-        "definition_roc_auc_mean": np.mean(list(expected.values())),
-    }
+    assert metrics == pytest.approx(
+        {
+            "definition_roc_auc/fire": expected["fire"],
+            "definition_roc_auc/fall": expected["fall"],
+            "definition_roc_auc_mean": np.mean(list(expected.values())),
+        }
+    )
 
 
 def test_without_definitions_there_are_no_such_metrics() -> None:
