@@ -158,6 +158,7 @@ def test_a_multirun_of_four_jobs_writes_four_complete_runs(tmp_path: Path) -> No
         sys.executable,
         str(PROJECT_ROOT / "run.py"),
         "-m",
+        "method=corevad",
         "data.videos=2",
         "data.seconds=20",
         "plots=false",

@@ -35,7 +35,7 @@ def analyse(
 ) -> Report:
     """Analyse one video and return its report: scores, texts, boxes; nothing but the cache is written.
 
-        report = vaa.analyse("clip.mp4", vlm="internvl", encoder="clip_vit_b16", **{"window.length": 16})
+        report = vaa.analyse("clip.mp4", vlm="internvl", watch_for=["a fire", "a fight"], **{"window.seconds": 2.0})
         report.track.per_frame(report.video.n_frames).values  # a score per frame
         [(report.video.seconds(s.start), r.score, r.text) for s, r in zip(report.segments, report.responses)]
 
@@ -46,7 +46,7 @@ def analyse(
         method: a choice of `conf/method`; None for the one that the command line uses without `method=`.
         watch_for: what to look for, as in `watch_for=` of the command line.
         overrides: choices and fields as on the command line, with values of Python: None, True, numbers, texts, lists.
-            A field with a dot in its name is passed as `**{"window.length": 16}`.
+            A field with a dot in its name is passed as `**{"window.seconds": 2.0}`.
 
     Raises:
         ConfigError: a choice or a field is wrong, or has no effect on a report.
@@ -99,7 +99,11 @@ def _analyse(
         log.warning("%s", notice)
     try:
         cache = AnswerCache(experiment.cache)
-        result = pipeline.analyse(dataset.videos, {}, experiment.method, experiment.engine, cache)
+        definitions = experiment.definitions.all
+        result = pipeline.analyse(
+            dataset.videos, {}, experiment.method, experiment.engine, cache, definitions=definitions
+        )
+        result = pipeline.combine_definitions(result, definitions)
     finally:
         close_decoders()
     for failure in dataset.failures:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import yaml
 
-from vaa.process import PROJECT_ROOT
+from vaa.installation import CONF
 from vaa.synthetic.events import ANOMALOUS
 from vaa.types import Definition
 
@@ -67,7 +67,7 @@ ABSENT = (
 
 def anything() -> str:
     """The wording for any anomaly, which the prompt without a definition asks for too."""
-    config = yaml.safe_load((PROJECT_ROOT / "conf" / "config.yaml").read_text(encoding="utf-8"))
+    config = yaml.safe_load((CONF / "config.yaml").read_text(encoding="utf-8"))
     return str(config["definitions"]["anything"])
 
 
