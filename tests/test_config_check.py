@@ -17,11 +17,11 @@ from vaa.errors import ConfigError
 @pytest.mark.parametrize(
     ("args", "expected"),
     [
-        (["window.length=abc"], "window.length=abc: a whole number is needed."),
-        (["window.length=2.5"], "window.length=2.5: a whole number is needed."),
-        (["window.length=true"], "window.length=true: a whole number is needed."),
-        (["window.length=null"], "window.length=null: a whole number is needed."),
-        (["window.length=[1]"], "window.length=[1]: a whole number is needed."),
+        (["window.n_frames=abc"], "window.n_frames=abc: a whole number is needed."),
+        (["window.n_frames=2.5"], "window.n_frames=2.5: a whole number is needed."),
+        (["window.n_frames=true"], "window.n_frames=true: a whole number is needed."),
+        (["window.n_frames=null"], "window.n_frames=null: a whole number is needed."),
+        (["window.n_frames=[1]"], "window.n_frames=[1]: a whole number is needed."),
         (["alerts.threshold=high"], "alerts.threshold=high: a number is needed."),
         (["alerts.threshold=nan"], "alerts.threshold=nan: a number is needed."),
         (["alerts.gap=inf"], "alerts.gap=inf: a number is needed."),
@@ -56,11 +56,11 @@ from vaa.errors import ConfigError
         (["decoder=pyaf"], "decoder=pyaf: decord or pyav is needed. Did you mean pyav?"),
         (["vlm.dtype=float8"], "vlm.dtype=float8: float32 or bfloat16 or float16 is needed."),
         (["resize=cv2"], "resize=cv2: pil or torch is needed."),
-        (["+window.lenght=3"], "window.lenght: no such key. Did you mean window.length?"),
-        (["~window.length"], "window.length is missing"),
-        (["~vlm"], "stages.query.model refers to vlm, which is not in the config."),
-        (["window.length=${nope}"], "window.length refers to nope, which is not in the config."),
-        (["window.length=${window.length}"], "window.length=${window.length}: it refers to itself."),
+        (["+window.n_frame=3"], "window.n_frame: no such key. Did you mean window.n_frames?"),
+        (["~window.n_frames"], "window.n_frames is missing"),
+        (["~vlm"], "stages.ask.model refers to vlm, which is not in the config."),
+        (["window.n_frames=${nope}"], "window.n_frames refers to nope, which is not in the config."),
+        (["window.n_frames=${window.n_frames}"], "window.n_frames=${window.n_frames}: it refers to itself."),
         (["window._target_=vaa.nothing"], "window._target_=vaa.nothing: no such class"),
         (["+vlm.extra=3"], "vlm.extra: no such key"),
         (["data=stream", "data.url=x.ts", "causal=false"], "data=stream needs causal=true"),
@@ -79,21 +79,21 @@ def test_a_wrong_setting_is_named_with_its_value_and_what_is_needed(args: list[s
 
 
 def test_all_wrong_settings_are_named_at_once() -> None:
-    text = experiment(["data=folder", "window.length=abc", "plots=maybe", "vlm=server"])
-    for part in ("data.root", "window.length=abc", "plots=maybe", "vlm.model"):
+    text = experiment(["data=folder", "window.n_frames=abc", "plots=maybe", "vlm=server"])
+    for part in ("data.root", "window.n_frames=abc", "plots=maybe", "vlm.model"):
         assert part in text
 
 
 @pytest.mark.parametrize(
     "args",
     [
-        ["window.length=16", "alerts.threshold=1", "limit=3", "wandb.tags=[a,'2']", "cache=null", "page=null"],
+        ["window.n_frames=16", "alerts.threshold=1", "limit=3", "wandb.tags=[a,'2']", "cache=null", "page=null"],
         ["alerts=null", "~stages.smooth", "vlm.revision=abc", 'vlm.revision="12"', "+stages.more=null"],
         ["vlm=server", "vlm.model=x", "+vlm.extra.a=1", "vlm.generation.temperature=null"],
         ["data=folder", 'data.root="2024_01_01"'],
         ["data=stream", "data.url=x.ts"],
         ["data=stream", "data.url=x.ts", "causal=true", "position=none", "method=plain"],
-        ["position.width=${alerts.threshold}"],
+        ["stages.describe.threshold=${alerts.threshold}"],
     ],
     ids=str,
 )

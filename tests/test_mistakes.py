@@ -22,10 +22,10 @@ HOME = os.path.expanduser("~")  # noqa: PTH111
     ("args", "expected"),
     [
         (
-            ["window=16"],
+            ["method=corevad", "window=16"],
             ["window is a group", "Did you mean window.length=16?", describe("window").rstrip()],
         ),
-        (["position=0.3"], ["Did you mean position.width=0.3?"]),
+        (["method=corevad", "position=0.3"], ["Did you mean position.width=0.3?"]),
         (["smoothing=gausian9"], ["Did you mean smoothing=gaussian9?", describe("smoothing").rstrip()]),
         (["smooting=none"], ["smooting=none: no such key. Did you mean smoothing?"]),
         (["vlm=gpt4"], ["Did you mean vlm=server vlm.model=gpt4?", describe("vlm").rstrip()]),
@@ -38,12 +38,12 @@ HOME = os.path.expanduser("~")  # noqa: PTH111
         (["method={a: 1}"], ["method={'a': 1}"]),
         (["window=[a,b]"], ["window=a", "window=b"]),
         (["experiment=urf_ucv"], ["Did you mean experiment=urf_ucf?"]),
-        (["window.lenght=16"], ["window.lenght=16", "Did you mean window.length?"]),
-        (["length=16"], ["Did you mean window.length?"]),
-        (["stages.window.length=16"], ["Did you mean window.length?"]),
-        (["window.length.x=3"], ["Did you mean window.length?"]),
+        (["method=corevad", "window.lenght=16"], ["window.lenght=16", "Did you mean window.length?"]),
+        (["method=corevad", "length=16"], ["Did you mean window.length?"]),
+        (["method=corevad", "stages.window.length=16"], ["Did you mean window.length?"]),
+        (["method=corevad", "window.length.x=3"], ["Did you mean window.length?"]),
         (["xyzzy=1"], ["xyzzy=1: no such key", "--cfg job"]),
-        (["~stages.nothing"], ["stages.nothing", "Choose one of window, query"]),
+        (["~stages.nothing"], ["stages.nothing", "Choose one of window, ask"]),
         (["+window=frames30x8"], ["leave out the +"]),
         (["+alerts.gap=3"], ["leave out the +"]),
         (
@@ -60,8 +60,14 @@ HOME = os.path.expanduser("~")  # noqa: PTH111
         (["hydra.run.dirr=x"], ["hydra.run.dirr"]),
         (["hydra.job.num=abc"], ["hydra.job.num=abc"]),
         (["-m", "smoothing=none,gausian9"], ["smoothing=gausian9"]),
-        (["-m", "smoothing=none,filter10", "windo.length=3,4"], ["windo.length=3,4", "window.length"]),
-        (["smooting=none", "vlm=tyni", "windw.length=2"], ["smoothing?", "vlm=tiny", "window.length?"]),
+        (
+            ["-m", "method=corevad", "smoothing=none,filter10", "windo.length=3,4"],
+            ["windo.length=3,4", "window.length"],
+        ),
+        (
+            ["method=corevad", "smooting=none", "vlm=tyni", "windw.length=2"],
+            ["smoothing?", "vlm=tiny", "window.length?"],
+        ),
     ],
     ids=str,
 )

@@ -82,7 +82,9 @@ def _problems(words: Sequence[str], config_dir: str | None, multirun: bool) -> I
         elif override.key_or_group not in known or override.is_delete():
             keys.append(override)
         elif wrong := [value for value in _values(override) if str(value) not in known[override.key_or_group]]:
-            yield from (_no_choice(override.key_or_group, value, known[override.key_or_group]) for value in wrong)
+            chosen_before = tuple(_first_value(o) for o in usable if not o.is_add())
+            for value in wrong:
+                yield _no_choice(override.key_or_group, value, known[override.key_or_group], chosen_before)
         else:
             usable.append(override)
     config, chosen = _compose(tuple(_first_value(o) for o in usable if not o.is_add()), config_dir)
@@ -141,30 +143,30 @@ def _own_choices(group: str, config_dir: str | None) -> dict[str, str]:
     return {file.relative_to(folder).with_suffix("").as_posix(): "" for file in folder.rglob("*.yaml")}
 
 
-def _no_choice(group: str, value: Any, known: Mapping[str, str]) -> str:
+def _no_choice(group: str, value: Any, known: Mapping[str, str], chosen: tuple[str, ...]) -> str:
     given = "null" if value is None else str(value)
-    meant = _meant(group, value, given, known)
+    meant = _meant(group, value, given, known, chosen)
     advice = f" Did you mean {meant}?" if meant else ""
     return (
         f"{group}={given}: {group} is a group without this choice.{advice} The choices are:\n{describe(group)}".rstrip()
     )
 
 
-def _meant(group: str, value: Any, given: str, known: Mapping[str, str]) -> str:
+def _meant(group: str, value: Any, given: str, known: Mapping[str, str], chosen: tuple[str, ...]) -> str:
     """What to write instead of a choice that does not exist: a similar one, or the field that the value is for."""
     if "/" in given or isinstance(value, int | float):
         if group == "data":
             return f"data=folder data.root={given}"
-        field = _fitting_field(_fields(group), value)
+        field = _fitting_field(_fields(group, chosen), value)
         return f"{group}.{field}={given}" if field else ""
     if similar := most_similar(given, known):
         return f"{group}={similar}"
     return f"{group}=server {group}.model={given}" if group in ("vlm", "llm") and isinstance(value, str) else ""
 
 
-def _fields(group: str) -> dict[str, Any]:
-    """The fields of a group as the default method has it, else of its first choice."""
-    config, _ = _compose((), None)
+def _fields(group: str, chosen: tuple[str, ...]) -> dict[str, Any]:
+    """The fields of a group as the choices before it have it, else of its first choice."""
+    config, _ = _compose(chosen, None)
     if group in config:
         return dict(config[group]) if isinstance(config[group], Mapping) else {}
     import yaml
