@@ -22,7 +22,7 @@ BATCH = 4
 COUNTERS = {"model_queries", "cache_hits", "embedding_queries", "embedding_cache_hits"}
 SMALL = ("data.videos=2", "data.seconds=10", "plots=false", "page=null", "cache=answers.sqlite", "workers=0")
 URF = ("experiment=urf_tiny", f"vlm.batch_size={BATCH}", f"llm.batch_size={BATCH}", *SMALL)
-COREVAD = ("vlm.batch_size=2", "encoder.batch_size=8", *SMALL)
+COREVAD = ("method=corevad", "vlm.batch_size=2", "encoder.batch_size=8", *SMALL)
 CONTEXT = multiprocessing.get_context("forkserver")
 Fault = Callable[[], None]
 
