@@ -69,7 +69,8 @@ def explain(error: Exception, args: Sequence[str]) -> str | None:
 
 def _problems(words: Sequence[str], config_dir: str | None, multirun: bool) -> Iterator[str]:
     known = {group: {**choices(group), **_own_choices(group, config_dir)} for group in GROUPS}
-    usable, keys = [], []
+    usable: list[Any] = []
+    keys: list[Any] = []
     for word in words:
         override = _parsed(word)
         if override is None:
