@@ -5,16 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Sequence
-from fractions import Fraction
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from vaa.errors import VideoError
 from vaa.types import Box, Pixels, Video, file_name
 from vaa.video import sources
+from vaa.video.encoding import write_h264
 
 _BATCH = 32
-_TIME_BASE = Fraction(1, 90000)
 _MARGIN = 9.0  # pixels: more than the width of an outline
 
 
@@ -34,7 +33,8 @@ def draw(video: Video, boxes: Sequence[Box], folder: Path, hold: bool, decoder: 
         folder.mkdir(parents=True, exist_ok=True)
         temporary = target.with_suffix(f".{os.getpid()}.tmp.mp4")
         try:
-            _write_copy(video, _boxes_by_frame(boxes, video.n_frames, hold), temporary, decoder)
+            by_frame = _boxes_by_frame(boxes, video.n_frames, hold)
+            write_h264(temporary, video, 0, _drawn_frames(video, by_frame, decoder))
             temporary.replace(target)
         except (OSError, ValueError) as error:
             raise VideoError(f"{target}: the copy with boxes cannot be written: {error}") from error
@@ -54,27 +54,11 @@ def _boxes_by_frame(boxes: Sequence[Box], n_frames: int, hold: bool) -> dict[int
     return by_frame
 
 
-def _write_copy(video: Video, boxes: dict[int, list[Box]], target: Path, decoder: str) -> None:
-    import av
-
-    numbers = range(video.n_frames)
-    with av.open(str(target), "w") as container:
-        stream = container.add_stream("libx264", rate=Fraction(video.fps or 25).limit_denominator(1001))
-        if video.times is not None:
-            stream.codec_context.time_base = _TIME_BASE
-        stream.pix_fmt, stream.options = "yuv420p", {"crf": "18", "preset": "veryfast"}
-        for first in range(0, video.n_frames, _BATCH):
-            batch = numbers[first : first + _BATCH]
-            for number, pixels in zip(batch, sources.frames(video, batch, decoder), strict=True):
-                even = pixels[: pixels.shape[0] // 2 * 2, : pixels.shape[1] // 2 * 2]  # yuv420p needs even sides
-                if number == 0:
-                    stream.height, stream.width = even.shape[:2]
-                drawn = _draw_boxes(even, boxes[number]) if number in boxes else even
-                frame = av.VideoFrame.from_ndarray(drawn, format="rgb24")
-                if video.times is not None:
-                    frame.time_base, frame.pts = _TIME_BASE, round(video.seconds(number) / _TIME_BASE)
-                container.mux(stream.encode(frame))
-        container.mux(stream.encode())
+def _drawn_frames(video: Video, boxes: dict[int, list[Box]], decoder: str) -> Iterator[Pixels]:
+    for first in range(0, video.n_frames, _BATCH):
+        batch = range(first, min(first + _BATCH, video.n_frames))
+        for number, pixels in zip(batch, sources.frames(video, batch, decoder), strict=True):
+            yield _draw_boxes(pixels, boxes[number]) if number in boxes else pixels
 
 
 def _draw_boxes(pixels: Pixels, boxes: Sequence[Box]) -> Pixels:
