@@ -21,7 +21,7 @@ from vaa.evaluation.run_metrics import check_complete, run_metrics
 from vaa.pipeline import RunResult, analyse, combine_definitions
 from vaa.prompts.definitions import Definitions
 from vaa.report import console, files, plots
-from vaa.report.alerts import AlertRule
+from vaa.report.alerts import AlertRule, by_video
 from vaa.report.page.build import Page
 from vaa.report.run_folder import output_errors
 from vaa.report.runs import Run
@@ -155,6 +155,7 @@ class Experiment:
     def _run(self, dataset: Dataset, folder: Path, history: JobHistory, tracked: TrackedRun) -> dict[str, Any]:
         method, videos = self.method, dataset.videos[: self.limit]
         warnings = console.notices(method.values(), dataset.name)
+        warnings += self.alerts.notices(videos) if self.alerts else []
         cache, definitions = AnswerCache(self.cache), self.definitions.all
         result = analyse(videos, dataset.truths, method, self.engine, cache, history.previous, definitions)
         history.previous = result
@@ -166,13 +167,22 @@ class Experiment:
             evaluation = evaluate(result=result, dataset=dataset, protocol=self.protocol)
             if self.details:
                 files.write_truth(folder, evaluation)
-        metrics = run_metrics(evaluation, meteor_jar=self.meteor_jar, left_out=dataset.left_out)
+        alerts = self.alerts.find_all(evaluation) if self.alerts else []
+        metrics = run_metrics(
+            evaluation,
+            meteor_jar=self.meteor_jar,
+            left_out=dataset.left_out,
+            alerts=by_video(alerts) if self.alerts else None,
+        )
         with output_errors(folder):
             # Written after the files that it is computed from: a folder with metrics.json is complete.
             files.write_metrics(folder, self.protocol.name, metrics)
             if self.plots:
                 plots.write_overview(folder / "overview.png", evaluation, warnings)
-            alerts = self.alerts.write(folder, evaluation) if self.alerts else []
+            if self.alerts:
+                self.alerts.write(folder, alerts)
+                by_id = {video: report.video for video, report in result.reports.items()}
+                self.alerts.write(folder, self.alerts.write_media(folder, alerts, by_id, self.decoder))
             if self.page:
                 self.page.write(Run(folder), evaluation)
         console.log_summary(metrics, folder, warnings, self.alerts, alerts)
@@ -230,7 +240,7 @@ class StreamExperiment:
         for notice in console.notices(self.method.values(), self.data.name):
             log.warning("%s", notice)
         with output_errors(context.folder):
-            watch(self.data, self.method, self.engine, context.folder, self.alerts.threshold, self.definitions.all)
+            watch(self.data, self.method, self.engine, context.folder, self.alerts.hysteresis, self.definitions.all)
         return {}
 
 

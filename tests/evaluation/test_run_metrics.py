@@ -58,6 +58,9 @@ def test_the_numbers_of_a_run() -> None:
     metrics = run_metrics(evaluation(), meteor_jar=False)
     assert {name: metrics[name] for name in COUNTS} == COUNTS
     assert metrics.keys() == COUNTS.keys() | DETECTION
+    with_alerts = run_metrics(evaluation(), meteor_jar=False, alerts={"a": [(2, 4)]})
+    assert with_alerts | metrics | {"events": 1, "events_hit": 1, "false_alerts": 0} == with_alerts
+    assert run_metrics(evaluation(labelled=False), meteor_jar=False, alerts={"a": [(2, 4)]}).keys() == COUNTS.keys()
     assert metrics["roc_auc"] == 1.0
 
 

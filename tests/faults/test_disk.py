@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import runs
+from alert_rules import alert_rule
 from faults import LogBatches
 
 from vaa.errors import CacheError, OutputError
@@ -19,7 +20,6 @@ from vaa.evaluation.evaluation import evaluate
 from vaa.evaluation.protocol import Protocol
 from vaa.pipeline import RunResult
 from vaa.process import PROJECT_ROOT
-from vaa.report.alerts import AlertRule
 from vaa.report.page.build import Page
 from vaa.report.runs import Run
 from vaa.types import Dataset, Report, ScoreTrack, Video
@@ -95,12 +95,12 @@ def test_a_full_disk_leaves_no_partial_page_or_alerts(disk: Path, corevad_run: r
     assert not (run.folder / "report.html").exists()
     assert not list(run.folder.rglob("plotly.js"))
     fill(disk)
-    rule = AlertRule(threshold=0.0, gap=0.0, shortest=0.0)
+    rule = alert_rule(threshold=0.0)
     protocol = Protocol(name="p", labels=None, end_inclusive=True, precision="float64", pad=0.0)
     loud = Report(Video("v", Path("v.mp4"), 100, 10.0), track=ScoreTrack(np.ones(100), np.arange(100)))
     evaluation = evaluate(result=RunResult({"v": loud}), dataset=Dataset("d", (), {}, ()), protocol=protocol)
     with pytest.raises(OSError, match="No space left"):
-        rule.write(run.folder, evaluation)
+        rule.write(run.folder, rule.find_all(evaluation))
     assert {name: (run.folder / name).read_bytes() for name in earlier} == earlier
     assert not list(run.folder.rglob(".*.tmp"))
 

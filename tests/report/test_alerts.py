@@ -2,21 +2,36 @@ from __future__ import annotations
 
 import csv
 import json
+import logging
 import math
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import odd_videos
 import pytest
+from alert_rules import alert_rule
 
 from vaa.errors import ConfigError
 from vaa.evaluation.evaluation import Evaluation, evaluate
 from vaa.evaluation.protocol import Protocol
 from vaa.pipeline import RunResult
-from vaa.report.alerts import AlertRule, clock, read_alerts, text_in
-from vaa.types import Dataset, FrameTimes, Report, Response, ScoreTrack, Segment, Video
+from vaa.report.alerts import Alert, by_video, clock, read_alerts, text_in
+from vaa.types import (
+    Dataset,
+    DefinitionTrack,
+    FrameTimes,
+    GroundTruth,
+    Report,
+    Response,
+    ScoreTrack,
+    Segment,
+    Span,
+    Video,
+)
+from vaa.video import sources
 
-RULE = AlertRule(threshold=0.5, gap=2.0, shortest=1.0)
+RULE = alert_rule(shortest=1.0)
 PROTOCOL = Protocol(name="p", labels=None, end_inclusive=True, precision="float64", pad=0.0)
 
 
@@ -29,9 +44,15 @@ def scored(values: list[float], texts: list[str], video: str = "clip", every: in
     return Report(Video(video, Path("v.mp4"), n * every, 10.0), segments, responses, track)
 
 
-def evaluation(*reports: Report) -> Evaluation:
+def evaluation(*reports: Report, truths: dict[str, GroundTruth] | None = None) -> Evaluation:
     result = RunResult({report.video.id: report for report in reports})
-    return evaluate(result=result, dataset=Dataset("ours", (), {}, ()), protocol=PROTOCOL)
+    return evaluate(result=result, dataset=Dataset("ours", (), truths or {}, ()), protocol=PROTOCOL)
+
+
+def written(folder: Path, *reports: Report) -> list[Alert]:
+    alerts = RULE.find_all(evaluation(*reports))
+    RULE.write(folder, alerts)
+    return alerts
 
 
 @pytest.mark.parametrize(
@@ -77,7 +98,7 @@ def test_gaps_and_lengths_are_those_of_the_frames_own_times(
 def test_alerts_of_a_motion_triggered_recording(tmp_path: Path) -> None:
     report = scored([0.0] * 15 + [0.9] * 5, ["scene"] * 20)
     motion = replace(report, video=replace(report.video, fps=200 / 120, times=MOTION))
-    (alert,) = RULE.write(tmp_path, evaluation(motion))
+    (alert,) = written(tmp_path, motion)
     assert alert.times() == ("0:01:55", "0:02:00")
     (row,) = json.loads((tmp_path / "alerts.json").read_text())["alerts"]
     assert [row[name] for name in ("start", "stop", "start_seconds", "stop_seconds", "peak_seconds")] == [
@@ -91,7 +112,7 @@ def test_alerts_of_a_motion_triggered_recording(tmp_path: Path) -> None:
 def test_an_alert_has_times_scores_and_the_text(tmp_path: Path) -> None:
     quiet = scored([0.1, 0.2], ["a", "b"], "quiet")
     loud = scored([0.0] * 70 + [0.6, 0.9, 0.6] + [0.0] * 7, [f"scene {k}" for k in range(80)], "loud")
-    (alert,) = RULE.write(tmp_path, evaluation(quiet, replace(loud, tags="fight")))
+    (alert,) = written(tmp_path, quiet, replace(loud, tags="fight"))
     assert (alert.video, alert.start, alert.stop, alert.peak, alert.times()) == (
         *("loud", 700, 730, 710),
         ("0:01:10", "0:01:13"),
@@ -112,7 +133,7 @@ def test_the_highest_is_first_and_the_text_falls_back_to_tags_and_summary(tmp_pa
     low, high = scored([0.6, 0.6], [], "a"), scored([0.8, 0.8], [], "b")
     silent = scored([0.7, 0.7], [], "c")
     reports = [replace(low, tags="smoke"), replace(high, summary="A car burns."), silent]
-    assert [(alert.video, alert.text) for alert in RULE.write(tmp_path, evaluation(*reports))] == [
+    assert [(alert.video, alert.text) for alert in written(tmp_path, *reports)] == [
         ("b", "A car burns."),
         ("c", ""),
         ("a", "smoke"),
@@ -120,14 +141,14 @@ def test_the_highest_is_first_and_the_text_falls_back_to_tags_and_summary(tmp_pa
 
 
 def test_texts_are_no_formulas_for_a_spreadsheet(tmp_path: Path) -> None:
-    RULE.write(tmp_path, evaluation(scored([0.9, 0.9], ["=cmd()", "=cmd()"])))
+    written(tmp_path, scored([0.9, 0.9], ["=cmd()", "=cmd()"]))
     with (tmp_path / "alerts.csv").open() as file:
         (row,) = csv.DictReader(file)
     assert row["text"] == "'=cmd()"
 
 
 def test_a_video_without_scores_has_no_alert(tmp_path: Path) -> None:
-    assert RULE.write(tmp_path, evaluation(replace(scored([0.9], ["x"]), track=None))) == []
+    assert written(tmp_path, replace(scored([0.9], ["x"]), track=None)) == []
     assert json.loads((tmp_path / "alerts.json").read_text())["alerts"] == []
 
 
@@ -138,6 +159,74 @@ def test_the_text_is_that_of_the_highest_segment_or_the_nearest_to_the_peak() ->
     queries = [(0, 60, 40), (1, 60, 40), (1, 60, 17), (40, 60, 50), (200, 300, 250)]
     assert [text_in(report, *interval) for interval in queries] == ["w", "two", "x", "z", "w"]
     assert text_in(replace(report, responses=()), 0, 60, 40) == ""
+
+
+def test_an_alert_names_the_definition_with_the_highest_score_in_it() -> None:
+    report = scored([0.9, 0.9, 0.0, 0.0, 0.0, 0.8, 0.8], ["x"] * 7)
+    assert report.track is not None
+    tracks = {"fire": [0.9, 0.2, 0, 0, 0, 0.3, 0.3], "fall": [0.8, 0.8, 0, 0, 0, math.nan, 0.8]}
+    named = tuple(
+        DefinitionTrack(name, ScoreTrack(np.array(values), report.track.starts)) for name, values in tracks.items()
+    )
+    alerts = RULE.find_all(evaluation(replace(report, definition_tracks=named)))
+    assert [(alert.start, alert.definition) for alert in alerts] == [(0, "fire"), (50, "fall")]
+    assert [alert.definition for alert in RULE.find_all(evaluation(report))] == ["", ""]
+
+
+def test_an_alert_on_labelled_videos_is_a_hit_or_false() -> None:
+    report, normal = scored([0.9, 0.9, 0.0, 0.0, 0.0, 0.8, 0.8], ["x"] * 7, "a"), scored([0.7] * 3, ["x"] * 3, "b")
+    truths = {"a": GroundTruth((Span(15, 60, "Fight"),), "Fight"), "b": GroundTruth((), "Normal")}
+    alerts = RULE.find_all(evaluation(report, normal, scored([0.6] * 2, ["x"] * 2, "c"), truths=truths))
+    assert [(alert.video, alert.start, alert.hit) for alert in alerts] == [
+        *(("a", 0, True), ("a", 50, True), ("b", 0, False), ("c", 0, None)),
+    ]
+    assert by_video(alerts) == {"a": [(0, 20), (50, 70)], "b": [(0, 30)], "c": [(0, 20)]}
+
+
+def test_alerts_of_the_models_own_scores() -> None:
+    final = scored([0.1, 0.1, 0.1, 0.6, 0.6, 0.6], ["x"] * 6)
+    raw = scored([0.9, 0.9, 0.9, 0.1, 0.1, math.nan], ["x"] * 6)
+    history = {"clip": {"query": replace(raw, track=None), "score": raw, "smooth": final}}
+    result = RunResult({"clip": final}, history)
+    both = evaluate(result=result, dataset=Dataset("ours", (), {}, ()), protocol=PROTOCOL)
+    assert [(a.start, a.stop) for a in alert_rule(scores="shown").find_all(both)] == [(30, 60)]
+    assert [(a.start, a.stop) for a in alert_rule(scores="model").find_all(both)] == [(0, 30)]
+    assert "model scores" in alert_rule(scores="model").description
+
+
+def test_the_highest_alerts_have_a_still_and_a_clip(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = odd_videos.plain(tmp_path / "a.mp4", "libx264").path
+    there = scored([0.0, 0.9, 0.0, 0.8, 0.0], ["x"] * 5, "cam/1", every=8)
+    there = replace(there, video=replace(there.video, path=path, fps=float(odd_videos.RATE)))
+    gone = scored([0.7, 0.7], ["x"] * 2, "gone")
+    rule = alert_rule(gap=0.1, shortest=0.1, clips=True, pre_roll=0.08, post_roll=0.04, max_media=3)
+    alerts = rule.find_all(evaluation(there, gone, scored([0.6] * 2, ["x"] * 2, "low")))
+    videos = {alert.video: gone.video for alert in alerts} | {"cam/1": there.video}
+    with caplog.at_level(logging.INFO, "vaa"):
+        written = rule.write_media(tmp_path, alerts, videos, "pyav")
+    names = [f"alerts/cam%2F1_{k}" for k in (1, 2)]
+    assert [(alert.still, alert.clip) for alert in written] == [
+        *((f"{name}.jpg", f"{name}.mp4") for name in names),
+        *((None, None), (None, None)),
+    ]
+    assert [record.getMessage().split(" alerts")[0] for record in caplog.records] == [
+        *("1 of 3", "stills and clips of the 3 highest"),
+    ]
+    assert sorted(path.name for path in (tmp_path / "alerts").iterdir()) == sorted(
+        f"{name.removeprefix('alerts/')}.{suffix}" for name in names for suffix in ("jpg", "mp4")
+    )
+    clip = Video("clip", tmp_path / f"{names[0]}.mp4", 11, 25.0)
+    assert odd_videos.codes(sources.frames(clip, range(11), "pyav")) == list(range(6, 17))
+    assert rule.write_media(tmp_path, alerts, videos, "pyav") == written
+    assert replace(rule, stills=False, clips=False).write_media(tmp_path, alerts, videos, "pyav") == alerts
+
+
+@pytest.mark.parametrize(
+    "fields", [{"end": 0.6}, {"end": -0.1}, {"padding": -1.0}, {"threshold": 1.5}, {"threshold": 0.2, "end": 0.3}]
+)
+def test_a_rule_without_meaning_is_refused(fields: dict[str, float]) -> None:
+    with pytest.raises(ConfigError):
+        alert_rule(**fields)
 
 
 @pytest.mark.parametrize("field", ["threshold", "gap", "shortest"])

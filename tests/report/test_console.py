@@ -1,21 +1,23 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from alert_rules import alert_rule
 
 from vaa.errors import ConfigError
-from vaa.report.alerts import Alert, AlertRule
-from vaa.report.console import check_tiny_models, log_summary, notices
+from vaa.report.alerts import Alert
+from vaa.report.console import check_tiny_models, events_text, log_summary, notices
 from vaa.stages.base import SEGMENT, Scope
 from vaa.stages.scores import Identity
 from vaa.types import Query, Report
 
-RULE = AlertRule(threshold=0.5, gap=2.0, shortest=0.5)
+RULE = alert_rule()
 COUNTS = {"videos": 3, "frames": 90, "failed": 1, "model_queries": 5, "cache_hits": 2, "unparsed": 4}
 
 
@@ -53,8 +55,10 @@ def test_without_labels_the_alerts_are_listed(caplog: pytest.LogCaptureFixture) 
         fps=10.0,
         highest=0.914,
         mean=0.7,
+        definition="",
         text="a \x1b[31mfight\nbreaks out",
         tags="",
+        hit=None,
     )
     lines = messages(caplog, COUNTS, Path("here"), [], RULE, [alert] * 25)
     assert lines[2] == "25 alerts in 1 video (threshold 0.5, not tuned)"
@@ -63,6 +67,15 @@ def test_without_labels_the_alerts_are_listed(caplog: pytest.LogCaptureFixture) 
     assert lines[23] == "  and 5 more: alerts.csv"
     labelled = messages(caplog, COUNTS | {"anomalous_share": 0.1}, Path("here"), [], RULE, [alert])
     assert [line for line in labelled if "fight" in line] == []
+    named = messages(caplog, COUNTS, Path("here"), [], RULE, [replace(alert, definition="violence")])
+    assert "violence: a" in named[3]
+
+
+def test_events_are_one_sentence() -> None:
+    numbers = {"events": 12, "events_hit": 9, "false_alerts": 2, "false_alerts_per_hour": 1.5, "median_delay_s": 1.44}
+    assert events_text(numbers) == "9 of 12 events, 2 false alerts (1.5 per hour), 1.4 s late (median)"
+    none = {"events": 1, "events_hit": 0, "false_alerts": 1, "false_alerts_per_hour": 30.0, "median_delay_s": math.nan}
+    assert events_text(none) == "0 of 1 event, 1 false alert (30.0 per hour)"
 
 
 def test_the_path_of_the_page_is_logged_if_there_is_one(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:

@@ -21,12 +21,14 @@ from vaa.cache import AnswerCache
 from vaa.data.synthetic import SyntheticDataset
 from vaa.engines.base import LocalEngine
 from vaa.errors import ConfigError, DataError
+from vaa.evaluation.alert_intervals import Hysteresis
 from vaa.models.base import Model
 from vaa.pipeline import analyse
 from vaa.streaming.stream import Stream
 from vaa.streaming.watch import watch
 from vaa.types import Answer, Dataset, NoAnswer, Query
 
+HALF = Hysteresis(threshold=0.5, end=0.5)
 ROOT = Path(__file__).parents[2]
 ROUNDING = 1e-6
 """A stream's embeddings are computed in other batches than a file's, and some kernels (AVX2, SSE) add their terms in
@@ -97,7 +99,7 @@ def test_a_stream_is_scored_as_the_finished_file(
     live, offline = CountingEngine(), CountingEngine()
     (video,) = world.videos
     result = analyse(world.videos, {}, method_stages, offline, AnswerCache(None))
-    stats = watch(stream(url=str(video.path), max_delay=3.0), method_stages, live, tmp_path, 0.5)
+    stats = watch(stream(url=str(video.path), max_delay=3.0), method_stages, live, tmp_path, HALF)
     before = list(method_stages)[list(method_stages).index("delay") - 1]
     report = result.history[video.id][before]
     assert report.track is not None
@@ -129,7 +131,7 @@ def test_later_frames_do_not_change_the_scores_of_a_method(world: Dataset) -> No
 @pytest.mark.slow
 def test_scoring_starts_again_after_a_reconnect(transport: Path, stream: Make, tmp_path: Path) -> None:
     with serve([transport.read_bytes()] * 2) as url, pytest.raises(DataError, match="no frame for 1 s"):
-        watch(stream(url=url, reconnect_timeout=1.0), stages("corevad"), LocalEngine(), tmp_path, 0.5)
+        watch(stream(url=url, reconnect_timeout=1.0), stages("corevad"), LocalEngine(), tmp_path, HALF)
     entries = read(tmp_path)
     assert {entry["connection"] for entry in entries} == {1, 2}
     first, second = ([e for e in entries if e["connection"] == k] for k in (1, 2))
@@ -142,7 +144,7 @@ def test_a_method_that_is_not_causal_is_refused(stream: Make, tmp_path: Path, ov
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         method_stages = instantiate(compose("config", overrides), _convert_="all")["stages"]
     with pytest.raises(ConfigError, match="causal=true"):
-        watch(stream(url="x"), method_stages, LocalEngine(), tmp_path, 0.5)
+        watch(stream(url="x"), method_stages, LocalEngine(), tmp_path, HALF)
 
 
 @pytest.mark.slow

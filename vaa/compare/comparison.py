@@ -15,9 +15,12 @@ from vaa.evaluation import bootstrap
 from vaa.report.runs import Run
 
 STANDARD = ("roc_auc", "pr_auc", "within_video_auc")
-_HIGHER_IS_BETTER = (*measures.RESAMPLED, "cider", "meteor", "meteor_jar", "rouge_l")
+_HIGHER_IS_BETTER = (*measures.RESAMPLED, "cider", "meteor", "meteor_jar", "rouge_l", "events_hit")
 _HIGHER_PREFIXES = ("bleu_", "judge_reasonability", "judge_detail", "judge_consistency", "class_auc")
-_LOWER_IS_BETTER = ("unparsed", "failed", "model_queries", "judge_unparsed")
+_LOWER_IS_BETTER = (
+    *("unparsed", "failed", "model_queries", "judge_unparsed"),
+    *("false_alerts", "false_alerts_per_hour", "median_delay_s"),
+)
 _TOLERANCE = 1e-6
 """Largest difference between a metric computed anew and the one in metrics.json that is not reported."""
 

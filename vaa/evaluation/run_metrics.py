@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from vaa.errors import TooManyFailedError, TooManyUnparsedError
+from vaa.evaluation.alert_intervals import Interval
 from vaa.evaluation.definitions import definition_metrics
 from vaa.evaluation.evaluation import Evaluation
+from vaa.evaluation.events import event_metrics
 from vaa.evaluation.localisation import localisation
 from vaa.evaluation.understanding import judge_metrics, understanding
 from vaa.pipeline import StageStats
 from vaa.types import Report
 
 
-def run_metrics(evaluation: Evaluation, *, meteor_jar: bool, left_out: int = 0) -> dict[str, float]:
+def run_metrics(
+    evaluation: Evaluation,
+    *,
+    meteor_jar: bool,
+    left_out: int = 0,
+    alerts: Mapping[str, Sequence[Interval]] | None = None,
+) -> dict[str, float]:
     """The numbers of `metrics.json`; without labels the detection metrics are absent, the counts are not.
 
-    `meteor_jar` adds METEOR by its original Java program. `left_out` is that of the data set.
+    `meteor_jar` adds METEOR by its original Java program. `left_out` is that of the data set. `alerts`, by video, add
+    the metrics of events.
     """
     reports = evaluation.reports.values()
     chat = [stats for stats in evaluation.stats if not stats.embedding]
@@ -43,6 +52,9 @@ def run_metrics(evaluation: Evaluation, *, meteor_jar: bool, left_out: int = 0) 
         counts["gated"] = sum(bool(report.gated) for report in reports)
     counts |= {f"videos_queried/{stats.stage}": stats.n_videos for stats in chat if stats.n_queries + stats.n_cached}
     detection = evaluation.metrics | definition_metrics(evaluation)
+    if alerts is not None:
+        videos = (evaluation.reports[video].video for video in evaluation.labelled)
+        detection = detection | event_metrics(videos, evaluation.labels, alerts)
     return detection | _localisation(reports) | _understanding(reports, meteor_jar) | counts
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,8 @@ def log_summary(
     )
     if rule is not None:
         _log_alerts(rule, alerts, listed=len(alerts) if "anomalous_share" not in metrics else 0)
+    if "events" in metrics:
+        log.info("%s", events_text(metrics))
     log.info("results: %s", folder)
     if (folder / "report.html").is_file():
         log.info("page: %s", folder / "report.html")
@@ -102,9 +105,19 @@ def _log_alerts(rule: AlertRule, alerts: Sequence[Alert], listed: int) -> None:
     shown = alerts[: min(listed, _MAX_ALERTS)]
     for alert in shown:
         scores = f"highest {alert.highest:.2f}, mean {alert.mean:.2f}"
-        log.info("  %s", _printable(f"{alert.video}  {'-'.join(alert.times())}  {scores}  {alert.text}"))
+        text = f"{alert.definition}: {alert.text}" if alert.definition else alert.text
+        log.info("  %s", _printable(f"{alert.video}  {'-'.join(alert.times())}  {scores}  {text}"))
     if listed > len(shown):
         log.info("  and %d more: alerts.csv", listed - len(shown))
+
+
+def events_text(metrics: Mapping[str, float]) -> str:
+    """The metrics of events as a sentence."""
+    late, rate = metrics["median_delay_s"], metrics["false_alerts_per_hour"]
+    text = f"{int(metrics['events_hit'])} of {_count(int(metrics['events']), 'event')}, "
+    text += _count(int(metrics["false_alerts"]), "false alert")
+    text += f" ({rate:.1f} per hour)" if isfinite(rate) else ""
+    return text + (f", {late:.1f} s late (median)" if isfinite(late) else "")
 
 
 def _count(number: int, noun: str) -> str:

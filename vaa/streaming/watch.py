@@ -15,6 +15,7 @@ from typing import TextIO
 from vaa import process
 from vaa.engines.base import Engine
 from vaa.errors import ConfigError, VideoError
+from vaa.evaluation.alert_intervals import Hysteresis
 from vaa.stages.base import Stage
 from vaa.stages.causal import DelayScores
 from vaa.stages.scores import score_track
@@ -58,10 +59,10 @@ def watch(
     stages: Mapping[str, Stage],
     engine: Engine,
     folder: Path,
-    threshold: float,
+    hysteresis: Hysteresis,
     definitions: Sequence[Definition] = (),
 ) -> StreamStats:
-    """Score a stream until it ends for good or Control-C is pressed. Scores of at least `threshold` are marked.
+    """Score a stream until it ends for good or Control-C is pressed. Scores during an alert are marked.
 
     Raises:
         ConfigError: the stages are not those of a causal method.
@@ -74,11 +75,11 @@ def watch(
     stats = StreamStats()
     with (folder / "scores.jsonl").open("a", encoding="utf-8") as file, StreamReader(stream) as reader:
         log.info("Watching %s; press Control-C to stop. Scores: %s", stream.name, file.name)
-        writer = ScoreWriter(file=file, threshold=threshold)
         try:
             with _hide_info_logs():
                 for connection in reader:
                     stats.connections += 1
+                    writer = ScoreWriter(file=file, hysteresis=hysteresis)
                     scorer = StreamScorer(
                         window=window, stages=dict(later[:end]), engine=engine, definitions=definitions
                     )
@@ -105,19 +106,21 @@ def _hide_info_logs() -> Iterator[None]:
         log.removeFilter(is_warning)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class ScoreWriter:
-    """Prints scores and appends them to an open file."""
+    """Prints the scores of one connection and appends them to an open file; those during an alert are marked."""
 
     file: TextIO
-    threshold: float
+    hysteresis: Hysteresis
+    _alert: bool = field(default=False, init=False)
 
     def write(self, connection: int, segment: Segment, report: Report, k: int, delay: float) -> None:
         """The score and the text of the k-th segment of a report."""
         score, seconds = float(score_track(report).values[k]), report.video.seconds(segment.stop - 1)
         text = " ".join((report.responses[k].description or report.responses[k].text).split())[:_TEXT_WIDTH]
         now, bar = datetime.now(UTC), "#" * round(_BAR_WIDTH * min(1.0, max(0.0, score)))
-        mark = "!" if score >= self.threshold else " "
+        self._alert = self.hysteresis.active(score, self._alert)
+        mark = "!" if self._alert else " "
         sys.stdout.write(f"{now:%H:%M:%S}  {seconds:9.1f} s  {score:.3f} {mark} {bar:{_BAR_WIDTH}}  {text}\n")
         sys.stdout.flush()
         entry = {
@@ -126,6 +129,7 @@ class ScoreWriter:
             "frames": [segment.start, segment.stop],
             "seconds": round(seconds, 3),
             "score": score,
+            "alert": self._alert,
             "delay": round(delay, 3),
             "text": text,
         }
