@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import odd_videos
 import pytest
+from alert_rules import alert_rule
 
 from vaa.errors import DataError
 from vaa.evaluation.evaluation import evaluate
@@ -17,7 +19,6 @@ from vaa.evaluation.protocol import Protocol
 from vaa.pipeline import RunResult
 from vaa.process import PROJECT_ROOT
 from vaa.report import files
-from vaa.report.alerts import AlertRule
 from vaa.report.page.build import SCRIPTS, Page
 from vaa.report.page.overview import sparkline
 from vaa.report.page.video import track_changes, video_data
@@ -36,6 +37,7 @@ from vaa.types import (
     SuspiciousWindow,
     Video,
 )
+from vaa.video import sources
 
 
 def scored(video: str, values: list[float], path: Path = Path("missing.mp4"), text: str = "a scene") -> Report:
@@ -58,7 +60,8 @@ def finished(folder: Path, reports: list[Report], truths: dict[str, GroundTruth]
     files.write_truth(folder, evaluation)
     counts = {"videos": float(len(reports)), "unparsed": float("nan")}
     files.write_metrics(folder, "p", evaluation.metrics | counts)
-    AlertRule(threshold=0.5, gap=2.0, shortest=0.5).write(folder, evaluation)
+    rule = alert_rule()
+    rule.write(folder, rule.find_all(evaluation))
     return Run(folder)
 
 
@@ -165,6 +168,18 @@ def test_the_page_links_the_video_or_a_copy(tmp_path: Path, clip: Path) -> None:
     Page(copy=True).write(run)
     assert data(tmp_path / "run/page/videos/0.js")["sources"] == ["page/media/0.mp4"]
     assert (tmp_path / "run/page/media/0.mp4").read_bytes() == odd.read_bytes()
+
+
+def test_a_copy_for_browsers_is_encoded_and_a_damaged_video_is_linked(tmp_path: Path) -> None:
+    old = odd_videos.plain(tmp_path / "old.avi", "mpeg4").path
+    damaged = tmp_path / "damaged.avi"
+    damaged.write_bytes(b"no video")
+    run = finished(tmp_path / "run", [scored("a", [0.5] * 4, old), scored("b", [0.5] * 4, damaged)], {})
+    Page(copy="encoded").write(run)
+    assert data(tmp_path / "run/page/videos/0.js")["sources"] == ["page/media/0.mp4"]
+    copy = Video("copy", tmp_path / "run/page/media/0.mp4", 40, 10.0)
+    assert odd_videos.codes(sources.frames(copy, range(40), "pyav")) == list(range(40))
+    assert data(tmp_path / "run/page/videos/1.js")["sources"] == ["../damaged.avi", damaged.as_uri()]
 
 
 def test_paths_are_relative_to_the_folder_of_the_run(tmp_path: Path, clip: Path) -> None:

@@ -16,13 +16,16 @@ def main() -> None:
     """Write the pages and print their paths."""
     parser = argparse.ArgumentParser(prog="python -m vaa.report.page", description=__doc__)
     parser.add_argument("folders", nargs="+", help="a run's folder (outputs/METHOD/TIME), or one that holds runs")
-    parser.add_argument("--copy", action="store_true", help="copy the videos into the run's folder")
+    copies = parser.add_mutually_exclusive_group()
+    copies.add_argument("--copy", action="store_true", help="copy the videos into the run's folder")
+    copies.add_argument("--encode", action="store_true", help="the same, as H.264 without sound, which browsers play")
     args = parser.parse_args()
     process.configure()
+    page = Page(copy="encoded" if args.encode else args.copy)
     try:
         for run in find_runs(args.folders):
             with output_errors(run.folder):
-                sys.stdout.write(f"{Page(copy=args.copy).write(run)}\n")
+                sys.stdout.write(f"{page.write(run)}\n")
     except VaaError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(error.exit_status)

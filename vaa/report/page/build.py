@@ -3,34 +3,41 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from vaa.errors import VideoError
 from vaa.evaluation.evaluation import Evaluation
 from vaa.report.alerts import read_alerts
+from vaa.report.clips import write_clip
 from vaa.report.files import write_bytes
 from vaa.report.page.overview import run_data, video_row
 from vaa.report.page.video import video_data
 from vaa.report.runs import Run
-from vaa.types import file_name
+from vaa.types import Video, file_name
 
+log = logging.getLogger("vaa")
 SCRIPTS = ("theme.js", "dom.js", "overview.js", "table.js", "track.js", "player.js", "video.js", "main.js")
 _TEMPLATES = Environment(loader=PackageLoader("vaa.report.page", "assets"), autoescape=True, undefined=StrictUndefined)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Page:
-    """`copy`: copy the videos into the run's folder, so that it can be moved elsewhere."""
+    """`copy`: copy the videos into the run's folder, so that it can be moved; `encoded` as H.264, which browsers play.
 
-    copy: bool
+    An encoded copy has no sound. Where a video cannot be decoded, the page shows the file itself.
+    """
+
+    copy: bool | Literal["encoded"]
 
     def write(self, run: Run, evaluation: Evaluation | None = None) -> Path:
         """Write the page from a run's folder, and return the path of `report.html`; an earlier page is replaced.
@@ -49,8 +56,8 @@ class Page:
                 key=lambda alert: float(alert["start"]),
             )
             rows.append(video_row(evaluation, video, len(own)))
-            path = evaluation.reports[video].video.path
-            sources = self._sources(run.folder, run.cwd / path, number)
+            about = evaluation.reports[video].video
+            sources = self._sources(run.folder, replace(about, path=run.cwd / about.path), number)
             content = {**video_data(evaluation, video), "alerts": own, "sources": sources}
             _write_script(folder / "videos" / f"{number}.js", f"vaa.addVideo({number}, ", content)
         content = run_data(run, evaluation, rows, alerts)
@@ -60,16 +67,24 @@ class Page:
         write_bytes(page, text.encode())
         return page
 
-    def _sources(self, folder: Path, video: Path, number: int) -> list[str]:
+    def _sources(self, folder: Path, video: Video, number: int) -> list[str]:
         """The addresses of the video for the browser: a copy, or a relative path and then an absolute one."""
-        if not video.is_file():
+        media = folder / "page" / "media"
+        if self.copy == "encoded" and video.path.exists():
+            encoded = media / f"{number}.mp4"
+            try:
+                write_clip(encoded, video, (0, video.n_frames), "pyav")
+                return [quote(encoded.relative_to(folder).as_posix())]
+            except VideoError as error:
+                log.warning("%s: no encoded copy for the page: %s", video.id, error)
+        if not video.path.is_file():
             return []
         if self.copy:
-            copied = folder / "page" / "media" / f"{number}{video.suffix.lower()}"
+            copied = media / f"{number}{video.path.suffix.lower()}"
             copied.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(video, copied)
+            shutil.copyfile(video.path, copied)
             return [quote(copied.relative_to(folder).as_posix())]
-        absolute = video.resolve()
+        absolute = video.path.resolve()
         try:
             relative = quote(Path(os.path.relpath(absolute, folder.resolve())).as_posix())
         except ValueError:  # on another drive
