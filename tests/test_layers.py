@@ -31,7 +31,7 @@ LAYERS = (
     ("evaluation",),
     ("report", "tracking", "streaming", "tiny"),
     ("experiment", "compare"),
-    ("tune", "paper", "job"),
+    ("tune", "paper", "calibrate", "job"),
     ("command", "analysis", "loading"),
     ("__main__.py",),
 )
