@@ -102,7 +102,7 @@ def test_alerts_of_a_motion_triggered_recording(tmp_path: Path) -> None:
     assert alert.times() == ("0:01:55", "0:02:00")
     (row,) = json.loads((tmp_path / "alerts.json").read_text())["alerts"]
     assert [row[name] for name in ("start", "stop", "start_seconds", "stop_seconds", "peak_seconds")] == [
-        *(150, 200, 115.0, 120.0, 115.0)
+        *(150, 200, 115.0, 120.0, 117.4)
     ]
     with (tmp_path / "alerts.csv").open() as file:
         (line,) = csv.DictReader(file)
@@ -114,7 +114,7 @@ def test_an_alert_has_times_scores_and_the_text(tmp_path: Path) -> None:
     loud = scored([0.0] * 70 + [0.6, 0.9, 0.6] + [0.0] * 7, [f"scene {k}" for k in range(80)], "loud")
     (alert,) = written(tmp_path, quiet, replace(loud, tags="fight"))
     assert (alert.video, alert.start, alert.stop, alert.peak, alert.times()) == (
-        *("loud", 700, 730, 710),
+        *("loud", 700, 730, 714),
         ("0:01:10", "0:01:13"),
     )
     assert (alert.highest, alert.mean, alert.text, alert.tags) == (0.9, 0.7, "scene 71", "fight")

@@ -18,21 +18,23 @@ import numpy as np
 from vaa import process
 from vaa.errors import ConfigError, VideoError, require_at_least, require_share
 from vaa.evaluation.alert_intervals import Hysteresis, Interval, alert_intervals, extend
-from vaa.evaluation.evaluation import Evaluation
+from vaa.evaluation.evaluation import Evaluation, peak_frame
 from vaa.evaluation.events import is_hit
-from vaa.report import clips, files
+from vaa.report import files
+from vaa.report.clips import write_clip, write_still
 from vaa.types import Floats, Report, Video, file_name
 
 log = logging.getLogger("vaa")
-_MAX_STEM = 200  # characters of a file's name
+_MAX_STEM = 200  # bytes of a file's name
 
 
 @dataclass(frozen=True, kw_only=True)
 class Alert:
-    """An interval [start, stop) of a video's frames, its scores, and the text where they are highest (`peak`).
+    """An interval [start, stop) of a video's frames, its scores, and the text where they are highest.
 
-    `definition`: the name of the definition with the highest score in it, "" without definitions. `hit`: whether it
-    overlaps an annotated event, None without labels. `still` and `clip`: paths in the run's folder, None without.
+    `peak`: the middle of the first frames with the highest score. `definition`: the name of the definition with the
+    highest score in it, "" without definitions. `hit`: whether it overlaps an annotated event, None without labels.
+    `still` and `clip`: paths in the run's folder, None without.
     """
 
     video: str
@@ -151,10 +153,10 @@ class AlertRule:
             interval = extend(video, (alert.start, alert.stop), before=self.pre_roll, after=self.post_roll)
             try:
                 if self.stills:
-                    clips.write_still(folder / f"{names[k]}.jpg", video, alert.peak, decoder)
+                    write_still(folder / f"{names[k]}.jpg", video, alert.peak, decoder)
                     written[k] = replace(written[k], still=f"{names[k]}.jpg")
                 if self.clips:
-                    clips.write_clip(folder / f"{names[k]}.mp4", video, interval, decoder)
+                    write_clip(folder / f"{names[k]}.mp4", video, interval, decoder)
                     written[k] = replace(written[k], clip=f"{names[k]}.mp4")
             except VideoError as error:
                 failed, reason = failed + 1, reason or str(error)
@@ -173,7 +175,7 @@ class AlertRule:
         by_definition = {each.name: evaluation.protocol.expand(video, each.track) for each in report.definition_tracks}
         for start, stop in self.intervals(scores, video):
             inside = scores[start:stop].astype(np.float64)
-            peak = start + int(np.nanargmax(inside))
+            peak = start + peak_frame(np.nan_to_num(inside, nan=-1.0))
             yield Alert(
                 video=video.id,
                 start=start,
@@ -207,13 +209,12 @@ class AlertRule:
 
 
 def _media_names(alerts: Sequence[Alert]) -> list[str]:
-    """`alerts/VIDEO_k` for the k-th alert of a video in temporal order."""
-    order = sorted(range(len(alerts)), key=lambda k: (alerts[k].video, alerts[k].start))
-    names, seen = [""] * len(alerts), Counter[str]()
-    for k in order:
-        video = alerts[k].video
-        seen[video] += 1
-        names[k] = f"alerts/{Path(file_name(video)).stem[:_MAX_STEM]}_{seen[video]}"
+    """`alerts/VIDEO_k` for the k-th alert of a video in temporal order; a long id is cut."""
+    names, counts = [""] * len(alerts), Counter[str]()
+    for k in sorted(range(len(alerts)), key=lambda k: (alerts[k].video, alerts[k].start)):
+        stem = Path(file_name(alerts[k].video)).stem.encode()[:_MAX_STEM].decode(errors="ignore")
+        counts[stem] += 1
+        names[k] = f"alerts/{stem}_{counts[stem]}"
     return names
 
 

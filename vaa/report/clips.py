@@ -96,6 +96,7 @@ def copy_packets(target: Path, video: Video, interval: Interval) -> bool:
     if sorted(packet.pts or 0 for packet in copied) != wanted:
         return False
     file, stream = open_stream(video.path)
+    file.seek(min(wanted[0], copied[0].dts or 0), stream=stream)
     with file, av.open(str(target), "w", format="mp4") as container:
         output = container.add_stream_from_template(stream)
         packets = itertools.dropwhile(lambda packet: packet.pts != wanted[0], file.demux(stream))
