@@ -101,7 +101,7 @@ def test_run_py_takes_the_written_rule_and_notices_the_same_footage(
     assert main([str(run), "--false-alarms-per-hour", "30", "--out", str(out), "--resamples", "50"]) == 0
     output = capsys.readouterr().out
     assert "6 videos, 0.10 h" in output
-    assert "1 videos with events" in output
+    assert "left out: 1 video with events" in output
     assert usage(out) == f"python run.py --config-dir {tmp_path / 'own'} experiment=quiet"
     with initialize_config_dir(str(PROJECT_ROOT / "conf"), version_base="1.3"):
         words = [f"hydra.searchpath=[file://{tmp_path / 'own'}]", "experiment=quiet", "alerts.stills=false"]

@@ -117,8 +117,8 @@ def calibrate(run: Run, per_hour: float, times: int, seed: int) -> Calibration:
     low, high = rate_interval(alerts, hours)
     lines = (
         f"threshold {threshold:g}{_interval_text(counts, per_hour, times, seed)}",
-        f"footage: {len(footage)} videos, {hours:.2f} h, of {run.folder}{left_out}",
-        f"alerts there: {alerts}, {alerts / hours:.2g} per hour (95 %: {low:.2g} to {high:.2g})",
+        f"footage: {_videos(len(footage))}, {hours:.2f} h, of {run.folder}{left_out}",
+        f"alerts there: {alerts}, {_rate(alerts / hours)} per hour (95 %: {_rate(low)} to {_rate(high)})",
         f"rule: {_rule_text(found)}",
         "The threshold was chosen on this footage: count false alerts on other footage.",
     )
@@ -160,13 +160,13 @@ def normal_footage(run: Run, rule: AlertRule) -> tuple[list[ScoredVideo], str]:
     if not footage:
         raise DataError(f"{run.folder}: no video without events that has scores. Run the method on normal footage.")
     n_left_out = len(evaluation.reports) - len(footage)
-    return footage, f" ({n_left_out} videos with events, or without labels or scores, left out)" if n_left_out else ""
+    return footage, f" (left out: {_videos(n_left_out)} with events, or without labels or scores)" if n_left_out else ""
 
 
 def _check_length(counts: AlertCounts, per_hour: float) -> None:
     hours = counts.total_hours
     if not hours * per_hour >= 1:
-        bound = f" (without any alert in it, the rate may be up to {rate_interval(0, hours)[1]:.2g})" if hours else ""
+        bound = f" (with no alert in them, it may be up to {_rate(rate_interval(0, hours)[1])})" if hours else ""
         raise DataError(
             f"{hours:.2f} h of footage are too short for {per_hour:g} alerts per hour{bound}. Give at least "
             f"{1 / per_hour:.2g} h; {rate_interval(0, 1.0)[1] / per_hour:.2g} h without an alert would show that rate."
@@ -181,6 +181,14 @@ def _interval_text(counts: AlertCounts, per_hour: float, times: int, seed: int) 
         return ""
     undefined = f"; none in {interval.undefined} resamples" if interval.undefined else ""
     return f" (95 %: {interval.low:g} to {interval.high:g}, {times} resamples of the videos{undefined})"
+
+
+def _videos(number: int) -> str:
+    return f"{number} video{'' if number == 1 else 's'}"
+
+
+def _rate(per_hour: float) -> str:
+    return f"{per_hour:.0f}" if per_hour >= 100 else f"{per_hour:.2g}"
 
 
 def _rule_text(rule: AlertRule) -> str:
