@@ -34,7 +34,7 @@ _TEMPLATES = Environment(loader=PackageLoader("vaa.report.page", "assets"), auto
 class Page:
     """`copy`: copy the videos into the run's folder, so that it can be moved; `encoded` as H.264, which browsers play.
 
-    An encoded copy has no sound. Where a video cannot be decoded, the page shows the file itself.
+    An encoded copy has no sound. A video that cannot be decoded is copied as it is.
     """
 
     copy: bool | Literal["encoded"]
