@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -46,6 +47,10 @@ def test_the_installed_package_runs_in_an_empty_folder(tmp_path: Path) -> None:
     assert (site / "vaa/py.typed").is_file()
     assert {entry.name for entry in site.iterdir() if not entry.name.endswith(".dist-info")} == {"vaa"}
 
+    if shutil.which("git"):  # a repository of the user's, with the environment in it
+        identity = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+        for command in (["init"], [*identity, "commit", "--allow-empty", "--message=first"]):
+            subprocess.run(["git", *command], cwd=tmp_path, check=True, capture_output=True)
     for folder in (empty, program.parent):
         folder.mkdir()
     program.write_text(f"#!{sys.executable}\nfrom vaa.command import main\n\nmain()\n")
