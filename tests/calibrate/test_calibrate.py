@@ -12,7 +12,14 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
 from vaa.calibrate.__main__ import main, usage
-from vaa.calibrate.threshold import ScoredVideo, candidate_thresholds, count_alerts, rate_interval, threshold_interval
+from vaa.calibrate.threshold import (
+    AlertCounts,
+    ScoredVideo,
+    candidate_thresholds,
+    count_alerts,
+    rate_interval,
+    threshold_interval,
+)
 from vaa.errors import ConfigError, DataError
 from vaa.process import PROJECT_ROOT
 from vaa.report.alerts import AlertRule
@@ -66,6 +73,15 @@ def test_the_threshold_is_the_lowest_within_the_budget(alerts: int) -> None:
     assert counts.alerts_at(threshold) <= alerts
     assert counts.alerts_at(counts.thresholds[counts.thresholds < threshold][-1]) > alerts
     assert counts.total_hours == pytest.approx(0.1)
+
+
+def test_one_long_alert_at_a_low_threshold_is_no_solution() -> None:
+    counts = count_alerts(RULE, footage({"v": [0.3, 0.3, 0.3, 0.9, 0.9, 0.9] * 10}))
+    assert counts.thresholds.tolist() == [0.3001, 0.9001, 1.0]
+    at_any = np.array([0.1, *counts.thresholds])
+    alerts = AlertCounts(at_any, np.array([[1.0], [10.0], [0.0], [0.0]]), counts.hours)
+    assert counts.alerts[:, 0].tolist() == [10.0, 0.0, 0.0]
+    assert alerts.lowest(2 / counts.total_hours).tolist() == [0.9001]
 
 
 def test_a_resample_is_the_footage_that_it_repeats() -> None:

@@ -88,5 +88,8 @@ def test_seconds_become_frames_of_the_rate_or_the_times() -> None:
     odd = Video("clip", Path("v.mp4"), 300, 30000 / 1001)
     assert extend(odd, (100, 110), before=1.001, after=1.001) == (70, 140)
     assert extend(video(300), (5, 290), before=2.0, after=2.0) == (0, 300)
+    paused = video(200, FrameTimes(np.concatenate([np.arange(100) / 10, 12 + np.arange(100) / 10])))
+    assert extend(paused, (90, 95), before=3.0, after=3.0) == (60, 100)  # the pause is shorter than that
+    assert extend(paused, (105, 110), before=3.0, after=3.0) == (100, 140)
     assert recorded_seconds(Video("clip", Path("v.mp4"), 200, 200 / 120, times=MOTION)) == pytest.approx(20.0)
     assert recorded_seconds(odd) == pytest.approx(10.01)

@@ -24,6 +24,7 @@ def shown(clip: Path) -> Pixels:
         ("a.mp4", "libx264", (12, 24), True),
         ("a.mp4", "libx264", (24, N), True),
         ("a.mp4", "libx264", (13, 24), False),  # starts at no key frame
+        ("a.mp4", "libx264 refresh", (13, 24), False),  # the same, in the order in which they are shown
         ("a.mp4", "libx264", (12, 22), False),  # pictures that are shown later are stored before the last one
         ("a.mp4", "libx264 open", (12, 24), False),  # pictures that are shown earlier are stored after the key frame
         ("a.mkv", "libx264", (12, 24), False),
