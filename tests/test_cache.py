@@ -245,3 +245,11 @@ def test_the_key_depends_on_times_of_a_varying_rate(cache: AnswerCache, query: Q
     timed = [replace(query, video=replace(query.video, times=FrameTimes(t))) for t in (times, 2 * times)]
     assert len({cache.key("model", each) for each in (query, *timed)}) == 3
     assert cache.key("model", replace(timed[0], frames=())) == cache.key("model", replace(query, frames=()))
+
+
+def test_the_key_depends_on_the_rate_only_if_times_are_shown(cache: AnswerCache, query: Query) -> None:
+    other = replace(query, video=replace(query.video, fps=15.0))
+    assert cache.key("model", query, timestamps=True) != cache.key("model", other, timestamps=True)
+    assert cache.key("model", query) == cache.key("model", other) != cache.key("model", query, timestamps=True)
+    # Caches of earlier versions stay valid.
+    assert cache.key("model", query).hex() == "853fff54b5692bff98153cea0c3b640b"

@@ -40,6 +40,7 @@ class Echo:
 
     name: str = "echo"
     identity: str | None = "echo 1"
+    timestamps: bool = False
     vectors: bool = False
     silent_on: str = "nothing"
     log: list[str | tuple[str, ...]] = field(default_factory=list, compare=False)
@@ -74,6 +75,7 @@ class Tell:
     error: Exception | None = None
     fails_in: str = "absorb"
     embeds: bool = False
+    frames: tuple[int, ...] = ()
 
     def queries(self, report: Report) -> tuple[Query, ...]:
         self._fail(report, "questions")
@@ -81,7 +83,7 @@ class Tell:
         if self.embeds:
             return tuple(EmbedQuery(video=report.video, at=k, text=text) for k, text in enumerate(texts))
         return tuple(
-            GenerateQuery(purpose="tell", video=report.video, at=k, frames=(), text=text, max_new_tokens=8)
+            GenerateQuery(purpose="tell", video=report.video, at=k, frames=self.frames, text=text, max_new_tokens=8)
             for k, text in enumerate(texts)
         )
 
@@ -155,6 +157,18 @@ def test_another_model_or_one_without_identity_is_queried_again(identity: str | 
     run({"tell": Tell(Echo())}, "a", cache=cache)
     run({"tell": Tell(second)}, "a", cache=cache)
     assert second.log[0] == ("a",)
+
+
+@pytest.mark.parametrize(("timestamps", "sent"), [(True, 2), (False, 1)])
+def test_a_model_that_is_shown_times_is_queried_again_at_another_rate(
+    tmp_path: Path, timestamps: bool, sent: int
+) -> None:
+    path, model, cache = tmp_path / "v.mp4", Echo(timestamps=timestamps), AnswerCache(None)
+    path.write_bytes(b"pixels")
+    stages = {"tell": Tell(model, ("what?",), own=False, frames=(5,))}
+    for fps in (30.0, 15.0):
+        analyse([Video("v", path, 10, fps)], {}, stages, LocalEngine(), cache)
+    assert model.log.count(("what?",)) == sent
 
 
 def test_answers_are_cached_as_they_arrive_even_if_the_model_fails_later() -> None:

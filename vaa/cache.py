@@ -39,8 +39,8 @@ _LOCK_TIMEOUT, _RETRY_INTERVAL = 60.0, 0.05  # seconds
 class Cache(Protocol):
     """Answers by key."""
 
-    def key(self, identity: str, query: Query) -> bytes:
-        """The cache key of a query to the model with this identity."""
+    def key(self, identity: str, query: Query, timestamps: bool = False) -> bytes:
+        """The cache key of a query to the model with this identity; `timestamps`: it is shown the frames' times."""
 
     def load(self, keys: Sequence[bytes]) -> dict[bytes, Answer]:
         """The cached answers among these."""
@@ -85,8 +85,10 @@ class AnswerCache:
             raise CacheError(f"cache={self.path}: cannot be used as a cache ({error}). {_remedy(error)}") from error
         object.__setattr__(self, "_db", db)
 
-    def key(self, identity: str, query: Query) -> bytes:
+    def key(self, identity: str, query: Query, timestamps: bool = False) -> bytes:
         """The cache key of a query to the model with this identity; it depends on the content of the video file.
+
+        With `timestamps` it depends on the times of the frames too, which follow from the rate that a data set states.
 
         Raises:
             VideoError: the video file is missing.
@@ -94,8 +96,9 @@ class AnswerCache:
         if not query.frames:
             return cache_key(identity, None, query)
         digest, video = self._video_digest(query.video), query.video
-        if video.times is not None:  # they may be in the prompt; earlier versions computed them from the average rate
-            digest += f" at {[video.seconds(frame) for frame in query.frames]}"
+        # Without timestamps too where the rate varies: earlier versions computed all times from the average rate.
+        if timestamps or video.times is not None:
+            digest += f" at {[round(video.seconds(frame), 4) for frame in query.frames]}"
         return cache_key(identity, digest, query)
 
     def load(self, keys: Sequence[bytes]) -> dict[bytes, Answer]:

@@ -15,6 +15,7 @@ from vaa import process
 from vaa.cache import Cache
 from vaa.engines.base import Engine
 from vaa.errors import VaaError, VideoError
+from vaa.models.base import HasTimestamps
 from vaa.prompts.parsers import cut_at_stop_pattern
 from vaa.prompts.thoughts import split_thoughts
 from vaa.stages.base import ModelStage, Stage
@@ -176,12 +177,13 @@ def _run_model_stage(name: str, stage: ModelStage, result: RunResult, engine: En
     """
     identity = stage.model.identity
     videos = {key: report.video.id for key, report in result.reports.items()}
+    timestamps = isinstance(stage.model, HasTimestamps) and stage.model.timestamps
     queries: dict[bytes | Query, Query] = {}  # by cache key, or by themselves if they must not be cached
     keys: dict[str, list[bytes | Query]] = {}
     for video, report in list(result.reports.items()):
         with _guard(result, video, name):
             own = stage.queries(report)
-            keys[video] = [query if identity is None else cache.key(identity, query) for query in own]
+            keys[video] = [query if identity is None else cache.key(identity, query, timestamps) for query in own]
             queries.update(zip(keys[video], own, strict=True))
     answers: dict[Any, Answer | NoAnswer] = {}
     answers |= cache.load([key for key in queries if isinstance(key, bytes)])

@@ -65,6 +65,15 @@ class Locator(Protocol):
 
 
 @runtime_checkable
+class HasTimestamps(Protocol):
+    """A VLM that may be shown when frames are shown, as text."""
+
+    @property
+    def timestamps(self) -> bool:
+        """Whether each frame is preceded by its time."""
+
+
+@runtime_checkable
 class HasWorkers(Protocol):
     """A model that prepares frames in `workers` other processes; None leaves their number open."""
 
