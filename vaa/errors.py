@@ -36,6 +36,10 @@ class VideoError(DataError):
     """
 
 
+class DecodeTimeoutError(VideoError):
+    """Opening or decoding a video took longer than `decode_timeout`."""
+
+
 class ModelError(VaaError):
     """A model cannot be loaded, reached or run."""
 

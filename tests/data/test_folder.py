@@ -117,3 +117,15 @@ def test_a_video_whose_rate_varies_has_the_times_of_its_frames(clip: Path, tmp_p
     constant, motion = VideoFolder(name="mine", root=str(root), labels=None, decoder=decoder).load().videos
     assert (constant.id, constant.times) == ("constant", None)
     assert [motion.seconds(frame) for frame in (9, 10, 15, 20)] == [0.9, 11.0, 11.5, 12.0]
+
+
+def test_a_file_that_does_not_say_when_its_frames_are_shown_is_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write(tmp_path / "one.ts", "libx264", "mpegts")
+    (tmp_path / "joined.ts").write_bytes(2 * (tmp_path / "one.ts").read_bytes())
+    write(tmp_path / "raw.h264", "libx264", "h264")
+    dataset = VideoFolder(name="mine", root=str(tmp_path), decoder="pyav").load()
+    assert {video.id: video.n_frames for video in dataset.videos} == {"joined": 10, "one": 5, "raw": 5}
+    warnings = [record.getMessage() for record in caplog.records if "average rate" in record.getMessage()]
+    assert [Path(text.split(": ")[0]).name for text in warnings] == ["joined.ts", "raw.h264"]

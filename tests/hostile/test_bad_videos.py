@@ -19,8 +19,8 @@ import numpy as np
 import pytest
 
 from vaa import process
-from vaa.data.folder import VideoFolder
-from vaa.errors import VideoError
+from vaa.data import folder
+from vaa.errors import DecodeTimeoutError, VideoError
 from vaa.tracking.media import frame_with_boxes
 from vaa.types import Box, Pixels, Video
 from vaa.video import decoders, sources
@@ -254,15 +254,28 @@ def test_a_file_that_hangs_or_kills_the_decoder_costs_only_itself(
 ) -> None:
     monkeypatch.setitem(decoders.DECODERS, "decord", StuckDecoder)
     monkeypatch.setattr(process, "_decode_timeout", 5.0)
-    for name in ("deadly", "fine", "stuck", "well"):
-        (tmp_path / f"{name}.mp4").touch()
+    monkeypatch.setattr(folder, "is_video", lambda _: True)
+    for name in ("deadly.mp4", "deadly.recording", "fine.mp4", "stuck.mp4", "well.mp4"):
+        (tmp_path / name).touch()
     start = time.monotonic()
-    dataset = VideoFolder(name="mine", root=str(tmp_path), labels=None, decoder="decord").load()
+    dataset = folder.VideoFolder(name="mine", root=str(tmp_path), labels=None, decoder="decord").load()
     assert time.monotonic() - start < 300  # half of what the decoder takes
     assert [v.id for v in dataset.videos] == ["fine", "well"]
-    assert [(f.video, f.stage) for f in dataset.failures] == [("deadly", "data"), ("stuck", "data")]
-    assert "deadly.mp4: opening it ended the process" in dataset.failures[0].reason
-    assert re.search(r"stuck\.mp4: .* took longer than 5 s .*decode_timeout=10", dataset.failures[1].reason)
+    reasons = {failure.video: failure.reason for failure in dataset.failures}
+    assert list(reasons) == ["deadly.recording", "deadly", "stuck"]
+    for name in ("deadly.mp4", "deadly.recording"):
+        assert f"{name}: opening it ended the process" in reasons[name.removesuffix(".mp4")]
+    assert re.search(r"stuck\.mp4: .* took longer than 5 s .*decode_timeout=10", reasons["stuck"])
+    assert dataset.left_out == 0
+
+
+def test_a_file_of_unknown_suffix_that_hangs_is_not_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(decoders.DECODERS, "decord", StuckDecoder)
+    monkeypatch.setattr(folder, "is_video", lambda _: True)
+    monkeypatch.setattr(process, "_decode_timeout", 0.1)
+    (tmp_path / "stuck").touch()
+    with pytest.raises(DecodeTimeoutError, match=r"stuck: .*decode_timeout"):
+        folder._probe_unknown(tmp_path / "stuck", "decord")
 
 
 class HangingDecoder:

@@ -14,7 +14,7 @@ from vaa import process
 from vaa.data.base import VIDEO_SUFFIXES, why_invalid
 from vaa.data.interval_table import read_interval_table
 from vaa.data.search import NOT_VIDEO, SYSTEM, LeftOut, Search, is_video, search
-from vaa.errors import DataError, VideoError
+from vaa.errors import DataError, DecodeTimeoutError, VideoError
 from vaa.types import Dataset, DecoderName, Failure, GroundTruth, Video, local_path
 from vaa.video.sources import VideoInfo, probe, timeout_reason
 
@@ -30,7 +30,8 @@ class VideoFolder:
 
     An id is the path under the folder, with the suffix where two need it.
 
-    A file of unknown suffix is opened and taken if it is a video. What is left out is logged, counted by `left_out`.
+    A file of unknown suffix is opened and taken if it is a video; it is a failure if opening it reaches the time limit
+    or ends the process. What is left out is logged, counted by `left_out`.
     `labels`: a table of anomalous intervals (vaa/data/interval_table.py), None for a folder without labels.
     """
 
@@ -50,17 +51,18 @@ class VideoFolder:
             raise DataError(f"data.root={self.root}: no such folder or file.")
         found = search(root) if root.is_dir() else Search(root.parent, videos=[root])
         root = found.root
-        files = [*found.videos, *self._recognise(found)]
+        recognised, failures = self._recognise(found)
+        files = [*found.videos, *recognised]
         _log_left_out(found)
-        if not files and not found.unreadable:
+        if not files and not found.unreadable and not failures:
             raise DataError(
                 f"data.root={self.root}: no video in it, and {len(found.left_out)} files or folders that are none. "
                 f"Known suffixes: {', '.join(VIDEO_SUFFIXES)}; others are opened."
             )
         by_id = {id_: file for file, id_ in zip(sorted(files), _ids(root, sorted(files)), strict=True)}
         videos: list[Video] = []
-        failures = [
-            Failure(_printable(entry.path.relative_to(root).as_posix()), "data", f"{entry.path}: {entry.reason}.")
+        failures += [
+            Failure(_relative_name(entry.path, root), "data", f"{entry.path}: {entry.reason}.")
             for entry in found.unreadable
         ]
         for id_ in [id_ for id_ in by_id if why_invalid(id_)]:
@@ -72,6 +74,8 @@ class VideoFolder:
             if isinstance(result, VideoError):
                 failures.append(Failure(id_, "data", str(result)))
             else:
+                if not result.timed:
+                    _warn_of_guessed_times(file, result.fps)
                 videos.append(Video(id_, file, result.n_frames, result.fps, times=result.times))
         truths = {} if self.labels is None else self._read_labels(self.labels, root, videos, by_id, failures)
         return Dataset(self.name, tuple(videos), truths, failures, len(found.left_out))
@@ -99,16 +103,17 @@ class VideoFolder:
             )
         return truths
 
-    def _recognise(self, found: Search) -> list[Path]:
-        """The files of unknown suffixes that are videos and can be decoded; the others are left out."""
-        videos = []
+    def _recognise(self, found: Search) -> tuple[list[Path], list[Failure]]:
+        """The files of unknown suffixes that can be decoded, and those that may be videos; the others are left out."""
+        videos, failures = [], []
         for file, result in zip(found.unknown, _open_all(_probe_unknown, found.unknown, self.decoder), strict=True):
             if isinstance(result, VideoInfo):
                 videos.append(file)
+            elif isinstance(result, VideoError):
+                failures.append(Failure(_relative_name(file, found.root), "data", str(result)))
             else:
-                reason = "no video stream in it" if result is None else "no video that the decoder can open"
-                found.left_out.append(LeftOut(file, reason))
-        return videos
+                found.left_out.append(LeftOut(file, result))
+        return videos, failures
 
 
 def _ids(root: Path, files: Sequence[Path]) -> list[str]:
@@ -123,7 +128,7 @@ def _log_left_out(found: Search) -> None:
     """Log how many files and folders are not taken, by reason; a warning unless their suffixes say it all."""
     by_reason: dict[str, list[str]] = {}
     for entry in found.left_out:
-        by_reason.setdefault(entry.reason, []).append(_printable(entry.path.relative_to(found.root).as_posix()))
+        by_reason.setdefault(entry.reason, []).append(_relative_name(entry.path, found.root))
     for reason, paths in by_reason.items():
         log.log(
             logging.INFO if reason in (NOT_VIDEO, SYSTEM) else logging.WARNING,
@@ -140,13 +145,39 @@ def _names(names: Sequence[str]) -> str:
     return ", ".join(names[:_MAX_NAMES]) + (", ..." if len(names) > _MAX_NAMES else "")
 
 
+def _warn_of_guessed_times(file: Path, fps: float) -> None:
+    log.warning(
+        "%s: its time stamps go back, repeat or are missing (two recordings joined, a raw stream). Times in this run are "
+        "computed from its average rate (%.4g frames per second) and may be wrong. Store recordings in separate files, "
+        "and raw streams in a container such as MP4.",
+        file,
+        fps,
+    )
+
+
+def _relative_name(path: Path, root: Path) -> str:
+    return _printable(path.relative_to(root).as_posix())
+
+
 def _printable(path: str) -> str:
     """A path with bytes that are not text escaped."""
     return path.encode(errors="backslashreplace").decode()
 
 
-def _probe_unknown(file: Path, decoder: str) -> VideoInfo | None:
-    return probe(file, decoder) if is_video(file) else None
+def _probe_unknown(file: Path, decoder: str) -> VideoInfo | str:
+    """What a file of unknown suffix consists of, or why it is left out.
+
+    Raises:
+        DecodeTimeoutError: opening it reaches the time limit.
+    """
+    if not is_video(file):
+        return "no video stream in it"
+    try:
+        return probe(file, decoder)
+    except DecodeTimeoutError:
+        raise
+    except VideoError:
+        return "no video that the decoder can open"
 
 
 def _open_all(action: Callable[[Path, str], T], files: Sequence[Path], decoder: str) -> Iterator[T | VideoError]:

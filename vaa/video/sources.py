@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vaa import process
-from vaa.errors import ConfigError, VideoError
+from vaa.errors import ConfigError, DecodeTimeoutError, VideoError
 from vaa.types import FrameTimes, Pixels, Video
 from vaa.video.decoders import DECODERS, REENCODE_HINT, Decoder
 
@@ -30,11 +30,15 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """Number of frames, frames per second, and where the rate varies the times of the frames."""
+    """Number of frames, frames per second, and where the rate varies the times of the frames.
+
+    `timed`: the source says when each frame is shown; if it does not, frame / fps is only a guess.
+    """
 
     n_frames: int
     fps: float
     times: FrameTimes | None = None
+    timed: bool = True
 
 
 class FileState(NamedTuple):
@@ -83,7 +87,8 @@ class VideoFile:
     def info(self) -> VideoInfo:
         """See FrameSource."""
         decoder = self._open()
-        return VideoInfo(decoder.n_frames, decoder.fps, variable_times(decoder.times, decoder.fps))
+        times = variable_times(decoder.times, decoder.fps)
+        return VideoInfo(decoder.n_frames, decoder.fps, times, timed=decoder.times is not None)
 
     def read(self, numbers: Sequence[int]) -> Pixels:
         """See FrameSource."""
@@ -282,7 +287,7 @@ def decode_with_timeout(path: Path, action: Callable[[], T]) -> T:
     """Run an action on a video; one that once made a decoder hang is opened again only under a longer time limit.
 
     Raises:
-        VideoError: the action takes longer than `decode_timeout`, or did so before.
+        DecodeTimeoutError: the action takes longer than `decode_timeout`, or did so before.
     """
     limit = process.decode_timeout()
     try:
@@ -290,7 +295,7 @@ def decode_with_timeout(path: Path, action: Callable[[], T]) -> T:
             return process.run_with_timeout(limit, action)
     except TimeoutError:
         _hanging[path] = limit
-    raise VideoError(f"{path}: opening or decoding it {timeout_reason(_hanging[path])}")
+    raise DecodeTimeoutError(f"{path}: opening or decoding it {timeout_reason(_hanging[path])}")
 
 
 _hanging: dict[Path, float] = {}
