@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from live_sources import FPS, FRAMES, growing_file, serve
 from making import write_timed
+from odd_videos import EDITS, codes, with_matrix
 
 from vaa.errors import ConfigError, DataError, VideoError
 from vaa.streaming.reader import Connection, StreamReader
@@ -58,6 +59,27 @@ def test_a_source_that_drops_is_connected_again_until_the_timeout(transport: Pat
     assert len(second) > 90  # frames inside the decoder are lost with the connection
     assert 20 < len(first) < 80
     assert first == list(range(len(first)))
+
+
+@pytest.mark.parametrize(
+    ("suffix", "edit"), [("mp4", "mirrored"), ("mp4", "rotated 90"), ("mkv", "change size"), ("mkv", "two tracks")]
+)
+def test_frames_are_those_of_a_run_on_the_file(tmp_path: Path, stream: Make, suffix: str, edit: str) -> None:
+    odd = EDITS[edit](tmp_path / f"odd.{suffix}", "mpeg4 plain")
+    with StreamReader(stream(url=str(odd.path))) as reader:
+        for connection in reader:
+            n, ended = 0, False
+            while not ended:
+                n, ended = connection.wait()
+            pixels = sources.frames(Video("v", connection.folder, n, connection.fps, "live"), range(n), "")
+            assert codes(odd.upright(pixels)) == odd.shown
+
+
+def test_a_slanted_picture_is_an_error(tmp_path: Path, stream: Make) -> None:
+    path = EDITS["plain"](tmp_path / "slanted.mp4", "mpeg4 plain").path
+    path.write_bytes(with_matrix(path.read_bytes(), (0.8, 0.6, -0.6, 0.8)))
+    with StreamReader(stream(url=str(path))) as reader, pytest.raises(VideoError, match=r"slanted\.mp4"):
+        list(reader)
 
 
 MOTION = [*range(0, 2000, 100), *range(12_000, 14_000, 100)]

@@ -16,6 +16,7 @@ import numpy as np
 
 from vaa.errors import ConfigError, DataError
 from vaa.types import Pixels, local_path
+from vaa.video.numbering import is_cover, orientation
 
 _ADDRESS = re.compile(r"^\w+://")
 _OPEN_TIMEOUT = 10.0  # seconds
@@ -97,15 +98,23 @@ class Stream:
                 else nullcontext(address) as file,
                 av.open(file, "r", timeout=timeout, options=dict(self.options)) as container,
             ):
-                if not container.streams.video:
+                stream = container.streams.best("video")
+                if stream is None or is_cover(stream):
                     raise DataError(f"{self.name}: has no video stream.")
-                stream = container.streams.video[0]
                 stream.thread_type = "SLICE"  # threads for whole frames would each delay one
                 fps = self.fps or float(stream.average_rate or stream.guessed_rate or 0)
                 if not fps > 0:
                     raise DataError(f"{self.name}: has no frame rate; give data.fps.")
                 live = self.remote and container.duration is None
-                yield OpenStream(container=container, fps=fps, height=self.height, live=live, timed=self.fps is None)
+                yield OpenStream(
+                    name=self.name,
+                    container=container,
+                    stream=stream,
+                    fps=fps,
+                    height=self.height,
+                    live=live,
+                    timed=self.fps is None,
+                )
         except (av.FFmpegError, OSError) as error:  # without its text, which contains the address
             raise DataError(f"{self.name}: {type(error).__name__} (errno {error.errno})") from None
 
@@ -120,33 +129,44 @@ class TimedFrame:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class OpenStream:
-    """An open source; a `live` one loses frames that are not read in time. `timed`: frames have their own times."""
+    """An open source and its track, which is the one of `open_track`.
 
+    A `live` one loses frames that are not read in time. `timed`: frames have their own times.
+    """
+
+    name: str
     container: Any
+    stream: Any
     fps: float
     height: int | None
     live: bool
     timed: bool
 
     def __iter__(self) -> Iterator[TimedFrame]:
-        """Frames with their times. Damaged frames of a live source are skipped: there are some at its start.
+        """Frames with their times, rotated and mirrored as players show them, in the size of the first one.
+
+        Damaged frames of a live source are skipped: there are some at its start.
 
         Raises:
             DataError: a frame of a file is damaged.
+            VideoError: players turn the picture by other than a multiple of 90 degrees.
         """
-        for frame in self.container.decode(video=0):
+        size = None
+        for frame in self.container.decode(self.stream):
             if frame.is_corrupt and self.live:
                 continue
             if frame.is_corrupt:
                 raise DataError("a frame is damaged: does the file play?")
-            yield TimedFrame(self._to_rgb(frame), frame.time if self.timed else None)
+            size = size or self._size(frame)
+            pixels = frame.to_ndarray(format="rgb24", width=size[0], height=size[1])
+            shown = np.ascontiguousarray(orientation(self.name, frame).apply(pixels))
+            yield TimedFrame(shown, frame.time if self.timed else None)
 
-    def _to_rgb(self, frame: Any) -> Pixels:
-        size = {}
-        if self.height is not None and frame.height > self.height:
-            size = {"width": max(1, round(frame.width * self.height / frame.height)), "height": self.height}
-        pixels = frame.to_ndarray(format="rgb24", **size)
-        return np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90)))
+    def _size(self, frame: Any) -> tuple[int, int]:
+        """Width and height in which frames are stored."""
+        if self.height is None or frame.height <= self.height:
+            return frame.width, frame.height
+        return max(1, round(frame.width * self.height / frame.height)), self.height
 
 
 class GrowingFile:

@@ -187,7 +187,7 @@ class Orientation(NamedTuple):
         return pixels[:: -1 if self.rows_reversed else 1, :: -1 if self.columns_reversed else 1]
 
 
-def orientation(path: Path, frame: Any) -> Orientation:
+def orientation(source: Path | str, frame: Any) -> Orientation:
     """From the display matrix of PyAV's frame: x' = ax + cy, y' = bx + dy.
 
     Raises:
@@ -202,4 +202,4 @@ def orientation(path: Path, frame: Any) -> Orientation:
         return Orientation(False, d < 0, a < 0)
     if b and c and not a and not d:
         return Orientation(True, b < 0, c < 0)
-    raise VideoError(f"{path}: players rotate it by less than 90 degrees. {_REENCODE}")
+    raise VideoError(f"{source}: players rotate it by less than 90 degrees. {_REENCODE}")
