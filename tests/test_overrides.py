@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
-from vaa.overrides import swept, unused
+from vaa.errors import OutputError
+from vaa.overrides import check_sweep_folder, swept, unused
 
 CONFIG = {
     "prompts": {"rate": {"text": "?"}, "tags": {"text": "!"}},
@@ -98,3 +100,18 @@ def test_swept_keys_come_with_their_values(tmp_path: Path) -> None:
         "seed": ["0", "1", "2"],
     }
     assert swept(tmp_path / "missing.yaml") == {}
+
+
+def test_a_multirun_does_not_overwrite_the_file_of_another(tmp_path: Path) -> None:
+    args = ["-m", "a=1,2", f'hydra.sweep.dir="{tmp_path}"', "b=3"]
+    check_sweep_folder(args)
+    earlier = {"runtime": {"cwd": str(Path.cwd())}, "overrides": {"task": ["a=1,2", "b=3"]}}
+    (tmp_path / "multirun.yaml").write_text(yaml.safe_dump({"hydra": earlier}))
+    check_sweep_folder(args)
+    for other in (["a=1,2"], ["a=1", "b=3"], ["a=1,2", "b=3", "+doctor=true"]):
+        with pytest.raises(OutputError, match=r"multirun\.yaml.*hydra\.sweep\.dir"):
+            check_sweep_folder(["--multirun", f"hydra.sweep.dir={tmp_path}", *other])
+    check_sweep_folder([f"hydra.sweep.dir={tmp_path}", "a=1"])  # a single run
+    (tmp_path / "multirun.yaml").write_text("not ours: [")
+    with pytest.raises(OutputError, match=r"multirun\.yaml"):
+        check_sweep_folder(args)

@@ -8,7 +8,7 @@ import os
 import sys
 from typing import Any
 
-from vaa import choices, mistakes, process
+from vaa import choices, mistakes, overrides, process
 from vaa.errors import VaaError, exit_status, format_error
 from vaa.installation import CONF, search_path
 
@@ -36,6 +36,7 @@ def run_command() -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"
     sys.argv[1:] = mistakes.hydra_arguments(sys.argv[1:])
     try:
+        overrides.check_sweep_folder(sys.argv[1:])
         choices.check_own_conf()
         sys.argv[1:] = _with_search_path(sys.argv[1:])
         hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(run)()

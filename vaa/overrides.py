@@ -1,4 +1,4 @@
-"""Command-line overrides: which have no effect, and which keys a multirun sweeps."""
+"""Command-line overrides: which have no effect, which keys a multirun sweeps, and into which folder."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
+from vaa.errors import OutputError
 
 _REFERENCE = re.compile(r"\$\{([^}:]+)\}")
 
@@ -49,6 +51,32 @@ def swept(multirun_file: Path) -> dict[str, list[str]]:
     return {
         key: [*o.sweep_string_iterator()] if key in discrete else [] for o in sweeps if (key := o.get_key_element())
     }
+
+
+def check_sweep_folder(args: Sequence[str]) -> None:
+    """Check the `hydra.sweep.dir` of a command line, before Hydra overwrites the `multirun.yaml` in it.
+
+    Names with references are not checked: they have the time, as the default has.
+
+    Raises:
+        OutputError: the folder has the `multirun.yaml` of another multirun.
+    """
+    folders = [match[2] for arg in args if (match := re.fullmatch(r"\+{0,2}hydra\.sweep\.dir=([\"']?)(.+)\1", arg))]
+    if not folders or "${" in folders[-1] or not {"-m", "--multirun", "hydra.mode=MULTIRUN"} & {*args}:
+        return
+    file = Path(folders[-1], "multirun.yaml")
+    try:
+        earlier = yaml.safe_load(file.read_text(encoding="utf-8"))["hydra"]
+        command = earlier["runtime"]["cwd"], sorted(earlier["overrides"]["task"])
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
+        command = None
+    if command != (str(Path.cwd()), sorted(arg for arg in args if not re.match(r"-|[+~]*hydra[./]", arg))):
+        raise OutputError(
+            f"{file}: of another multirun, which would be overwritten. Leave out hydra.sweep.dir for a new folder, give "
+            "another one, or remove this one."
+        )
 
 
 def _key(override: str) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from vaa.data.base import VIDEO_SUFFIXES
-from vaa.data.search import HIDDEN, NOT_VIDEO, SYSTEM, Search, is_video, search
+from vaa.data.search import HIDDEN, NOT_VIDEO, RESULTS, SYSTEM, Search, is_video, search
 
 
 def names(root: Path, paths: list[Path]) -> list[str]:
@@ -40,16 +40,18 @@ def test_what_is_not_taken_is_listed_with_its_reason(tmp_path: Path) -> None:
         tmp_path, "a.mp4", ".b.mp4", "._a.mp4", ".cache/c.mp4", ".DS_Store", "a.srt", "frames/1.jpg", "lost+found/x.mp4"
     )
     touch(tmp_path, "@eaDir/a.mp4/SYNOVIDEO.mp4", "recording", "recording.bin")
+    touch(tmp_path, "outputs/drawn/a.mp4", "my run/.hydra/config.yaml", "my run/a.mp4", "b/outputs/taken.mp4")
     (tmp_path / "source.ts").write_text("export const answer: number = 42;\n")
     (tmp_path / "gone").symlink_to(tmp_path / "missing")
     os.mkfifo(tmp_path / "pipe.sock")
     found = search(tmp_path)
-    assert names(tmp_path, found.videos) == ["a.mp4"]
+    assert names(tmp_path, found.videos) == ["a.mp4", "b/outputs/taken.mp4"]
     assert names(tmp_path, found.unknown) == ["recording", "recording.bin"]
     assert left_out(found) == {
         **dict.fromkeys((".b.mp4", "._a.mp4", ".cache"), HIDDEN),
         **dict.fromkeys((".DS_Store", "a.srt", "frames/1.jpg", "source.ts"), NOT_VIDEO),
         **dict.fromkeys(("lost+found", "@eaDir"), SYSTEM),
+        **dict.fromkeys(("my run", "outputs"), RESULTS),
         "gone": "a link that leads nowhere",
         "pipe.sock": "not a file",
     }

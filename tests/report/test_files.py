@@ -176,3 +176,16 @@ def test_a_folder_with_nothing_but_hydras_files_is_removed(tmp_path: Path, monke
     (tmp_path / "run.log").touch()
     files.remove_unused(tmp_path)
     assert [entry.name for entry in tmp_path.iterdir()] == ["run.log"]
+
+
+def test_of_a_multirun_whose_jobs_leave_nothing_no_file_remains(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for job in ("outputs/plain/sweep/0", "outputs/plain/sweep/1"):
+        (tmp_path / job).mkdir(parents=True)
+        (tmp_path / "outputs/plain/sweep/multirun.yaml").touch()
+    files.remove_unused(tmp_path / "outputs/plain/sweep/0")
+    assert (tmp_path / "outputs/plain/sweep/multirun.yaml").exists()
+    files.remove_unused(tmp_path / "outputs/plain/sweep/1")
+    assert list(tmp_path.iterdir()) == []

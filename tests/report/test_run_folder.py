@@ -58,6 +58,14 @@ def test_the_same_command_continues_an_unfinished_run_and_another_does_not(tmp_p
         finish(tmp_path, "a=1")
 
 
+def test_the_same_command_appends_to_the_scores_of_a_stream_that_has_ended(tmp_path: Path) -> None:
+    for _ in range(2):
+        with claim(tmp_path, ["data=stream"]):
+            (tmp_path / "scores.jsonl").touch()
+    with pytest.raises(OutputError, match=r"scores\.jsonl"), claim(tmp_path, ["data=stream", "vlm=other"]):
+        pass
+
+
 def test_another_folder_of_the_caller_makes_another_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     interrupt(tmp_path / "run", "data.root=clips")
     monkeypatch.chdir(tmp_path)

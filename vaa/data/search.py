@@ -10,6 +10,7 @@ from pathlib import Path
 from vaa.data.base import VIDEO_SUFFIXES
 
 HIDDEN, NOT_VIDEO, SYSTEM = "hidden", "not a video by the suffix", "a folder of the system"
+RESULTS = "results of runs"
 _SYSTEM_FOLDERS = {"lost+found", "$RECYCLE.BIN", "System Volume Information", "@eaDir", "#recycle", "__MACOSX"}
 _OTHER_SUFFIXES = {
     *(".txt", ".md", ".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".toml", ".ini", ".log", ".nfo"),
@@ -70,6 +71,8 @@ class Search:
                 self.left_out.append(LeftOut(path, HIDDEN if might_be_video else NOT_VIDEO))
             elif _is_dir(entry) and entry.name in _SYSTEM_FOLDERS:
                 self.left_out.append(LeftOut(path, SYSTEM))
+            elif _is_dir(entry) and _has_results(path):
+                self.left_out.append(LeftOut(path, RESULTS))
             elif _is_dir(entry):
                 (links if entry.is_symlink() else folders).append(path)
             else:
@@ -132,6 +135,12 @@ def _is_dir(entry: os.DirEntry[str]) -> bool:
         return entry.is_dir()
     except OSError:  # a link to itself
         return False
+
+
+def _has_results(folder: Path) -> bool:
+    """Whether it is a run's folder, or `outputs` with the cache and the copies of videos with boxes."""
+    inside = ("cache", "drawn") if folder.name == "outputs" else (".hydra",)
+    return any((folder / name).is_dir() for name in inside)
 
 
 def _is_text(path: Path) -> bool:

@@ -141,13 +141,20 @@ def _git(*args: str) -> bytes:
 
 
 def remove_unused(folder: Path) -> None:
-    """Remove a run's folder that has nothing but Hydra's log and copy of the config, and its empty parents."""
+    """Remove a run's folder that has nothing but Hydra's log and copy of the config, and its empty parents.
+
+    The `multirun.yaml` of a multirun without other jobs is removed too.
+    """
     folder, here = folder.absolute(), Path.cwd()
     entries = list(folder.iterdir()) if folder.is_dir() else []
     if folder == here or any(entry.name != ".hydra" and entry.suffix != ".log" for entry in entries):
         return
     shutil.rmtree(folder, ignore_errors=True)
     with suppress(OSError):  # a parent with something in it
+        if folder.parent != here and [entry.name for entry in folder.parent.iterdir()] == ["multirun.yaml"]:
+            folder = folder.parent
+            (folder / "multirun.yaml").unlink()
+            folder.rmdir()
         for parent in folder.parents:
             if parent == here or not parent.is_relative_to(here):
                 break

@@ -16,14 +16,16 @@ from vaa.errors import OutputError
 
 log = logging.getLogger("vaa")
 _CLAIM = ".hydra/claim.json"
-_RESULTS = ("metrics.json", "failures.json", "reports", "scores", "scores.jsonl")
+_STREAM_SCORES = "scores.jsonl"
+_RESULTS = ("metrics.json", "failures.json", "reports", "scores", _STREAM_SCORES)
 
 
 @contextmanager
 def claim(folder: Path, overrides: Sequence[str]) -> Iterator[None]:
     """Own a folder while the block runs. One that holds results may be owned again by the same command, if unfinished.
 
-    The owner and whether it has finished are in `.hydra/claim.json`, which is locked while the owner runs.
+    The owner and whether it has finished are in `.hydra/claim.json`, which is locked while the owner runs. A stream
+    never finishes: the same command appends to its scores.
 
     Raises:
         OutputError: another run owns the folder or has left results in it, or it cannot be written.
@@ -38,7 +40,7 @@ def claim(folder: Path, overrides: Sequence[str]) -> Iterator[None]:
     with file:
         yield
         with output_errors(folder):
-            _write(file, {**owner, "finished": True})
+            _write(file, {**owner, "finished": not (folder / _STREAM_SCORES).exists()})
 
 
 @contextmanager
