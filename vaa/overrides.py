@@ -74,8 +74,8 @@ def check_sweep_folder(args: Sequence[str]) -> None:
         command = None
     if command != (str(Path.cwd()), sorted(arg for arg in args if not re.match(r"-|[+~]*hydra[./]", arg))):
         raise OutputError(
-            f"{file}: of another multirun, which would be overwritten. Leave out hydra.sweep.dir for a new folder, give "
-            "another one, or remove this one."
+            f"{file}: of another multirun, and would be overwritten. Leave out hydra.sweep.dir for a new folder, or "
+            "give another one."
         )
 
 

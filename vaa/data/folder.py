@@ -147,9 +147,9 @@ def _names(names: Sequence[str]) -> str:
 
 def _warn_of_guessed_times(file: Path, fps: float) -> None:
     log.warning(
-        "%s: its time stamps go back, repeat or are missing (two recordings joined, a raw stream). Times in this run are "
-        "computed from its average rate (%.4g frames per second) and may be wrong. Store recordings in separate files, "
-        "and raw streams in a container such as MP4.",
+        "%s: its time stamps go back, repeat or are missing (two recordings joined, a raw stream). Times in this run "
+        "are computed from its average rate (%.4g frames per second) and may be wrong. Store recordings in separate "
+        "files, and raw streams in a container such as MP4.",
         file,
         fps,
     )
