@@ -66,7 +66,7 @@ class Locator(Protocol):
 
 @runtime_checkable
 class HasTimestamps(Protocol):
-    """A VLM that may be shown when frames are shown, as text."""
+    """A VLM whose prompts may have the times of frames."""
 
     @property
     def timestamps(self) -> bool:
