@@ -147,8 +147,8 @@ class RecentAnswers:
         self._previous: dict[bytes, Answer] = {}
         self._current: dict[bytes, Answer] = {}
 
-    def key(self, identity: str, query: Query) -> bytes:
-        """The cache key of a query; all queries of a stream are about the same video."""
+    def key(self, identity: str, query: Query, timestamps: bool = False) -> bytes:
+        """The cache key of a query; all queries of a stream are about the same video, whose times do not change."""
         return cache_key(identity, None, query)
 
     def load(self, keys: Sequence[bytes]) -> dict[bytes, Answer]:

@@ -98,7 +98,7 @@ class Stream:
                 else nullcontext(address) as file,
                 av.open(file, "r", timeout=timeout, options=dict(self.options)) as container,
             ):
-                stream = container.streams.best("video")
+                stream: Any = container.streams.best("video")
                 if stream is None or is_cover(stream):
                     raise DataError(f"{self.name}: has no video stream.")
                 stream.thread_type = "SLICE"  # threads for whole frames would each delay one
