@@ -59,6 +59,7 @@ FILES = [
     *(("libx264", "mp4", edit) for edit in EDITS if edit not in CLOCKS),
     *product(["libx264 open"], ["ts"], ["plain", "concatenate mid group", "cut before key", *CLOCKS]),
     *product(["libx264 open"], ["mp4"], ["plain", "trim head", "trim tail", "cut middle", "cut before key"]),
+    *product(["libx264"], ["ts", "mxf"], ["plain"]),
     *product(["libx265"], ["mkv"], ["plain", "trim head", "cut before key"]),
     *product(["mpeg4"], ["mov", "mkv"], ["plain", "trim tail", "cut before key"]),
     *product(["mpeg4 plain"], ["avi", "mkv"], ["plain", "change size"]),
@@ -98,6 +99,18 @@ def test_a_cover_picture_is_no_video_track(tmp_path: Path, decoder: str) -> None
     alone = mux(tmp_path / "alone.mp4", Track(cover.file, cover.packets, "attached_pic"))
     with pytest.raises(VideoError, match=r"alone\.mp4"):
         DECODERS[decoder](alone)
+
+
+def test_decord_refuses_two_tracks_of_equal_length(tmp_path: Path) -> None:
+    first, main = encode("libx264", first=100), encode("libx264")
+    path = mux(tmp_path / "two.mp4", Track(first.file, first.packets), Track(main.file, main.packets, "default"))
+    video = OddVideo(path, list(range(len(main.packets))))
+    assert (outcome(video, "pyav"), outcome(video, "decord")) == (EQUAL, OTHER)
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_mpeg_1_with_an_edit_list_is_refused(tmp_path: Path, decoder: str) -> None:
+    assert outcome(EDITS["trim head"](tmp_path / "odd.mp4", "mpeg1video"), decoder) in (REFUSED, OTHER)
 
 
 @pytest.mark.parametrize("decoder", DECODERS)
