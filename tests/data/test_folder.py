@@ -125,7 +125,7 @@ def test_a_file_that_does_not_say_when_its_frames_are_shown_is_named(
     write(tmp_path / "one.ts", "libx264", "mpegts")
     (tmp_path / "joined.ts").write_bytes(2 * (tmp_path / "one.ts").read_bytes())
     write(tmp_path / "raw.h264", "libx264", "h264")
-    dataset = VideoFolder(name="mine", root=str(tmp_path), decoder="pyav").load()
+    dataset = VideoFolder(name="mine", root=str(tmp_path), labels=None, decoder="pyav").load()
     assert {video.id: video.n_frames for video in dataset.videos} == {"joined": 10, "one": 5, "raw": 5}
     warnings = [record.getMessage() for record in caplog.records if "average rate" in record.getMessage()]
     assert [Path(text.split(": ")[0]).name for text in warnings] == ["joined.ts", "raw.h264"]

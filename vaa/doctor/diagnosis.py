@@ -201,14 +201,14 @@ def _download_problems(info: CheckpointInfo, machine: Machine) -> Iterator[str]:
 
 
 def _work(use: ModelUse, machine: Machine) -> ModelWork:
-    """What a query of a model costs; for an encoder, a frame or a text."""
+    """What a query of a model costs; for an encoder, a frame, which are most of its queries."""
     weights, info = use.requirements.weights, use.checkpoint
     visual = use.frames * ((info.shape.image_tokens if info else 0) or _IMAGE_TOKENS)
     return ModelWork(
         model=use.model,
         name=use.requirements.name or type(use.model).__name__,
         parameters=info.parameters if info else None,
-        tokens=use.tokens + visual,
+        tokens=visual if isinstance(use.model, Encoder) else use.tokens + visual,
         dtype=weights.dtype if weights else "float32",
         on_gpu=_memory_of(use, machine) == "GPU memory",
     )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -13,6 +14,8 @@ import numpy as np
 from vaa.doctor.machine import matrix_rate
 from vaa.stages.base import ModelStage, Transform
 from vaa.types import ChooseQuery, Definition, EmbedQuery, GroundTruth, Query, Report, Video
+
+log = logging.getLogger("vaa")
 
 _COUNTED = 20
 """Videos whose queries are counted; for more, those of this many are scaled up."""
@@ -40,7 +43,10 @@ def count_queries(
     truths: Mapping[str, GroundTruth],
     definitions: Sequence[Definition] = (),
 ) -> list[tuple[Any, float]]:
-    """Each model with the number of its queries about all videos, at most, if none is cached; frames for an encoder."""
+    """Each model with the number of its queries about all videos, at most, if none is cached; frames for an encoder.
+
+    Equal queries of several stages count once, as they are sent once.
+    """
     step = max(1, -(-len(videos) // _COUNTED))
     counted = sorted(videos, key=lambda video: video.n_frames)[step // 2 :: step]
     models: list[Any] = []
@@ -48,7 +54,7 @@ def count_queries(
     for video, definition in product(counted, definitions or (None,)):
         report = Report(video, truth=truths.get(video.id), definition=definition)
         for stage in stages.values():
-            with suppress(Exception):  # with made-up answers a stage may fail
+            with suppress(Exception), _no_log():  # with made-up answers a stage may fail
                 if isinstance(stage, Transform):
                     report = stage(report)
                 if not isinstance(stage, ModelStage):
@@ -87,6 +93,16 @@ def estimate(
             "TFLOP/s of a matrix product measured here now"
         )
     yield f"  an estimate, without decoding of videos; {_SHARE:.0%} is what an 8B model reached on an H200"
+
+
+@contextmanager
+def _no_log() -> Iterator[None]:
+    """Log nothing: stages warn of answers that they cannot parse, and made-up ones do not matter."""
+    previous, log.disabled = log.disabled, True
+    try:
+        yield
+    finally:
+        log.disabled = previous
 
 
 def _units(query: Query) -> int:
