@@ -128,7 +128,14 @@ def tiny(internvl: Path, clip_checkpoint: Path) -> list[str]:
     return [
         *("vlm=internvl", f"vlm.checkpoint={internvl}", "vlm.dtype=float32", "vlm.device_map=cpu"),
         *("encoder=clip_vit_b16", f"encoder.checkpoint={clip_checkpoint}", "encoder.device_map=cpu"),
-        *("method=corevad", "prompt.max_new_tokens=4", "max_unparsed=1", "cache=memo.sqlite", "plots=false", "page=null"),
+        *(
+            "method=corevad",
+            "prompt.max_new_tokens=4",
+            "max_unparsed=1",
+            "cache=memo.sqlite",
+            "plots=false",
+            "page=null",
+        ),
     ]
 
 
