@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -169,6 +170,8 @@ def test_a_multirun_of_four_jobs_writes_four_complete_runs(tmp_path: Path) -> No
     )
     assert process.returncode == 0, process.stdout + process.stderr
     (sweep,) = (tmp_path / "outputs/corevad").iterdir()
+    assert re.search(r"^job +smoothing +position.width +roc_auc ", process.stdout, re.MULTILINE)
+    assert f"python -m vaa.compare {sweep.relative_to(tmp_path)}" in process.stdout
     jobs = sorted(sweep.glob("[0-9]"))
     runs = [run for job in jobs for run in read_back(job)]
     widths = [(smoothing, width) for smoothing in ("none", "gaussian9") for width in (0.25, 0.5)]

@@ -47,6 +47,9 @@ def run_command() -> None:
             raise
         log.error("%s", message)
         sys.exit(exit_status(error))
+    finally:
+        multirun = importlib.import_module("vaa.compare.multirun")  # it imports Hydra
+        multirun.print_summary()
 
 
 def _with_search_path(args: list[str]) -> list[str]:

@@ -65,6 +65,32 @@ def test_the_suffix_chooses_the_format_and_text_is_escaped(
     assert "http" not in text
 
 
+def test_a_table_fits_a_terminal_of_100_columns_and_nothing_is_cut(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    long = "a-very-long-name-of-a-prompt-that-does-not-fit-" * 2
+    for k, model in enumerate(("models/large/InternVL2_5-8B", "models/large/InternVL2_5-2B")):
+        config = {"vlm": {"checkpoint": model}, "prompt": {"text": f"{long}{k}"}}
+        make(tmp_path / f"run{k}", *videos(k), choices={"method": "m"}, config=config)
+    (tmp_path / "run0/report.html").write_text("")
+    assert main([str(tmp_path), "--resamples", "20", "--metric", "roc_auc", "pr_auc", "within_video_auc"]) == 0
+    output = capsys.readouterr().out
+    table = output[: output.index("Δ: to run0")]
+    assert max(map(len, table.splitlines())) <= 100
+    assert "in models/large/" in table
+    assert re.search(r"^run0 .* InternVL2_5-8B ", table, re.MULTILINE)
+    assert f"{long}0" in re.sub(r"\s|run0|InternVL2_5-8B|\d\.\d{4}", "", table)
+    assert table.count("Δ [95 %]") == 3
+    assert f"run0: {tmp_path / 'run0/report.html'}" in output
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    assert main([str(tmp_path), "--resamples", "20"]) == 0
+    assert (tmp_path / "run0/report.html").as_uri() in capsys.readouterr().out
+    assert main([str(tmp_path), "--resamples", "20", "--format", "markdown"]) == 0
+    assert f"| {long}0 | models/large/InternVL2_5-8B |" in capsys.readouterr().out
+
+
 def test_csv_has_unformatted_numbers(outputs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     names = ["--names", "other", "a", "b", "--baseline", "3"]
     assert main([str(outputs), "--format", "csv", *names, "--metric", "roc_auc"]) == 0

@@ -7,13 +7,13 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from browsing import opened, wait_until
 from test_page import finished, scored
 
 from vaa.process import PROJECT_ROOT
@@ -22,68 +22,21 @@ from vaa.report.runs import Run
 from vaa.types import FrameTimes, GroundTruth, Span
 
 pytestmark = pytest.mark.slow
-FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-)
-WAIT = 180_000  # milliseconds; a busy machine is slow
 AT = "document.querySelector('video').currentTime"
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """One browser for the module, with an empty profile."""
-    sync_api = pytest.importorskip("playwright.sync_api", reason="pip install playwright, for the tests in a browser")
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    if chromium is None:
-        pytest.skip("no chromium here: apt-get install chromium, for the tests of the page in a browser")
-    with sync_api.sync_playwright() as playwright:
-        profile = tmp_path_factory.mktemp("profile")
-        context = playwright.chromium.launch_persistent_context(
-            str(profile), executable_path=chromium, headless=True, args=FLAGS.split(), timeout=WAIT
-        )
-        context.set_default_timeout(WAIT)
-        yield context
-        context.close()
-
-
-@pytest.fixture
-def tab(browser: Any) -> Iterator[Any]:
-    """A new tab, in which nothing may be written to the console as an error."""
-    page, errors = browser.new_page(), []
-    page.on("console", lambda message: errors.append(message.text) if message.type in ("error", "warning") else None)
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.set_viewport_size({"width": 1280, "height": 900})
-    yield page
-    page.close()
-    assert errors == []
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A real run: the built-in models on three short synthetic videos."""
     where = tmp_path_factory.mktemp("real")
-    overrides = ["data.videos=3", "data.seconds=30.0", "cache=null", "plots=false", "wandb.mode=disabled"]
+    videos = ["method=corevad", "data.videos=3", "data.seconds=30.0"]
+    overrides = [*videos, "cache=null", "plots=false", "wandb.mode=disabled"]
     command = [sys.executable, str(PROJECT_ROOT / "run.py"), *overrides, "hydra.run.dir=run", "alerts.threshold=0.1"]
     environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
     done = subprocess.run(command, cwd=where, env=environment, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"page: {where / 'run/report.html'}" in done.stdout + done.stderr
     return where / "run"
-
-
-def opened(tab: Any, folder: Path, hash_: str = "") -> None:
-    tab.goto((folder / "report.html").resolve().as_uri() + hash_)
-    tab.wait_for_selector(".plot .main-svg" if hash_ else ".figures .main-svg, .videos")
-
-
-def wait_until(tab: Any, expression: str) -> None:
-    """Wait until an expression is true; Playwright's wait_for_function uses eval, which the page's policy forbids."""
-    for _ in range(WAIT // 50):
-        if tab.evaluate(f"!!({expression})"):
-            return
-        tab.wait_for_timeout(50)
-    pytest.fail(f"still false: {expression}")
 
 
 def test_a_video_plays_and_a_click_on_its_track_seeks(tab: Any, folder: Path) -> None:
@@ -205,6 +158,7 @@ def test_a_search_among_800_videos_draws_few_rows(tab: Any, tmp_path: Path) -> N
 
 def test_a_click_during_which_the_list_is_drawn_again_opens_the_video(tab: Any, folder: Path) -> None:
     opened(tab, folder)
+    tab.locator("a.row").first.scroll_into_view_if_needed()
     box = tab.locator("a.row").first.bounding_box()
     tab.mouse.move(box["x"] + 20, box["y"] + 20)
     tab.mouse.down()

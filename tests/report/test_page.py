@@ -20,12 +20,14 @@ from vaa.pipeline import RunResult
 from vaa.process import PROJECT_ROOT
 from vaa.report import files
 from vaa.report.page.build import SCRIPTS, Page
+from vaa.report.page.levels import score_levels
 from vaa.report.page.overview import sparkline
 from vaa.report.page.video import track_changes, video_data
 from vaa.report.runs import Run
 from vaa.types import (
     Box,
     Dataset,
+    DefinitionTrack,
     Failure,
     FrameTimes,
     GroundTruth,
@@ -120,9 +122,14 @@ def test_the_data_of_a_page_are_exact(tmp_path: Path) -> None:
     assert run["alert_rule"] | {"threshold": 0.5, "number": 1} == run["alert_rule"]
     assert [row["id"] for row in run["rows"]] == ["calm", "fight"]
     calm, row = run["rows"]
-    assert row | {"class": "fight", "seconds": 4.0, "frames": 40, "labels": [[20, 30]], "alerts": 1} == row
+    assert row | {"class": "fight", "seconds": 4.0, "frames": 40, "labels": [[20, 30]]} == row
+    assert (row["events"], row["own"]) == ([[2.0, 3.0, "fight"]], [[2.0, 3.0, 0.9, 2.4]])
     assert (row["highest"], row["error"], row["contrast"]) == (0.9, 0.0, 0.65)
-    assert (calm["highest"], calm["error"], calm["contrast"], calm["alerts"]) == (0.4, 0.4, 0.0, 0)
+    assert (calm["highest"], calm["error"], calm["contrast"], calm["own"]) == (0.4, 0.4, 0.0, [])
+    assert data(tmp_path / "page/levels.js")["videos"] == [
+        {"at": [0], "to": [40], "fps": 10.0, "frames": 20},
+        {"at": [0, 10, 10, 10], "to": [10, 20, 90, 30], "fps": 10.0, "frames": 40},
+    ]
     video = data(tmp_path / "page/videos/1.js")
     assert video | {"id": "fight", "frames": 40, "fps": 10.0, "labels": [[20, 30]], "reference": "Two fight."} == video
     assert (video["segments"][2], video["annotated"], video["sources"]) == (
@@ -185,13 +192,15 @@ def test_a_copy_for_browsers_is_encoded_and_a_damaged_video_is_copied(tmp_path: 
 def test_paths_are_relative_to_the_folder_of_the_run(tmp_path: Path, clip: Path) -> None:
     run = finished(tmp_path / "run", [scored("mine", [0.5, 0.5], Path(clip.name))], {})
     (tmp_path / "run/.hydra").mkdir()
-    hydra = {"hydra": {"runtime": {"cwd": str(clip.parent), "choices": {"method": "urf"}}}}
+    choices = {"method": "urf", "run": "dataset", "smoothing": "none", "experiment": None, "vlm": "tiny"}
+    hydra = {"hydra": {"runtime": {"cwd": str(clip.parent), "choices": choices}}}
     (tmp_path / "run/.hydra/hydra.yaml").write_text(json.dumps(hydra))
     (tmp_path / "run/.hydra/overrides.yaml").write_text("[limit=3]")
     Page(copy=False).write(run)
     assert data(tmp_path / "run/page/videos/0.js")["sources"][0] == "../clip.mp4"
     content = data(tmp_path / "run/page/run.js")
     assert (content["title"], content["overrides"]) == ("urf on ours", ["limit=3"])
+    assert content["choices"] == {"vlm": "tiny"}
 
 
 def test_the_command_writes_the_page_from_the_folder(tmp_path: Path) -> None:
@@ -201,6 +210,7 @@ def test_the_command_writes_the_page_from_the_folder(tmp_path: Path) -> None:
     assert process.stdout.split() == [str(tmp_path / "deep/run/report.html")]
     assert {file.name for file in (tmp_path / "deep/run/page").iterdir()} == {
         *SCRIPTS,
+        "levels.js",
         "page.css",
         "plotly.js",
         "run.js",
@@ -243,6 +253,55 @@ def test_a_track_is_drawn_by_its_changes_at_the_finest_resolution_that_has_few()
     assert track_changes(gaps, 10) == {"at": [0, 5, 9], "to": [None, 0.5, None], "stop": 10}
     empty = ScoreTrack(np.zeros(0), np.zeros(0, dtype=np.int64))
     assert track_changes(empty, 10) == {"at": [], "to": [], "stop": 10}
+
+
+@pytest.mark.parametrize("precision", ["float16", "float32", "float64"])
+def test_a_score_reaches_a_threshold_of_hundredths_if_its_level_does(precision: str) -> None:
+    rng = np.random.default_rng(0)
+    scores = np.concatenate([np.arange(101) / 100, rng.random(200), [-0.1, 1.5, math.nan]]).astype(precision)
+    content = score_levels(Video("v", Path("v.mp4"), len(scores), 10.0), scores)
+    assert content is not None
+    levels = np.repeat(content["to"], np.diff(np.cumsum(content["at"]), append=len(scores)))
+    for n in range(101):
+        assert ((levels >= n) == (scores >= n / 100)).all()
+
+
+def test_levels_of_a_varying_rate_have_the_times_of_its_frames_and_its_pauses() -> None:
+    times = FrameTimes(np.concatenate([np.arange(10) / 10, 50 + np.arange(10) / 10]))
+    video = Video("v", Path("v.mp4"), 20, 10.0, times=times)
+    assert score_levels(video, np.repeat([0.25, 0.5], [5, 15])) == {
+        "at": [0, 5, 5],
+        "to": [25, 50, 50],
+        "start": [0.0, 0.5, 50.0],
+        "stop": [0.5, 1.0, 51.0],
+        "pauses": [2],
+    }
+
+
+def test_a_video_has_a_line_for_each_of_several_definitions(tmp_path: Path) -> None:
+    fall, fire = (
+        DefinitionTrack(name, ScoreTrack(np.array([0.1, value]), np.array([0, 10])))
+        for name, value in (("a fall", 0.9), ("fire", 0.2))
+    )
+    several = replace(scored("several", [0.1, 0.9]), definition_tracks=(fall, fire))
+    one = replace(scored("one", [0.1, 0.9]), definition_tracks=(fall,))
+    Page(copy=False).write(finished(tmp_path, [one, several], {}))
+    tracks = [data(tmp_path / f"page/videos/{k}.js")["definitions"] for k in (0, 1)]
+    assert tracks[0] == []
+    assert [(each["name"], each["track"]["to"]) for each in tracks[1]] == [("a fall", [0.1, 0.9]), ("fire", [0.1, 0.2])]
+    assert data(tmp_path / "page/run.js")["definitions"] == ["a fall", "fire"]
+
+
+def test_only_stills_that_exist_are_shown(tmp_path: Path) -> None:
+    run = finished(tmp_path, [scored("mine", [0.9, 0.1, 0.1, 0.1, 0.9])], {})
+    content = json.loads((tmp_path / "alerts.json").read_text())
+    for alert, still in zip(content["alerts"], ("alerts/a #1.jpg", "alerts/gone.jpg"), strict=True):
+        alert["still"] = still
+    (tmp_path / "alerts.json").write_text(json.dumps(content))
+    (tmp_path / "alerts").mkdir()
+    (tmp_path / "alerts/a #1.jpg").write_bytes(b"")
+    Page(copy=False).write(run)
+    assert [alert["still"] for alert in data(tmp_path / "page/run.js")["alerts"]] == ["alerts/a%20%231.jpg", None]
 
 
 def test_a_stage_without_a_visible_change_has_no_track(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from vaa.compare import measures
 from vaa.compare.differences import differences
@@ -198,7 +199,7 @@ def comparison_table(comparison: Comparison, digits: int) -> Table:
     numeric = (False, *(False for _ in comparison.columns), *(True for _ in titles))
     rows = []
     for row in comparison.rows:
-        cells = [Cell(f"{row.name} !" if row.warnings else row.name)]
+        cells = [Cell(f"{row.name} !" if row.warnings else row.name, link=report_link(Path(row.folder)))]
         cells += [Cell(row.choices[column]) for column in comparison.columns]
         for metric in metrics:
             cells.append(Cell(format_number(row.values.get(metric), digits), metric in row.best))
@@ -207,6 +208,12 @@ def comparison_table(comparison: Comparison, digits: int) -> Table:
     base = (f"Δ: to {comparison.rows[comparison.baseline].name}.",) if several else ()
     title = f"{len(comparison.rows)} runs compared" if several else "A run"
     return Table(title, header, numeric, tuple(rows), (*base, *comparison.notes), _records(comparison))
+
+
+def report_link(folder: Path) -> str:
+    """The page of a run; "" where there is none."""
+    page = folder / "report.html"
+    return str(page) if page.is_file() else ""
 
 
 def record_columns(metrics: Sequence[str]) -> list[str]:

@@ -7,10 +7,12 @@ import csv
 import io
 import math
 import re
+import shutil
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 from jinja2 import Environment, FileSystemLoader
 from rich.console import Console
@@ -20,6 +22,10 @@ from rich.table import Table as RichTable
 from vaa.errors import ConfigError, OutputError, VaaError
 from vaa.report.files import write_bytes
 
+_TERMINAL_WIDTH = 100
+_MAX_TEXT = 36
+"""Columns of a terminal that is not known, and of a text before it is folded."""
+_NO_VALUE = ("-", "none", "without", "")
 FORMATS = ("table", "markdown", "latex", "csv", "html")
 _FORMAT_OF_SUFFIX = {
     ".md": "markdown",
@@ -44,11 +50,15 @@ Value = str | float | None
 
 @dataclass(frozen=True)
 class Cell:
-    """The text of a table's cell, bold if `best`; `svg` is a picture that HTML shows below the row."""
+    """The text of a table's cell, bold if `best`; `svg` is a picture that HTML shows below the row.
+
+    `link` is a file that the terminal links to.
+    """
 
     text: str
     best: bool = False
     svg: str = ""
+    link: str = ""
 
 
 @dataclass(frozen=True)
@@ -137,18 +147,83 @@ def csv_value(value: float | None) -> float | None:
 
 
 def _terminal(table: Table, colour: bool) -> str:
-    grid = RichTable(box=None, pad_edge=False, header_style="bold")
-    for title, numeric in zip(table.header, table.numeric, strict=True):
-        grid.add_column(escape(title), justify="right" if numeric else "left", no_wrap=numeric, overflow="fold")
-    for row in table.rows:
-        cells = (escape(cell.text) for cell in row)
-        grid.add_row(*(f"[bold]{text}[/bold]" if cell.best else text for text, cell in zip(cells, row, strict=True)))
+    """The table within the width of the terminal, or 100 columns: in blocks of columns that each begin with the first.
+
+    Long texts are folded. A folder that all values of a column share is in the column's title instead. Files are links;
+    without escape codes their paths are listed below.
+    """
+    width = shutil.get_terminal_size((_TERMINAL_WIDTH, 24)).columns
+    titles, columns = list(table.header), [[row[k] for row in table.rows] for k in range(len(table.header))]
+    for k, numeric in enumerate(table.numeric):
+        folder = "" if numeric or not k else _common_folder([cell.text for cell in columns[k]])
+        if folder:
+            titles[k] = f"{titles[k]}\nin {folder}"
+            columns[k] = [replace(cell, text=cell.text.removeprefix(folder)) for cell in columns[k]]
     text = io.StringIO()
-    console = Console(file=text, force_terminal=colour, color_system="auto", width=None if colour else 240)
-    console.print(grid)
+    console = Console(file=text, force_terminal=colour, color_system="auto", width=width)
+    widths = _widths(titles, columns)
+    for number, block in enumerate(_blocks(titles, widths, width)):
+        spare = max(0, width - _total(block, widths))
+        grid = RichTable(box=None, pad_edge=False, header_style="bold")
+        for k in block:
+            justify: Literal["right", "left"] = "right" if table.numeric[k] else "left"
+            grid.add_column(escape(titles[k]), justify=justify, overflow="fold", max_width=widths[k] + spare)
+        for cells in zip(*(columns[k] for k in block), strict=True):
+            grid.add_row(*(_rich(cell, colour) for cell in cells))
+        if number:
+            console.print()
+        console.print(grid)
     for note in table.notes:
         console.print(note, markup=False, highlight=False, soft_wrap=True)
+    if not colour:
+        for row in table.rows:
+            for cell in (cell for cell in row if cell.link):
+                console.print(f"{cell.text}: {cell.link}", markup=False, highlight=False, soft_wrap=True)
     return "".join(f"{line.rstrip()}\n" for line in text.getvalue().splitlines())
+
+
+def _rich(cell: Cell, colour: bool) -> str:
+    """The markup of a cell."""
+    text = f"[bold]{escape(cell.text)}[/bold]" if cell.best else escape(cell.text)
+    return f"[link={Path(cell.link).resolve().as_uri()}]{text}[/link]" if cell.link and colour else text
+
+
+def _widths(titles: Sequence[str], columns: Sequence[Sequence[Cell]]) -> list[int]:
+    """The widths of the columns: at most `_MAX_TEXT`, so that longer texts are folded."""
+    texts = [[title, *(cell.text for cell in column)] for title, column in zip(titles, columns, strict=True)]
+    return [min(_MAX_TEXT, max(len(line) for text in column for line in text.split("\n"))) for column in texts]
+
+
+def _total(block: Sequence[int], widths: Sequence[int]) -> int:
+    """The width of columns with two spaces between them."""
+    return sum(widths[k] + 2 for k in block) - 2
+
+
+def _blocks(titles: Sequence[str], widths: Sequence[int], width: int) -> list[list[int]]:
+    """Columns, by number, that fit beside each other; the first is in each, a difference stays beside its metric."""
+    groups: list[list[int]] = []
+    for k in range(1, len(titles)):
+        if titles[k].startswith("Δ") and groups:
+            groups[-1].append(k)
+        else:
+            groups.append([k])
+    blocks = [[0]]
+    for group in groups:
+        if _total([*blocks[-1], *group], widths) > width and len(blocks[-1]) > 1:
+            blocks.append([0])
+        blocks[-1] += group
+    return blocks
+
+
+def _common_folder(texts: Sequence[str]) -> str:
+    """The folder that all these paths are in, with its separator; "" where there is none or a text is not a path."""
+    paths = {text for text in texts if text not in _NO_VALUE}
+    shared = ""
+    for names in zip(*(path.split("/")[:-1] for path in paths), strict=False):
+        if len(paths) < 2 or len(set(names)) > 1:
+            break
+        shared += f"{names[0]}/"
+    return shared
 
 
 def _markdown(table: Table) -> str:

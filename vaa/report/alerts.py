@@ -195,17 +195,22 @@ class AlertRule:
 
     def frame_scores(self, evaluation: Evaluation, video_id: str) -> Floats | None:
         """The scores of shape (frames,) that the rule is about; None without any."""
-        track = evaluation.reports[video_id].track
-        if self.scores == "model":
-            history = evaluation.history.get(video_id, {}).values()
-            track = next((report.track for report in history if report.track is not None), track)
-        return None if track is None else evaluation.protocol.expand(evaluation.reports[video_id].video, track)
+        return alert_scores(evaluation, video_id, self.scores)
 
     def intervals(self, scores: Floats, video: Video) -> list[Interval]:
         """The alerts of a video by its scores, of shape (frames,)."""
         return alert_intervals(
             scores, video, self.hysteresis, gap=self.gap, shortest=self.shortest, padding=self.padding
         )
+
+
+def alert_scores(evaluation: Evaluation, video_id: str, kind: Literal["shown", "model"]) -> Floats | None:
+    """The scores of a video, shape (frames,), after the last stage or the model's own; None without any."""
+    track = evaluation.reports[video_id].track
+    if kind == "model":
+        history = evaluation.history.get(video_id, {}).values()
+        track = next((report.track for report in history if report.track is not None), track)
+    return None if track is None else evaluation.protocol.expand(evaluation.reports[video_id].video, track)
 
 
 def _media_names(alerts: Sequence[Alert]) -> list[str]:

@@ -221,7 +221,7 @@ def find_runs(folders: Sequence[str | Path]) -> list[Run]:
     """
     runs = []
     for folder in folders:
-        files = sorted(Path(folder).rglob("metrics.json"), key=lambda file: [_natural(part) for part in file.parts])
+        files = sorted(Path(folder).rglob("metrics.json"), key=natural_order)
         if not files:
             raise DataError(f"{folder}: no run of vaa in this folder (no metrics.json).")
         runs += [Run(file.parent) for file in files]
@@ -239,6 +239,11 @@ def unfinished(folders: Sequence[str | Path]) -> list[Path]:
     """The folders of runs that were started and wrote no metrics."""
     started = (file.parents[1] for folder in folders for file in sorted(Path(folder).rglob(".hydra/config.yaml")))
     return [folder for folder in started if not (folder / "metrics.json").is_file()]
+
+
+def natural_order(path: Path) -> list[tuple[int, str]]:
+    """A key that sorts paths by name, and numbers in them by their value."""
+    return [_natural(part) for part in path.parts]
 
 
 def _natural(part: str) -> tuple[int, str]:

@@ -17,16 +17,20 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from vaa.errors import VideoError
 from vaa.evaluation.evaluation import Evaluation
-from vaa.report.alerts import read_alerts
+from vaa.report.alerts import alert_scores, read_alerts
 from vaa.report.clips import write_clip
 from vaa.report.files import write_bytes
+from vaa.report.page.levels import score_levels
 from vaa.report.page.overview import run_data, video_row
 from vaa.report.page.video import video_data
 from vaa.report.runs import Run
 from vaa.types import Video, file_name
 
 log = logging.getLogger("vaa")
-SCRIPTS = ("theme.js", "dom.js", "overview.js", "table.js", "track.js", "player.js", "video.js", "main.js")
+SCRIPTS = (
+    *("theme.js", "dom.js", "threshold.js", "alerts.js", "overview.js", "table.js"),
+    *("marks.js", "marking.js", "track.js", "player.js", "video.js", "main.js"),
+)
 _TEMPLATES = Environment(loader=PackageLoader("vaa.report.page", "assets"), autoescape=True, undefined=StrictUndefined)
 
 
@@ -48,19 +52,25 @@ class Page:
         folder, page = run.folder / "page", run.folder / "report.html"
         page.unlink(missing_ok=True)  # it is written last: a page that exists is complete
         shutil.rmtree(folder, ignore_errors=True)
-        alerts = read_alerts(run.folder)
-        rows = []
+        alerts = _alerts(run.folder)
+        rows, levels, definitions = [], [], dict[str, None]()
         for number, video in enumerate(sorted(evaluation.reports, key=file_name)):
             own = sorted(
                 (alert for alert in (alerts or {}).get("alerts", []) if alert["video"] == video),
                 key=lambda alert: float(alert["start"]),
             )
-            rows.append(video_row(evaluation, video, len(own)))
+            rows.append(video_row(evaluation, video, own))
             about = evaluation.reports[video].video
             sources = self._sources(run.folder, replace(about, path=run.cwd / about.path), number)
             content = {**video_data(evaluation, video), "alerts": own, "sources": sources}
+            definitions |= dict.fromkeys(definition["name"] for definition in content["definitions"])
             _write_script(folder / "videos" / f"{number}.js", f"vaa.addVideo({number}, ", content)
-        content = run_data(run, evaluation, rows, alerts)
+            if alerts:
+                scores = alert_scores(evaluation, video, alerts.get("scores", "shown"))
+                levels.append(score_levels(about, scores))
+        if alerts:
+            _write_script(folder / "levels.js", "vaa.addLevels(", {"videos": levels})
+        content = {**run_data(run, evaluation, rows, alerts), "definitions": list(definitions)}
         _write_script(folder / "run.js", "vaa.start(", content)
         _write_assets(folder)
         text = _TEMPLATES.get_template("report.html.j2").render(run=content, scripts=SCRIPTS)
@@ -90,6 +100,15 @@ class Page:
         except ValueError:  # on another drive
             return [absolute.as_uri()]
         return [relative, absolute.as_uri()]
+
+
+def _alerts(folder: Path) -> dict[str, Any] | None:
+    """The content of `alerts.json`, with each still as an address for the browser, None where there is no such file."""
+    content = read_alerts(folder)
+    for alert in (content or {}).get("alerts", []):
+        still = alert.get("still")
+        alert["still"] = quote(still) if still and (folder / still).is_file() else None
+    return content
 
 
 def _write_assets(folder: Path) -> None:

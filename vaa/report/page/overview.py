@@ -19,6 +19,8 @@ from vaa.types import Floats
 _MAX_POINTS = 400  # of a curve
 _MAX_ALERTS = 200
 _SPARKLINE_PARTS = 80
+_NOT_SHOWN = ("run", "method", "data", "engine", "protocol")
+"""Config groups that are in the title or the text, or that no user chooses."""
 
 
 def run_data(
@@ -31,7 +33,11 @@ def run_data(
     return {
         "title": f"{choices.get('method', 'vaa')} on {evaluation.data}",
         "folder": run.folder.resolve().name,
-        "choices": choices,
+        "choices": {
+            group: name
+            for group, name in choices.items()
+            if group not in _NOT_SHOWN and name.lower() not in ("none", "null")
+        },
         "overrides": overrides,
         "data": evaluation.data,
         "protocol": run.truth["protocol"],
@@ -40,6 +46,7 @@ def run_data(
             {"video": failure.video, "stage": failure.stage, "reason": failure.reason} for failure in run.failures
         ],
         "metrics": run.metrics,
+        "counts": [name for name, value in run.metrics.items() if isinstance(value, int)],
         "curves": _curves(evaluation),
         "classes": _classes(evaluation),
         "alerts": alert_list[:_MAX_ALERTS],
@@ -48,19 +55,22 @@ def run_data(
     }
 
 
-def video_row(evaluation: Evaluation, video: str, n_alerts: int) -> dict[str, Any]:
-    """The row of a video in the table; fields that are not known are absent."""
+def video_row(evaluation: Evaluation, video: str, alerts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The row of a video in the table, with its `alerts` of `alerts.json`; fields that are not known are absent."""
     about = evaluation.reports[video].video
     scores, labels = evaluation.video_scores(video), evaluation.labels.get(video)
     row: dict[str, Any] = {
         "id": video,
         "seconds": round(about.end(about.n_frames), 2),
-        "alerts": n_alerts,
+        "own": [
+            [alert[name] for name in ("start_seconds", "stop_seconds", "highest", "peak_seconds")] for alert in alerts
+        ],
         "class": evaluation.label(video) or "",
     }
     if labels is not None:
         row["labels"] = intervals(labels)
         row["frames"] = about.n_frames
+        row["events"] = _events(evaluation, video)
     if scores is not None and len(scores):
         row["highest"] = round(float(scores.max()), 4)
         row["contrast"] = round(float(scores.max() - np.median(scores)), 4)
@@ -68,6 +78,18 @@ def video_row(evaluation: Evaluation, video: str, n_alerts: int) -> dict[str, An
         if labels is not None:
             row["error"] = round(evaluation.error(video), 4)
     return row
+
+
+def _events(evaluation: Evaluation, video: str) -> list[tuple[float, float, str]]:
+    """The labelled intervals of a video, in seconds, with the class of the annotation that each begins with."""
+    about, truth = evaluation.reports[video].video, evaluation.truths.get(video)
+    spans = sorted(truth.spans, key=lambda span: span.start) if truth else []
+    events = []
+    for start, stop in intervals(evaluation.labels[video]):
+        names = (span.label for span in spans if span.start < stop and span.end >= start and span.label)
+        name = next(names, evaluation.label(video) or "")
+        events.append((round(about.seconds(start), 6), round(about.end(stop), 6), name))
+    return events
 
 
 def sparkline(scores: Floats) -> list[int]:

@@ -41,6 +41,10 @@ def video_data(evaluation: Evaluation, video: str) -> dict[str, Any]:
         "annotated": [[box.frame, *box.xyxy] for box in truth.boxes] if truth else [],
         "segments": [[segment.start, segment.stop, segment.at] for segment in report.segments],
         "stages": stages,
+        "definitions": [
+            {"name": each.name, "track": track_changes(each.track, report.video.n_frames)}
+            for each in (report.definition_tracks if len(report.definition_tracks) > 1 else ())
+        ],
         "texts": list(texts),
     }
 

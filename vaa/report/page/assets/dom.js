@@ -40,10 +40,12 @@ vaa.frameAt = (data, seconds) => {
   return Math.min(data.frames - 1, Math.max(0, frame));
 };
 
-vaa.number = (value, digits = 3) => {
-  if (value === null || value === undefined) return "–";
-  return Number.isInteger(value) && Math.abs(value) > 1 ? value.toLocaleString("en") : value.toFixed(digits);
-};
+vaa.number = (value, digits = 3) => (value === null || value === undefined ? "–" : value.toFixed(digits));
+vaa.count = (n, one, several = `${one}s`) => `${n.toLocaleString("en")} ${n === 1 ? one : several}`;
+
+// What lines and colours mean: [kind, colour, text], where the kind is line, dotted, dashed, area or strip.
+vaa.legend = (...items) => vaa.el("ul", { class: "legend" }, items.filter(Boolean).map(([kind, colour, text]) =>
+  vaa.el("li", {}, vaa.el("span", { class: `key ${kind}`, style: `--key:var(--${colour})` }), text)));
 
 vaa.colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 

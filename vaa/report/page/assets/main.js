@@ -41,7 +41,7 @@
   };
   const alert = (by) => {
     const shown = vaa.shown(), now = shown?.player.time();
-    const starts = (shown?.data.alerts || []).map((alert) => alert.start_seconds);
+    const starts = shown ? vaa.alertsOf(shown.number).map((alert) => alert.start) : [];
     const next = by > 0 ? starts.find((t) => t > now + 0.05) : starts.filter((t) => t < now - 0.05).at(-1);
     if (next !== undefined) shown.player.seek(next);
   };
@@ -58,7 +58,7 @@
 
   const KEYS = {
     "/": search, "?": () => help.showModal(), j: () => step(1), k: () => step(-1), n: () => alert(1), p: () => alert(-1),
-    b: () => vaa.shown()?.player.showBoxes(), d: window.vaaSwitchTheme, Escape: () => { if (vaa.shown()) go(""); },
+    i: () => vaa.shown()?.marking.start(), o: () => vaa.shown()?.marking.stop(), b: () => vaa.shown()?.player.showBoxes(), d: window.vaaSwitchTheme, Escape: () => { if (vaa.shown()) go(""); },
     Enter: () => { if (!vaa.shown() && vaa.selected()) go(vaa.link(vaa.selected().id)); },
     " ": () => vaa.shown()?.player.toggle(), ArrowLeft: () => move(-5), ArrowRight: () => move(5), ",": () => frame(-1), ".": () => frame(1),
   };
@@ -68,7 +68,7 @@
     const { target, key } = event;
     if (target.matches("input")) {
       if (key === "Escape") target.blur();
-      if (key === "Enter") { target.blur(); KEYS.Enter(); } // else keys go to the hidden field until the next frame
+      if (key === "Enter" && target.type === "search") { target.blur(); KEYS.Enter(); } // else keys go to the hidden field until the next frame
       return;
     }
     if ((key === " " || key === "Enter") && target.matches("a, button, summary")) return; // the browser handles them
@@ -79,6 +79,13 @@
   }, true);
   // A button clicked with the mouse loses the focus, so that the space key plays the video.
   document.addEventListener("click", (event) => { if (event.detail) event.target.closest("button")?.blur(); });
+  // On paper every folded part is open.
+  let opened = [];
+  addEventListener("beforeprint", () => {
+    opened = [...document.querySelectorAll("details:not([open])")];
+    for (const part of opened) part.open = true;
+  });
+  addEventListener("afterprint", () => { for (const part of opened) part.open = false; });
   document.getElementById("theme").addEventListener("click", window.vaaSwitchTheme);
   document.getElementById("keys").addEventListener("click", () => help.showModal());
 })();

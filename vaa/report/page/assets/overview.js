@@ -1,4 +1,4 @@
-// The first screen: metrics and their protocol, curves, classes, alerts, failures.
+// The first screen: metrics and their protocol, curves, classes, failures.
 "use strict";
 (() => {
   const { el } = vaa;
@@ -26,14 +26,14 @@
     const known = Object.keys(NAMES).filter((name) => run.metrics[name] !== undefined);
     const seconds = run.rows.reduce((sum, row) => sum + row.seconds, 0);
     const cards = known.map((name, k) => card(vaa.number(run.metrics[name], 4), NAMES[name][0], NAMES[name][1], k === 0));
-    cards.push(card(vaa.number(run.rows.length, 0), run.rows.length === 1 ? "video" : "videos"));
+    cards.push(card(run.rows.length.toLocaleString("en"), run.rows.length === 1 ? "video" : "videos"));
     cards.push(card(vaa.clock(seconds), "of video"));
-    if (run.alert_rule) cards.push(card(vaa.number(run.alert_rule.number, 0), run.alert_rule.number === 1 ? "alert" : "alerts"));
-    if (run.failures.length) cards.push(card(vaa.number(run.failures.length, 0), "failed"));
+    if (run.failures.length) cards.push(card(run.failures.length.toLocaleString("en"), "failed"));
     const unparsed = run.metrics.unparsed;
-    if (unparsed) cards.push(card(vaa.number(unparsed, 0), "unparsed answers", `of ${run.metrics.answers}: the parser could not read them`));
+    if (unparsed) cards.push(card(unparsed.toLocaleString("en"), "unparsed answers", `of ${run.metrics.answers}: the parser could not read them`));
+    const counts = new Set(run.counts);
     const all = Object.entries(run.metrics).map(([name, value]) => el("tr", {},
-      el("td", {}, name), el("td", { class: "right" }, vaa.number(value, 6))));
+      el("td", {}, name), el("td", { class: "right" }, counts.has(name) ? value.toLocaleString("en") : vaa.number(value, 6))));
     return el("section", {},
       el("div", { class: "cards" }, cards),
       labelled ? el("p", { class: "muted" }, protocol(run.protocol)) : null,
@@ -61,7 +61,8 @@
   const charts = (run) => {
     if (!run.curves) return null;
     const figures = [curve("ROC", "false positive rate", "true positive rate"), curve("Precision and recall", "recall", "precision")];
-    const elements = figures.map(({ title, element }) => el("figure", {}, el("figcaption", {}, title), element));
+    const elements = figures.map(({ title, element }, k) => el("figure", {}, el("figcaption", {}, title), element,
+      vaa.legend(["line", "accent", "this run"], ["dotted", "muted", k ? `by chance (${vaa.number(run.curves.share)} of the frames are anomalous)` : "by chance"])));
     const redraw = () => draw(figures, run.curves);
     document.addEventListener("vaa-theme", redraw);
     queueMicrotask(redraw);
@@ -75,24 +76,8 @@
       el("td", { class: "wide" }, el("div", { class: "meter" }, el("span", { style: `width:${100 * auc}%` }))),
       el("td", { class: "right" }, auc.toFixed(3))));
     return el("figure", {}, el("figcaption", { title: "frames of the class's anomalous videos and of all normal videos" }, "ROC AUC of each class"),
-      el("div", { class: "scroll" }, el("table", { class: "classes" }, el("tbody", {}, rows))));
-  };
-
-  vaa.alertItem = (alert, withVideo) => el("li", {}, el("a", { href: vaa.link(alert.video, alert.peak_seconds) },
-    el("span", { class: "when" }, `${alert.from}–${alert.to}`),
-    el("span", { class: "high", title: "highest score (mean)" }, `${alert.highest.toFixed(2)} (${alert.mean.toFixed(2)})`),
-    el("span", { class: "text" }, withVideo ? el("b", {}, alert.video) : null, withVideo ? " " : null, alert.text || "no text")));
-
-  const alerts = (run) => {
-    if (!run.alert_rule) return null;
-    const { number, description, gap, shortest } = run.alert_rule;
-    const shown = run.alerts.slice(0, 8), rest = run.alerts.slice(8);
-    const tail = number > run.alerts.length ? el("p", { class: "muted" }, `${number - run.alerts.length} more in alerts.csv.`) : null;
-    return el("section", {}, el("h2", {}, "Alerts"),
-      el("p", { class: "muted" }, `Intervals with high scores (${description}), at least ${shortest} s long, merged if less than ${gap} s apart; highest first.`),
-      number ? el("ul", { class: "alerts" }, shown.map((alert) => vaa.alertItem(alert, true))) : el("p", {}, "None."),
-      rest.length ? el("details", {}, el("summary", {}, `${rest.length} more`),
-        el("ul", { class: "alerts" }, rest.map((alert) => vaa.alertItem(alert, true))), tail) : tail);
+      el("div", { class: "scroll" }, el("table", { class: "classes" },
+        el("thead", {}, el("tr", {}, el("th", {}, "class"), el("th", { class: "right" }, "videos"), el("th", { class: "right", colspan: 2 }, "ROC AUC"))), el("tbody", {}, rows))));
   };
 
   const failures = (run) => run.failures.length ? el("section", { class: "failures" }, el("h2", {}, "Failed"),
@@ -101,16 +86,13 @@
   const choices = (run) => {
     const first = ["experiment", "vlm", "llm", "encoder", "prompt", "window"];
     const place = ([group]) => (first.includes(group) ? first.indexOf(group) : first.length);
-    const shown = Object.entries(run.choices).filter(([group, name]) => !["method", "data", "engine", "protocol"].includes(group) && !["null", "None"].includes(name));
-    shown.sort((a, b) => place(a) - place(b));
+    const shown = Object.entries(run.choices).sort((a, b) => place(a) - place(b));
     return el("p", { class: "muted composition" }, shown.map(([group, name]) => el("span", {}, `${group} `, el("b", {}, name))));
   };
 
   vaa.overview = (run) => {
-    const labelled = run.curves !== null;
-    const parts = labelled ? [charts(run), failures(run), vaa.table(run), alerts(run)] : [alerts(run), failures(run), vaa.table(run)];
     document.getElementById("overview").replaceChildren(...[
-      el("h1", {}, run.title, " ", el("small", {}, run.folder)), choices(run), numbers(run), ...parts,
+      el("h1", {}, run.title, " ", el("small", {}, run.folder)), choices(run), numbers(run), vaa.alertSection(), charts(run), failures(run), vaa.table(run),
     ].filter(Boolean));
   };
 })();

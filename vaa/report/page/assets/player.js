@@ -1,4 +1,4 @@
-// The video with boxes drawn over it. Where it cannot be played, the time changes only by seeking.
+// The video with boxes drawn over it. Where it cannot be played, the stills of its alerts are shown and the time changes by seeking.
 "use strict";
 (() => {
   const { el } = vaa;
@@ -30,7 +30,12 @@
     const video = el("video", { controls: true, preload: "metadata", playsinline: true, muted: true },
       data.sources.map((source) => el("source", { src: source })));
     const canvas = el("canvas", { "aria-hidden": "true" }), note = el("p", { class: "unplayable", hidden: true });
-    const screen = el("div", { class: "screen" }, video, canvas, note);
+    // The stills of the alerts in the order of time, for a video that is not played.
+    const pictured = data.alerts.filter((alert) => alert.still);
+    const stills = pictured.map((alert) => el("button", { type: "button", title: "go to this time", click: () => seek(alert.peak_seconds) },
+      el("img", { src: alert.still, alt: `at ${vaa.clock(alert.peak_seconds)}` }), vaa.clock(alert.peak_seconds)));
+    const strip = el("div", { class: "stills", hidden: true }, stills);
+    const screen = el("div", { class: "screen" }, video, canvas, note, strip);
     const predicted = predictedBoxes(data), annotated = annotatedBoxes(data), length = vaa.seconds(data, data.frames);
     const all = [...predicted, ...annotated].flatMap((group) => group.boxes);
     // Without a picture the boxes are drawn on an area that is large enough for all of them.
@@ -43,7 +48,13 @@
       note.hidden = false;
       screen.classList.add("no-video");
       screen.classList.toggle("boxed", all.length > 0);
-      note.textContent = reason;
+      if (stills.length && !all.length) { strip.hidden = false; screen.classList.add("stilled"); }
+      note.textContent = `${reason} ${stills.length && !all.length ? "Below are stills of its alerts; everything" : "Everything"} else works.`;
+    };
+    const showStill = () => {
+      if (!stills.length) return;
+      const nearest = pictured.reduce((best, alert, k) => (Math.abs(alert.peak_seconds - now) < Math.abs(pictured[best].peak_seconds - now) ? k : best), 0);
+      stills.forEach((still, k) => still.setAttribute("aria-current", String(k === nearest)));
     };
 
     const draw = () => {
@@ -61,11 +72,11 @@
         pen.fillText(score.toFixed(2), left + x1 * scale + 3 * ratio, Math.max(12 * ratio, top + y1 * scale - 4 * ratio));
       };
       const frame = vaa.frameAt(data, now);
-      for (const box of boxesAt(data, annotated, frame, 1)) stroke(box, "#40c057", [5, 4]);
-      for (const box of boxesAt(data, predicted, frame, 2)) stroke(box, "#ff922b", []);
+      for (const box of boxesAt(data, annotated, frame, 1)) stroke(box, vaa.colour("annotated"), [5, 4]);
+      for (const box of boxesAt(data, predicted, frame, 2)) stroke(box, vaa.colour("predicted"), []);
     };
 
-    const update = () => { draw(); moved(now, vaa.frameAt(data, now)); };
+    const update = () => { draw(); if (unplayable) showStill(); moved(now, vaa.frameAt(data, now)); };
     const follow = () => {
       now = video.currentTime;
       update();
@@ -75,10 +86,10 @@
     video.addEventListener("play", () => requestAnimationFrame(follow));
     // With an unknown video codec beside a known audio codec the video has no picture, and no error is raised.
     video.addEventListener("loadedmetadata", () => { if (!video.videoWidth) failed(); });
-    const failed = () => showUnplayable("The browser cannot play this video: the file was moved, or browsers do not support its codec. Everything else works.");
+    const failed = () => showUnplayable(video.readyState ? "The browser does not support the codec of this video; python -m vaa.report.page --encode writes copies that it plays." : "The browser cannot play this video: it does not support its codec, or the file was moved after this page was written.");
     video.addEventListener("error", failed);
     video.querySelector("source:last-of-type")?.addEventListener("error", failed);
-    if (unplayable) showUnplayable("There is no video file to play on this machine. Everything else works.");
+    if (unplayable) showUnplayable("There is no video file to play on this machine.");
     new ResizeObserver(draw).observe(screen);
 
     const seek = (seconds) => {
@@ -87,7 +98,7 @@
       update();
     };
     const switcher = all.length ? el("button", { type: "button", class: "chip", "aria-pressed": "true", title: "boxes on or off (b): predicted solid, annotated dashed", click: () => showBoxes() },
-      el("span", { class: "swatch", style: "background:#ff922b" }), "boxes") : null;
+      el("span", { class: "swatch", style: "background:var(--predicted)" }), "boxes") : null;
     const showBoxes = () => { boxes = !boxes; switcher?.setAttribute("aria-pressed", String(boxes)); draw(); };
     return {
       element: screen, switcher, seek, showBoxes,

@@ -10,7 +10,7 @@
     alerts: ["alerts", "the number of alerts"],
     name: ["id", "the video's name"],
   };
-  let by = "score", down = true, words = [], selected = 0, list = null, count = null, buttons = {}, drawn = new Map();
+  let by = "score", down = true, words = [], selected = 0, list = null, count = null, buttons = {}, drawn = new Map(), whole = false;
 
   const sparkline = (row) => {
     const svg = el("svg", { viewBox: "0 0 160 28", preserveAspectRatio: "none", class: "sparkline", "aria-hidden": "true" });
@@ -26,25 +26,25 @@
   };
 
   const item = (index, place) => {
-    const row = vaa.run.rows[index];
+    const row = vaa.run.rows[index], n = vaa.alertsOf(index).length;
     return el("a", { class: place === selected ? "row selected" : "row", href: vaa.link(row.id), style: `top:${place * HEIGHT}px`, role: "listitem" },
       el("span", { class: "id", title: row.id }, row.id), el("span", { class: "class" }, row.class ? el("i", { title: row.class }, row.class) : null),
       el("span", { class: "length" }, vaa.clock(row.seconds)), sparkline(row),
       el("span", { class: "n" }, vaa.number(row.highest, 2)),
       vaa.run.curves ? el("span", { class: "n" }, vaa.number(row.error, 2)) : null,
       el("span", { class: "n" }, vaa.number(row.contrast, 2)),
-      el("span", { class: row.alerts ? "n some" : "n none" }, String(row.alerts)));
+      el("span", { class: n ? "n some" : "n none" }, String(n)));
   };
 
   const render = () => {
     if (!list || !list.isConnected || document.getElementById("overview").hidden) return;
     const top = list.getBoundingClientRect().top;
-    const first = Math.max(0, Math.floor(-top / HEIGHT) - SPARE);
-    const last = Math.min(vaa.order.length, Math.ceil((innerHeight - top) / HEIGHT) + SPARE);
+    const first = whole ? 0 : Math.max(0, Math.floor(-top / HEIGHT) - SPARE);
+    const last = whole ? vaa.order.length : Math.min(vaa.order.length, Math.max(0, Math.ceil((innerHeight - top) / HEIGHT)) + SPARE);
     // Rows that stay are not replaced: a click on a row that is replaced before the button is released is lost.
     const rows = new Map();
     for (let place = first; place < last; place += 1) {
-      const key = `${place} ${vaa.order[place]} ${place === selected}`;
+      const key = `${place} ${vaa.order[place]} ${place === selected} ${vaa.alertsOf(vaa.order[place]).length}`;
       rows.set(key, drawn.get(key) ?? item(vaa.order[place], place));
     }
     for (const [key, row] of drawn) if (!rows.has(key)) row.remove();
@@ -64,7 +64,7 @@
     });
     // Videos without this number come last in both directions.
     const compare = (a, b) => {
-      const x = rows[a][field], y = rows[b][field];
+      const [x, y] = [a, b].map((k) => (field === "alerts" ? vaa.alertsOf(k).length : rows[k][field]));
       if (x === undefined || y === undefined) return (x === undefined) - (y === undefined) || a - b;
       return x < y ? -sign : x > y ? sign : a - b;
     };
@@ -99,7 +99,8 @@
     if (run.curves && by === "score") by = "error";
     queueMicrotask(arrange);
     return el("section", { class: run.curves ? "videos labelled" : "videos" },
-      el("div", { class: "tools" }, el("h2", {}, "Videos ", count), search, el("div", { class: "choices", role: "group", "aria-label": "sort by" }, "sort by ", Object.values(buttons))), head, list);
+      el("div", { class: "tools" }, el("h2", {}, "Videos ", count), search, el("div", { class: "choices", role: "group", "aria-label": "sort by" }, "sort by ", Object.values(buttons))),
+      vaa.legend(["line", "accent", "score, from 0 to 1, over the length of the video"], run.curves ? ["area", "truth", "labelled anomalous"] : null), head, list);
   };
 
   vaa.select = (step) => {
@@ -114,4 +115,7 @@
   const schedule = () => { if (!scheduled) { scheduled = true; requestAnimationFrame(() => { scheduled = false; render(); }); } };
   addEventListener("scroll", schedule, { passive: true });
   addEventListener("resize", schedule);
+  document.addEventListener("vaa-alerts", () => { if (by === "alerts") arrange(); else render(); });
+  addEventListener("beforeprint", () => { whole = true; render(); });
+  addEventListener("afterprint", () => { whole = false; render(); });
 })();

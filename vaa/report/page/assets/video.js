@@ -66,9 +66,19 @@
     return rows(texts, parts);
   };
 
-  const alerts = (data) => data.alerts.length ? el("section", {}, el("h2", {}, "Alerts"),
-    el("p", { class: "muted" }, `Intervals with high scores (${vaa.run.alert_rule.description}).`),
-    el("ul", { class: "alerts" }, data.alerts.map((alert) => vaa.alertItem(alert, false)))) : null;
+  // The alerts at the chosen threshold; `stop` ends following it.
+  const alertSection = (data, number) => {
+    if (!vaa.run.alert_rule) return { element: null, stop: () => {} };
+    const control = vaa.thresholdControl(), list = el("div", {});
+    const show = () => {
+      const alerts = vaa.videoAlerts(number, data.alerts);
+      list.replaceChildren(alerts.length ? el("ul", { class: "alerts" }, alerts.map((alert) => vaa.alertItem(alert, false))) : el("p", {}, "None in this video."));
+    };
+    show();
+    document.addEventListener("vaa-alerts", show);
+    const element = el("section", {}, el("h2", {}, "Alerts"), control.element, el("p", { class: "muted" }, `${vaa.ruleText(vaa.run.alert_rule)} The counts are of the whole run.`), list);
+    return { element, stop: () => { control.stop(); document.removeEventListener("vaa-alerts", show); } };
+  };
 
   const heading = (data, number) => {
     const row = vaa.run.rows[number], place = vaa.order.indexOf(number);
@@ -83,21 +93,21 @@
   };
 
   const build = (data, number) => {
-    const current = moment(data), parts = {};
+    const current = moment(data), parts = {}, alerts = alertSection(data, number), marking = vaa.marking(data, number);
     parts.player = vaa.player(data, (seconds, frame) => { current.show(seconds, frame); parts.track?.move(seconds); });
-    parts.track = vaa.track(data, (seconds) => parts.player.seek(seconds));
+    parts.track = vaa.track(data, number, (seconds) => parts.player.seek(seconds));
     if (parts.player.switcher) parts.track.element.firstChild.append(parts.player.switcher);
     document.getElementById("video").replaceChildren(...[
       heading(data, number), el("div", { class: "stage-and-text" }, parts.player.element, current.element),
-      parts.track.element, ...facts(data), alerts(data),
+      parts.track.element, alerts.element, ...facts(data), marking.element,
     ].filter(Boolean));
-    return { ...parts, data, number };
+    return { ...parts, marking, data, number, stop: () => { parts.player.stop(); alerts.stop(); } };
   };
 
   vaa.open = async (number, seconds) => {
     const request = ++requests;
     if (shown?.number !== number) {
-      shown?.player.stop();
+      shown?.stop();
       shown = null;
       let data;
       try { data = await vaa.loadVideo(number); } catch {
@@ -110,7 +120,9 @@
     }
     shown.player.seek(seconds ?? shown.player.time());
   };
-  vaa.close = () => { requests += 1; shown?.player.stop(); shown = null; document.getElementById("video").replaceChildren(); };
+  vaa.close = () => { requests += 1; shown?.stop(); shown = null; document.getElementById("video").replaceChildren(); };
   vaa.shown = () => shown;
   document.addEventListener("vaa-theme", () => shown?.track.redraw());
+  document.addEventListener("vaa-alerts", () => shown?.track.refresh());
+  document.addEventListener("vaa-marks", () => { shown?.track.refresh(); shown?.marking.show(); });
 })();
