@@ -197,6 +197,7 @@ def test_data_answers_and_scores_are_artifacts_that_name_each_other(run: dict[st
         "score": 1,
         "description": "they fight",
         "thoughts": "",
+        "definition": "",
     }
     assert "scores/fight.json" in scores["files"]
     assert scores["files"]["metrics.json"] == folder / "run/metrics.json"
