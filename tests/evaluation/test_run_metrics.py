@@ -99,5 +99,6 @@ def test_an_incomplete_run_raises_an_error_with_its_exit_status(
         4: (TooManyUnparsedError, f"{unparsed} of {answers} answers"),
     }[status]
     with pytest.raises(kind, match=share) as error:
-        check_complete(metrics, max_unparsed=max_unparsed, max_failed=max_failed)
+        check_complete(metrics, max_unparsed=max_unparsed, max_failed=max_failed, first_unparsed="clip: 'maybe'")
     assert error.value.exit_status == status
+    assert ("clip: 'maybe'" in str(error.value)) == (status == 4)
