@@ -73,7 +73,7 @@ def test_a_folder_gives_the_reports_of_the_videos_that_can_be_read(clip: Path, t
         ({"smooting": "none"}, ConfigError, "Did you mean smoothing"),
         ({"limit": 3}, ConfigError, "limit"),
         ({"wandb.mode": "online"}, ConfigError, r"wandb\.mode"),
-        ({"window.length": b"16"}, ConfigError, r"window\.length"),
+        ({"window.length": {16}}, ConfigError, r"window\.length"),
         ({"llm": "tiny"}, ConfigError, "llm"),
     ],
     ids=str,

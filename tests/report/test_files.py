@@ -84,7 +84,13 @@ def test_a_report_has_the_changes_of_each_stage(tmp_path: Path) -> None:
                     {"start": 3, "stop": 6, "frames": [3, 5], "at": 3},
                 ],
                 "responses": [
-                    {"text": "Normal scenes. Größe", "score": 0.0, "description": "Größe", "thoughts": "", "definition": ""},
+                    {
+                        "text": "Normal scenes. Größe",
+                        "score": 0.0,
+                        "description": "Größe",
+                        "thoughts": "",
+                        "definition": "",
+                    },
                     {"text": "?", "score": None, "description": "?", "thoughts": "", "definition": ""},
                 ],
                 "n_unparsed": 1,
