@@ -34,7 +34,7 @@ SOURCES = {
     "corevad": [[], ["readout=probability"]],
     "urf": [[]],
     "lavad": [["stages.sample.stride=10"]],
-    "vera": [[], ["readout=zero_one"]],
+    "vera": [[], ["readout=zero_one", "prompt=vera_ucf_digit"]],
     "probe": [[]],
     "plain": [[], ["readout=eleven"]],
 }

@@ -70,7 +70,7 @@ def answer(body: dict[str, Any]) -> Reply:
 
 
 def server_overrides(server: FakeServer, rendered: str) -> tuple[str, ...]:
-    overrides = ["vlm=server", f"vlm.base_url={server.url}", "vlm.model=fake", "vlm.timeout=2"]
+    overrides = ["method=corevad", "vlm=server", f"vlm.base_url={server.url}", "vlm.model=fake", "vlm.timeout=2"]
     overrides += ["vlm.retries=6", "vlm.concurrency=2", "~stages.clean", "~stages.refine"]
     return (*overrides, *(field for field in runs.SMALL if not field.startswith("workers")), rendered)
 

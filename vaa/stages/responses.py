@@ -71,13 +71,13 @@ def choice_scores(prompt: Prompt, choices: Sequence[str]) -> Floats:
     """The score that the prompt's parser reads from each choice, shape (choices,).
 
     Raises:
-        ConfigError: there are fewer than two choices, or one has no score.
+        ConfigError: there are fewer than two choices, one has no score, or all have the same.
     """
     scores = np.array([prompt.parse(choice).score for choice in choices], dtype=np.float64)
-    if len(choices) < 2 or np.isnan(scores).any():
+    if len(set(scores.tolist())) < 2 or np.isnan(scores).any():
         raise ConfigError(
-            f"choices={list(choices)}: the parser of the {prompt.purpose} prompt must read a score from each of two or "
-            "more choices. Change them, or choose the readout for this prompt (conf/readout/)."
+            f"choices={list(choices)}: the parser of the {prompt.purpose} prompt must read scores, not all of them "
+            "equal, from two or more choices. Change them, or choose the readout for this prompt (conf/readout/)."
         )
     return scores
 
