@@ -73,8 +73,9 @@
   // Null is the run's own threshold.
   vaa.setThreshold = async (value) => {
     const wanted = value === null ? null : Math.round(Math.min(1, Math.max(0, value)) * STEPS);
-    chosen = wanted === null || wanted / STEPS === vaa.run.alert_rule.threshold ? null : wanted;
-    if (chosen !== null && !levels) await vaa.loadLevels();
+    const next = wanted === null || wanted / STEPS === vaa.run.alert_rule.threshold ? null : wanted;
+    if (next !== null && !levels) await vaa.loadLevels(); // until then the alerts shown are the run's own
+    chosen = next;
     found = null;
     document.dispatchEvent(new CustomEvent("vaa-alerts"));
   };
