@@ -20,7 +20,7 @@ SMALL = replace(
     | {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
     | {"patch_size": [8, 8], "image_size": [32, 32]},
     text=gpu.TEXT
-    | {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "vocab_size": 1536}
+    | {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "vocab_size": 1792}
     | {"num_attention_heads": 4, "num_key_value_heads": 2},
     queries=6,
     alone=3,

@@ -134,6 +134,8 @@ def test_a_choice_composes_and_is_instantiated(name: str, tmp_path: Path, monkey
 @pytest.mark.parametrize("name", FILES)
 def test_yaml_keys_are_field_names_and_defaults_live_in_yaml_only(name: str) -> None:
     for where, part in targets(read(name)):
+        if where.startswith("hydra."):  # a class that Hydra calls
+            continue
         target = get_class(part["_target_"])
         assert is_dataclass(target), f"{where}: {target} is no dataclass"
         known = [field for field in fields(target) if field.init]

@@ -24,6 +24,7 @@ def run(folder: Path, *overrides: str, status: int = 0) -> str:
     command = [
         sys.executable,
         str(PROJECT_ROOT / "run.py"),
+        "method=corevad",
         "data=folder",
         "data.root=clips",
         "cache=memo.sqlite",

@@ -14,6 +14,8 @@ from vaa.report import report_file
 from vaa.report.files import write_json
 from vaa.types import (
     Box,
+    Definition,
+    DefinitionTrack,
     FrameTimes,
     GroundTruth,
     Judgement,
@@ -53,13 +55,19 @@ def round_trip(folder: Path, history: Mapping[str, Report]) -> tuple[Report, dic
 
 def test_reports_read_back_equal_those_written(tmp_path: Path) -> None:
     start = Report(VIDEO, truth=TRUTH)
-    history = {"window": replace(start, segments=(Segment(0, 50, (0, 25), 0), Segment(50, 100, (50, 75), 50)))}
-    responses = (Response("Normal. Größe", 0.25, "Größe"), Response("?", math.nan, "?", "<think>Hm.</think>"))
+    definition = Definition(name="fall", wording="a fall", exceptions=("yoga",))
+    history = {
+        "window": replace(
+            start, definition=definition, segments=(Segment(0, 50, (0, 25), 0), Segment(50, 100, (50, 75), 50))
+        )
+    }
+    responses = (Response("Normal. Größe", 0.25, "Größe"), Response("?", math.nan, "?", "<think>Hm.</think>", "fall"))
     history["ask"] = replace(history["window"], responses=responses, n_answers=2, n_unparsed=1, first_unparsed="v: '?'")
     history["nothing"] = history["ask"]
     track = ScoreTrack(np.array([0.25, math.nan]), np.array([0, 50], dtype=np.int64))
     window = SuspiciousWindow((0, 50), 0.25, (50, 100), math.nan, 0.0, 0.25, math.nan)
     history["score"] = replace(history["ask"], track=track, suspicious_window=window, gated=True, tags="a, b")
+    history["score"] = replace(history["score"], definition_tracks=(DefinitionTrack("fall", track),))
     boxes = (Box(3, (0.5, 1.0, 2.0, 3.0), 0.75), Box(4, (0.0, 1.0, 2.0, 3.0), math.nan))
     drawn = Video("v", Path("drawn/v.mp4"), 100, 30.0)
     history["locate"] = replace(

@@ -434,6 +434,6 @@ def test_run_py_accepts_an_original_checkpoint(make: Maker, clip: Path, clip_che
     overrides = [f"vlm.{field}" for field in (*ON_CPU, f"checkpoint={folder}")]
     overrides += ["encoder=clip_vit_b16", f"encoder.checkpoint={clip_checkpoint}", "encoder.device_map=cpu"]
     overrides += ["prompt.max_new_tokens=4", "max_unparsed=1", "plots=false", "cache=null"]
-    run(tmp_path, "data=folder", "data.root=clips", "vlm=internvl2_2b", *overrides)
+    run(tmp_path, "method=corevad", "data=folder", "data.root=clips", "vlm=internvl2_2b", *overrides)
     (result,) = metrics(tmp_path)
     assert (result["videos"], result["failed"], result["model_queries"]) == (1, 0, 1)

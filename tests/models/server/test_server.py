@@ -674,7 +674,13 @@ def test_run_py_keeps_the_key_secret(fake: FakeServer, clip: Path, tmp_path: Pat
     (folder / "clips").mkdir(parents=True)
     shutil.copy(clip, folder / "clips")
     fake.script = lambda body, before: completion("```\nAnomalous scenes.\nA square runs.\n```")
-    overrides = ["vlm=server", f"vlm.base_url={fake.url}", "vlm.model=fake", "vlm.api_key_env=VAA_TEST_KEY"]
+    overrides = [
+        "method=corevad",
+        "vlm=server",
+        f"vlm.base_url={fake.url}",
+        "vlm.model=fake",
+        "vlm.api_key_env=VAA_TEST_KEY",
+    ]
     overrides += ["~stages.clean", "~stages.refine", "data=folder", "data.root=clips", "window.length=10"]
     environment = {**os.environ, "WANDB_MODE": "offline", "VAA_TEST_KEY": KEY}
     command = [sys.executable, str(PROJECT / "run.py"), *overrides, "plots=false", "cache=answers.sqlite"]
