@@ -243,11 +243,18 @@ def test_a_killed_process_loses_only_its_own_job() -> None:
 
 
 def wait_until_idle(pid: int) -> None:
-    """Wait until a process sleeps: just after a result came it may still hold the lock that it was sent under."""
-    end = time.monotonic() + 60.0
-    while psutil.Process(pid).status() != psutil.STATUS_SLEEPING:
+    """Wait until a process sleeps for a while: just after a result came it may still hold the lock of the channel.
+
+    It has not run in between if its number of context switches is the same.
+    """
+    end, process, before = time.monotonic() + 60.0, psutil.Process(pid), None
+    while True:
+        switches = process.num_ctx_switches()
+        if process.status() == psutil.STATUS_SLEEPING and switches == before:
+            return
         assert time.monotonic() < end
-        time.sleep(0.01)
+        before = switches
+        time.sleep(0.1)
 
 
 def test_processes_killed_while_idle_are_replaced() -> None:
