@@ -33,7 +33,7 @@ FORMS: dict[str, Callable[[str], str]] = {
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("secret", ["sk-0123456789abcdef", "a/b+c==~&<x>%7|:", "q" * 200])
+@pytest.mark.parametrize("secret", ["sk-0123456789abcdef", "a/b+c==~&<x>%7|:", "pass\"wo'r\\d", "q" * 200])
 def test_a_secret_is_removed_in_every_form(form: str, secret: str) -> None:
     written = FORMS[form](secret)
     shown = redact(f"header {written} refused", [secret])

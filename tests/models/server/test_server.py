@@ -533,6 +533,7 @@ def test_a_proxy_that_cannot_be_used_is_reported(
     with pytest.raises(ConfigError, match=r"ALL_PROXY.*NO_PROXY") as raised:
         answer_one(replace(server, base_url="https://vaa-test.invalid/v1"))
     assert "pass-word" not in str(raised.value)
+    assert ("pip install socksio" in str(raised.value)) == proxy.startswith("socks5:")
 
 
 def test_a_missing_key_is_reported(server: ServerModel, monkeypatch: pytest.MonkeyPatch) -> None:
