@@ -332,3 +332,16 @@ def test_each_kind_of_video_has_its_source(tmp_path: Path) -> None:
         source = open_source(replace(video, source=kind))  # type: ignore[arg-type]
         assert isinstance(source, expected)
         assert {name for name in dir(FrameSource) if name[0] != "_"} <= set(dir(expected))
+
+
+def test_decoded_pictures_are_freed_without_garbage_collection(clip: Path) -> None:
+    """A reference cycle in each of them filled the memory: gigabytes, with large pictures."""
+    decoder = decoders.PyAVDecoder(clip)
+    gc.collect()
+    gc.disable()
+    try:
+        decoder.read(range(20))
+        in_memory = sum(type(each) is av.VideoFrame for each in gc.get_objects())
+    finally:
+        gc.enable()
+    assert in_memory <= 2  # the decoder's own

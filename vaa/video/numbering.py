@@ -193,7 +193,11 @@ def orientation(source: Path | str, frame: Any) -> Orientation:
     Raises:
         VideoError: it turns the picture by other than a multiple of 90 degrees.
     """
-    matrix = frame.side_data.get("DISPLAYMATRIX")
+    from av.sidedata.sidedata import SideDataContainer
+
+    # `frame.side_data` would store the container in the frame that it refers to: such a cycle keeps the picture in
+    # memory until the next garbage collection.
+    matrix = SideDataContainer(frame).get("DISPLAYMATRIX")
     values = np.frombuffer(matrix, np.int32)[[0, 1, 3, 4]] if matrix else np.zeros(4)
     if not values.any():
         return Orientation()
