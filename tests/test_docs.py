@@ -108,6 +108,7 @@ def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.slow
 def test_own_parts_are_used_from_a_folder_that_is_no_clone(empty: Path) -> None:
+    pytest.importorskip("ray")
     outputs = []
     for language, title, content in STEP.findall((ROOT / "docs/how-to/own.md").read_text(encoding="utf-8")):
         if title:
@@ -117,10 +118,15 @@ def test_own_parts_are_used_from_a_folder_that_is_no_clone(empty: Path) -> None:
             done = subprocess.run(["bash", "-ec", content], capture_output=True, text=True, check=False, timeout=900)
             assert done.returncode == 0, done.stdout + done.stderr
             outputs.append(done.stdout + done.stderr)
-    first, second = outputs
+    first, second, models = outputs
     assert "above_median  Scores relative to the video's median." in first
     assert "2 videos, 400 frames, 0 failed" in first
     assert "1 videos, 200 frames, 0 failed" in second
+    assert "engine=ray: " in models
+    scores = [sorted(file.read_text() for file in run.glob("scores/*")) for run in (empty / "outputs/plain").iterdir()]
+    assert len(scores) == 2
+    assert scores[0] == scores[1]
+    assert len(set(scores[0])) == 2
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Three real clips, three definitions, a server that answers by what it is shown: three right alerts."""
+"""Three real clips, three definitions, a server that answers by what it is shown: three right alerts with pictures."""
 
 from __future__ import annotations
 
@@ -25,18 +25,30 @@ def signature(picture: np.ndarray) -> np.ndarray:
     return np.asarray(Image.fromarray(picture).resize((8, 8)), dtype=np.float64)
 
 
+def decoded(file: Path) -> list[np.ndarray]:
+    """The signatures of the frames of a video."""
+    with av.open(str(file)) as container:
+        small = (frame.reformat(width=8, height=8, format="rgb24") for frame in container.decode(video=0))
+        return [picture.to_ndarray().astype(np.float64) for picture in small]
+
+
 @pytest.fixture
-def server(shared: Path) -> Iterator[FakeServer]:
+def known(shared: Path) -> dict[str, list[np.ndarray]]:
+    """The frames of each clip."""
+    return {name: decoded(shared / "videos" / f"{name}.mp4") for name in SEEN}
+
+
+def clip_of(picture: np.ndarray, known: dict[str, list[np.ndarray]]) -> str:
+    """The clip that has the most similar frame."""
+    return min(known, key=lambda clip: min(float(np.abs(picture - other).mean()) for other in known[clip][::5]))
+
+
+@pytest.fixture
+def server(known: dict[str, list[np.ndarray]]) -> Iterator[FakeServer]:
     """Knows each clip by its frames; says YES to the clip's definition, and writes a sentence when asked to."""
-    known: dict[str, list[np.ndarray]] = {}
-    for name in SEEN:
-        with av.open(str(shared / "videos" / f"{name}.mp4")) as container:
-            frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
-        known[name] = [signature(frame) for frame in frames[::5]]
 
     def answer(body: dict[str, Any], before: int) -> Reply:
-        picture = signature(images(body)[0])
-        name = min(known, key=lambda clip: min(float(np.abs(picture - other).mean()) for other in known[clip]))
+        name = clip_of(signature(images(body)[0]), known)
         text = " ".join(part.get("text", "") for part in body["messages"][-1]["content"])
         asked = re.search(r"this: (.*)\?", text)
         if asked is None:
@@ -50,12 +62,14 @@ def server(shared: Path) -> Iterator[FakeServer]:
     fake.close()
 
 
-def test_each_clip_gets_the_alert_of_its_own_definition(server: FakeServer, shared: Path, tmp_path: Path) -> None:
+def test_each_clip_gets_the_alert_of_its_own_definition(
+    server: FakeServer, known: dict[str, list[np.ndarray]], shared: Path, tmp_path: Path
+) -> None:
     command = [sys.executable, str(ROOT / "run.py"), "data=folder", f"data.root={shared / 'videos'}"]
     command += [f"watch_for={', '.join(SEEN.values())}", "vlm=server", "vlm.model=fake", f"vlm.base_url={server.url}"]
     environment = {**os.environ, "WANDB_MODE": "disabled"}
     process = subprocess.run(
-        [*command, "page=null", "plots=false"],
+        [*command, "alerts.clips=true", "page=null", "plots=false"],
         cwd=tmp_path,
         env=environment,
         capture_output=True,
@@ -71,3 +85,13 @@ def test_each_clip_gets_the_alert_of_its_own_definition(server: FakeServer, shar
     questions = [body for body in server.bodies if body.get("logprobs")]
     sentences = [body for body in server.bodies if not body.get("logprobs")]
     assert len(questions) == len(SEEN) * len(sentences)  # only what is found is described, once
+    for alert in alerts:
+        with Image.open(file.parent / alert["still"]) as still:
+            assert clip_of(signature(np.asarray(still)), known) == alert["video"]
+        pictures = decoded(file.parent / alert["clip"])
+        roll, n_frames = 2.0 * alert["fps"], len(known[alert["video"]])
+        length = min(n_frames, alert["stop"] + roll) - max(0.0, alert["start"] - roll)
+        assert abs(len(pictures) - length) <= 2
+        first = known[alert["video"]][max(0, round(alert["start"] - roll))]
+        assert float(np.abs(pictures[0] - first).mean()) < 3.0
+        assert {clip_of(picture, known) for picture in (pictures[0], pictures[-1])} == {alert["video"]}

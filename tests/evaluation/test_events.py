@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from vaa.evaluation.events import event_metrics, video_events
-from vaa.types import Video
+from vaa.types import FrameTimes, Video
 
 
 def labels(n_frames: int, *events: tuple[int, int]) -> np.ndarray:
@@ -54,3 +54,12 @@ def test_the_metrics_are_over_all_videos() -> None:
     assert (missed["events_hit"], missed["false_alerts_per_hour"]) == (0, 0.0)
     assert math.isnan(missed["median_delay_s"])
     assert event_metrics([], truth, alerts) == {}
+
+
+def test_pauses_of_the_recording_are_no_footage_and_delays_follow_the_times_of_frames() -> None:
+    times = FrameTimes(np.concatenate([np.arange(100) / 10, 3590 + np.arange(100) / 10]))
+    video = Video("motion", Path("v.mp4"), 200, 200 / 3600, times=times)
+    result = video_events(video, labels(200, (50, 60), (95, 110)), [(55, 58), (102, 105)])
+    assert result.seconds == pytest.approx(20.0)
+    assert result.delays == pytest.approx((0.5, 3580.7))
+    assert event_metrics([video], {"motion": labels(200)}, {"motion": [(0, 10)]})["false_alerts_per_hour"] == 180.0

@@ -71,21 +71,35 @@ def test_the_threshold_changes_alerts_and_counts(tab: Any, run: Run) -> None:
     assert tab.locator("#video .alerts li").count() == 2
 
 
-def test_the_alerts_of_the_page_are_those_of_the_rule(tab: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("fields", "ends"),
+    [
+        ({}, [None] * 6),
+        ({"end": 0.3, "padding": 0.7}, [0.0, 0.04, 0.17, 0.34, 0.34, 0.6]),  # in proportion to the threshold
+        ({"gap": 1.0, "shortest": 3.0, "padding": 1.0}, [None] * 6),  # lengths that are reached exactly
+    ],
+    ids=["default", "end", "lengths"],
+)
+def test_the_alerts_of_the_page_are_those_of_the_rule(
+    tab: Any, tmp_path: Path, fields: dict[str, Any], ends: list[float | None]
+) -> None:
     rng = np.random.default_rng(3)
     reports = [scored(f"v{k}", (rng.random(60) ** 2).round(3).tolist()) for k in range(6)]
     steps = rng.choice([0.04, 0.04, 0.04, 0.1, 3.0], 600)
     times = FrameTimes(np.concatenate([[0.0], np.cumsum(steps)[:-1]]))
     reports[0] = replace(reports[0], video=replace(reports[0].video, times=times))
     run = finished(tmp_path, reports, {})
+    rule = alert_rule(**fields)
+    rule.write(tmp_path, rule.find_all(run.evaluation))
     Page(copy=False).write(run)
     opened(tab, tmp_path)
-    for threshold in (0.0, 0.07, 0.29, 0.57, 0.58, 1.0):
+    for threshold, end in zip((0.0, 0.07, 0.29, 0.57, 0.58, 1.0), ends, strict=True):
         tab.fill("input[type=number]", str(threshold))
         wait_until(tab, f"vaa.threshold() === {threshold}")
         shown = tab.evaluate("vaa.run.rows.map((_, k) => vaa.alertsOf(k).map((a) => [a.start, a.stop]))")
         for report, intervals in zip(reports, shown, strict=True):
-            expected = alert_rule(threshold=threshold).find(run.evaluation, report.video.id)
+            at_threshold = alert_rule(**{**fields, "threshold": threshold, "end": end})
+            expected = at_threshold.find(run.evaluation, report.video.id)
             assert intervals == [pytest.approx([each.start_seconds, each.stop_seconds], abs=1e-6) for each in expected]
 
 

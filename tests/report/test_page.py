@@ -193,6 +193,7 @@ def test_paths_are_relative_to_the_folder_of_the_run(tmp_path: Path, clip: Path)
     run = finished(tmp_path / "run", [scored("mine", [0.5, 0.5], Path(clip.name))], {})
     (tmp_path / "run/.hydra").mkdir()
     choices = {"method": "urf", "run": "dataset", "smoothing": "none", "experiment": None, "vlm": "tiny"}
+    choices |= {"prompt@caption": "caption", "vlm@boxer": "internvl"}
     hydra = {"hydra": {"runtime": {"cwd": str(clip.parent), "choices": choices}}}
     (tmp_path / "run/.hydra/hydra.yaml").write_text(json.dumps(hydra))
     (tmp_path / "run/.hydra/overrides.yaml").write_text("[limit=3]")
@@ -200,7 +201,7 @@ def test_paths_are_relative_to_the_folder_of_the_run(tmp_path: Path, clip: Path)
     assert data(tmp_path / "run/page/videos/0.js")["sources"][0] == "../clip.mp4"
     content = data(tmp_path / "run/page/run.js")
     assert (content["title"], content["overrides"]) == ("urf on ours", ["limit=3"])
-    assert content["choices"] == {"vlm": "tiny"}
+    assert content["choices"] == {"vlm": "tiny", "vlm@boxer": "internvl"}
 
 
 def test_the_command_writes_the_page_from_the_folder(tmp_path: Path) -> None:

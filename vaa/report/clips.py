@@ -19,13 +19,12 @@ from vaa.video import sources
 from vaa.video.encoding import write_h264
 from vaa.video.numbering import Orientation, decoding_times_only, frame_times, open_stream, open_track, orientation
 
-_MAX_SIDE = 1280  # pixels of a still
 _BATCH = 32
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS)
 
 
-def write_still(file: Path, video: Video, frame: int, decoder: str) -> None:
-    """Write one frame as JPEG, reduced to at most 1280 pixels a side.
+def write_still(file: Path, video: Video, frame: int, decoder: str, max_side: int = 1280) -> None:
+    """Write one frame as JPEG, reduced to at most `max_side` pixels a side.
 
     Raises:
         VideoError: the frame cannot be decoded.
@@ -34,7 +33,7 @@ def write_still(file: Path, video: Video, frame: int, decoder: str) -> None:
     from PIL import Image
 
     image = Image.fromarray(sources.frames(video, [frame], decoder)[0])
-    image.thumbnail((_MAX_SIDE, _MAX_SIDE))
+    image.thumbnail((max_side, max_side))
     content = io.BytesIO()
     image.save(content, "JPEG", quality=85)
     write_bytes(file, content.getvalue())

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import logging
-import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
@@ -15,18 +13,16 @@ from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from vaa.errors import VideoError
 from vaa.evaluation.evaluation import Evaluation
 from vaa.report.alerts import alert_scores, read_alerts
-from vaa.report.clips import write_clip
 from vaa.report.files import write_bytes
 from vaa.report.page.levels import score_levels
+from vaa.report.page.media import write_media
 from vaa.report.page.overview import run_data, video_row
 from vaa.report.page.video import video_data
 from vaa.report.runs import Run
-from vaa.types import Video, file_name
+from vaa.types import file_name
 
-log = logging.getLogger("vaa")
 SCRIPTS = (
     *("theme.js", "dom.js", "threshold.js", "alerts.js", "overview.js", "table.js"),
     *("marks.js", "marking.js", "track.js", "player.js", "video.js", "main.js"),
@@ -38,7 +34,8 @@ _TEMPLATES = Environment(loader=PackageLoader("vaa.report.page", "assets"), auto
 class Page:
     """`copy`: copy the videos into the run's folder, so that it can be moved; `encoded` as H.264, which browsers play.
 
-    An encoded copy has no sound. A video that cannot be decoded is copied as it is.
+    An encoded copy has no sound. A video that cannot be decoded is copied as it is. For a video that browsers do not
+    play the page has stills at about equal distances.
     """
 
     copy: bool | Literal["encoded"]
@@ -61,8 +58,8 @@ class Page:
             )
             rows.append(video_row(evaluation, video, own))
             about = evaluation.reports[video].video
-            sources = self._sources(run.folder, replace(about, path=run.cwd / about.path), number)
-            content = {**video_data(evaluation, video), "alerts": own, "sources": sources}
+            media = write_media(run.folder, replace(about, path=run.cwd / about.path), number, self.copy)
+            content = {**video_data(evaluation, video), "alerts": own, **asdict(media)}
             definitions |= dict.fromkeys(definition["name"] for definition in content["definitions"])
             _write_script(folder / "videos" / f"{number}.js", f"vaa.addVideo({number}, ", content)
             if alerts:
@@ -76,30 +73,6 @@ class Page:
         text = _TEMPLATES.get_template("report.html.j2").render(run=content, scripts=SCRIPTS)
         write_bytes(page, text.encode())
         return page
-
-    def _sources(self, folder: Path, video: Video, number: int) -> list[str]:
-        """The addresses of the video for the browser: a copy, or a relative path and then an absolute one."""
-        media = folder / "page" / "media"
-        if self.copy == "encoded" and video.path.exists():
-            encoded = media / f"{number}.mp4"
-            try:
-                write_clip(encoded, video, (0, video.n_frames), "pyav")
-                return [quote(encoded.relative_to(folder).as_posix())]
-            except VideoError as error:
-                log.warning("%s: no encoded copy for the page: %s", video.id, error)
-        if not video.path.is_file():
-            return []
-        if self.copy:
-            copied = media / f"{number}{video.path.suffix.lower()}"
-            copied.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(video.path, copied)
-            return [quote(copied.relative_to(folder).as_posix())]
-        absolute = video.path.resolve()
-        try:
-            relative = quote(Path(os.path.relpath(absolute, folder.resolve())).as_posix())
-        except ValueError:  # on another drive
-            return [absolute.as_uri()]
-        return [relative, absolute.as_uri()]
 
 
 def _alerts(folder: Path) -> dict[str, Any] | None:

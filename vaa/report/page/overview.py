@@ -21,6 +21,8 @@ _MAX_ALERTS = 200
 _SPARKLINE_PARTS = 80
 _NOT_SHOWN = ("run", "method", "data", "engine", "protocol")
 """Config groups that are in the title or the text, or that no user chooses."""
+_PART_OF_METHOD = "prompt@"
+"""Further prompts of a method; one that a user chooses is among the overrides."""
 
 
 def run_data(
@@ -36,7 +38,9 @@ def run_data(
         "choices": {
             group: name
             for group, name in choices.items()
-            if group not in _NOT_SHOWN and name.lower() not in ("none", "null")
+            if group not in _NOT_SHOWN
+            and name.lower() not in ("none", "null")
+            and not group.startswith(_PART_OF_METHOD)
         },
         "overrides": overrides,
         "data": evaluation.data,

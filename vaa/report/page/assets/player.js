@@ -1,4 +1,4 @@
-// The video with boxes drawn over it. Where it cannot be played, the stills of its alerts are shown and the time changes by seeking.
+// The video with boxes drawn over it. Where it cannot be played, stills are shown and the time changes by seeking.
 "use strict";
 (() => {
   const { el } = vaa;
@@ -30,11 +30,14 @@
     const video = el("video", { controls: true, preload: "metadata", playsinline: true, muted: true },
       data.sources.map((source) => el("source", { src: source })));
     const canvas = el("canvas", { "aria-hidden": "true" }), note = el("p", { class: "unplayable", hidden: true });
-    // The stills of the alerts in the order of time, for a video that is not played.
-    const pictured = data.alerts.filter((alert) => alert.still);
-    const stills = pictured.map((alert) => el("button", { type: "button", title: "go to this time", click: () => seek(alert.peak_seconds) },
-      el("img", { src: alert.still, alt: `at ${vaa.clock(alert.peak_seconds)}` }), vaa.clock(alert.peak_seconds)));
-    const strip = el("div", { class: "stills", hidden: true }, stills);
+    // Stills of the alerts and along the video, for a video that is not played.
+    const stills = [...data.alerts.filter((alert) => alert.still).map(({ peak_seconds, still }) => ({ seconds: peak_seconds, still, text: " alert" })),
+      ...data.stills.map(([seconds, still]) => ({ seconds, still, text: "" }))].sort((a, b) => a.seconds - b.seconds);
+    for (const still of stills) {
+      still.element = el("button", { type: "button", title: "go to this time", click: () => seek(still.seconds) },
+        el("img", { src: still.still, alt: `at ${vaa.clock(still.seconds)}` }), vaa.clock(still.seconds), still.text);
+    }
+    const strip = el("div", { class: "stills", hidden: true }, stills.map(({ element }) => element));
     const screen = el("div", { class: "screen" }, video, canvas, note, strip);
     const predicted = predictedBoxes(data), annotated = annotatedBoxes(data), length = vaa.seconds(data, data.frames);
     const all = [...predicted, ...annotated].flatMap((group) => group.boxes);
@@ -49,12 +52,12 @@
       screen.classList.add("no-video");
       screen.classList.toggle("boxed", all.length > 0);
       if (stills.length && !all.length) { strip.hidden = false; screen.classList.add("stilled"); }
-      note.textContent = `${reason} ${stills.length && !all.length ? "Below are stills of its alerts; everything" : "Everything"} else works.`;
+      note.textContent = `${reason} ${stills.length && !all.length ? "Below are stills of it; everything" : "Everything"} else works.`;
     };
     const showStill = () => {
       if (!stills.length) return;
-      const nearest = pictured.reduce((best, alert, k) => (Math.abs(alert.peak_seconds - now) < Math.abs(pictured[best].peak_seconds - now) ? k : best), 0);
-      stills.forEach((still, k) => still.setAttribute("aria-current", String(k === nearest)));
+      const nearest = stills.reduce((best, still) => (Math.abs(still.seconds - now) < Math.abs(best.seconds - now) ? still : best));
+      for (const still of stills) still.element.setAttribute("aria-current", String(still === nearest));
     };
 
     const draw = () => {
@@ -86,7 +89,7 @@
     video.addEventListener("play", () => requestAnimationFrame(follow));
     // With an unknown video codec beside a known audio codec the video has no picture, and no error is raised.
     video.addEventListener("loadedmetadata", () => { if (!video.videoWidth) failed(); });
-    const failed = () => showUnplayable(video.readyState ? "The browser does not support the codec of this video; python -m vaa.report.page --encode writes copies that it plays." : "The browser cannot play this video: it does not support its codec, or the file was moved after this page was written.");
+    const failed = () => showUnplayable(video.readyState ? "The browser does not support the codec of this video; python -m vaa.report.page --encode writes copies that it plays." : "The browser cannot play this video: it does not support its codec (python -m vaa.report.page --encode writes copies that it plays), or the file was moved after this page was written.");
     video.addEventListener("error", failed);
     video.querySelector("source:last-of-type")?.addEventListener("error", failed);
     if (unplayable) showUnplayable("There is no video file to play on this machine.");
