@@ -31,7 +31,7 @@ LAYERS = (
     ("evaluation",),
     ("report", "tracking", "streaming", "tiny"),
     ("experiment", "compare"),
-    ("tune", "paper", "calibrate", "job"),
+    ("tune", "paper", "calibrate", "export", "job"),
     ("command", "analysis", "loading"),
     ("__main__.py",),
 )

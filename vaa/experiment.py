@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from vaa.cache import AnswerCache
-from vaa.data.base import DatasetLoader, HasExpectedVideos
+from vaa.data.base import ChecksFiles, DatasetLoader, HasExpectedVideos
 from vaa.doctor import diagnosis
 from vaa.engines.base import Engine
 from vaa.errors import ConfigError, DataError, require_at_least, require_share
@@ -115,9 +115,14 @@ class Experiment:
             ConfigError: it does not fit this machine.
         """
         try:
-            diagnosis.check(self.method, self._videos, self.definitions.all)
+            diagnosis.check(self.method, self._videos, self.definitions.all, self._missing_files)
         finally:
             files.remove_unused(folder)
+
+    def _missing_files(self, videos: bool) -> tuple[str, ...]:
+        """A message for each missing file of labels and of the data set; with `videos` also about its video files."""
+        data = self.data.missing_files(videos=videos) if isinstance(self.data, ChecksFiles) else ()
+        return (*self.protocol.missing_files(), *data)
 
     def _videos(self) -> tuple[Sequence[Video], Mapping[str, GroundTruth]]:
         if isinstance(self.data, HasExpectedVideos):
@@ -131,6 +136,8 @@ class Experiment:
         Raises:
             VaaError: the run ended early, or more videos failed or answers were unparsed than is tolerated.
         """
+        if missing := self.protocol.missing_files():
+            raise ConfigError("\n".join(missing))
         dataset = self.data.load()
         if not dataset.videos and not dataset.failures:
             raise DataError(f"data={dataset.name}: no video. Check the fields of data (--cfg job shows them).")

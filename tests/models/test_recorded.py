@@ -105,6 +105,44 @@ def test_answers_in_urfs_files_are_looked_up_by_purpose_and_frame(tmp_path: Path
     assert list(write_files(tmp_path, URF).generate([query(at=16, purpose=purpose)])) == [expected]
 
 
+LAVAD = {
+    "captions/raw/blip/v.json": {"0": "a man", "1": "a man runs"},
+    "captions/summary/llama/v.json": {"0": "A man walks.", "16": "A man runs."},
+    "scores/raw/llama/v.json": {"0": 0.1, "16": 0.3},
+    "scores/refined/llama/v.json": {"0": 0.2, "16": 0.2},
+}
+
+
+def test_lavads_captions_summaries_and_scores_are_told_apart_by_their_folders(tmp_path: Path) -> None:
+    write_files(tmp_path, LAVAD)
+    vlm = recorded_model(tmp_path, captions="raw/blip")
+    llm = recorded_model(tmp_path, captions="summary/llama", scores="raw/llama")
+    assert list(vlm.generate([query(at=1, purpose="caption")])) == ["a man runs"]
+    assert list(llm.generate([query(at=16, purpose="summary")])) == ["A man runs."]
+    assert list(llm.generate([query(at=16, purpose="rating")])) == ["[0.3]"]
+
+
+VERA = {"0": {"start": 0.0, "end": 90, "score": 1}, "16": {"start": 0, "end": 90, "score": 0.0}, "32": {"score": 0.5}}
+
+
+def test_veras_scores_are_verdicts_of_windows(tmp_path: Path) -> None:
+    write_files(tmp_path, {"segment_level_score/v.json": VERA})
+    model = recorded_model(tmp_path, verdict="segment_level_score")
+    first, second, neither, absent, unknown = model.generate(
+        [query(at=0), query(at=16), query(at=32), query(at=48), query("w")]
+    )
+    assert (first, second) == ("[1]", "[0]")
+    assert neither == NoAnswer("segment_level_score/ has the score 0.5 for frame 32, which is not 0 or 1")
+    assert absent == NoAnswer("v.json has no answer for frame 48")
+    assert unknown == NoAnswer("segment_level_score/ has no w.json")
+
+
+@pytest.mark.parametrize("name", ["v", "v.mp4", "Abuse/v", "Abuse/v.mp4"])
+def test_tags_are_found_under_the_names_that_indexes_have(tmp_path: Path, name: str) -> None:
+    model = write_files(tmp_path, {"scores/suspicious_part_phrases.json": {name: "[running]"}})
+    assert list(model.generate([query(purpose="tags")])) == ["[running]"]
+
+
 @pytest.mark.parametrize("purpose", ["caption", "rating", "rerating", "tags"])
 def test_a_query_that_urf_did_not_record_has_no_answer(tmp_path: Path, purpose: str) -> None:
     (answer,) = write_files(tmp_path, URF).generate([query("unknown", 16, purpose)])

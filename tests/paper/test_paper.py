@@ -130,8 +130,9 @@ def test_the_answers_for_ucf_crime_are_chosen(tmp_path: Path, names: tuple[str, 
 def test_a_batch_of_files_that_may_be_absent_is_left_out(tmp_path: Path) -> None:
     files = find_files(empty_files(tmp_path))
     left_out = {batch.name for batch in BATCHES if not has_files(batch, files)}
-    assert left_out == {"vadtree_msad", "vadtree_msad_coarse", "vadtree_msad_fine", "urf_msad", "urf_ubnormal"}
-    make_files(tmp_path, "vadtree/MSAD/x", "urf/MSAD/x")
+    vadtree = {"vadtree_msad", "vadtree_msad_coarse", "vadtree_msad_fine"}
+    assert left_out == {*vadtree, "urf_msad", "urf_ubnormal", "corevad_xd"}
+    make_files(tmp_path, "vadtree/MSAD/x", "urf/MSAD/x", "corevad/VLM_responses_LRC_xd.json")
     assert {batch.name for batch in BATCHES if not has_files(batch, files)} == {"urf_ubnormal"}
 
 

@@ -31,6 +31,13 @@ def test_scores_are_sorted_by_frame(tmp_path: Path, name: str) -> None:
     assert (report.n_answers, report.n_unparsed) == (4, 0)
 
 
+def test_scores_may_be_in_objects_as_vera_writes_them(tmp_path: Path) -> None:
+    entries = {"0": {"start": 0.0, "end": 150, "score": 1}, "16": {"start": 0, "end": 166, "score": 0.25}}
+    report = write(tmp_path, entries)(REPORT)
+    assert report.track is not None
+    assert report.track.values.tolist() == [1.0, 0.25]
+
+
 @pytest.mark.parametrize("hole", [None, float("nan"), -1])
 def test_missing_scores_are_counted_and_interpolated(tmp_path: Path, hole: float | None) -> None:
     report = write(tmp_path, {"0": hole, "16": 0.2, "24": hole, "48": 0.6})(REPORT)
@@ -49,6 +56,8 @@ def test_missing_scores_are_counted_and_interpolated(tmp_path: Path, hole: float
         ({"-16": 0.5}, "is negative"),
         ({"first": 0.5}, "not a JSON mapping"),
         ({"0": [1]}, "not a JSON mapping"),
+        ({"0": {"start": 0}}, "not a JSON mapping"),
+        ({"0": {"score": "high"}}, "not a JSON mapping"),
         ([0.5, 0.5], "not a JSON mapping"),
         ("{half a fi", "not a JSON mapping"),
     ],

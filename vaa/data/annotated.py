@@ -71,6 +71,31 @@ class AnnotatedDataset:
             log.warning("%d videos have spans past their end, which are cut: %s", len(past_end), ", ".join(past_end))
         return Dataset(self.name, videos, truths, failures)
 
+    def missing_files(self, *, videos: bool) -> tuple[str, ...]:
+        """A message for each annotation file that is missing; with `videos` also about videos without a file."""
+        if not local_path(self.root).is_dir():
+            return (f"data.root={self.root}: no such folder. {self._expected_layout()}",)
+        wanted = ((self.index, "index"), (self.spans, "spans"))
+        missing = [self._not_one(*each) for each in wanted if len(self._matches(*each)) != 1]
+        if missing:
+            missing.append(self._expected_layout())
+        if videos and len(index := self._matches(self.index, "index")) == 1:
+            missing += self._missing_videos(index[0])
+        return tuple(missing)
+
+    def _missing_videos(self, index: Path) -> list[str]:
+        folder = local_path(self.root) / self.videos
+        try:
+            ids = list(read_index(index))
+            files = self._video_files({name for id_ in ids for name in known_names(id_)})
+        except DataError as error:
+            return [str(error)]
+        without = [id_ for id_ in ids if _find_video(files, id_) is None]
+        return without and [
+            f"data.videos={self.videos}: {len(without)} of {len(ids)} videos have no file under {folder}, the first is "
+            f"'{without[0]}'. The data set's authors distribute them; a file has the name of its video."
+        ]
+
     def _add_boxes_and_texts(self, truths: Mapping[str, GroundTruth]) -> dict[str, GroundTruth]:
         boxes = {id_: b for file in self._find_optional(self.boxes, "boxes") for id_, b in read_boxes(file).items()}
         texts = {id_: t for file in self._find_optional(self.texts, "texts") for id_, t in read_texts(file).items()}
@@ -81,18 +106,25 @@ class AnnotatedDataset:
         return [self._find_one(pattern, key)] if absolute or any(local_path(self.root).glob(pattern)) else []
 
     def _find_one(self, pattern: str | Sequence[str], key: str) -> Path:
-        root, patterns = local_path(self.root), (pattern,) if isinstance(pattern, str) else tuple(pattern)
-        setting = f"data.{key}={_alternatives(pattern)}"
-        if any(Path(each).is_absolute() for each in patterns):
-            raise ConfigError(f"{setting}: give a pattern under data.root={self.root}.")
-        if not root.is_dir():
+        files = self._matches(pattern, key)
+        if not local_path(self.root).is_dir():
             raise DataError(f"data.root={self.root}: no such folder. {self._expected_layout()}")
-        files = sorted({file for each in patterns for file in root.glob(each)})
         if len(files) != 1:
-            names = ", ".join(str(file.relative_to(root)) for file in files)
-            count = f"{len(files)} files of this name under {root} ({names})" if files else f"no file under {root}"
-            raise DataError(f"{setting}: {count}. Give a pattern that matches one. {self._expected_layout()}")
+            raise DataError(f"{self._not_one(pattern, key)} {self._expected_layout()}")
         return files[0]
+
+    def _matches(self, pattern: str | Sequence[str], key: str) -> list[Path]:
+        patterns = (pattern,) if isinstance(pattern, str) else tuple(pattern)
+        if any(Path(each).is_absolute() for each in patterns):
+            raise ConfigError(f"data.{key}={_alternatives(pattern)}: give a pattern under data.root={self.root}.")
+        return sorted({file for each in patterns for file in local_path(self.root).glob(each)})
+
+    def _not_one(self, pattern: str | Sequence[str], key: str) -> str:
+        """What is wrong where not exactly one file matches a pattern."""
+        root, files = local_path(self.root), self._matches(pattern, key)
+        names = ", ".join(str(file.relative_to(root)) for file in files)
+        count = f"{len(files)} files of this name under {root} ({names})" if files else f"no file under {root}"
+        return f"data.{key}={_alternatives(pattern)}: {count}. Give a pattern that matches one."
 
     def _expected_layout(self) -> str:
         """What should be where, and how to get it."""

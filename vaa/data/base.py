@@ -33,6 +33,14 @@ class DatasetLoader(Protocol):
 
 
 @runtime_checkable
+class ChecksFiles(Protocol):
+    """A data set that can say which of its files are missing, all at once."""
+
+    def missing_files(self, *, videos: bool) -> tuple[str, ...]:
+        """A message for each file that `load` needs and that is not there; with `videos` also about the video files."""
+
+
+@runtime_checkable
 class HasExpectedVideos(Protocol):
     """A data set that is made on first use."""
 

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from vaa.doctor.checkpoint import CheckpointInfo, inspect_checkpoint
 from vaa.doctor.estimate import ModelWork, estimate
 from vaa.doctor.machine import Machine, inspect_machine
 from vaa.errors import ConfigError, VaaError
-from vaa.models.base import VLM, Encoder, HasRequirements, LocalWeights, Requirements
+from vaa.models.base import LLM, VLM, Encoder, HasRequirements, LocalWeights, ReplaysAnswers, Requirements
 from vaa.stages.base import ModelStage, Transform
 from vaa.types import Definition, GenerateQuery, GroundTruth, Query, Report, Video
 
@@ -69,15 +69,18 @@ def check(
     stages: Mapping[str, Any],
     load: Callable[[], tuple[Sequence[Video], Mapping[str, GroundTruth]]] | None,
     definitions: Sequence[Definition] = (),
+    missing_files: Callable[[bool], Sequence[str]] | None = None,
 ) -> None:
-    """Log what the stages' models need, what this machine has, and about how long the run takes.
+    """Log what the run needs and this machine lacks, all of it, and about how long the run takes.
 
     `load` returns the videos and their ground truth; None for a stream. `definitions` are those of the run.
+    `missing_files` returns a message for each missing file of labels and data; its argument is whether video files are
+    needed.
 
     Raises:
         ConfigError: the run does not fit this machine.
     """
-    diagnosis = diagnose(stages, load=load, definitions=definitions)
+    diagnosis = diagnose(stages, load=load, definitions=definitions, missing_files=missing_files)
     log.info("%s", "\n".join(diagnosis.lines))
     if not diagnosis.ok:
         raise ConfigError("This run does not fit this machine; see above.")
@@ -88,6 +91,7 @@ def diagnose(
     machine: Machine | None = None,
     load: Callable[[], tuple[Sequence[Video], Mapping[str, GroundTruth]]] | None = None,
     definitions: Sequence[Definition] = (),
+    missing_files: Callable[[bool], Sequence[str]] | None = None,
 ) -> Diagnosis:
     """Compare the models of the stages (name -> stage, in order) with `machine`, by default this one."""
     uses = list(model_uses(stages))
@@ -103,11 +107,15 @@ def diagnose(
         lines += [*(f"  note     {note}" for note in notes), *(f"! {problem}" for problem in problems)]
         ok &= not problems
     lines += _describe_machine(machine)
+    missing = missing_files(any(_decodes(use, stages) for use in uses)) if missing_files else ()
+    if missing:
+        lines += ["files", *(f"! {message}" for message in missing)]
+        ok = False
     if load is not None:
         try:
             lines += estimate([_work(use, machine) for use in uses], stages, *load(), definitions)
         except VaaError as error:
-            lines.append(f"! {error}")
+            lines += [] if missing else [f"! {error}"]
             ok = False
     verdict, fits = _verdict(uses, machine)
     if not ok:
@@ -149,6 +157,13 @@ def model_uses(stages: Mapping[str, Any]) -> Iterator[ModelUse]:
             frames=frames,
             tokens=tokens,
         )
+
+
+def _decodes(use: ModelUse, stages: Mapping[str, Any]) -> bool:
+    """Whether a model is queried about frames of videos, which it decodes."""
+    if isinstance(use.model, ReplaysAnswers):
+        return False
+    return any(get_type_hints(type(stages[name])).get("model") is not LLM for name in use.stages)
 
 
 def _inspect(weights: LocalWeights | None) -> CheckpointInfo | None:

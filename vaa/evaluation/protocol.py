@@ -37,8 +37,12 @@ class Protocol:
         require_share(pad=self.pad)
         if self.precision not in ("float16", "float32", "float64"):
             raise ConfigError(f"protocol.precision={self.precision}: choose float16, float32 or float64.")
-        if self.labels is not None and not local_path(self.labels).is_file():
-            raise ConfigError(f"protocol.labels={self.labels}: no such file.")
+
+    def missing_files(self) -> tuple[str, ...]:
+        """A message about the label file, if there should be one and there is none."""
+        if self.labels is None or local_path(self.labels).is_file():
+            return ()
+        return (f"protocol.labels={self.labels}: no such file. VERA's: python -m vaa.data.fetch vera DIR --commit ...",)
 
     def spans(self, dataset: Dataset) -> dict[str, tuple[Span, ...]]:
         """Video -> its annotated intervals, from the protocol's own label file if it has one.

@@ -11,7 +11,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any, ClassVar
 
-from vaa.data.base import known_names
+from vaa.data.base import known_names, video_id
 from vaa.data.boxes import read_boxes
 from vaa.errors import ConfigError, DataError
 from vaa.models.base import Requirements
@@ -24,16 +24,17 @@ _SEGMENT = 30  # frames of a released CoReVAD answer
 class RecordedModel:
     """Looks up the answer to a query by its purpose, video and frame in the files under `root`.
 
-    - verdict (CoReVAD): `VLM_responses*.json`, video -> a list with one answer per 30-frame segment.
-    - caption, rating, rerating (URF): one file per video, frame -> answer, somewhere under `captions/`, `scores/`,
-      `refined_scores/`.
+    - verdict (CoReVAD): `VLM_responses*.json`, video -> a list with one answer per 30-frame segment, raw or cleaned.
+      If `verdict` is a folder (VERA): one file per video, frame -> {"start", "end", "score"} with a score of 0 or 1.
+    - caption, rating, rerating (URF, LAVAD), summary (LAVAD): one file per video, frame -> answer, somewhere under
+      `captions/` (captions and summaries), `scores/`, `refined_scores/`.
     - tags (URF): `suspicious_part_phrases.json` somewhere under `scores/`, video -> phrases.
     - box (URF): a file under `localisations/`, a list with an entry per annotated frame, in the order of the boxes
       under `annotations/`.
     - description (URF): a file under `understanding/`, video -> text.
 
     The other fields name the file (verdict, localisation, understanding) or folder to use if there are several. A
-    video's name may lack its `#` there (CoReVAD's answers for XD-Violence).
+    video's name may lack its `#` there (CoReVAD's answers for XD-Violence), or have the folder of its class before it.
     """
 
     root: str
@@ -66,9 +67,10 @@ class RecordedModel:
         """
         lookups: dict[str, Callable[[GenerateQuery], str | NoAnswer]] = {
             "verdict": self._verdict,
-            "caption": partial(self._at_frame, "captions", self.captions),
-            "rating": partial(self._at_frame, "scores", self.scores),
-            "rerating": partial(self._at_frame, "refined_scores", self.refined_scores),
+            "caption": partial(self._rating_or_text, "captions", self.captions),
+            "summary": partial(self._rating_or_text, "captions", self.captions),
+            "rating": partial(self._rating_or_text, "scores", self.scores),
+            "rerating": partial(self._rating_or_text, "refined_scores", self.refined_scores),
             "tags": self._tags,
             "box": self._box,
             "description": self._description,
@@ -94,8 +96,16 @@ class RecordedModel:
         return xyxy
 
     def _verdict(self, query: GenerateQuery) -> str | NoAnswer:
-        file = _find_file(local_path(self.root), f"{self.verdict or 'VLM_responses*'}.json", "verdict")
-        answers = _of_video(_read_mapping(file), query.video.id)
+        root = local_path(self.root)
+        if self.verdict is not None and (root / self.verdict).is_dir():
+            score = self._at_frame(self.verdict, "verdict", query)
+            if isinstance(score, NoAnswer):
+                return score
+            if score not in (0, 1):
+                return NoAnswer(f"{self.verdict}/ has the score {score} for frame {query.at}, which is not 0 or 1")
+            return f"[{score:g}]"
+        file = _find_file(root, f"{self.verdict or 'VLM_responses*'}.json", "verdict")
+        answers = _of_video(_by_video(file), query.video.id)
         if not isinstance(answers, list):
             return NoAnswer(f"{file.name} has no answers for this video")
         segment, offset = divmod(query.at, _SEGMENT)
@@ -105,24 +115,29 @@ class RecordedModel:
             str(answers[segment]) if segment < len(answers) else NoAnswer(f"{file.name} ends before frame {query.at}")
         )
 
-    def _at_frame(self, folder: str, subfolder: str | None, query: GenerateQuery) -> str | NoAnswer:
-        files = _files_by_name(local_path(self.root), f"{folder}/{subfolder or '**'}", folder)
-        names = [file_name(name) for name in known_names(query.video.id)]
-        file = next((files[name] for name in names if name in files), None)
-        if file is None:
-            return NoAnswer(f"{folder}/ has no {names[0]}")
-        value = _read_mapping(file).get(str(query.at))
-        if value is None:
-            return NoAnswer(f"{file.name} has no answer for frame {query.at}")
-        if isinstance(value, str):
+    def _rating_or_text(self, folder: str, subfolder: str | None, query: GenerateQuery) -> str | NoAnswer:
+        value = self._at_frame(f"{folder}/{subfolder or '**'}", folder, query)
+        if isinstance(value, str | NoAnswer):
             return value
         # Parsers do not accept exponents such as 1e-05.
         text = format(Decimal(repr(value)), "f") if _is_finite(value) else str(value)
         return f"[{text}]"
 
+    def _at_frame(self, pattern: str, key: str, query: GenerateQuery) -> Any:
+        """The entry for the query's frame in the video's file, in one of the folders that match `pattern`."""
+        files = _files_by_name(local_path(self.root), pattern, key)
+        names = [file_name(name) for name in known_names(query.video.id)]
+        file = next((files[name] for name in names if name in files), None)
+        if file is None:
+            return NoAnswer(f"{pattern.removesuffix('/**')}/ has no {names[0]}")
+        value = _read_mapping(file).get(str(query.at))
+        if isinstance(value, dict):
+            value = value.get("score")
+        return NoAnswer(f"{file.name} has no answer for frame {query.at}") if value is None else value
+
     def _tags(self, query: GenerateQuery) -> str | NoAnswer:
         file = _find_file(local_path(self.root), f"scores/{self.scores or '**'}/suspicious_part_phrases.json", "scores")
-        phrases = _of_video(_read_mapping(file), query.video.id)
+        phrases = _of_video(_by_video(file), query.video.id)
         return NoAnswer(f"{file.name} has no tags for this video") if phrases is None else str(phrases)
 
     def _box(self, query: GenerateQuery) -> str | NoAnswer:
@@ -135,7 +150,7 @@ class RecordedModel:
 
     def _description(self, query: GenerateQuery) -> str | NoAnswer:
         file = _find_file(local_path(self.root), f"understanding/{self.understanding or '*'}.json", "understanding")
-        text = _of_video(_read_mapping(file), query.video.id)
+        text = _of_video(_by_video(file), query.video.id)
         return NoAnswer(f"{file.name} has no description of this video") if text is None else str(text)
 
 
@@ -190,6 +205,13 @@ def _find_file(root: Path, pattern: str, key: str) -> Path:
         names = ", ".join(file.stem for file in files or sorted(root.glob("*.json"))) or "none"
         raise ConfigError(f"{root}: {len(files)} files match {pattern}; choose one by {key}=NAME of: {names}.")
     return files[0]
+
+
+@cache
+def _by_video(file: Path) -> Mapping[str, object]:
+    """The entries of a file under the names in it, and under these without folder and suffix."""
+    entries = _read_mapping(file)
+    return {video_id(name): entry for name, entry in entries.items()} | {**entries}
 
 
 @cache

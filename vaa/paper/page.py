@@ -36,8 +36,8 @@ command on this page; the published ones and their sources are in `vaa/paper/pub
     python -m vaa.data.fetch urf DIR/urf    # corevad and vera likewise; vera needs a --commit
     make paper RECORDED=DIR
 
-VADTree's files, if they are in DIR/vadtree, and URF's of MSAD and UBnormal are replayed too; without them those rows
-have no replayed number.
+VADTree's files, if they are in DIR/vadtree, URF's of MSAD and UBnormal, and CoReVAD's answers for XD-Violence are
+replayed too; without them those rows have no replayed number and are not verified.
 """
 
 _PUBLISHED = """## Published and replayed
@@ -69,8 +69,9 @@ none was tuned on these labels. To take the best row of a table is to tune on th
 _GPU = """
 ## Rows that need a GPU, weights and the videos
 
-These compute every answer anew; what the released files allow to replay is above. Add `doctor=true` to a command to
-see what it needs and whether this machine has it.
+These compute every answer anew; what the released files allow to replay is above. DIR is the folder of a data set:
+annotations/, with the label file for CoReVAD and VERA, and videos/. Each file in conf/experiment/ says which models
+stand in for others. Add `doctor=true` to a command to see all that it needs and this machine lacks.
 """
 
 
@@ -91,7 +92,7 @@ def _published(record: Record) -> Iterator[str]:
 def _published_cells(record: Record, row: ReplayRow) -> Iterator[tuple[str, ...]]:
     """The cells of a line for each metric; the first one has the title."""
     ours = job_metrics(record, row.batch, row.job)
-    remark = row.remark if ours else "released; the files were not at hand here"
+    remark = row.remark if ours else "not verified: the files were not at hand here"
     published = PUBLISHED.get(row.published)
     for line, name in enumerate(row.metrics):
         theirs = published.numbers.get(name) if published else None

@@ -37,4 +37,5 @@ PUBLISHED = {
     "vadtree_msad_fine": Published(_VADTREE, {"roc_auc": 86.71, "pr_auc": 68.99}),
     "probe_ucf": Published("Probe-VAD, 2026", {"roc_auc": 86.27}),
     "probe_xd": Published("Probe-VAD, 2026", {"roc_auc": 92.11, "pr_auc": 75.36}),
+    "probe_msad": Published("Probe-VAD, 2026", {"roc_auc": 87.55, "pr_auc": 78.43}),
 }

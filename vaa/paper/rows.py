@@ -72,6 +72,12 @@ BATCHES = (
     ReplayBatch("urf_xd_others", ("experiment=urf_xd", _XD, _LABELS_XD), (_OTHERS, _POSITION)),
     ReplayBatch("corevad_ucf_lavad", ("experiment=corevad_ucf_lavad", _UCF, *_COREVAD_FILES), _COREVAD_SWEPT),
     ReplayBatch(
+        "corevad_xd",
+        ("experiment=corevad_xd", _XD, _LABELS_XD, "vlm.root={corevad}"),
+        (),
+        optional="{corevad}/VLM_responses_LRC_xd.json",
+    ),
+    ReplayBatch(
         "corevad_ucf", ("experiment=corevad_ucf", _UCF, _LABELS_UCF, *_COREVAD_FILES), (_OTHERS, *_COREVAD_SWEPT)
     ),
     *(
@@ -84,6 +90,10 @@ BATCHES = (
     *(
         ReplayBatch(f"urf_ucf_{name}", (f"experiment=urf_ucf_{name}", _UCF, _REPLAYED_VLM[1]), ())
         for name in _RECORDED_ROWS
+    ),
+    *(
+        ReplayBatch(f"urf_xd_texts_{name}", (f"experiment=urf_xd_texts_{name}", _XD), ())
+        for name in ("urf", "holmesvau", "hawk")
     ),
     *(
         ReplayBatch(name, (f"experiment={name}", "data.root={vadtree}/MSAD"), (), optional="{vadtree}/MSAD")
@@ -120,6 +130,7 @@ ROWS = (
         ("roc_auc",),
         _NO_REFINEMENT,
     ),
+    ReplayRow("CoReVAD, XD-Violence", "corevad_xd", (), "corevad_xd", ("average_precision",), _NO_REFINEMENT),
     ReplayRow("VADTree, MSAD, ensemble of both levels", "vadtree_msad", (), "vadtree_msad", _FLAT, _BETA),
     ReplayRow("VADTree, MSAD, refined coarse nodes", "vadtree_msad_coarse", (), "vadtree_msad_coarse", _FLAT),
     ReplayRow("VADTree, MSAD, refined fine nodes", "vadtree_msad_fine", (), "vadtree_msad_fine", _FLAT),
@@ -131,6 +142,9 @@ ROWS = (
     ReplayRow("URF texts", "urf_ucf_texts_urf", (), "", _TEXTS),
     ReplayRow("HolmesVAU texts", "urf_ucf_texts_holmesvau", (), "", _TEXTS),
     ReplayRow("Hawk texts", "urf_ucf_texts_hawk", (), "", _TEXTS),
+    ReplayRow("URF texts, XD-Violence", "urf_xd_texts_urf", (), "", _TEXTS),
+    ReplayRow("HolmesVAU texts, XD-Violence", "urf_xd_texts_holmesvau", (), "", _TEXTS),
+    ReplayRow("Hawk texts, XD-Violence", "urf_xd_texts_hawk", (), "", _TEXTS),
 )
 
 PROTOCOL_ROWS = (
@@ -158,39 +172,33 @@ COMBINED = {
 """Batch -> the title of its table, and the job that the others are compared with."""
 
 
-_UCF_VIDEOS, _XD_VIDEOS = "data=ucf_crime data.root=DIR", "data=xd_violence data.root=DIR"
-_VERA_UCF, _VERA_XD = "protocol=vera protocol.labels=UCF_Eval.json", "protocol=vera protocol.labels=xd_test_800.json"
-_COREVAD = "method=corevad vlm=internvl2 encoder=clip_vit_b16"
-_URF = "method=urf vlm=videollama3 llm=llama3_1"
-_LAVAD = "method=lavad vlm=qwen2_5_vl llm=llama3_1 encoder=clip_vit_l14"
-_VERA = "method=vera vlm=internvl2 encoder=clip_vit_b16"
-_PRIOR = "the paper's wording of this data set's prior is not known here: stages.rerate.prior"
 _OTHER_MODELS = "other captioner, LLM and encoder than the paper's"
-_XD_VERA = "prompt=vera_xd refinement.fraction=0.15 smoothing.size=30 smoothing.sigma=30.0"
+_CLIP = "guiding questions in our words; CLIP in place of ImageBind"
+
+
+def _live(title: str, name: str, remark: str = "") -> GpuRow:
+    """The row of `experiment=NAME_live`, whose file has the models, the protocol and the labels."""
+    return GpuRow(title, name, f"experiment={name}_live data.root=DIR", remark)
+
 
 GPU_ROWS = (
-    GpuRow("CoReVAD with its refinement, UCF-Crime", "corevad_ucf", f"{_COREVAD} {_UCF_VIDEOS} {_VERA_UCF}"),
-    GpuRow(
-        "CoReVAD with its refinement, XD-Violence",
-        "corevad_xd",
-        f"{_COREVAD} {_XD_VIDEOS} protocol=corevad protocol.labels=xd_test_800.json",
-    ),
-    GpuRow("URF from the videos, UCF-Crime", "urf_ucf", f"{_URF} {_UCF_VIDEOS}"),
-    GpuRow("URF from the videos, XD-Violence", "urf_xd", f"{_URF} {_XD_VIDEOS}", _PRIOR),
-    GpuRow("URF from the videos, UBnormal", "urf_ubnormal", f"{_URF} data=ubnormal data.root=DIR", _PRIOR),
-    GpuRow("URF from the videos, MSAD", "urf_msad", f"{_URF} data=msad data.root=DIR", _PRIOR),
+    _live("CoReVAD with its refinement, UCF-Crime", "corevad_ucf"),
+    _live("CoReVAD with its refinement, XD-Violence", "corevad_xd"),
+    _live("URF from the videos, UCF-Crime", "urf_ucf"),
+    _live("URF from the videos, XD-Violence", "urf_xd"),
+    _live("URF from the videos, UBnormal", "urf_ubnormal"),
+    _live("URF from the videos, MSAD", "urf_msad"),
     GpuRow(
         "URF's boxes from the videos, predicted tags",
         "urf_boxes_tags",
-        f"method=urf_localise vlm=qwen2_5_vl scores.root=SCORES {_UCF_VIDEOS}",
+        "method=urf_localise vlm=qwen2_5_vl scores.root=SCORES data=ucf_crime data.root=DIR",
         "SCORES: the folder scores/ of a run of URF; its tags come from this vlm",
     ),
-    GpuRow("LAVAD, UCF-Crime", "lavad_ucf", f"{_LAVAD} {_UCF_VIDEOS}", _OTHER_MODELS),
-    GpuRow("LAVAD, XD-Violence", "lavad_xd", f"{_LAVAD} {_XD_VIDEOS}", _OTHER_MODELS),
-    GpuRow("VERA, UCF-Crime", "vera_ucf", f"{_VERA} {_UCF_VIDEOS} {_VERA_UCF}", "guiding questions in our words"),
-    GpuRow(
-        "VERA, XD-Violence", "vera_xd", f"{_VERA} {_XD_VERA} {_XD_VIDEOS} {_VERA_XD}", "guiding questions in our words"
-    ),
-    GpuRow("Probe-VAD, UCF-Crime", "probe_ucf", f"method=probe vlm=videollama3 {_UCF_VIDEOS}"),
-    GpuRow("Probe-VAD, XD-Violence", "probe_xd", f"method=probe vlm=videollama3 {_XD_VIDEOS}"),
+    _live("LAVAD, UCF-Crime", "lavad_ucf", _OTHER_MODELS),
+    _live("LAVAD, XD-Violence", "lavad_xd", _OTHER_MODELS),
+    _live("VERA, UCF-Crime", "vera_ucf", _CLIP),
+    _live("VERA, XD-Violence", "vera_xd", _CLIP),
+    _live("Probe-VAD, UCF-Crime", "probe_ucf"),
+    _live("Probe-VAD, XD-Violence", "probe_xd"),
+    _live("Probe-VAD, MSAD", "probe_msad"),
 )

@@ -1,4 +1,4 @@
-"""Scores read from disk: one JSON file per video (LAVAD, URF), or one JSON file of all videos (VADTree)."""
+"""Scores from disk: a JSON file per video (LAVAD, URF, Probe-VAD, VERA), or one of all videos (VADTree)."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ _MAX_FRAMES = 10**8  # a month of video
 class ReadScores:
     """Read the scores of a video; a null, NaN or -1 counts as unparsed and is interpolated.
 
-    `root` is a folder with `VIDEO.json` (frame number -> score), or a file of VADTree (vaa/data/vadtree.py). Its node
-    scores are expanded to frames: a frame that two nodes share belongs to the later one, and frames after the last node
-    have no score.
+    `root` is a folder with `VIDEO.json` (frame number -> score, or an object with a `score`, as VERA's program writes),
+    or a file of VADTree (vaa/data/vadtree.py). Its node scores are expanded to frames: a frame that two nodes share
+    belongs to the later one, and frames after the last node have no score.
     """
 
     scope: ClassVar[Scope] = WHOLE_VIDEO
@@ -99,7 +99,7 @@ def _read(file: Path) -> tuple[Starts, Values]:
     try:
         text = file.read_bytes()
         starts, values = _read_fast(text) or _read_any(text)
-    except (OSError, ValueError, TypeError, OverflowError, RecursionError) as error:
+    except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         raise VideoError(f"{file}: not a JSON mapping of frame numbers to scores: {error}") from error
     if (starts[1:] <= starts[:-1]).any():
         order = np.argsort(starts)
@@ -136,6 +136,8 @@ def _read_any(text: bytes) -> tuple[Starts, Values]:
 
 
 def _number(score: object) -> float:
+    if isinstance(score, tuple):  # the pairs of an object
+        score = dict(score)["score"]
     if isinstance(score, bool) or not isinstance(score, int | float | str | None):
         raise TypeError(f"{score} is not a score")
     return np.nan if score is None else float(score)

@@ -1,0 +1,129 @@
+"""conf/experiment/*_live.yaml: a run of a paper's method on the videos of a data set, composed and complete."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command_line import experiment
+
+from vaa.experiment import Experiment
+from vaa.models.base import ReplaysAnswers
+from vaa.models.transformers.encoder import ClipEncoder
+from vaa.models.transformers.llm import TransformersLLM
+from vaa.models.transformers.vlm import TransformersVLM
+from vaa.paper.published import PUBLISHED
+from vaa.paper.rows import GPU_ROWS
+from vaa.process import PROJECT_ROOT
+from vaa.stages.base import ModelStage
+
+FILES = {file.stem: file for file in sorted((PROJECT_ROOT / "conf/experiment").glob("*_live.yaml"))}
+EXPECTED = {
+    "urf": ("ucf", "xd", "ubnormal", "msad"),
+    "corevad": ("ucf", "xd"),
+    "vera": ("ucf", "xd"),
+    "lavad": ("ucf", "xd"),
+    "probe": ("ucf", "xd", "msad"),
+}
+VIDEOLLAMA3, INTERNVL2, LLAMA = (
+    "DAMO-NLP-SG/VideoLLaMA3-7B",
+    "OpenGVLab/InternVL2-8B",
+    "meta-llama/Llama-3.1-8B-Instruct",
+)
+CHECKPOINTS = {
+    "urf": {VIDEOLLAMA3, LLAMA},
+    "corevad": {INTERNVL2, "openai/clip-vit-base-patch16"},
+    "vera": {INTERNVL2, "openai/clip-vit-base-patch16"},
+    "lavad": {"Qwen/Qwen2.5-VL-7B-Instruct", LLAMA, "openai/clip-vit-large-patch14"},
+    "probe": {VIDEOLLAMA3},
+}
+DATA = {"ucf": "ucf_crime", "xd": "xd_violence", "ubnormal": "ubnormal", "msad": "msad"}
+PRIORS = {
+    "urf_ucf_live": "suspicious or potentially criminal",
+    "urf_xd_live": "suspicious or violent",
+    "urf_ubnormal_live": "suspicious",
+    "urf_msad_live": "abnormal events or potentially criminal",
+}
+
+
+def command(file: Path) -> list[str]:
+    """The arguments of the command in the header."""
+    (line,) = re.findall(r"^#   python run\.py (.+)$", file.read_text(), re.MULTILINE)
+    return shlex.split(line)
+
+
+def composed(name: str) -> Experiment:
+    run: Any = experiment(command(FILES[name]))
+    assert isinstance(run, Experiment), run
+    return run
+
+
+def test_there_is_one_for_each_paper_and_data_set() -> None:
+    assert {*FILES} == {f"{paper}_{data}_live" for paper, sets in EXPECTED.items() for data in sets}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_its_command_composes_with_the_models_that_it_names(name: str) -> None:
+    paper, data, _ = name.split("_")
+    run = composed(name)
+    models = {stage.model for stage in run.method.values() if isinstance(stage, ModelStage)}
+    assert not any(isinstance(model, ReplaysAnswers) for model in models)
+    local = [model for model in models if isinstance(model, TransformersVLM | TransformersLLM | ClipEncoder)]
+    assert len(local) == len(models)
+    assert {model.checkpoint for model in local} == CHECKPOINTS[paper]
+    assert getattr(run.data, "name", None) == DATA[data]
+    text = FILES[name].read_text()
+    assert all(re.search(shown, text) for shown in _shown(paper)), _shown(paper)
+
+
+def _shown(paper: str) -> tuple[str, ...]:
+    """The words of the header that name the models."""
+    return {
+        "urf": ("VideoLLaMA3-7B", "Llama-3.1-8B"),
+        "corevad": ("InternVL2-8B", "CLIP ViT-B/16"),
+        "vera": ("InternVL2-8B", r"CLIP ViT-B/16 stands in for ImageBind"),
+        "lavad": (r"Qwen2.5-VL-7B stands in for", "Llama-3.1-8B", "CLIP ViT-L/14 for ImageBind"),
+        "probe": ("VideoLLaMA3-7B",),
+    }[paper]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_it_names_the_published_number(name: str) -> None:
+    (line,) = re.findall(r"^# published: (.+)$", FILES[name].read_text(), re.MULTILINE)
+    numbers = {metric: float(value) for metric, value in (pair.split() for pair in line.split(","))}
+    assert numbers == PUBLISHED[name.removesuffix("_live")].numbers
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_its_protocol_has_the_labels_of_the_paper(name: str) -> None:
+    protocol = composed(name).protocol
+    paper, data, _ = name.split("_")
+    if paper in ("corevad", "vera"):
+        file = {"ucf": "UCF/annotations/UCF_Eval.json", "xd": "XD/annotations/xd_test_800.json"}[data]
+        assert protocol.labels == file
+        assert protocol.name == ("corevad" if name == "corevad_xd_live" else "vera")
+    else:
+        assert (protocol.name, protocol.labels) == ("lavad", None)
+
+
+@pytest.mark.parametrize("name", PRIORS)
+def test_urfs_prior_is_that_of_the_data_set(name: str) -> None:
+    assert getattr(composed(name).method["rerate"], "prior", None) == PRIORS[name]
+
+
+def test_the_page_of_results_has_a_row_for_each() -> None:
+    shown = {row.overrides.split()[0].removeprefix("experiment=") for row in GPU_ROWS}
+    assert FILES.keys() <= shown
+
+
+@pytest.mark.parametrize("name", ["corevad_ucf_refined", "vera_ucf_replay"])
+def test_replays_of_files_that_were_not_at_hand_compose_and_say_so(name: str) -> None:
+    text = (PROJECT_ROOT / f"conf/experiment/{name}.yaml").read_text()
+    (line,) = re.findall(r"^#   python run\.py (.+\\\n#.+)$", text, re.MULTILINE)
+    run: Any = experiment(shlex.split(line.replace("\\\n#", " ")))
+    assert isinstance(run, Experiment), run
+    assert all(isinstance(s.model, ReplaysAnswers) for s in run.method.values() if isinstance(s, ModelStage))
+    assert "not verified here" in text
