@@ -119,11 +119,17 @@ def test_the_page_of_results_has_a_row_for_each() -> None:
     assert FILES.keys() <= shown
 
 
-@pytest.mark.parametrize("name", ["corevad_ucf_refined", "vera_ucf_replay"])
-def test_replays_of_files_that_were_not_at_hand_compose_and_say_so(name: str) -> None:
+@pytest.mark.parametrize("name", ["corevad_ucf_refined", "vera_ucf_replay", "lavad_ucf", "lavad_xd"])
+def test_replays_of_files_that_were_not_at_hand_compose_and_say_so(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     text = (PROJECT_ROOT / f"conf/experiment/{name}.yaml").read_text()
     (line,) = re.findall(r"^#   python run\.py (.+\\\n#.+)$", text, re.MULTILINE)
-    run: Any = experiment(shlex.split(line.replace("\\\n#", " ")))
+    words = shlex.split(line.replace("\\\n#", " "))
+    for folder in [word.partition("=")[2] for word in words if word.startswith("scores.")]:
+        (tmp_path / folder).mkdir(parents=True)
+    run: Any = experiment(words)
     assert isinstance(run, Experiment), run
     assert all(isinstance(s.model, ReplaysAnswers) for s in run.method.values() if isinstance(s, ModelStage))
     assert "not verified here" in text
