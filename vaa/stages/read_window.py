@@ -70,9 +70,10 @@ def _read(file: Path, _state: tuple[int, int]) -> Mapping[str, SuspiciousWindow]
 
 def _window(entry: Mapping[str, Any]) -> SuspiciousWindow:
     values: dict[str, Any] = {field: entry[key] for key, field in FIELDS.items()}
-    for field in ("highest", "lowest"):
-        start, stop = values[field]
-        values[field] = int(start), int(stop)
-    return SuspiciousWindow(
-        **{name: value if isinstance(value, tuple) else float(value) for name, value in values.items()}
-    )
+    for field, value in values.items():
+        if field in ("highest", "lowest"):
+            start, stop = value
+            values[field] = int(start), int(stop)
+        else:
+            values[field] = float(value)
+    return SuspiciousWindow(**values)
