@@ -32,7 +32,7 @@ class VideoHistory:
     @property
     def final(self) -> Report:
         """The report after the last stage."""
-        return self.reports[next(reversed(self.reports))]
+        return self.reports[[*self.reports][-1]]
 
     def after(self, *stages: str) -> Report | None:
         """The report after the last of these stages that ran; None if none did."""
@@ -85,7 +85,7 @@ def by_frame(frames: list[int], values: list[Any]) -> dict[str, Any]:
     return {str(frame): value for frame, value in zip(frames, values, strict=True)}
 
 
-class Interval:
+class EvenSpacing:
     """Checks that the entries of all videos are equally spaced from frame 0 on, as loops of the programs expect."""
 
     def __init__(self, run: Run) -> None:

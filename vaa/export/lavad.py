@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vaa.errors import DataError
-from vaa.export.content import ExportFile, Interval, VideoHistory, by_frame, histories, model_name
+from vaa.export.content import EvenSpacing, ExportFile, VideoHistory, by_frame, histories, model_name
 from vaa.report.runs import Run
 from vaa.types import file_name
 
@@ -23,7 +23,7 @@ def files(run: Run) -> Iterator[ExportFile]:
         DataError: the run has neither descriptions nor scores, or its segments are not equally spaced.
     """
     vlm = model_name(run, "vlm")
-    both, interval, found = f"{model_name(run, 'llm', 'vlm')}/{vlm}", Interval(run), False
+    both, interval, found = f"{model_name(run, 'llm', 'vlm')}/{vlm}", EvenSpacing(run), False
     for each in histories(run):
         name = file_name(each.video)
         for folder, captions in ((f"captions/raw/{vlm}", _of_frames(each)), (f"captions/clean/{vlm}", _gathered(each))):

@@ -12,7 +12,7 @@ from typing import Any
 
 from vaa.errors import DataError
 from vaa.evaluation.localisation import iou
-from vaa.export.content import ExportFile, Interval, VideoHistory, histories, model_name
+from vaa.export.content import EvenSpacing, ExportFile, VideoHistory, histories, model_name
 from vaa.report.runs import Run
 from vaa.types import XYXY, Box, Report, SuspiciousWindow, file_name
 
@@ -26,7 +26,7 @@ def files(run: Run) -> Iterator[ExportFile]:
     Raises:
         DataError: the run has content for none of them, or its segments are not equally spaced.
     """
-    model, interval, n_files = model_name(run, "vlm"), Interval(run), 0
+    model, interval, n_files = model_name(run, "vlm"), EvenSpacing(run), 0
     collected: dict[str, Any] = {}
     for each in histories(run):
         for folder, entries in (
@@ -93,15 +93,15 @@ def box_entries(video: str, report: Report) -> list[dict[str, Any]]:
             best[box.frame] = box
     entries = []
     for truth in report.truth.boxes if report.truth else ():
-        box = best.get(truth.frame)
-        raw = iou(truth.xyxy, box.xyxy) if box else 0.0
-        final = raw if box and box.score >= _MIN_CONFIDENCE else 0.0
+        predicted = best.get(truth.frame)
+        raw = iou(truth.xyxy, predicted.xyxy) if predicted else 0.0
+        final = raw if predicted and predicted.score >= _MIN_CONFIDENCE else 0.0
         entries.append(
             {
                 "video": video,
                 "gt_bbox": _numbers(truth.xyxy),
-                "pred_bbox": _numbers(box.xyxy) if box else None,
-                "confidence": box.score if box else 0.0,
+                "pred_bbox": _numbers(predicted.xyxy) if predicted else None,
+                "confidence": predicted.score if predicted else 0.0,
                 "raw_iou": raw,
                 "raw_correct": int(raw >= _MIN_IOU),
                 "final_iou": final,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -46,10 +46,10 @@ class RecordedEncoder:
     @property
     def requirements(self) -> Requirements:
         """The folder, and what the encoder of texts needs."""
-        if not isinstance(self.text, HasRequirements):
+        text: Any = self.text
+        if not isinstance(text, HasRequirements):
             return Requirements(name=self.root)
-        needed = self.text.requirements
-        return replace(needed, name=f"{self.root}, texts by {needed.name}")
+        return replace(text.requirements, name=f"{self.root}, texts by {text.requirements.name}")
 
     def embed(self, queries: Sequence[EmbedQuery]) -> Iterator[Floats | NoAnswer]:
         """Yield vectors of shape (d,) in order.

@@ -39,7 +39,7 @@ class ReadSuspiciousWindow:
     file: str
 
     def __post_init__(self) -> None:
-        if not local_path(self.file).is_file():
+        if not local_path(self.file).exists():
             raise ConfigError(f"suspicious_window.find_window.file={self.file}: no such file.")
 
     def __call__(self, report: Report) -> Report:
