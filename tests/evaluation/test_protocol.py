@@ -195,10 +195,15 @@ def test_the_released_labels_of_xd_violence(shared: Path) -> None:
         assert sum(bool(spans) for spans in protocol.spans(data).values()) == 500
 
 
-@pytest.mark.parametrize(("field", "value"), [("precision", "int8"), ("labels", "nowhere.json")], ids=lambda v: str(v))
-def test_a_protocol_that_does_not_exist_is_refused(field: str, value: str) -> None:
-    with pytest.raises(ConfigError, match=f"protocol.{field}={value}"):
-        replace(LAVAD, **{field: value})
+def test_a_precision_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"protocol\.precision=int8"):
+        replace(LAVAD, precision="int8")
+
+
+def test_a_missing_label_file_is_named(tmp_path: Path) -> None:
+    (message,) = replace(LAVAD, labels="nowhere.json").missing_files()
+    assert message.startswith("protocol.labels=nowhere.json: no such file")
+    assert replace(LAVAD, labels=write_labels(tmp_path, ENTRY)).missing_files() == LAVAD.missing_files() == ()
 
 
 # What the authors' own programs report for their own files (shared/README.md).
