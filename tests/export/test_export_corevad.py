@@ -108,3 +108,17 @@ def test_a_run_with_other_segments_or_without_responses_is_refused(
         assert main([str(folder), "--layout", "corevad", "--out", str(tmp_path / "out")]) == DataError.exit_status
         assert message in capsys.readouterr().err
         assert not (tmp_path / "out").exists()
+
+
+def test_a_live_run_is_replayed_from_its_own_files(tmp_path: Path) -> None:
+    """The built-in models on two synthetic videos; only the encoder runs again."""
+    data = ("data=synthetic", f"data.cache_dir={tmp_path / 'videos'}", "data.videos=2", "data.seconds=20")
+    live = run(tmp_path / "live", "method=corevad", *data)
+    out = tmp_path / "out"
+    assert main([str(live), "--layout", "corevad", "--out", str(out)]) == 0
+    files = ("vlm=recorded", f"vlm.root={out / 'outputs'}", "vlm.verdict=VLM_responses_synthetic")
+    replay = run(tmp_path / "replay", "method=corevad", "encoder=tiny_clip", *files, *data)
+    for video in load_run(live).run.videos:
+        assert load_run(live).track(video).tolist() == load_run(replay).track(video).tolist()
+    responses = read_json(out / "outputs/VLM_responses_synthetic.json")
+    assert {len(texts) for texts in responses.values()} == {7}
