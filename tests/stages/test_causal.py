@@ -150,7 +150,7 @@ def test_an_unparsed_score_repeats_the_last_parsed_one() -> None:
 )
 def test_a_score_takes_effect_when_it_is_known(delay: float, starts: list[int], values: list[int]) -> None:
     video = Video("v", Path("v.mp4"), 100, 10.0)
-    report = CentredWindow(stride=16, seconds=10.0, sample_fps=2.0, max_frames=10)(
+    report = CentredWindow(stride=16, seconds=10.0, sample_fps=2.0, max_frames=10, sampling="even")(
         Report(video)
     )  # fifty frames to either side of 0, 16, ... 96
     track = ScoreTrack(np.arange(7.0), np.array([segment.at for segment in report.segments]))

@@ -73,7 +73,9 @@ def test_the_first_of_equally_similar_captions_wins() -> None:
 
 def test_a_window_has_the_captions_of_its_frames_in_order() -> None:
     report = captioned([f"frame {k}" for k in range(64)])
-    gathered = GatherCaptions(window=CentredWindow(stride=16, seconds=2.0, sample_fps=2.0, max_frames=4))(report)
+    gathered = GatherCaptions(
+        window=CentredWindow(stride=16, seconds=2.0, sample_fps=2.0, max_frames=4, sampling="even")
+    )(report)
     assert [segment.at for segment in gathered.segments] == [0, 16, 32, 48]
     assert gathered.segments[1].frames == (6, 12, 18, 25)
     assert descriptions(gathered)[1] == "frame 6\nframe 12\nframe 18\nframe 25"
@@ -95,7 +97,7 @@ def test_a_frame_without_a_caption_gets_that_of_the_nearest_frame_the_earlier_of
 
 def test_a_window_of_a_video_of_one_frame() -> None:
     assert descriptions(
-        GatherCaptions(window=CentredWindow(stride=16, seconds=10.0, sample_fps=2.0, max_frames=10))(
+        GatherCaptions(window=CentredWindow(stride=16, seconds=10.0, sample_fps=2.0, max_frames=10, sampling="even"))(
             captioned(["alone"])
         )
     ) == ["alone"]

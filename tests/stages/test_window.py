@@ -53,7 +53,7 @@ def test_vectorised_windows_equal_those_computed_one_by_one(
     for at in range(since, 1412, 7):
         start, stop = max(0, round(at - half)), max(at + 1, min(1412, round(at + half)))
         expected.append(Segment(start, stop, sample_frames(video, start, stop, rate, most), at))
-    assert CentredWindow(stride=7, seconds=seconds, sample_fps=rate, max_frames=most)(
+    assert CentredWindow(stride=7, seconds=seconds, sample_fps=rate, max_frames=most, sampling="even")(
         Report(video, first_frame=since)
     ).segments == tuple(expected)
 
@@ -61,7 +61,7 @@ def test_vectorised_windows_equal_those_computed_one_by_one(
 def test_windows_in_seconds_follow_the_frames_own_times() -> None:
     times = FrameTimes(np.concatenate([np.arange(100) / 10, 110 + np.arange(100) / 10]))
     video = Video("v", Path("v.mp4"), 200, 200 / 120, times=times)
-    window = CentredWindow(stride=50, seconds=10.0, sample_fps=2.0, max_frames=10)
+    window = CentredWindow(stride=50, seconds=10.0, sample_fps=2.0, max_frames=10, sampling="even")
     assert window(Report(video)).segments == (
         Segment(0, 50, sample_frames(video, 0, 50, 2.0, 10), 0),
         Segment(0, 100, sample_frames(video, 0, 100, 2.0, 10), 50),
@@ -83,7 +83,7 @@ def test_frames_are_spaced_in_time_and_shown_once() -> None:
 def test_times_of_a_constant_rate_give_the_same_windows_as_the_rate(fps: float) -> None:
     video = Video("v", Path("v.mp4"), 900, fps)
     timed = Video("v", Path("v.mp4"), 900, fps, times=FrameTimes(np.arange(900) / fps))
-    window = CentredWindow(stride=16, seconds=10.0, sample_fps=2.0, max_frames=10)
+    window = CentredWindow(stride=16, seconds=10.0, sample_fps=2.0, max_frames=10, sampling="even")
     pairs = list(zip(window(Report(video)).segments, window(Report(timed)).segments, strict=True))
     assert [(s.start, s.stop, s.at) for s, _ in pairs] == [(s.start, s.stop, s.at) for _, s in pairs]
     assert all(abs(a - b) <= 1 for s, t in pairs for a, b in zip(s.frames, t.frames, strict=True))

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, Literal, get_args
 
 import numpy as np
 
 from vaa.errors import ConfigError, VideoError
 from vaa.stages.base import SEGMENT, Scope
+from vaa.stages.fps_filter import fps_filter
 from vaa.types import FrameTimes, Ints, Report, Segment, Video
+
+Sampling = Literal["even", "fps_filter"]
+"""How the frames of a clip are chosen: evenly from its first to its last, or as FFmpeg's fps filter does."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CentredWindow:
     """A segment of `seconds` around every `stride`-th frame, cut at the video's ends (LAVAD, URF, Probe-VAD).
 
-    The model is shown `sample_fps` frames per second, at most `max_frames`, evenly spaced. Seconds are those of the
-    frames' own times where the rate of the video varies.
+    The model is shown `sample_fps` frames per second, at most `max_frames`, by `sampling`: `even`, or `fps_filter`
+    (vaa/stages/fps_filter.py). Seconds are those of the frames' own times where the rate of the video varies.
     """
 
     scope: ClassVar[Scope] = SEGMENT
@@ -27,8 +31,10 @@ class CentredWindow:
     seconds: float
     sample_fps: float
     max_frames: int
+    sampling: Sampling
 
     def __post_init__(self) -> None:
+        check_sampling(self.sampling)
         if self.stride < 1 or self.max_frames < 1 or not (self.seconds > 0 and self.sample_fps > 0):
             raise ConfigError(
                 f"window: stride={self.stride}, seconds={self.seconds}, sample_fps={self.sample_fps} and "
@@ -46,12 +52,27 @@ class CentredWindow:
             raise VideoError(f"{video.path}: has no frame rate; set data.fps or choose a window in frames.")
         centres = np.arange(report.first_frame, video.n_frames, self.stride)
         if video.times is not None:
-            return replace(report, segments=tuple(self._segment(video, video.times, int(at)) for at in centres))
-        half = self.seconds * video.fps / 2
-        starts = np.maximum(0, np.rint(centres - half)).astype(np.int64)
-        stops = np.maximum(centres + 1, np.minimum(video.n_frames, np.rint(centres + half))).astype(np.int64)
-        counts = np.clip((stops - starts) / (video.fps / self.sample_fps), 1, self.max_frames).astype(np.int64)
-        return replace(report, segments=_segments(starts, stops, counts, centres))
+            segments = tuple(self._segment(video, video.times, int(at)) for at in centres)
+        else:
+            half = self.seconds * video.fps / 2
+            starts = np.maximum(0, np.rint(centres - half)).astype(np.int64)
+            stops = np.maximum(centres + 1, np.minimum(video.n_frames, np.rint(centres + half))).astype(np.int64)
+            counts = np.clip((stops - starts) / (video.fps / self.sample_fps), 1, self.max_frames).astype(np.int64)
+            segments = _segments(starts, stops, counts, centres)
+        return replace(report, segments=self._filtered(video, segments))
+
+    def _filtered(self, video: Video, segments: tuple[Segment, ...]) -> tuple[Segment, ...]:
+        """The segments with the frames of the fps filter, which may be one frame longer: it cuts at exact seconds."""
+        if self.sampling == "even":
+            return segments
+        centres = np.array([video.seconds(segment.at) for segment in segments])
+        starts, ends = np.maximum(0.0, centres - self.seconds / 2), centres + self.seconds / 2
+        ends = np.minimum(video.end(video.n_frames), ends)
+        shown = fps_filter(video, starts, ends, self.sample_fps, self.max_frames)
+        return tuple(
+            Segment(min(segment.start, frames[0]), max(segment.stop, frames[-1] + 1), frames, segment.at)
+            for segment, frames in zip(segments, shown, strict=True)
+        )
 
     def _segment(self, video: Video, times: FrameTimes, at: int) -> Segment:
         """The segment around the frame `at` of a video whose rate varies."""
@@ -125,6 +146,28 @@ class TimedWindow:
             count = math.ceil(video.end(video.n_frames) / self.seconds)
             starts = np.array([video.times.frame_at(k * self.seconds) for k in range(count)], dtype=np.int64)
         return np.unique(starts[starts < video.n_frames])
+
+
+def check_sampling(sampling: str) -> None:
+    """Refuse an unknown way of choosing frames.
+
+    Raises:
+        ConfigError: it is unknown.
+    """
+    if sampling not in get_args(Sampling):
+        raise ConfigError(f"sampling={sampling}: choose one of {', '.join(get_args(Sampling))}.")
+
+
+def clip_frames(
+    video: Video, start: int, stop: int, sample_fps: float, max_frames: int, sampling: Sampling
+) -> tuple[int, ...]:
+    """The frames of [start, stop) that a model is shown: `sample_fps` per second, at most `max_frames`."""
+    if sampling == "even":
+        return sample_frames(video, start, stop, sample_fps, max_frames)
+    if not video.fps > 0:
+        raise VideoError(f"{video.path}: has no frame rate; set data.fps, or sampling=even.")
+    seconds = video.seconds(start), video.seconds(stop) if stop < video.n_frames else video.end(stop)
+    return fps_filter(video, np.array(seconds[:1]), np.array(seconds[1:]), sample_fps, max_frames)[0]
 
 
 def sample_frames(video: Video, start: int, stop: int, sample_fps: float, max_frames: int) -> tuple[int, ...]:

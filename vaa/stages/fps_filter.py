@@ -1,0 +1,73 @@
+"""The frames that VideoLLaMA3's processor takes from a clip: FFmpeg's fps filter, thinned evenly (used by URF).
+
+The filter (`fps=RATE:round=down`) gives a frame each 1 / RATE seconds from the start of the clip. The k-th of them is
+the last frame shown before the (k + 1)-th tick, so up to 1 / RATE seconds later than its place in the clip.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+
+from vaa.types import Floats, Ints, Video
+
+_TOLERANCE = 1e-4
+"""Frames, or seconds where the rate varies, by which a frame may miss a tick: rounding, as of a time base."""
+_SHORT = 1.0
+"""Seconds below which a clip is not decoded by FFmpeg."""
+
+
+def fps_filter(video: Video, starts: Floats, ends: Floats, rate: float, max_frames: int) -> list[tuple[int, ...]]:
+    """The frames of the clips [start, end), in seconds, `rate` per second and at most `max_frames` of a clip.
+
+    `starts` and `ends` have the shape (clips,). A frame occurs more than once where the video has fewer than `rate` per
+    second.
+    """
+    fps = video.fps
+    first = np.minimum(_frame_at(video, starts), video.n_frames - 1)
+    begin = first / fps if video.times is None else np.array([video.times.seconds(int(frame)) for frame in first])
+    # A clip ends with the first frame that is as much later than its own first frame as it is long.
+    stop = np.clip(_frame_at(video, begin + (ends - starts)), first + 1, video.n_frames)
+    end = stop / fps if video.times is None else np.array([_end(video, int(frame)) for frame in stop])
+    counts = np.maximum(1, np.floor((end - starts) * rate + _TOLERANCE)).astype(np.int64)
+    ticks = starts[:, None] + np.arange(1, counts.max(initial=1) + 1) / rate
+    shown = np.clip(_frame_at(video, ticks) - 1, first[:, None], stop[:, None] - 1)
+    return [
+        _short_clip(video, float(starts[k]), float(ends[k]), rate, max_frames)
+        if ends[k] - starts[k] < _SHORT
+        else tuple(shown[k, _thinned(int(counts[k]), max_frames)].tolist())
+        for k in range(len(starts))
+    ]
+
+
+def _frame_at(video: Video, seconds: Floats) -> Ints:
+    """The first frame that is shown at each of these times or later."""
+    if video.times is None:
+        return np.ceil(seconds * video.fps - _TOLERANCE).astype(np.int64)
+    return video.times.first + np.searchsorted(video.times.values, seconds - _TOLERANCE)
+
+
+def _end(video: Video, stop: int) -> float:
+    """When the clip before `stop` ends: the time of the frame `stop`, at the end of the video that of its end."""
+    return video.seconds(stop) if stop < video.n_frames else video.end(stop)
+
+
+@cache
+def _thinned(count: int, most: int) -> Ints:
+    """Which of `count` frames are taken."""
+    return np.arange(count) if count <= most else np.linspace(0, count - 1, most, dtype=np.int64)
+
+
+def _short_clip(video: Video, start: float, end: float, rate: float, max_frames: int) -> tuple[int, ...]:
+    """The frames of a clip of less than a second, which the processor takes by number instead of time.
+
+    Both borders are one frame earlier there; of every `rate`-th part of a second it takes the middle frame.
+    """
+    last = video.n_frames - 1
+    first = min(max(int(start * video.fps) - 1, 0), last)
+    frames = np.arange(first, max(first, min(int(end * video.fps) - 1, last)) + 1)
+    if len(frames) / video.fps < max_frames:
+        step = max(1, int(min(video.fps // rate, len(frames))))
+        return tuple(frames[step // 2 :: step].tolist())
+    return tuple(frames[_thinned(len(frames), max_frames)].tolist())
