@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from command_line import experiment
 from hydra.utils import instantiate
+from making import make_clip
 from omegaconf import OmegaConf
 
 from vaa.data.annotated import AnnotatedDataset, read_index, read_spans
@@ -21,7 +23,7 @@ SPANS = "Abuse028_x264.mp4  Abuse  10  20  30  40  \nNormal video (1).mp4  Norma
 def loader(root: Path, name: str = "ucf") -> AnnotatedDataset:
     return AnnotatedDataset(
         name=name, root=str(root), index="annotations/test.txt", spans="annotations/[Tt]emporal*.txt", videos="videos",
-        boxes="annotations/*_aligned.*", texts="video_summaries.json", fps=30.0,
+        boxes="annotations/*_aligned.*", texts="video_summaries.json", fps=30.0, file_fps=True,
     )  # fmt: skip
 
 
@@ -290,3 +292,27 @@ def test_reference_texts_of_another_layout_are_reported(tmp_path: Path) -> None:
     (tmp_path / "video_summaries.json").write_text("[1]")
     with pytest.raises(DataError, match=r"video_summaries\.json"):
         data.load()
+
+
+def test_a_video_has_the_rate_of_its_file_and_that_of_the_data_set_where_there_is_none(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = make(tmp_path)
+    (tmp_path / "videos").mkdir()
+    make_clip(tmp_path / "videos/Abuse028_x264.mp4", 100, fps=25)
+    assert [video.fps for video in data.load().videos] == [25.0, 30.0]
+    assert "1 of 1 video files have another frame rate than data.fps=30; windows and times use their own" in caplog.text
+    assert "Abuse028_x264 (25)" in caplog.text
+    caplog.clear()
+    assert [video.fps for video in replace(data, file_fps=False).load().videos] == [30.0, 30.0]
+    assert "data.file_fps=false" in caplog.text
+    caplog.clear()
+    assert [video.fps for video in replace(data, fps=25.0).load().videos] == [25.0, 25.0]
+    assert "frame rate" not in caplog.text
+
+
+def test_a_file_that_cannot_be_opened_leaves_the_rate_of_the_data_set(tmp_path: Path) -> None:
+    data = make(tmp_path)
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos/Abuse028_x264.mp4").write_text("no video")
+    assert [video.fps for video in data.load().videos] == [30.0, 30.0]

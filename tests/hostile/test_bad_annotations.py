@@ -19,7 +19,15 @@ from vaa.types import Report, Span, Video
 
 def loader(root: Path, index: str) -> AnnotatedDataset:
     return AnnotatedDataset(
-        name="x", root=str(root), index=index, spans="spans.txt", videos="videos", boxes="no*", texts="no*", fps=30.0
+        name="x",
+        root=str(root),
+        index=index,
+        spans="spans.txt",
+        videos="videos",
+        boxes="no*",
+        texts="no*",
+        fps=30.0,
+        file_fps=True,
     )
 
 

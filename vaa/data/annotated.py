@@ -2,7 +2,7 @@
 
 The index (`test.txt`, VADTree's `anomaly_test.txt`) has one line per video: name, first frame, last frame, classes. The
 spans file (`Temporal*.txt`, or MSAD's `msad_anomaly_index.txt`) has name, class, start, end, start, end, ..., padded
-with -1. Video files are not opened here, so a replay needs none of them.
+with -1. A replay needs no video files; of those that are there, the headers are read for their frame rates.
 """
 
 from __future__ import annotations
@@ -20,18 +20,22 @@ from vaa.data.fetch import RELEASES
 from vaa.data.search import search
 from vaa.errors import ConfigError, DataError
 from vaa.types import Dataset, Failure, GroundTruth, Span, Video, local_path
+from vaa.video.sources import average_rate
 
 log = logging.getLogger("vaa")
+_MAX_NAMES = 10  # of videos in a warning
+_TOLERANCE = 0.002  # of a frame rate: 29.97 counts as 30
 _INTEGER = re.compile(r"-?[0-9]{1,9}")
 """A frame number: 1e9 frames are a year of video."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class AnnotatedDataset:
-    """A benchmark under `root`: `index`, `spans`, `boxes` and `texts` are patterns under it, `fps` is the videos'.
+    """A benchmark under `root`: `index`, `spans`, `boxes` and `texts` are patterns under it.
 
     Exactly one file must match `index`, and one `spans`; each is a pattern or a list of patterns. Boxes
-    (vaa/data/boxes.py) and texts (JSON: video -> reference description) are optional.
+    (vaa/data/boxes.py) and texts (JSON: video -> reference description) are optional. `fps` is the frame rate of videos
+    whose file is not there, and with `file_fps: false` that of all; a video has the average rate of its file otherwise.
     """
 
     name: str
@@ -42,6 +46,7 @@ class AnnotatedDataset:
     boxes: str
     texts: str
     fps: float
+    file_fps: bool
 
     def __post_init__(self) -> None:
         if not self.fps > 0:
@@ -60,10 +65,11 @@ class AnnotatedDataset:
             raise DataError(f"{index}: lists no video.")
         files = self._video_files({name for id_ in lengths for name in known_names(id_)})
         folder = local_path(self.root) / self.videos
+        paths = {id_: _find_video(files, id_) for id_ in lengths if id_ in truths}
+        rates = self._rates([path for path in paths.values() if path is not None])
         videos = tuple(
-            Video(id_, _find_video(files, id_) or folder / f"{id_}.mp4", n_frames, self.fps)
-            for id_, n_frames in lengths.items()
-            if id_ in truths
+            Video(id_, path or folder / f"{id_}.mp4", lengths[id_], rates.get(path, self.fps) if path else self.fps)
+            for id_, path in paths.items()
         )
         failures = [Failure(id_, "data", f"{spans.name} has no line for it") for id_ in lengths if id_ not in truths]
         past_end = [video.id for video in videos if any(s.end > video.n_frames for s in truths[video.id].spans)]
@@ -95,6 +101,21 @@ class AnnotatedDataset:
             f"data.videos={self.videos}: {len(without)} of {len(ids)} videos have no file under {folder}, the first is "
             f"'{without[0]}'. The data set's authors distribute them; a file has the name of its video."
         ]
+
+    def _rates(self, files: Sequence[Path]) -> dict[Path, float]:
+        """The frame rates of files that state one; where `fps` differs from them, that is logged."""
+        stated = {file: rate for file in files if (rate := average_rate(file)) is not None}
+        other = [f"{file.stem} ({rate:.5g})" for file, rate in stated.items() if abs(rate / self.fps - 1) > _TOLERANCE]
+        if other:
+            log.warning(
+                "%d of %d video files have another frame rate than data.fps=%.5g; windows and times use %s: %s",
+                len(other),
+                len(files),
+                self.fps,
+                "their own" if self.file_fps else "data.fps all the same (data.file_fps=false)",
+                ", ".join(other[:_MAX_NAMES]) + (", ..." if len(other) > _MAX_NAMES else ""),
+            )
+        return stated if self.file_fps else {}
 
     def _add_boxes_and_texts(self, truths: Mapping[str, GroundTruth]) -> dict[str, GroundTruth]:
         boxes = {id_: b for file in self._find_optional(self.boxes, "boxes") for id_, b in read_boxes(file).items()}

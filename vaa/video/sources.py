@@ -252,6 +252,25 @@ def probe(path: Path, decoder: str) -> VideoInfo:
     return info
 
 
+def average_rate(path: Path) -> float | None:
+    """Frames per second as the header of a video file states them; None if it states none or cannot be read."""
+
+    def read() -> float | None:
+        import av
+
+        try:
+            with av.open(str(path)) as file:
+                rate = file.streams.video[0].average_rate
+        except (OSError, ValueError, IndexError):  # PyAV's errors are of these types too
+            return None
+        return float(rate) if rate else None
+
+    try:
+        return decode_with_timeout(path, read)
+    except VideoError:
+        return None
+
+
 def variable_times(times: NDArray[np.floating] | None, fps: float) -> FrameTimes | None:
     """The times of frames, from the first one, in tenths of a millisecond; None where frame / fps is as good.
 
