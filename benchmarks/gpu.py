@@ -13,7 +13,8 @@ from typing import Any
 from benchmarks.clips import clip
 from benchmarks.queries import one_by_one
 from benchmarks.timing import Row, clock
-from vaa.models.base import GREEDY, WaitStats
+from vaa.generation import GREEDY
+from vaa.models.base import WaitStats
 from vaa.models.transformers.batching import answer_in_batches, prepare_inputs
 from vaa.models.transformers.families import FrameProcessor, VisionInputs, family_of
 from vaa.models.transformers.generation import drop_checkpoint_sampling

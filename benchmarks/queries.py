@@ -11,7 +11,8 @@ import numpy as np
 
 from benchmarks.timing import Row, ratio
 from vaa.data.synthetic import SyntheticDataset
-from vaa.models.base import GREEDY, answer
+from vaa.generation import GREEDY
+from vaa.models.base import answer
 from vaa.models.transformers.choices import choose
 from vaa.models.transformers.generation import generate
 from vaa.models.transformers.loaded_model import LoadedModel

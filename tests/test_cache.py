@@ -12,6 +12,7 @@ from queries import choose_query
 
 from vaa.cache import AnswerCache, RecentAnswers
 from vaa.errors import CacheError, VideoError
+from vaa.generation import GenerationConfig
 from vaa.types import EmbedQuery, FrameTimes, GenerateQuery, Query, Video
 
 
@@ -192,6 +193,12 @@ def test_an_answer_without_a_checksum_is_not_used(tmp_path: Path) -> None:
         db.execute("CREATE TABLE answers (key BLOB PRIMARY KEY, answer) WITHOUT ROWID")
         db.execute("INSERT INTO answers VALUES (?, ?)", (b"key", "old"))
     assert AnswerCache(str(tmp_path / "cache.sqlite")).load([b"key"]) == {}
+
+
+def test_the_key_depends_on_a_querys_own_generation_settings(cache: AnswerCache, query: GenerateQuery) -> None:
+    own = GenerationConfig(temperature=0.7, top_p=0.8, top_k=20, seed=3306)
+    queries = [query, replace(query, generation=own), replace(query, generation=replace(own, seed=1))]
+    assert len({cache.key("model", each) for each in queries}) == 3
 
 
 def test_kinds_of_queries_have_different_keys(cache: AnswerCache, query: GenerateQuery) -> None:

@@ -57,6 +57,8 @@ def cache_key(identity: str, video_digest: str | None, query: Query) -> bytes:
     match query:
         case GenerateQuery():
             inputs: tuple[Any, ...] = (query.system, query.text, query.max_new_tokens, query.stop_pattern)
+            if query.generation is not None:
+                inputs += (query.generation.identity,)
         case ChooseQuery():
             inputs = (query.system, query.text, query.choices)
         case EmbedQuery():

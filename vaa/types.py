@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vaa.errors import ConfigError
+from vaa.generation import GenerationConfig
 
 Floats = NDArray[np.floating]
 Ints = NDArray[np.integer]
@@ -154,6 +155,7 @@ class GenerateQuery:
         system: The system message, "" for none.
         max_new_tokens: Most tokens to generate; 0 for the server's own limit.
         stop_pattern: Regular expression; the answer is complete at its first match after thoughts. "" for none.
+        generation: How tokens are chosen; None for the model's own setting.
     """
 
     purpose: str
@@ -164,6 +166,7 @@ class GenerateQuery:
     system: str = ""
     max_new_tokens: int
     stop_pattern: str = ""
+    generation: GenerationConfig | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -321,6 +324,7 @@ class Report:
 
     Attributes:
         tags: Names of the suspicious behaviour, separated by commas.
+        all_tags: The same where a stage has dropped unusable `tags`.
         gated: Whether the first scores are uncertain; None where no stage has checked it.
         located_frames: The frames that the model was queried about for boxes.
         drawn_video: A copy of the video with the boxes drawn into it.
@@ -338,6 +342,7 @@ class Report:
     track: ScoreTrack | None = None
     suspicious_window: SuspiciousWindow | None = None
     tags: str = ""
+    all_tags: str = ""
     gated: bool | None = None
     boxes: tuple[Box, ...] = ()
     located_frames: tuple[int, ...] = ()

@@ -51,12 +51,12 @@ def top_logprobs(**logprobs: float) -> dict[str, Any]:
 
 def server_model(url: str, **fields: Any) -> Any:
     """A ServerModel with four requests at a time; `fields` replace its other fields."""
-    from vaa.models.base import GenerationConfig
+    from vaa.generation import GenerationConfig
     from vaa.models.server.model import ServerModel
 
     defaults: dict[str, Any] = {"allow_http": False, "model": "fake", "revision": None, "api_key_env": None}
     defaults |= {"concurrency": 4, "timeout": 60, "retries": 2}
-    defaults |= {"generation": GenerationConfig(temperature=0, top_p=None, seed=None)}
+    defaults |= {"generation": GenerationConfig(temperature=0, top_p=None, top_k=None, seed=None)}
     defaults |= {"token_limit": "max_tokens", "extra": {}, "logprobs": True, "image_format": "png", "max_side": None}
     return ServerModel(**{**defaults, "base_url": url, "decoder": "decord", **fields})
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Literal, Protocol, runtime_checkable
 
-from vaa.errors import ConfigError, require_at_least
 from vaa.types import XYXY, Answer, ChooseQuery, EmbedQuery, Floats, GenerateQuery, NoAnswer, Query, Video
 
 
@@ -60,6 +59,14 @@ Model = VLM | LLM | Encoder
 class Locator(Protocol):
     """A VLM that gives boxes."""
 
+    def check_boxes(self) -> None:
+        """Check, without its weights, that it gives boxes.
+
+        Raises:
+            ConfigError: it was not trained to give boxes.
+            ModelError: its checkpoint's config cannot be read.
+        """
+
     def to_frame(self, video: Video, xyxy: XYXY) -> XYXY:
         """Convert a box from the model's coordinates to the pixels of the video's frames."""
 
@@ -71,6 +78,14 @@ class HasTimestamps(Protocol):
     @property
     def timestamps(self) -> bool:
         """Whether each frame is preceded by its time."""
+
+
+@runtime_checkable
+class CountsTokens(Protocol):
+    """A model whose tokenizer is known."""
+
+    def count_tokens(self, text: str) -> int:
+        """The number of tokens of a text, without special tokens."""
 
 
 @runtime_checkable
@@ -102,36 +117,6 @@ class ReplaysAnswers(Protocol):
 
 Dtype = Literal["float32", "bfloat16", "float16"]
 Quantization = Literal["none", "int8", "nf4", "fp4"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class GenerationConfig:
-    """How each token of an answer is chosen.
-
-    With `temperature` 0 it is the most likely one. Otherwise it is sampled from the most likely tokens whose
-    probabilities add up to `top_p`. None leaves a value to a server's own default.
-    """
-
-    temperature: float | None
-    top_p: float | None
-    seed: int | None
-
-    def __post_init__(self) -> None:
-        require_at_least(0, seed=self.seed)
-        if self.temperature is not None and not self.temperature >= 0:
-            raise ConfigError(f"generation.temperature={self.temperature}: must be at least 0.")
-        if self.top_p is not None and not 0 < self.top_p <= 1:
-            raise ConfigError(f"generation.top_p={self.top_p}: must be above 0 and at most 1.")
-
-    @property
-    def identity(self) -> str:
-        """The part of a model's identity."""
-        if self.temperature == 0:
-            return "greedy"
-        return f"temperature {self.temperature} top_p {self.top_p} seed {self.seed}"
-
-
-GREEDY = GenerationConfig(temperature=0.0, top_p=1.0, seed=0)
 
 
 _METHODS = {GenerateQuery: "generate", ChooseQuery: "choose", EmbedQuery: "embed"}

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,9 @@ from PIL import Image
 from queries import choose_query
 
 from vaa.errors import ConfigError, ModelError
+from vaa.generation import GenerationConfig
 from vaa.models import base
-from vaa.models.base import VLM, GenerationConfig
+from vaa.models.base import VLM
 from vaa.models.server import client, messages
 from vaa.models.server.model import ServerModel
 from vaa.types import Answer, GenerateQuery, NoAnswer, Query, Video
@@ -96,10 +97,17 @@ def test_without_image_marks_frames_precede_the_text(fake: FakeServer, server: S
     assert [part["type"] for part in content(fake.bodies[0])] == ["image_url"] * 3 + ["text"]
 
 
+def test_a_querys_own_generation_settings_are_sent(fake: FakeServer, server: ServerModel) -> None:
+    own = GenerationConfig(temperature=0.7, top_p=0.8, top_k=20, seed=3306)
+    answer_one(server, replace(query("Hello"), generation=own))
+    (body,) = fake.bodies
+    assert {name: body[name] for name in ("temperature", "top_p", "top_k", "seed")} == asdict(own)
+
+
 def test_text_only_queries_send_a_string_and_none_fields_are_omitted(fake: FakeServer, server: ServerModel) -> None:
     changed = replace(
         server,
-        generation=GenerationConfig(temperature=None, top_p=0.5, seed=7),
+        generation=GenerationConfig(temperature=None, top_p=0.5, top_k=None, seed=7),
         token_limit="max_completion_tokens",
         extra={"top_k": 3},
     )
@@ -612,6 +620,7 @@ def test_the_identity_contains_every_setting_that_changes_an_answer(server: Serv
     other += [replace(server, generation=replace(server.generation, **change)) for change in changes]
     assert len({model.identity for model in [server, *other]}) == 1 + len(other)
     assert replace(server, generation=replace(server.generation, temperature=0.7)).identity is None
+    assert "top_k" not in str(server.identity)  # so that answers cached by earlier versions are found
     assert replace(server, generation=replace(server.generation, temperature=None)).identity is None
 
 

@@ -15,8 +15,8 @@ from queries import choose_query
 from tiny_checkpoints import make
 
 from vaa.errors import ConfigError, ModelError
+from vaa.generation import GREEDY, GenerationConfig
 from vaa.models import base
-from vaa.models.base import GREEDY, GenerationConfig
 from vaa.models.transformers import generation
 from vaa.models.transformers.generation import sample_tokens
 from vaa.models.transformers.llm import TransformersLLM
@@ -26,8 +26,8 @@ from vaa.types import GenerateQuery, Query, Video
 CONF = Path(__file__).parents[3] / "conf/llm"
 TEST_FIELDS = {"dtype": "float32", "device_map": "cpu", "batch_size": 3}
 NO_VIDEO = Video("clip", Path("nowhere.mp4"), 25, 10.0)
-URF = GenerationConfig(temperature=0.6, top_p=0.9, seed=1)
-HOT = GenerationConfig(temperature=2.0, top_p=1.0, seed=0)
+URF = GenerationConfig(temperature=0.6, top_p=0.9, top_k=None, seed=1)
+HOT = GenerationConfig(temperature=2.0, top_p=1.0, top_k=None, seed=0)
 
 
 def make_query(text: str, system: str = "", limit: int = 8, frames: tuple[int, ...] = ()) -> Query:
@@ -95,17 +95,50 @@ def test_tokens_are_sampled_with_their_probability() -> None:
         expected = torch.softmax(scores.double() / temperature, 0)
         expected[expected.argsort(descending=True)[n_tokens:]] = 0
         places = sample_tokens(
-            scores.expand(4000, 5), GenerationConfig(temperature=temperature, top_p=top_p, seed=0), numbers
+            scores.expand(4000, 5), GenerationConfig(temperature=temperature, top_p=top_p, top_k=None, seed=0), numbers
         )
         shares = torch.bincount(places.flatten(), minlength=5) / 4000
         np.testing.assert_allclose(shares, expected / expected.sum(), atol=2e-3)
-    edge = sample_tokens(scores.expand(2, 5), GenerationConfig(temperature=1.0, top_p=0.9, seed=0), [0.0, 1 - 1e-12])
+    edge = sample_tokens(
+        scores.expand(2, 5), GenerationConfig(temperature=1.0, top_p=0.9, top_k=None, seed=0), [0.0, 1 - 1e-12]
+    )
     assert edge.flatten().tolist() == [2, 1]
 
 
-@pytest.mark.parametrize("wrong", [{"temperature": -1.0}, {"top_p": 0.0}, {"top_p": 1.5}], ids=str)
+def test_of_all_tokens_only_the_most_likely_ones_are_sampled_and_top_p_is_of_their_probability() -> None:
+    import torch
+
+    scores, numbers = torch.tensor([2.0, 1.0, 3.0, -1.0, 0.0]), [(k + 0.5) / 4000 for k in range(4000)]
+    for top_k, top_p, n_tokens in ((3, 1.0, 3), (1, 1.0, 1), (9, 1.0, 5), (3, 0.9, 2)):  # 0.09 of three is the third's
+        expected = torch.softmax(scores.double(), 0)
+        expected[expected.argsort(descending=True)[n_tokens:]] = 0
+        places = sample_tokens(
+            scores.expand(4000, 5), GenerationConfig(temperature=1.0, top_p=top_p, top_k=top_k, seed=0), numbers
+        )
+        shares = torch.bincount(places.flatten(), minlength=5) / 4000
+        np.testing.assert_allclose(shares, expected / expected.sum(), atol=2e-3)
+
+
+def test_a_querys_own_generation_settings_replace_those_of_the_model(llm: TransformersLLM) -> None:
+    sampled = [replace(query, generation=HOT) for query in QUERIES]
+    mixed = [one if k % 2 else two for k, (one, two) in enumerate(zip(QUERIES, sampled, strict=True))]
+    greedy, hot, both = (list(llm.generate(queries)) for queries in (QUERIES, sampled, mixed))
+    assert hot == list(replace(llm, generation=HOT).generate(QUERIES))
+    assert hot != greedy
+    assert both == [one if k % 2 else two for k, (one, two) in enumerate(zip(greedy, hot, strict=True))]
+    with pytest.raises(ConfigError, match="temperature, top_p and seed"):
+        list(llm.generate([replace(QUERIES[0], generation=replace(HOT, seed=None))]))
+
+
+def test_tokens_of_a_text_are_counted_by_the_tokenizer(llm: TransformersLLM) -> None:
+    text = "a person walks in the street"
+    assert llm.count_tokens(text) == len(llm._load().tokenizer(text, add_special_tokens=False)["input_ids"]) > 1
+    assert llm.count_tokens("") == 0
+
+
+@pytest.mark.parametrize("wrong", [{"top_k": 0}, {"temperature": -1.0}, {"top_p": 0.0}, {"top_p": 1.5}], ids=str)
 def test_impossible_generation_settings_are_refused(wrong: dict[str, float]) -> None:
-    with pytest.raises(ConfigError, match=rf"generation\.{next(iter(wrong))}="):
+    with pytest.raises(ConfigError, match=rf"{next(iter(wrong))}="):
         replace(GREEDY, **wrong)
 
 

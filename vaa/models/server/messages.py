@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from vaa.errors import ConfigError
-from vaa.models.base import GenerationConfig
+from vaa.generation import GenerationConfig
 from vaa.prompts.template import split_at_images
 from vaa.types import ChatQuery, ChooseQuery, Floats, NoAnswer, Pixels
 
@@ -69,13 +69,15 @@ def chat_messages(query: ChatQuery, images: Sequence[str]) -> list[dict[str, Any
 
 
 def generation_fields(query: ChatQuery, generation: GenerationConfig, token_limit: str) -> dict[str, Any]:
-    """The request's generation parameters; values of `generation` that are None and a limit of 0 are omitted.
+    """The request's generation parameters; values that are None and a limit of 0 are omitted.
 
+    `generation` is the model's, which a query may replace.
     Probabilities of choices are requested at temperature 1, at which no server rescales log-probabilities.
     """
     if isinstance(query, ChooseQuery):
         return {token_limit: 1, "logprobs": True, "top_logprobs": _TOP_LOGPROBS, "temperature": 1.0, "top_p": 1.0}
-    fields = {name: value for name, value in asdict(generation).items() if value is not None}
+    settings = asdict(query.generation or generation)
+    fields = {name: value for name, value in settings.items() if value is not None}
     return fields | ({token_limit: query.max_new_tokens} if query.max_new_tokens else {})
 
 

@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 
 from vaa import process
 from vaa.errors import ConfigError
-from vaa.models.base import GenerationConfig, Library, Requirements, libraries
+from vaa.generation import GenerationConfig
+from vaa.models.base import Library, Requirements, libraries
 from vaa.models.server import messages
 from vaa.models.server.client import ChatClient, Endpoint, open_client
 from vaa.models.server.network import is_this_machine
@@ -86,7 +87,10 @@ class ServerModel:
             return None
         # Without base_url: the same model may be served at another address.
         images = (self.image_format, self.max_side)
-        settings = (self.model, self.revision, asdict(self.generation), self.token_limit, self.extra, images)
+        generation = asdict(self.generation)
+        if generation["top_k"] is None:  # as in earlier versions, which had no top_k
+            del generation["top_k"]
+        settings = (self.model, self.revision, generation, self.token_limit, self.extra, images)
         return "server " + json.dumps(settings, sort_keys=True)
 
     @property

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from vaa.errors import ConfigError
-from vaa.models.base import GenerationConfig
+from vaa.generation import GenerationConfig
 from vaa.models.transformers.families import VisionInputs
 from vaa.models.transformers.kv_cache import TokenizedPrompt, cache_argument, prefill_batch
 from vaa.models.transformers.loaded_model import LoadedModel
@@ -70,13 +70,19 @@ def check_sampling(generation: GenerationConfig) -> None:
 
 
 def sample_tokens(scores: Any, generation: GenerationConfig, numbers: Sequence[float]) -> Any:
-    """Sample one token per row of `scores` (n, vocabulary), given a random number in [0, 1) for each: (n, 1)."""
+    """Sample one token per row of `scores` (n, vocabulary), given a random number in [0, 1) for each: (n, 1).
+
+    As in transformers, the temperature comes first, then `top_k`, then `top_p` of what these leave.
+    """
     import torch
 
     temperature, top_p = generation.temperature, generation.top_p
     if not temperature or not top_p:
         raise ValueError(f"cannot sample with {generation}")
     likely, order = torch.softmax(scores.float() / temperature, dim=-1).sort(dim=-1, descending=True)
+    if generation.top_k is not None:
+        likely, order = likely[..., : generation.top_k], order[..., : generation.top_k]
+        likely = likely / likely.sum(-1, keepdim=True)
     before = likely.cumsum(-1) - likely
     likely = likely.where(before < top_p, 0.0)
     cumulative = likely.cumsum(-1)
@@ -145,19 +151,28 @@ def _stopping_criteria(
 
 
 def _samplers(generation: GenerationConfig, queries: Sequence[GenerateQuery]) -> list[Any]:
-    """Sampling as a logits processor, which leaves greedy decoding only the sampled token.
+    """Sampling as a logits processor, which leaves greedy decoding only the sampled token; greedy rows are left alone.
 
-    The numbers depend on the seed and the query alone, so that neither batch nor device changes an answer.
+    A query's own settings replace the model's `generation`. The numbers depend on the seed and the query alone, so that
+    neither batch nor device changes an answer.
     """
-    if generation.temperature == 0:
-        return []
-    keys = [repr((generation.seed, query.system, query.text, query.frames)) for query in queries]
+    settings = [query.generation or generation for query in queries]
+    for each in set(settings):
+        check_sampling(each)
+    keys = [repr((each.seed, q.system, q.text, q.frames)) for each, q in zip(settings, queries, strict=True)]
     streams = [random.Random(key) for key in keys]  # noqa: S311, no secret
+    rows: dict[GenerationConfig, list[int]] = {}
+    for row, each in enumerate(settings):
+        if each.temperature != 0:
+            rows.setdefault(each, []).append(row)
 
     def sample(_ids: Any, scores: Any) -> Any:
         import torch
 
-        chosen = sample_tokens(scores, generation, [stream.random() for stream in streams])
-        return torch.full_like(scores, -torch.inf).scatter(-1, chosen, 0.0)
+        result = scores.clone()
+        for each, sampled in rows.items():
+            chosen = sample_tokens(scores[sampled], each, [streams[row].random() for row in sampled])
+            result[sampled] = torch.full_like(scores[sampled], -torch.inf).scatter(-1, chosen, 0.0)
+        return result
 
-    return [sample]
+    return [sample] if rows else []

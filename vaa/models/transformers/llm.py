@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from vaa.errors import ConfigError, require_at_least
-from vaa.models.base import Dtype, GenerationConfig, LocalWeights, Quantization, Requirements, libraries
+from vaa.generation import GenerationConfig
+from vaa.models.base import Dtype, LocalWeights, Quantization, Requirements, libraries
 from vaa.models.checkpoints.files import checkpoint_identity
 from vaa.models.transformers.batching import answer_in_batches
 from vaa.models.transformers.generation import check_sampling, drop_checkpoint_sampling
 from vaa.models.transformers.loaded_model import LoadedModel
-from vaa.models.transformers.loading import free_memory, load, load_with_attention, loading_options
+from vaa.models.transformers.loading import count_tokens, free_memory, load, load_with_attention, loading_options
 from vaa.types import ChatQuery, ChooseQuery, Floats, GenerateQuery, NoAnswer
 
 
@@ -73,6 +74,10 @@ class TransformersLLM:
             ConfigError: a query has frames.
         """
         return self._answer(queries)
+
+    def count_tokens(self, text: str) -> int:
+        """The number of tokens of a text, without special tokens; this loads the tokenizer, not the weights."""
+        return count_tokens(self.checkpoint, self.revision, text)
 
     def release(self) -> None:
         """Free the weights."""

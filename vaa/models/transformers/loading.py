@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,22 @@ def loading_options(device_map: str, dtype: str, quantization: str) -> dict[str,
     else:
         raise ConfigError(f"quantization={quantization}: choose one of none, int8, nf4, fp4.")
     return options
+
+
+def count_tokens(checkpoint: str, revision: str | None, text: str) -> int:
+    """The number of tokens of a text by a checkpoint's tokenizer, without special tokens.
+
+    Raises:
+        ModelError: the tokenizer cannot be loaded.
+    """
+    return len(_tokenizer(checkpoint, revision)(text, add_special_tokens=False)["input_ids"])
+
+
+@cache
+def _tokenizer(checkpoint: str, revision: str | None) -> Any:
+    from transformers import AutoTokenizer
+
+    return load(AutoTokenizer, checkpoint, revision)
 
 
 def free_memory() -> None:
