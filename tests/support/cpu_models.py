@@ -5,14 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from vaa.models.base import GREEDY
+from vaa.generation import GREEDY
 from vaa.models.transformers.encoder import ClipEncoder
 from vaa.models.transformers.llm import TransformersLLM
 from vaa.models.transformers.vlm import TransformersVLM
 
 
 def cpu_vlm(checkpoint: str | Path, **fields: Any) -> TransformersVLM:
-    defaults = {"max_pixels": None, "timestamps": False, "decoder": "decord", "workers": 0, "resize": "pil"}
+    defaults = {
+        "max_pixels": None,
+        "max_visual_tokens": None,
+        "compress_tokens": False,
+        "timestamps": False,
+        "decoder": "decord",
+        "workers": 0,
+        "resize": "pil",
+    }
     return TransformersVLM(**{**_chat_model(checkpoint), **defaults, **fields})
 
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from vaa.data.synthetic import SyntheticDataset
 from vaa.evaluation.localisation import iou
-from vaa.models.base import GREEDY
+from vaa.generation import GREEDY
 from vaa.models.transformers.vlm import TransformersVLM
 from vaa.prompts import parsers
 from vaa.prompts.parsers import cut_at_stop_pattern
@@ -59,6 +59,8 @@ def tiny_vlm(checkpoint: str, batch_size: int) -> TransformersVLM:
         device_map="cpu",
         attention="sdpa",
         max_pixels=None,
+        max_visual_tokens=None,
+        compress_tokens=False,
         timestamps=False,
         generation=GREEDY,
         batch_size=batch_size,

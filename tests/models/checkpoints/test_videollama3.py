@@ -15,6 +15,7 @@ from tiny_checkpoints import check_refused
 
 from vaa.models.checkpoints import videollama3
 from vaa.models.transformers import loading
+from vaa.models.transformers.vision_features import encode_frames
 from vaa.models.transformers.vlm import TransformersVLM
 from vaa.types import GenerateQuery, Video
 from vaa.video import sources
@@ -46,6 +47,7 @@ def vlm(folder: Path, **changes: Any) -> TransformersVLM:
     """The model of conf/vlm/videollama3.yaml on another checkpoint."""
     fields = yaml.safe_load(CONF.read_text(encoding="utf-8")) | {"dtype": "float32", "device_map": "cpu"}
     fields |= {"workers": 0, "resize": "pil", "decoder": "decord", "batch_size": 2, "checkpoint": str(folder)}
+    fields |= {"max_visual_tokens": None, "compress_tokens": False}
     model: TransformersVLM = instantiate({**fields, **changes}, _convert_="all")
     return model
 
@@ -106,6 +108,86 @@ def test_an_original_checkpoint_gives_the_outputs_of_the_original_code(
     assert float(expected.std()) > 1
     reordered = tiny.logits(tensors, config, ids, torch.cat(features[::-1]))
     assert float((reordered - expected).abs().max()) > 0.1  # frames in the wrong order would be detected
+
+
+def test_the_frames_of_a_query_share_its_tokens_like_in_the_original_processor(make: Maker) -> None:
+    folder, _ = make()
+    processor = vlm(folder, max_pixels=None, max_visual_tokens=64)._load().frame_processor
+    assert processor is not None
+    draw = np.random.default_rng(4)
+    for _ in range(200):
+        n, height, width = int(draw.integers(1, 8)), int(draw.integers(16, 120)), int(draw.integers(16, 120))
+        size = tiny.frame_size(height, width, n)
+        grids = processor.prepare([np.zeros((height, width, 3), dtype=np.uint8)] * n).tensors["image_grid_thw"]
+        assert grids.tolist() == [[1, size[0] // 8, size[1] // 8]] * n, (n, height, width)
+
+
+def similar_frames(draw: np.random.Generator, n: int, height: int, width: int) -> list[Any]:
+    """Frames that differ from those before by a few grey levels in some places, or not at all."""
+    frames = [draw.integers(0, 250, (height, width, 3), dtype=np.uint8)]
+    for _ in range(n - 1):
+        change = draw.random((height, width, 3)) < draw.choice([0.0, 0.02, 0.05, 0.2])
+        change[: height // 2] &= bool(draw.integers(2))
+        frames.append(frames[-1] + change)
+    return frames
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_tokens_that_hardly_change_are_dropped_as_by_the_original_model(make: Maker, dtype: str) -> None:
+    """Compared with the rule stated block by block, for 200 queries."""
+    import torch
+
+    folder, _ = make()
+    plain = vlm(folder, max_pixels=None, dtype=dtype)._load().frame_processor
+    processor = vlm(folder, max_pixels=None, dtype=dtype, compress_tokens=True)._load().frame_processor
+    assert plain is not None
+    assert processor is not None
+    draw, n_dropped = np.random.default_rng(5), 0
+    for _ in range(200):
+        frames = similar_frames(draw, int(draw.integers(1, 5)), 32, 48)
+        every, inputs = plain.prepare(frames), processor.prepare(frames)
+        blocks = every.tensors["pixel_values"].to(getattr(torch, dtype)).view(len(frames), every.tokens[0], -1)
+        expected = []
+        for k, frame in enumerate(blocks):
+            new = [k == 0 or float((a - b).abs().mean() * 255) > 0.1 for a, b in zip(frame, blocks[k - 1], strict=True)]
+            expected.append(new if any(new) else [True, *new[1:]])
+        assert inputs.tensors["kept_tokens"].tolist() == [kept for each in expected for kept in each]
+        assert inputs.tokens == tuple(sum(each) for each in expected)
+        n_dropped += sum(every.tokens) - sum(inputs.tokens)
+    assert n_dropped > 300
+
+
+def test_a_compressed_video_gives_the_outputs_of_the_original_code(make: Maker, tmp_path: Path) -> None:
+    import torch
+
+    folder, tensors = make()
+    config, handle = config_of(folder), vlm(folder, max_pixels=None, attention="eager", compress_tokens=True)
+    loaded, frames = handle._load(), similar_frames(np.random.default_rng(6), 3, 32, 48)
+    vision = loaded.frame_processor.prepare(frames)  # type: ignore[union-attr]
+    kept = vision.tensors["kept_tokens"].split(6)
+    assert [len(mask) for mask in kept] == [6, 6, 6]
+    assert sum(vision.tokens) < 18
+    ids = loaded.tokenizer(loaded.chat_text(query(tmp_path, 0, 12, 24), vision.tokens), add_special_tokens=False)
+    with torch.inference_mode():
+        encoded = encode_frames(loaded.model, vision)
+        pixels = [torch.tensor(tiny.patches(frame, (32, 48)), dtype=torch.float32) for frame in frames]
+        whole = [tiny.features(tensors, config, part, (4, 6)) for part in pixels]
+        features = torch.cat([one[mask] for one, mask in zip(whole, kept, strict=True)])
+        assert float((torch.cat(encoded.features.pooler_output) - features).abs().max()) < 1e-4
+        expected = tiny.logits(tensors, config, ids["input_ids"], features)
+        inputs = torch.tensor([ids["input_ids"]])
+        logits = loaded.model(input_ids=inputs, **encoded.arguments(range(3))).logits[0]
+    assert float((logits - expected).abs().max()) < 1e-3
+
+
+def test_queries_with_compressed_frames_are_answered_alone_like_in_a_batch(make: Maker, clip: Path) -> None:
+    folder, _ = make()
+    handle = vlm(folder, compress_tokens=True, max_visual_tokens=64)
+    queries = [query(clip, 0, 1, 2), query(clip, 20), query(clip), query(clip, 3, 4), query(clip, 0, 12, 13, 24)]
+    answers = list(handle.generate(queries))
+    assert answers == [next(handle.generate([one])) for one in queries]
+    assert answers != list(vlm(folder, max_visual_tokens=64).generate(queries))
+    assert handle.identity != vlm(folder, max_visual_tokens=64).identity
 
 
 def test_every_tensor_gets_its_native_name(make: Maker) -> None:

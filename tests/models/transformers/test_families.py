@@ -31,6 +31,8 @@ TEST_FIELDS = {
     "workers": 0,
     "resize": "pil",
     "max_pixels": None,
+    "max_visual_tokens": None,
+    "compress_tokens": False,
 }
 NAMES = ["internvl", "qwen2_5_vl", "qwen3_vl", "videollama3", "llava_onevision"]
 GRID = ["qwen2_5_vl", "qwen3_vl", "videollama3"]
@@ -183,6 +185,36 @@ def test_max_pixels_limits_the_pixels_of_a_frame(vlm: TransformersVLM) -> None:
         assert inputs.tensors["pixel_values"].shape[0] * 8 * 8 <= (max_pixels or 4096)
         tokens.append(inputs.tokens)
     assert tokens[0] == tokens[1] > tokens[2]
+
+
+@pytest.mark.parametrize("vlm", ["internvl", "llava_onevision"], indirect=True)
+def test_a_limit_of_visual_tokens_is_refused_where_every_frame_has_as_many(
+    vlm: TransformersVLM, make_query: QueryFactory
+) -> None:
+    with pytest.raises(ConfigError, match=r"max_visual_tokens=64: .*null"):
+        list(replace(vlm, max_visual_tokens=64).generate([make_query(0)]))
+
+
+@pytest.mark.parametrize("vlm", ["internvl", "qwen2_5_vl", "qwen3_vl", "llava_onevision"], indirect=True)
+def test_compressed_tokens_are_refused_by_families_not_trained_with_them(
+    vlm: TransformersVLM, make_query: QueryFactory
+) -> None:
+    with pytest.raises(ConfigError, match="compress_tokens=true"):
+        list(replace(vlm, compress_tokens=True).generate([make_query(0)]))
+
+
+@grid
+def test_the_frames_of_a_query_share_its_visual_tokens_whatever_else_is_in_the_batch(vlm: TransformersVLM) -> None:
+    processor = vlm._load().frame_processor
+    assert processor is not None
+    frames = [np.zeros((96, 128, 3), dtype=np.uint8)] * 6
+    limited = replace(processor, max_visual_tokens=32)
+    alone = limited.prepare(frames[:5])
+    assert sum(alone.tokens) <= 32 < sum(processor.prepare(frames[:5]).tokens)
+    batch = limited.prepare(frames, [0, 1, 5, 0])
+    assert batch.tokens == (*limited.prepare(frames[:1]).tokens, *alone.tokens)
+    assert (batch.tensors["image_grid_thw"][1:] == alone.tensors["image_grid_thw"]).all()
+    assert replace(vlm, max_visual_tokens=32).identity != vlm.identity
 
 
 @pytest.mark.parametrize("vlm", ["internvl", "llava_onevision"], indirect=True)

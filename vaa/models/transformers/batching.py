@@ -10,7 +10,8 @@ from functools import partial
 from typing import Any
 
 from vaa.errors import ModelError
-from vaa.models.base import GenerationConfig, WaitStats
+from vaa.generation import GenerationConfig
+from vaa.models.base import WaitStats
 from vaa.models.transformers.choices import choose, frame_key
 from vaa.models.transformers.families import FrameProcessor, VisionInputs
 from vaa.models.transformers.generation import generate
@@ -68,7 +69,8 @@ def prepare_inputs(
     if isinstance(queries[0], ChooseQuery):
         frames = list({frame_key(query): own for query, own in zip(queries, frames, strict=True)}.values())
     flat = [frame for own in frames for frame in own]
-    inputs = processor.prepare(flat) if processor is not None and flat else VisionInputs({}, ())
+    counts = [len(own) for own in frames]
+    inputs = processor.prepare(flat, counts) if processor is not None and flat else VisionInputs({}, ())
     return Prepared({name: tensor.numpy() for name, tensor in inputs.tensors.items()}, inputs.tokens)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,9 @@ class Family:
         box_space: Width and height of the space in which boxes are given, from the image processor, the frame's
             (width, height) and `max_pixels`; None if the family was not trained to give boxes.
         needs_token_types: Whether the model must be given which tokens are visual.
+        token_side: Pixels along one side of a visual token of a video's frame, from the image processor; None where
+            every frame has the same number of tokens.
+        compressible: Whether the family was trained with videos whose unchanged visual tokens are dropped.
     """
 
     prepare: Callable[[Any, Any, Sequence[Pixels], int | None, Resize], VisionInputs]
@@ -44,6 +48,8 @@ class Family:
     timestamp: str | None = None
     box_space: Callable[[Any, tuple[int, int], int | None], tuple[float, float]] | None = None
     needs_token_types: bool = False
+    token_side: Callable[[Any], int] | None = None
+    compressible: bool = False
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -55,6 +61,9 @@ class FrameProcessor:
         config: The model's config.
         processor: The checkpoint's image processor.
         max_pixels: Most pixels of a frame; None for the checkpoint's own limit.
+        max_visual_tokens: Most visual tokens of a query, before they are compressed; None for any number.
+        compress_tokens: Whether tokens are dropped that hardly differ from those of the query's previous frame.
+        dtype: The model's precision, in which these are compared.
         timestamps: Whether each frame is preceded by its time.
         resize: The library that resizes frames.
     """
@@ -63,16 +72,44 @@ class FrameProcessor:
     config: Any
     processor: Any
     max_pixels: int | None
+    max_visual_tokens: int | None
+    compress_tokens: bool
+    dtype: str
     timestamps: bool
     resize: Resize
 
     def __post_init__(self) -> None:
+        name = self.config.model_type
         if self.timestamps and self.family.timestamp is None:
-            raise ConfigError(f"timestamps=true: {self.config.model_type} was not trained with timestamps.")
+            raise ConfigError(f"timestamps=true: {name} was not trained with timestamps.")
+        if self.compress_tokens and not self.family.compressible:
+            raise ConfigError(f"compress_tokens=true: {name} was not trained with compressed videos.")
+        if self.max_visual_tokens is not None and self.family.token_side is None:
+            raise ConfigError(
+                f"max_visual_tokens={self.max_visual_tokens}: every frame has as many for {name}; set null."
+            )
 
-    def prepare(self, frames: Sequence[Pixels]) -> VisionInputs:
-        """Turn frames (h, w, 3) into the inputs of the vision tower."""
-        return self.family.prepare(self.config, self.processor, frames, self.max_pixels, self.resize)
+    def prepare(self, frames: Sequence[Pixels], counts: Sequence[int] | None = None) -> VisionInputs:
+        """Turn frames (h, w, 3) into the inputs of the vision tower.
+
+        `counts` are the numbers of frames of each query, None for a single query.
+        """
+        if self.max_visual_tokens is None and not self.compress_tokens:
+            return self._prepare(frames, self.max_pixels)
+        ends = np.cumsum([len(frames)] if counts is None else counts).tolist()
+        parts = [self._prepare_query(frames[a:b]) for a, b in pairwise([0, *ends]) if b > a]
+        return _joined(parts)
+
+    def _prepare(self, frames: Sequence[Pixels], max_pixels: int | None) -> VisionInputs:
+        return self.family.prepare(self.config, self.processor, frames, max_pixels, self.resize)
+
+    def _prepare_query(self, frames: Sequence[Pixels]) -> VisionInputs:
+        """The frames of one query, which share its visual tokens."""
+        limits = [] if self.max_pixels is None else [self.max_pixels]
+        if self.max_visual_tokens is not None and self.family.token_side is not None:
+            limits.append(self.max_visual_tokens * self.family.token_side(self.processor) ** 2 // len(frames))
+        inputs = self._prepare(frames, min(limits, default=None))
+        return compressed(inputs, self.dtype) if self.compress_tokens else inputs
 
     def frame_texts(self, tokenizer: Any, query: ChatQuery, tokens: Sequence[int]) -> list[str]:
         """The text of each of a query's frames, given the number of its visual tokens."""
@@ -81,6 +118,37 @@ class FrameProcessor:
             return texts
         times = [query.video.seconds(frame) for frame in query.frames]
         return [str(self.family.timestamp).format(time) + text for time, text in zip(times, texts, strict=True)]
+
+
+def compressed(inputs: VisionInputs, dtype: str) -> VisionInputs:
+    """Mark the visual tokens to keep of the frames of one query, as `kept_tokens`, a mask over all of them.
+
+    A token is dropped if the pixels of its patches, in the image processor's units, differ by 0.1 / 255 or less on
+    average from those of the same token in the frame before; a frame without any other keeps its first (VideoLLaMA3).
+    """
+    import torch
+
+    n, size = len(inputs.tokens), inputs.tokens[0]
+    if any(count != size for count in inputs.tokens):
+        raise ModelError(f"compress_tokens=true: the frames of a query differ in size: {inputs.tokens} tokens.")
+    pixels = inputs.tensors["pixel_values"].to(getattr(torch, dtype)).view(n, size, -1)
+    kept = torch.ones((n, size), dtype=torch.bool)
+    kept[1:] = (pixels[1:] - pixels[:-1]).abs().mean(-1) * 255 > _SAME
+    kept[:, 0] |= ~kept.any(-1)
+    tokens = tuple(int(count) for count in kept.sum(-1))
+    return VisionInputs({**inputs.tensors, KEPT_TOKENS: kept.flatten()}, tokens)
+
+
+KEPT_TOKENS = "kept_tokens"
+_SAME = 0.1
+
+
+def _joined(parts: Sequence[VisionInputs]) -> VisionInputs:
+    """The inputs of several queries as one."""
+    import torch
+
+    tensors = {name: torch.cat([part.tensors[name] for part in parts]) for name in parts[0].tensors}
+    return VisionInputs(tensors, tuple(count for part in parts for count in part.tokens))
 
 
 def family_of(config: Any) -> Family:
@@ -168,7 +236,18 @@ def _prepare_videollama(
 ) -> VisionInputs:
     """Like Qwen, with 2 x 2 patches per token, as VideoLLaMA3 merges a video's frames (but not a single image)."""
     _require_pil(config, resize)
-    return _prepare_patches(processor, frames, max_pixels, 2)
+    return _prepare_patches(processor, frames, max_pixels, _VIDEO_MERGE)
+
+
+_VIDEO_MERGE = 2
+
+
+def _qwen_token_side(processor: Any) -> int:
+    return int(processor.patch_size * processor.merge_size)
+
+
+def _videollama_token_side(processor: Any) -> int:
+    return int(processor.patch_size * _VIDEO_MERGE)
 
 
 def _prepare_patches(processor: Any, frames: Sequence[Pixels], max_pixels: int | None, merge: int) -> VisionInputs:
@@ -235,7 +314,11 @@ def _pair(size: Any) -> tuple[int, int]:
 FAMILIES = {
     "internvl": Family(prepare=_prepare_internvl, frame_text=internvl_frame_text, box_space=_thousand_by_thousand),
     "qwen2_5_vl": Family(
-        prepare=_prepare_qwen, frame_text=_qwen_frame_text, box_space=_resized_frame, needs_token_types=True
+        prepare=_prepare_qwen,
+        frame_text=_qwen_frame_text,
+        box_space=_resized_frame,
+        needs_token_types=True,
+        token_side=_qwen_token_side,
     ),
     "qwen3_vl": Family(
         prepare=_prepare_qwen,
@@ -243,6 +326,7 @@ FAMILIES = {
         timestamp="<{:.1f} seconds>",
         box_space=_thousand_by_thousand,
         needs_token_types=True,
+        token_side=_qwen_token_side,
     ),
     "video_llama_3": Family(
         prepare=_prepare_videollama,
@@ -250,6 +334,8 @@ FAMILIES = {
         separator=",",
         end="\n",
         timestamp="Time {:.1f}s:",
+        token_side=_videollama_token_side,
+        compressible=True,
     ),
     "llava_onevision": Family(prepare=_prepare_llava, frame_text=_plain_frame_text),
 }

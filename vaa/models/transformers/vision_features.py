@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from vaa.errors import ModelError
-from vaa.models.transformers.families import VisionInputs
+from vaa.models.transformers.families import KEPT_TOKENS, VisionInputs
 
 _TILES_PER_PASS = 32
 """So many fit a CPU's cache, and a GPU needs less memory at once."""
@@ -39,10 +39,18 @@ class VisionFeatures:
 
 
 def encode_frames(model: Any, inputs: VisionInputs) -> VisionFeatures:
-    """Encode frames with the model's vision tower; frames of one tile each are encoded a few at a time."""
+    """Encode frames with the model's vision tower; frames of one tile each are encoded a few at a time.
+
+    Of frames with compressed tokens only the features of the kept ones are returned.
+    """
     if set(inputs.tensors) != {"pixel_values"}:
-        features = model.get_image_features(**inputs.tensors, return_dict=True)
-        return VisionFeatures(features, inputs.tensors.get("image_grid_thw"))
+        tensors = dict(inputs.tensors)
+        kept = tensors.pop(KEPT_TOKENS, None)
+        features = model.get_image_features(**tensors, return_dict=True)
+        if kept is not None:
+            masks = kept.split([len(frame) for frame in features.pooler_output])
+            features.pooler_output = tuple(f[mask] for f, mask in zip(features.pooler_output, masks, strict=True))
+        return VisionFeatures(features, tensors.get("image_grid_thw"))
     import torch
 
     passes = inputs.tensors["pixel_values"].split(_TILES_PER_PASS)

@@ -8,13 +8,14 @@ from functools import cache
 from typing import Any, ClassVar
 
 from vaa.errors import ConfigError, require_at_least
-from vaa.models.base import Dtype, GenerationConfig, LocalWeights, Quantization, Requirements, libraries
+from vaa.generation import GenerationConfig
+from vaa.models.base import Dtype, LocalWeights, Quantization, Requirements, libraries
 from vaa.models.checkpoints.files import checkpoint_identity
 from vaa.models.transformers.batching import answer_in_batches
 from vaa.models.transformers.families import FrameProcessor, family_of
 from vaa.models.transformers.generation import check_sampling, drop_checkpoint_sampling
 from vaa.models.transformers.loaded_model import LoadedModel
-from vaa.models.transformers.loading import free_memory, load, load_with_attention, loading_options
+from vaa.models.transformers.loading import count_tokens, free_memory, load, load_with_attention, loading_options
 from vaa.models.transformers.vision_features import check_accepts_features
 from vaa.types import XYXY, ChooseQuery, DecoderName, Floats, GenerateQuery, NoAnswer, Video
 from vaa.video import sources
@@ -33,6 +34,8 @@ class TransformersVLM:
         device_map: As accelerate takes it; "auto" spreads the model over all GPUs, or uses the CPU.
         attention: An attention implementation of transformers; the next slower one is used where it is missing.
         max_pixels: Most pixels of a frame; None for the checkpoint's own limit.
+        max_visual_tokens: Most visual tokens of a query, which its frames share by being made smaller; None for any.
+        compress_tokens: Whether visual tokens that hardly differ from the previous frame's are dropped (VideoLLaMA3).
         timestamps: Whether each frame is preceded by its time.
         generation: How tokens are chosen.
         batch_size: Queries per batch to begin with; on a GPU it grows while memory allows. ChooseQueries about the same
@@ -50,6 +53,8 @@ class TransformersVLM:
     device_map: str
     attention: str
     max_pixels: int | None
+    max_visual_tokens: int | None
+    compress_tokens: bool
     timestamps: bool
     generation: GenerationConfig
     batch_size: int
@@ -62,6 +67,7 @@ class TransformersVLM:
 
     def __post_init__(self) -> None:
         require_at_least(1, batch_size=self.batch_size, max_pixels=self.max_pixels)
+        require_at_least(1, max_visual_tokens=self.max_visual_tokens)
         require_at_least(0, workers=self.workers)
         check_sampling(self.generation)
 
@@ -70,6 +76,8 @@ class TransformersVLM:
         """Checkpoint, revision, precision, preparation of frames and generation; neither batch size nor device."""
         name = checkpoint_identity(self.checkpoint, self.revision)
         frames = f"max_pixels {self.max_pixels} timestamps {self.timestamps}" + resize_identity(self.resize)
+        frames += "" if self.max_visual_tokens is None else f" max_visual_tokens {self.max_visual_tokens}"
+        frames += " compressed" if self.compress_tokens else ""
         return f"{name} {self.dtype} {self.quantization} {frames} {self.generation.identity}"
 
     @property
@@ -96,10 +104,23 @@ class TransformersVLM:
         """Yield the probabilities of each query's choices, in order; NoAnswer where frames cannot be decoded."""
         return answer_in_batches(self._load, queries, self.generation, self.decoder, self.workers)
 
+    def count_tokens(self, text: str) -> int:
+        """The number of tokens of a text, without special tokens; this loads the tokenizer, not the weights."""
+        return count_tokens(self.checkpoint, self.revision, text)
+
     def release(self) -> None:
         """Free the weights."""
         if _loaded.pop(self, None):
             free_memory()
+
+    def check_boxes(self) -> None:
+        """Check, by the checkpoint's config, that the model gives boxes.
+
+        Raises:
+            ConfigError: the model's family was not trained to give boxes.
+            ModelError: the config cannot be read.
+        """
+        self.box_space((640, 360))
 
     def to_frame(self, video: Video, xyxy: XYXY) -> XYXY:
         """Convert a box from the model's coordinates to the pixels of the video's frames.
@@ -122,7 +143,10 @@ class TransformersVLM:
         config, processor = _config_and_processor(self.checkpoint, self.revision)
         box_space = family_of(config).box_space
         if box_space is None:
-            raise ConfigError(f"'{self.checkpoint}' ({config.model_type}) was not trained to give boxes.")
+            raise ConfigError(
+                f"'{self.checkpoint}' ({config.model_type}) was not trained to give boxes. Choose another model for "
+                "them, as in boxer=qwen2_5_vl."
+            )
         return box_space(processor, frame, self.max_pixels)
 
     def _load(self) -> LoadedModel:
@@ -142,6 +166,9 @@ class TransformersVLM:
                 config=model.config,
                 processor=processor,
                 max_pixels=self.max_pixels,
+                max_visual_tokens=self.max_visual_tokens,
+                compress_tokens=self.compress_tokens,
+                dtype=self.dtype,
                 timestamps=self.timestamps,
                 resize=self.resize,
             )
