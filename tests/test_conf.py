@@ -25,6 +25,7 @@ CONF = Path(__file__).parents[1] / "conf"
 FILES = {file.relative_to(CONF).as_posix(): file for file in sorted(CONF.rglob("*.yaml"))}
 KINDS = {
     "vlm": VLM,
+    "boxer": VLM,
     "llm": LLM,
     "encoder": Encoder,
     "data": DatasetLoader | Stream,

@@ -15,6 +15,7 @@ GROUPS = {
     "method": "what is done with a video, a list of stages",
     "data": "the videos and their labels",
     "vlm": "the vision-language model",
+    "boxer": "the vision-language model that gives URF's boxes",
     "llm": "the language model, for methods that rate or summarise text",
     "encoder": "the model that embeds frames and texts",
     "window": "how a video is cut into segments, and the frames of each that a model sees",

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import pytest
 from cpu_models import cpu_encoder, cpu_llm, cpu_vlm
 from fake_server import server_model
+from tiny_checkpoints import make
 from transformers import AutoModelForImageTextToText
 
 from vaa.doctor.checkpoint import inspect_checkpoint
@@ -19,7 +20,10 @@ from vaa.errors import ModelError
 from vaa.models.base import Requirements
 from vaa.models.transformers import loading
 from vaa.models.transformers.vlm import TransformersVLM
+from vaa.prompts.parsers import BoxesParser
+from vaa.prompts.template import Prompt
 from vaa.stages.base import SEGMENT, Scope
+from vaa.stages.urf import LocateBoxes
 from vaa.stages.window import ConsecutiveWindow
 from vaa.types import GenerateQuery, Query, Report
 
@@ -304,3 +308,44 @@ def test_this_machine_is_inspected() -> None:
     assert "accelerate" in machine.libraries
     assert machine.offline
     assert machine.hub is None
+
+
+def box_stage(model: Any) -> LocateBoxes:
+    prompt = Prompt(
+        purpose="box",
+        system="",
+        text="$frames",
+        definition_text=None,
+        file=None,
+        max_new_tokens=8,
+        parser=BoxesParser(),
+    )
+    return LocateBoxes(
+        model=model,
+        prompt=prompt,
+        prompt_without_tags=prompt,
+        frames="window",
+        prior="none",
+        stride=16,
+        skipped=[],
+        unnamed=[],
+        parsing="first",
+        map_boxes=True,
+    )
+
+
+@pytest.mark.parametrize(("name", "gives_boxes"), [("videollama3", False), ("qwen3_vl", True)])
+def test_a_model_that_gives_no_boxes_is_named_with_what_to_choose(tmp_path: Path, name: str, gives_boxes: bool) -> None:
+    model = vlm(make(name, tmp_path))
+    diagnosis = diagnose({"ask": AskEverySegment(model), "locate": box_stage(model)}, CPU)
+    problem = f"! '{tmp_path}' (video_llama_3) was not trained to give boxes. Choose another model for them, as in"
+    assert diagnosis.ok is gives_boxes
+    assert [line.startswith(problem) for line in diagnosis.lines].count(True) == (not gives_boxes)
+    assert diagnose({"ask": AskEverySegment(model)}, CPU).ok
+
+
+def test_boxes_of_a_missing_checkpoint_are_not_judged() -> None:
+    model = vlm("nobody/nothing")
+    lines = diagnose({"locate": box_stage(model)}, replace(CPU, offline=True)).lines
+    assert any("HF_HUB_OFFLINE" in line for line in lines)
+    assert not any("boxes" in line for line in lines)

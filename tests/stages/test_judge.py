@@ -13,7 +13,7 @@ from making import UnusedModel
 from vaa.prompts.parsers import JudgeScoreParser
 from vaa.prompts.template import Prompt
 from vaa.stages.base import ModelStage
-from vaa.stages.urf import JudgeSummary
+from vaa.stages.judge import JudgeSummary
 from vaa.types import GroundTruth, Judgement, Report, Video
 
 CONF = Path(__file__).parents[2] / "conf"

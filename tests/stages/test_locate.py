@@ -40,17 +40,29 @@ WHY = Prompt(
     max_new_tokens=8,
     parser=CaptionParser(),
 )
+DESCRIBE = DescribeVideo(model=MODEL, prompt=WHY, sample_fps=1.0, max_frames=4, sampling="even", no_tags="nothing")
 BOXES = (Box(40, (0, 0, 9, 9), 1.0), Box(8, (0, 0, 9, 9), 1.0), Box(40, (5, 5, 9, 9), 1.0))
 
 
 def locate(frames: str = "annotated", prior: str = "tags") -> LocateBoxes:
-    return LocateBoxes(model=MODEL, prompt=NAMED, prompt_without_tags=UNNAMED, frames=frames, prior=prior, stride=16)
+    return LocateBoxes(
+        model=MODEL,
+        prompt=NAMED,
+        prompt_without_tags=UNNAMED,
+        frames=frames,
+        prior=prior,
+        stride=16,
+        skipped=["no "],
+        unnamed=["no"],
+        parsing="first",
+        map_boxes=True,
+    )
 
 
 def report(mean: float = 0.8, tags: str = "a fight") -> Report:
     window = SuspiciousWindow((64, 364), mean, (0, 300), 0.1, 0.2, mean, 0.1)
     truth = GroundTruth((), "Arson", BOXES)
-    return Report(Video("v", Path("v.mp4"), 120, 30.0), suspicious_window=window, tags=tags, truth=truth)
+    return Report(Video("v", Path("v.mp4"), 120, 30.0), suspicious_window=window, tags=tags, all_tags=tags, truth=truth)
 
 
 def test_annotated_frames_are_queried_once_each() -> None:
@@ -63,7 +75,14 @@ def test_every_16th_frame_of_the_suspicious_window_is_queried() -> None:
     assert [q.at for q in locate("window").queries(report())] == [64, 80, 96, 112]
 
 
-@pytest.mark.parametrize(("mean", "tags"), [(0.5, "a fight"), (0.8, "")])
+def test_the_frame_after_the_window_is_queried_too() -> None:
+    before = report()
+    assert before.suspicious_window is not None
+    short = replace(before, suspicious_window=replace(before.suspicious_window, highest=(64, 96)))
+    assert [q.at for q in locate("window").queries(short)] == [64, 80, 96]
+
+
+@pytest.mark.parametrize(("mean", "tags"), [(0.5004, "a fight"), (0.8, ""), (0.8, "there is no fight")])
 def test_a_window_with_low_scores_or_without_tags_is_not_queried(mean: float, tags: str) -> None:
     assert locate("window").queries(report(mean, tags)) == ()
 
@@ -73,6 +92,8 @@ def test_a_window_with_low_scores_or_without_tags_is_not_queried(mean: float, ta
     [
         ("tags", "a fight", "Find a fight."),
         ("tags", "", "Find it."),
+        ("tags", "[]", "Find it."),
+        ("tags", "Not a fight", "Find it."),
         ("none", "a fight", "Find it."),
         ("class", "a fight", "Find Arson."),
     ],
@@ -118,10 +139,12 @@ def test_wrong_fields_are_named(wrong: dict[str, object], message: str) -> None:
 
 
 def test_the_whole_video_is_described_with_its_tags() -> None:
-    stage = DescribeVideo(model=MODEL, prompt=WHY, n_frames=4, no_tags="nothing")
+    stage = DESCRIBE
     (query,) = stage.queries(report())
     assert query.frames == (0, 39, 79, 119)
     assert query.text.endswith("Known: a fight. Why?")
+    (unusable,) = stage.queries(replace(report(tags="no fight"), tags=""))
+    assert unusable.text.endswith("Known: no fight. Why?")
     (other,) = stage.queries(report(tags=""))
     assert other.text.endswith("Known: nothing. Why?")
     assert stage.absorb(report(), [" Two men\nfight. "]).summary == "Two men fight."
@@ -132,12 +155,7 @@ def test_the_query_is_about_the_copy_with_boxes(clip: Path, tmp_path: Path) -> N
     drawn = DrawBoxes(folder=str(tmp_path / "drawn"), hold=False, decoder="decord")(report_with_box).drawn_video
     assert drawn is not None
     assert drawn.path.is_file()
-    assert (
-        DescribeVideo(model=MODEL, prompt=WHY, n_frames=4, no_tags="nothing")
-        .queries(replace(report_with_box, drawn_video=drawn))[0]
-        .video
-        == drawn
-    )
+    assert DESCRIBE.queries(replace(report_with_box, drawn_video=drawn))[0].video == drawn
     assert (
         DrawBoxes(folder=str(tmp_path), hold=False, decoder="decord")(replace(report_with_box, boxes=())).drawn_video
         is None

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import replace
+import random
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from making import recorded_model
 
 from vaa.errors import ConfigError, VideoError
+from vaa.generation import GenerationConfig
 from vaa.prompts.parsers import CaptionParser, RatingParser, TagsParser
 from vaa.prompts.template import Prompt
 from vaa.stages.responses import CaptionSegments, InterpolateScores, RateCaptions
@@ -121,24 +123,69 @@ def test_the_gate_is_the_margin_around_one_half(mean: float, std: float, margin:
     ],
 )
 def test_unusable_tags_are_dropped(tags: str, good: bool) -> None:
-    remaining = DropUnusableTags(empty_tags=["none"], negations=["no ", "no_"])(replace(report([0.5]), tags=tags)).tags
-    assert remaining == (tags if good else "")
+    before = replace(report([0.5]), tags=tags, all_tags=tags)
+    after = DropUnusableTags(empty_tags=["none"], negations=["no ", "no_"])(before)
+    assert (after.tags, after.all_tags) == (tags if good else "", tags)
 
 
 def test_only_uncertain_videos_with_tags_are_rated_again() -> None:
-    stage = RerateCaptions(model=MODEL, prompt=RERATE, prior=" or criminal", max_words=2, digits=2)
+    stage = RerateCaptions(model=MODEL, prompt=RERATE, prior=" or criminal", max_tokens=20, digits=2)
     assert stage.queries(replace(doubtful(0.5), gated=False)) == ()
     assert stage.queries(replace(doubtful(0.5, tags=""), gated=True)) == ()
-    queries = stage.queries(replace(doubtful(0.5, tags="a fight, then arson"), gated=True))
+    queries = stage.queries(replace(doubtful(0.5, tags="['a fight', 'arson']"), gated=True))
     assert [(query.text, query.frames, query.at) for query in queries] == [
-        ("scene 0.", (), 0),
-        ("scene 1.", (), 16),
+        ("scene 0", (), 0),
+        ("scene 1", (), 16),
     ]
-    assert {query.system for query in queries} == {"Criminal or criminal? a fight,"}
+    assert {query.system for query in queries} == {"Criminal or criminal? 'a fight', 'arson'"}
+
+
+@dataclass(frozen=True)
+class LlmOfWords:
+    """An LLM whose tokens are words."""
+
+    identity: str | None = None
+
+    def generate(self, queries: object) -> object:
+        raise AssertionError("a stage does not query its model")
+
+    def choose(self, queries: object) -> object:
+        raise AssertionError("a stage does not query its model")
+
+    def release(self) -> None: ...
+
+    def count_tokens(self, text: str) -> int:
+        return len(text.split())
+
+
+def urf_tags(tags: str, context: str, limit: int) -> str | None:
+    """URF's rule in words: too many are not used; of the others, those that fit beside the context, or none."""
+    words, space = tags.split(), limit - len(context.split())
+    if len(words) > limit or space <= 0:
+        return None
+    return " ".join(words[:space]) or None
+
+
+def test_long_tags_are_cut_to_the_llms_tokens_and_longer_ones_not_rated_again() -> None:
+    draw, n_cut = random.Random(3), 0
+    for _ in range(300):
+        limit, tags = draw.randint(3, 30), " ".join(["theft"] * draw.randint(1, 30))
+        stage = RerateCaptions(model=LlmOfWords(), prompt=RERATE, prior=" or criminal", max_tokens=limit, digits=2)
+        queries = stage.queries(replace(doubtful(0.5, tags=tags), gated=True))
+        expected = urf_tags(tags, "Criminal or criminal? ", limit)
+        assert [query.system for query in queries] == [f"Criminal or criminal? {expected}"] * (2 if expected else 0)
+        n_cut += expected is not None and expected != tags
+    assert n_cut > 20
+
+
+def test_without_a_tokenizer_four_characters_count_as_a_token() -> None:
+    stage = RerateCaptions(model=MODEL, prompt=RERATE, prior="", max_tokens=10, digits=2)
+    assert len(stage.queries(replace(doubtful(0.5, tags="x" * 20), gated=True))) == 2
+    assert stage.queries(replace(doubtful(0.5, tags="x" * 41), gated=True)) == ()
 
 
 def test_second_ratings_replace_the_first_and_unparsed_ones_are_interpolated_and_counted() -> None:
-    stage = RerateCaptions(model=MODEL, prompt=RERATE, prior="", max_words=9, digits=2)
+    stage = RerateCaptions(model=MODEL, prompt=RERATE, prior="", max_tokens=99, digits=2)
     before = replace(report([0.1, 0.2, 0.3, 0.4]), n_answers=4)
     after = stage.absorb(before, ["[0.9]", "dunno", "??", "[0.2]"])
     assert after.track is not None
@@ -160,6 +207,12 @@ def test_ratings_are_of_captions_without_frames() -> None:
     track = InterpolateScores(digits=2)(rated).track
     assert track is not None
     np.testing.assert_array_equal(track.values, [0.1, 0.55, 1.0])
+
+
+def test_first_scores_are_interpolated_without_rounding() -> None:
+    track = InterpolateScores(digits=None)(report([0.1, math.nan, math.nan, 0.2])).track
+    assert track is not None
+    np.testing.assert_allclose(track.values, [0.1, 0.4 / 3, 0.5 / 3, 0.2], rtol=1e-12)
 
 
 def test_without_a_parsed_score_there_is_no_track() -> None:
@@ -185,7 +238,7 @@ def test_an_empty_caption_is_replaced() -> None:
 
 
 def test_the_tag_query_is_about_the_suspicious_window_within_the_video() -> None:
-    stage = TagWindow(model=MODEL, prompt=TAGS, sample_fps=18.0, max_frames=5)
+    stage = TagWindow(model=MODEL, prompt=TAGS, sample_fps=18.0, max_frames=5, sampling="even", generation=None)
     before = replace(
         report([0.5] * 10), suspicious_window=SuspiciousWindow((96, 396), 0.5, (0, 300), 0.1, 0.1, 0.5, 0.1)
     )
@@ -193,7 +246,11 @@ def test_the_tag_query_is_about_the_suspicious_window_within_the_video() -> None
     assert query.frames[0] == 96
     assert query.frames[-1] == 159  # the last of 160 frames
     assert len(query.frames) == 5
-    assert stage.absorb(before, ["['a fight', 'theft']"]).tags == "a fight, theft"
+    tagged = stage.absorb(before, ["['a fight', 'theft']"])
+    assert (tagged.tags, tagged.all_tags) == ("a fight, theft", "a fight, theft")
+    assert query.generation is None
+    hot = GenerationConfig(temperature=0.7, top_p=0.8, top_k=20, seed=3306)
+    assert replace(stage, generation=hot).queries(before)[0].generation == hot
     with pytest.raises(ConfigError, match="suspicious window"):
         stage.queries(report([0.5]))
 
@@ -212,7 +269,7 @@ def test_the_tag_query_is_about_the_suspicious_window_within_the_video() -> None
 def test_a_centred_window_is_ten_seconds_around_its_frame(
     n: int, fps: float, at: int, start: int, stop: int, shown: int
 ) -> None:
-    segments = CentredWindow(stride=16, seconds=10.0, sample_fps=2.0, max_frames=10)(
+    segments = CentredWindow(stride=16, seconds=10.0, sample_fps=2.0, max_frames=10, sampling="even")(
         Report(Video("v", Path("v.mp4"), n, fps))
     ).segments
     (window,) = (segment for segment in segments if segment.at == at)
@@ -224,6 +281,6 @@ def test_a_centred_window_is_ten_seconds_around_its_frame(
 
 def test_seconds_need_a_frame_rate() -> None:
     with pytest.raises(VideoError, match="frame rate"):
-        CentredWindow(stride=16, seconds=10.0, sample_fps=2.0, max_frames=10)(
+        CentredWindow(stride=16, seconds=10.0, sample_fps=2.0, max_frames=10, sampling="even")(
             Report(Video("v", Path("v.mp4"), 100, 0.0))
         )

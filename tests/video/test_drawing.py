@@ -19,11 +19,11 @@ BOXES = (
 
 
 def has_box(video: Video, copy: Video, frame: int) -> bool:
-    """Whether the frame is much more red at the boxes' edges than encoding the copy again explains."""
+    """Whether the frame is much more green at the boxes' edges than encoding the copy again explains."""
     before, after = (sources.frames(v, [frame], "decord")[0].astype(int) for v in (video, copy))
     edge = np.s_[8:13, 18:63]
-    redder = (after[edge][..., 0] - after[edge][..., 2]) - (before[edge][..., 0] - before[edge][..., 2])
-    return bool(redder.max() > 100)
+    greener = (after[edge][..., 1] - after[edge][..., 0]) - (before[edge][..., 1] - before[edge][..., 0])
+    return bool(greener.max() > 100)
 
 
 @pytest.mark.parametrize(

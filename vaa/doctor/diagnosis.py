@@ -12,9 +12,9 @@ from typing import Any, get_type_hints
 from vaa.doctor.checkpoint import CheckpointInfo, inspect_checkpoint
 from vaa.doctor.estimate import ModelWork, estimate
 from vaa.doctor.machine import Machine, inspect_machine
-from vaa.errors import ConfigError, VaaError
-from vaa.models.base import LLM, VLM, Encoder, HasRequirements, LocalWeights, ReplaysAnswers, Requirements
-from vaa.stages.base import ModelStage, Transform
+from vaa.errors import ConfigError, ModelError, VaaError
+from vaa.models.base import LLM, VLM, Encoder, HasRequirements, LocalWeights, Locator, ReplaysAnswers, Requirements
+from vaa.stages.base import ModelStage, NeedsBoxes, Transform
 from vaa.types import Definition, GenerateQuery, GroundTruth, Query, Report, Video
 
 log = logging.getLogger("vaa")
@@ -102,6 +102,7 @@ def diagnose(
     ok = True
     for use in uses:
         notes, problems = _check_model(use, machine)
+        problems += _check_boxes([stages[name] for name in use.stages])
         lines += [f"{', '.join(use.stages)}: {type(use.model).__name__} {use.requirements.name}"]
         lines += _describe(use, machine)
         lines += [*(f"  note     {note}" for note in notes), *(f"! {problem}" for problem in problems)]
@@ -195,6 +196,18 @@ def _check_model(use: ModelUse, machine: Machine) -> tuple[list[str], list[str]]
     if weights is not None and weights.attention == "flash_attention_2" and not flash_attention:
         notes.append("flash attention needs a GPU and flash_attn (pip install flash-attn): sdpa is used instead")
     return notes, problems
+
+
+def _check_boxes(stages: Sequence[Any]) -> Iterator[str]:
+    """Why a model gives no boxes, if one of its stages asks it for some."""
+    models = [stage.model for stage in stages if isinstance(stage, NeedsBoxes)]
+    if models and isinstance(models[0], Locator):
+        try:
+            models[0].check_boxes()
+        except ConfigError as error:
+            yield str(error)
+        except ModelError:  # reported with the checkpoint
+            return
 
 
 def _missing_libraries(use: ModelUse, machine: Machine) -> Iterator[str]:

@@ -16,7 +16,9 @@ _FENCE = re.compile(r"^\s*`{3}[a-z]*\s*$|`{3}", re.MULTILINE | re.IGNORECASE)
 _SENTENCE = re.compile(r"\.(?=\s|$)")
 _BRACKETED = re.compile(r"\[\s*([^\[\]]*?)\s*\]")
 _BRACED = re.compile(r"\{[^{}]*\}")
+_BOX_KEY = re.compile(r"bbox[\s_]?2d", re.IGNORECASE)
 _MAX_DIGITS = 9  # of a coordinate
+_MAX_LENGTH = 300  # of a decimal, which could be infinite otherwise
 _NUMBER = re.compile(r"\d+(?:\.\d+)?|\.\d+")
 
 ParsedBox = tuple[float, float, float, float, float]
@@ -183,6 +185,26 @@ def parse_boxes(text: str) -> tuple[ParsedBox, ...] | None:
         valid = len(corners) == 4 and all(len(corner.lstrip("-")) <= _MAX_DIGITS for corner in corners)
         finite = decimals and math.isfinite(float(decimals[-1]))
         return (_box(corners, decimals[-1]),) if valid and finite else None
+
+
+def parse_first_box(text: str) -> tuple[ParsedBox, ...] | None:
+    """The first box in an answer, read as URF's program does; empty if there is none, None if it cannot be parsed.
+
+    JSON is read only if it is the whole answer. Of any other, as of JSON in a fence, the box is the first four integers
+    and the confidence the last decimal, 0 if there is none: a confidence of 1 without a decimal point is lost.
+    """
+    text = split_thoughts(text).text.strip()
+    try:
+        first = json.loads(text)[0]
+        corners = [int(corner) for corner in _list(first["bbox_2d"])]
+        return (_box(corners, float(first["confidence"])),)
+    except (ValueError, TypeError, LookupError, OverflowError, RecursionError):
+        corners = [int(match[:_MAX_DIGITS]) for match in re.findall(r"\d+", _BOX_KEY.sub("", text))[:4]]
+        decimals = re.findall(r"\d*\.\d+", text)
+        confidence = float(decimals[-1]) if decimals and len(decimals[-1]) < _MAX_LENGTH else 0.0
+        if len(corners) == 4:
+            return (_box(corners, confidence),)
+        return () if parse_boxes(text) == () else None
 
 
 def _list(corners: Any) -> list[Any]:

@@ -81,6 +81,19 @@ Stage = Transform | ModelStage
 
 
 @runtime_checkable
+class NeedsBoxes(Protocol):
+    """A stage whose model has to give boxes (Locator)."""
+
+    @property
+    def model(self) -> Model:
+        """The model to query."""
+
+    @property
+    def needs_boxes(self) -> bool:
+        """True."""
+
+
+@runtime_checkable
 class HasCausalForm(Protocol):
     """A stage that is replaced by another one in a causal run."""
 

@@ -26,14 +26,14 @@ def segment_queries(prompt: Prompt, report: Report) -> tuple[GenerateQuery, ...]
     return tuple(prompt.query(report.video, segment, report.definition) for segment in report.segments)
 
 
-def caption_queries(prompt: Prompt, report: Report, **fields: str) -> tuple[GenerateQuery, ...]:
-    """One query per segment, without frames; `$caption` is the segment's description as a sentence."""
+def caption_queries(prompt: Prompt, report: Report, end: str = ".", **fields: str) -> tuple[GenerateQuery, ...]:
+    """One query per segment, without frames; `$caption` is the segment's description, followed by `end`."""
     return tuple(
         prompt.query(
             report.video,
             replace(segment, frames=()),
             report.definition,
-            caption=f"{response.description}.",
+            caption=f"{response.description}{end}",
             **fields,
         )
         for segment, response in zip(report.segments, report.responses, strict=True)
@@ -192,11 +192,14 @@ class ResponseScores:
 
 @dataclass(frozen=True, kw_only=True)
 class InterpolateScores:
-    """The responses' scores as a track; those that could not be parsed are interpolated, to `digits` digits (URF)."""
+    """The responses' scores as a track; those that could not be parsed are interpolated (URF).
+
+    Interpolated scores are rounded to `digits` digits; None: not rounded.
+    """
 
     scope: ClassVar[Scope] = WHOLE_VIDEO
 
-    digits: int
+    digits: int | None
 
     def __post_init__(self) -> None:
         require_at_least(0, digits=self.digits)
@@ -216,7 +219,9 @@ class InterpolateScores:
         if not parsed.any():
             first = f"; the first answer of {report.first_unparsed}" if report.first_unparsed else ""
             raise VideoError(f"none of its scores could be parsed{first}")
-        interpolated = np.round(np.interp(starts, starts[parsed], values[parsed]), self.digits)
+        interpolated = np.interp(starts, starts[parsed], values[parsed])
+        if self.digits is not None:
+            interpolated = np.round(interpolated, self.digits)
         return replace(report, track=ScoreTrack(np.where(parsed, values, interpolated), starts))
 
 

@@ -1,7 +1,7 @@
-"""URF (Lin et al., NeurIPS 2025): detection with a second rating, localisation, understanding and its judge.
+"""URF (Lin et al., NeurIPS 2025): detection with a second rating, localisation, understanding.
 
 Intra-Task Reasoning: FindSuspiciousWindow, TagWindow, DropUnusableTags, UncertaintyGate, RerateCaptions.
-Inter-Task Chaining: LocateBoxes, DrawBoxes, DescribeVideo. JudgeSummary evaluates the descriptions.
+Inter-Task Chaining: LocateBoxes, DrawBoxes, DescribeVideo. vaa/stages/judge.py evaluates the descriptions.
 """
 
 from __future__ import annotations
@@ -15,14 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vaa.errors import ConfigError, require_at_least
-from vaa.models.base import LLM, VLM, Locator
-from vaa.prompts.parsers import parse_boxes
+from vaa.generation import GenerationConfig
+from vaa.models.base import LLM, VLM, CountsTokens, Locator
+from vaa.prompts.parsers import parse_boxes, parse_first_box
 from vaa.prompts.template import Prompt
 from vaa.stages.base import WHOLE_VIDEO, Scope
 from vaa.stages.responses import InterpolateScores, add_ratings, caption_queries, count_answers
 from vaa.stages.scores import score_track
-from vaa.stages.window import evenly_spaced, sample_frames
-from vaa.types import Box, DecoderName, GenerateQuery, Judgement, Report, Segment, SuspiciousWindow, local_path
+from vaa.stages.window import Sampling, check_sampling, clip_frames
+from vaa.types import Box, DecoderName, GenerateQuery, Report, Segment, SuspiciousWindow, local_path
 from vaa.video.drawing import draw
 
 
@@ -63,7 +64,8 @@ class FindSuspiciousWindow:
 class TagWindow:
     """Have the VLM name what is suspicious in the suspicious window.
 
-    It is shown `sample_fps` frames per second, at most `max_frames`.
+    It is shown `sample_fps` frames per second, at most `max_frames`, by `sampling` (see CentredWindow). `generation`
+    replaces the model's own where it is not None.
     """
 
     scope: ClassVar[Scope] = WHOLE_VIDEO
@@ -72,8 +74,11 @@ class TagWindow:
     prompt: Prompt
     sample_fps: float
     max_frames: int
+    sampling: Sampling
+    generation: GenerationConfig | None
 
     def __post_init__(self) -> None:
+        check_sampling(self.sampling)
         require_at_least(1, max_frames=self.max_frames)
         if not self.sample_fps > 0:
             raise ConfigError(f"TagWindow: sample_fps={self.sample_fps} must be above 0.")
@@ -82,12 +87,14 @@ class TagWindow:
         """One, about the window."""
         start, stop = suspicious_window(report).highest
         stop = max(start + 1, min(stop, report.video.n_frames))
-        frames = sample_frames(report.video, start, stop, self.sample_fps, self.max_frames)
-        return (self.prompt.query(report.video, Segment(start, stop, frames, start), report.definition),)
+        frames = clip_frames(report.video, start, stop, self.sample_fps, self.max_frames, self.sampling)
+        query = self.prompt.query(report.video, Segment(start, stop, frames, start), report.definition)
+        return (replace(query, generation=self.generation),)
 
     def absorb(self, report: Report, answers: Sequence[str]) -> Report:
         """The report with its tags."""
-        return replace(report, tags=self.prompt.parse(answers[0]).description)
+        tags = self.prompt.parse(answers[0]).description
+        return replace(report, tags=tags, all_tags=tags)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,8 +138,10 @@ class UncertaintyGate:
 class RerateCaptions:
     """Have the LLM rate the captions of an uncertain video again, given its tags, if it has any.
 
-    `prior` describes the data set's anomalies ("suspicious or violent"); the first `max_words` words of the tags are
-    given. Ratings that cannot be parsed are interpolated to `digits` digits.
+    `prior` describes the data set's anomalies ("suspicious or violent"). A video whose tags have more than `max_tokens`
+    tokens is not rated again, and of other tags as many words are given as fit into `max_tokens` with the rest of the
+    instruction; tokens are the LLM's, and four characters each where its tokenizer is not known. Ratings that cannot be
+    parsed are interpolated to `digits` digits.
     """
 
     scope: ClassVar[Scope] = WHOLE_VIDEO
@@ -140,18 +149,16 @@ class RerateCaptions:
     model: LLM
     prompt: Prompt
     prior: str
-    max_words: int
-    digits: int
+    max_tokens: int
+    digits: int | None
 
     def __post_init__(self) -> None:
-        require_at_least(0, digits=self.digits, max_words=self.max_words)
+        require_at_least(0, digits=self.digits, max_tokens=self.max_tokens)
 
     def queries(self, report: Report) -> tuple[GenerateQuery, ...]:
-        """One per segment of an uncertain video with tags, none for other videos."""
-        if not (report.gated and report.tags):
-            return ()
-        tags = " ".join(report.tags.split()[: self.max_words])
-        return caption_queries(self.prompt, report, tags=tags, prior=self.prior)
+        """One per segment of an uncertain video with tags that fit, none for other videos."""
+        tags = self._fitting_tags(report) if report.gated and report.tags else ""
+        return caption_queries(self.prompt, report, end="", tags=tags, prior=self.prior) if tags else ()
 
     def absorb(self, report: Report, answers: Sequence[str]) -> Report:
         """The report with the new ratings and their track; its old ones if there is no answer or none can be parsed."""
@@ -162,14 +169,39 @@ class RerateCaptions:
             return replace(rated, responses=report.responses)
         return InterpolateScores(digits=self.digits)(rated)
 
+    def _fitting_tags(self, report: Report) -> str:
+        """The words of the tags that fit, "" if the tags are too long."""
+        words = report.tags.strip().removeprefix("[").removesuffix("]").split()
+        if self._n_tokens(" ".join(words)) > self.max_tokens:
+            return ""
+        whole = Segment(0, report.video.n_frames, (), 0)
+        rest = self.prompt.query(report.video, whole, report.definition, caption="", tags="", prior=self.prior)
+        space = self.max_tokens - self._n_tokens(rest.system) - self._n_tokens(rest.text)
+        while words and self._n_tokens(" ".join(words)) > space:
+            words.pop()
+        return " ".join(words)
+
+    def _n_tokens(self, text: str) -> int:
+        if isinstance(self.model, CountsTokens):
+            return self.model.count_tokens(text)
+        return math.ceil(len(text) / _CHARACTERS_PER_TOKEN)
+
+
+_CHARACTERS_PER_TOKEN = 4
+"""Of English, where the tokenizer is not known."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class LocateBoxes:
     """Have the VLM give boxes, one query per frame (Video Anomaly Localisation).
 
     `frames`: `annotated` (those with ground-truth boxes, for evaluation) or `window` (every `stride`-th of the
-    suspicious window, if its mean is above 0.5 and there are tags; for use). `prior`: the `tags`, `none`, or the true
-    `class` (an oracle). Without a prior the query is `prompt_without_tags`.
+    suspicious window and the frame after it, if its mean is above 0.5 and its tags are there and contain none of
+    `skipped`; for use). `prior`: the `tags`, `none`, or the true `class` (an oracle). The query is
+    `prompt_without_tags` if there is no prior, or it contains one of `unnamed`, ignoring case.
+
+    `parsing`: `first`, as in the authors' program (see `parse_first_box`), or `all` boxes of an answer. `map_boxes`:
+    whether boxes are mapped from the model's coordinates to those of the frame; the authors' are not.
     """
 
     scope: ClassVar[Scope] = WHOLE_VIDEO
@@ -180,19 +212,24 @@ class LocateBoxes:
     frames: str
     prior: str
     stride: int
+    skipped: Sequence[str]
+    unnamed: Sequence[str]
+    parsing: str
+    map_boxes: bool
+
+    needs_boxes: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         require_at_least(1, stride=self.stride)
-        if self.frames not in ("annotated", "window"):
-            raise ConfigError(f"LocateBoxes: frames={self.frames}: choose annotated or window.")
-        if self.prior not in ("tags", "none", "class"):
-            raise ConfigError(f"LocateBoxes: prior={self.prior}: choose tags, none or class.")
+        for name, choices in _LOCATE_CHOICES.items():
+            if (value := getattr(self, name)) not in choices:
+                raise ConfigError(f"LocateBoxes: {name}={value}: choose one of {', '.join(choices)}.")
         _ = self._locator
 
     @property
     def _locator(self) -> Locator:
         if not isinstance(self.model, Locator):
-            raise ConfigError(f"LocateBoxes: {type(self.model).__name__} gives no boxes; choose another vlm.")
+            raise ConfigError(f"LocateBoxes: {type(self.model).__name__} gives no boxes; choose another model.")
         return self.model
 
     def queries(self, report: Report) -> tuple[GenerateQuery, ...]:
@@ -206,25 +243,36 @@ class LocateBoxes:
 
     def absorb(self, report: Report, answers: Sequence[str]) -> Report:
         """The report with the boxes in pixels of the video's frames; answers that cannot be parsed are counted."""
-        boxes, frames, parsed = [], self._frames(report), [parse_boxes(answer) for answer in answers]
+        parse = parse_first_box if self.parsing == "first" else parse_boxes
+        boxes, frames, parsed = [], self._frames(report), [parse(answer) for answer in answers]
         for frame, parsed_boxes in zip(frames, parsed, strict=True):
-            for x1, y1, x2, y2, confidence in parsed_boxes or ():
-                boxes.append(Box(frame, self._locator.to_frame(report.video, (x1, y1, x2, y2)), confidence))
+            for *corners, confidence in parsed_boxes or ():
+                x1, y1, x2, y2 = corners
+                xyxy = self._locator.to_frame(report.video, (x1, y1, x2, y2)) if self.map_boxes else (x1, y1, x2, y2)
+                boxes.append(Box(frame, xyxy, confidence))
         located = replace(report, boxes=report.boxes + tuple(boxes), located_frames=report.located_frames + frames)
         return count_answers(located, self.prompt, answers, [each is not None for each in parsed])
 
     def _frames(self, report: Report) -> tuple[int, ...]:
         if self.frames == "annotated":
             return tuple(dict.fromkeys(box.frame for box in report.truth.boxes)) if report.truth else ()
-        window = suspicious_window(report)
-        if window.highest_mean <= 0.5 or not report.tags:
+        window, tags = suspicious_window(report), report.all_tags
+        if round(window.highest_mean, 3) <= 0.5 or not tags or any(text in tags for text in self.skipped):
             return ()
-        return tuple(range(window.highest[0], min(window.highest[1], report.video.n_frames), self.stride))
+        return tuple(range(window.highest[0], min(window.highest[1] + 1, report.video.n_frames), self.stride))
 
     def _tags(self, report: Report) -> str:
         if self.prior == "class":
             return report.truth.label if report.truth else ""
-        return report.tags if self.prior == "tags" else ""
+        tags = report.all_tags if self.prior == "tags" else ""
+        return "" if tags == "[]" or any(text in tags.lower() for text in self.unnamed) else tags
+
+
+_LOCATE_CHOICES = {
+    "frames": ("annotated", "window"),
+    "prior": ("tags", "none", "class"),
+    "parsing": ("first", "all"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -247,67 +295,37 @@ class DrawBoxes:
 
 @dataclass(frozen=True, kw_only=True)
 class DescribeVideo:
-    """Have the VLM describe the anomaly of the whole video, or of its copy with boxes, in `n_frames` frames.
+    """Have the VLM describe the anomaly of the whole video, or of its copy with boxes.
 
-    The query contains the tags, or the text `no_tags`.
+    It is shown `sample_fps` frames per second, at most `max_frames`, by `sampling` (see CentredWindow). The query
+    contains the tags, also unusable ones, or the text `no_tags` where there are none.
     """
 
     scope: ClassVar[Scope] = WHOLE_VIDEO
 
     model: VLM
     prompt: Prompt
-    n_frames: int
+    sample_fps: float
+    max_frames: int
+    sampling: Sampling
     no_tags: str
 
     def __post_init__(self) -> None:
-        require_at_least(1, n_frames=self.n_frames)
+        check_sampling(self.sampling)
+        require_at_least(1, max_frames=self.max_frames)
+        if not self.sample_fps > 0:
+            raise ConfigError(f"DescribeVideo: sample_fps={self.sample_fps} must be above 0.")
 
     def queries(self, report: Report) -> tuple[GenerateQuery, ...]:
         """One."""
         n = report.video.n_frames
-        whole = Segment(0, n, evenly_spaced(0, n, min(self.n_frames, max(1, n))), 0)
-        tags, video = report.tags or self.no_tags, report.drawn_video or report.video
-        return (self.prompt.query(video, whole, report.definition, tags=tags),)
+        frames = clip_frames(report.video, 0, n, self.sample_fps, self.max_frames, self.sampling)
+        tags, video = report.all_tags or self.no_tags, report.drawn_video or report.video
+        return (self.prompt.query(video, Segment(0, n, frames, 0), report.definition, tags=tags),)
 
     def absorb(self, report: Report, answers: Sequence[str]) -> Report:
         """The report with its summary."""
         return replace(report, summary=self.prompt.parse(answers[0]).description)
-
-
-@dataclass(frozen=True, kw_only=True)
-class JudgeSummary:
-    """Have an LLM mark every summary that has a reference, in three queries; a mark that cannot be parsed is NaN."""
-
-    scope: ClassVar[Scope] = WHOLE_VIDEO
-
-    model: LLM
-    reasonability: Prompt
-    detail: Prompt
-    consistency: Prompt
-
-    def queries(self, report: Report) -> tuple[GenerateQuery, ...]:
-        """Three, or none if the video has no reference or no summary."""
-        reference = report.truth.text.strip() if report.truth else ""
-        if not (reference and report.summary.strip()):
-            return ()
-        whole = Segment(0, report.video.n_frames, (), 0)
-        return tuple(
-            prompt.query(report.video, whole, reference=reference, description=report.summary)
-            for prompt in self._prompts()
-        )
-
-    def absorb(self, report: Report, answers: Sequence[str]) -> Report:
-        """The report with its judgement."""
-        if not answers:
-            return report
-        marks = []
-        for prompt, answer in zip(self._prompts(), answers, strict=True):
-            marks.append(prompt.parse(answer).score)
-            report = count_answers(report, prompt, [answer], [not math.isnan(marks[-1])])
-        return replace(report, judgement=Judgement(*marks))
-
-    def _prompts(self) -> tuple[Prompt, Prompt, Prompt]:
-        return self.reasonability, self.detail, self.consistency
 
 
 def suspicious_window(report: Report) -> SuspiciousWindow:

@@ -14,6 +14,7 @@ from vaa.video import sources
 from vaa.video.encoding import write_h264
 
 _BATCH = 32
+_GREEN = (0, 255, 0)  # as in URF's program
 _MARGIN = 9.0  # pixels: more than the width of an outline
 
 
@@ -26,7 +27,7 @@ def draw(video: Video, boxes: Sequence[Box], folder: Path, hold: bool, decoder: 
         VideoError: the video cannot be decoded, or the copy cannot be written.
     """
     size = sources.open_source(video).state().size
-    content = json.dumps([size, hold, [[b.frame, *b.xyxy, b.score] for b in boxes]])
+    content = json.dumps([size, hold, _GREEN, [[b.frame, *b.xyxy, b.score] for b in boxes]])
     stem = Path(file_name(video.id)).stem
     target = folder / f"{stem}.{hashlib.blake2b(content.encode(), digest_size=6).hexdigest()}.mp4"
     if not target.is_file():
@@ -73,6 +74,6 @@ def _draw_boxes(pixels: Pixels, boxes: Sequence[Box]) -> Pixels:
         x1, x2 = (min(max(x, -_MARGIN), width + _MARGIN) for x in box.xyxy[::2])
         y1, y2 = (min(max(y, -_MARGIN), height + _MARGIN) for y in box.xyxy[1::2])
         corners = (min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2))
-        canvas.rectangle(corners, outline=(255, 0, 0), width=2)
-        canvas.text((corners[0] + 3, corners[1] + 2), f"{box.score:.2f}", fill=(255, 0, 0))
+        canvas.rectangle(corners, outline=_GREEN, width=2)
+        canvas.text((corners[0] + 3, corners[1] + 2), f"{box.score:.2f}", fill=_GREEN)
     return np.asarray(image)

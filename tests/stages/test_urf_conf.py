@@ -1,0 +1,50 @@
+"""The yaml files of URF's methods: which model gives the boxes, and that tags of an earlier run can be read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra.utils import instantiate
+from test_conf import complete, composed
+
+from vaa.stages.read_tags import ReadTags
+from vaa.stages.urf import TagWindow
+
+
+def stages(folder: Path, *overrides: str) -> dict[str, Any]:
+    config = complete(composed([*overrides, f"hydra.run.dir={folder}"]), folder)
+    return dict(instantiate(config.stages, _convert_="all"))
+
+
+@pytest.mark.parametrize("method", ["urf_full", "urf_understand", "urf_localise"])
+def test_boxes_are_given_by_the_vlm_or_by_a_model_of_their_own(
+    method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    vlm = stages(tmp_path, f"method={method}", "vlm=videollama3")
+    assert {getattr(stage, "model", vlm["tag"].model) for stage in vlm.values()} >= {vlm["tag"].model}
+    names = [name for name in vlm if name.startswith("locate")]
+    assert names
+    assert all(vlm[name].model == vlm["tag"].model for name in names)
+    own = stages(tmp_path, f"method={method}", "vlm=videollama3", "boxer=qwen2_5_vl", "boxer.dtype=float16")
+    assert {own[name].model.checkpoint for name in names} == {"Qwen/Qwen2.5-VL-7B-Instruct"}
+    assert own[names[0]].model.dtype == "float16"
+    assert own["tag"].model.checkpoint == "DAMO-NLP-SG/VideoLLaMA3-7B"
+
+
+def test_tags_are_those_of_an_earlier_run_where_its_folder_is_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    read = stages(tmp_path, "method=urf_localise", "suspicious_window=read_tags", "suspicious_window.tag.root=.")
+    assert read["tag"] == ReadTags(root=".")
+    assert isinstance(stages(tmp_path, "method=urf_localise")["tag"], TagWindow)
+
+
+def test_tags_have_generation_settings_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = "{_target_: vaa.generation.GenerationConfig, temperature: 0.7, top_p: 0.8, top_k: 20, seed: 3306}"
+    tag = stages(tmp_path, "method=urf", f"suspicious_window.tag.generation={config}")["tag"]
+    assert tag.generation.identity == "temperature 0.7 top_p 0.8 top_k 20 seed 3306"
