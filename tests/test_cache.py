@@ -254,6 +254,14 @@ def test_the_key_depends_on_times_of_a_varying_rate(cache: AnswerCache, query: Q
     assert cache.key("model", replace(timed[0], frames=())) == cache.key("model", replace(query, frames=()))
 
 
+def test_the_key_depends_on_a_querys_times_only_if_they_are_shown(cache: AnswerCache, query: GenerateQuery) -> None:
+    other = replace(query, times=(0.0, 0.25))
+    assert cache.key("model", other) == cache.key("model", query)
+    assert cache.key("model", other, timestamps=True) != cache.key("model", query, timestamps=True)
+    own = replace(query, times=tuple(query.video.seconds(frame) for frame in query.frames))
+    assert cache.key("model", own, timestamps=True) == cache.key("model", query, timestamps=True)
+
+
 def test_the_key_depends_on_the_rate_only_if_times_are_shown(cache: AnswerCache, query: Query) -> None:
     other = replace(query, video=replace(query.video, fps=15.0))
     assert cache.key("model", query, timestamps=True) != cache.key("model", other, timestamps=True)

@@ -16,7 +16,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from vaa.errors import CacheError
-from vaa.types import Answer, ChooseQuery, EmbedQuery, GenerateQuery, Query, Video, local_path
+from vaa.types import Answer, ChooseQuery, EmbedQuery, GenerateQuery, Query, Video, frame_seconds, local_path
 from vaa.video.sources import open_source
 
 log = logging.getLogger("vaa")
@@ -99,7 +99,9 @@ class AnswerCache:
             return cache_key(identity, None, query)
         digest, video = self._video_digest(query.video), query.video
         # Without timestamps too where the rate varies: earlier versions computed all times from the average rate.
-        if timestamps or video.times is not None:
+        if timestamps and not isinstance(query, EmbedQuery):
+            digest += f" at {[round(second, 4) for second in frame_seconds(query)]}"
+        elif timestamps or video.times is not None:
             digest += f" at {[round(video.seconds(frame), 4) for frame in query.frames]}"
         return cache_key(identity, digest, query)
 

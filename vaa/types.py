@@ -134,12 +134,16 @@ class Video:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """The frames [start, stop) of a video; the model is shown `frames`, and the score belongs to the frame `at`."""
+    """The frames [start, stop) of a video; the model is shown `frames`, and the score belongs to the frame `at`.
+
+    `times` are the seconds that a prompt has for the frames, empty where these are their own.
+    """
 
     start: int
     stop: int
     frames: tuple[int, ...]
     at: int
+    times: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +160,7 @@ class GenerateQuery:
         max_new_tokens: Most tokens to generate; 0 for the server's own limit.
         stop_pattern: Regular expression; the answer is complete at its first match after thoughts. "" for none.
         generation: How tokens are chosen; None for the model's own setting.
+        times: The seconds that a prompt has for the frames, if any; empty for their own.
     """
 
     purpose: str
@@ -167,6 +172,7 @@ class GenerateQuery:
     max_new_tokens: int
     stop_pattern: str = ""
     generation: GenerationConfig | None = None
+    times: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,6 +189,7 @@ class ChooseQuery:
     text: str
     system: str = ""
     choices: tuple[str, ...]
+    times: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,6 +203,13 @@ class EmbedQuery:
 
 
 ChatQuery = GenerateQuery | ChooseQuery
+
+
+def frame_seconds(query: ChatQuery) -> tuple[float, ...]:
+    """When the frames of a query are shown, as a prompt has it, in seconds."""
+    return query.times or tuple(query.video.seconds(frame) for frame in query.frames)
+
+
 Query = GenerateQuery | ChooseQuery | EmbedQuery
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -58,7 +59,13 @@ def libavfilter(pts: list[int], ticks: int, start: float, duration: float, rate:
     return [shown[max(k, first)] for k in range(max(shown) + 1)]
 
 
-def thinned(frames: list[int], most: int) -> tuple[int, ...]:
+def clips(video: Video, start: float, end: float, rate: float) -> list[tuple[tuple[int, ...], tuple[float, ...]]]:
+    """Frames and times of one clip, at most ten."""
+    shown = fps_filter(video, np.array([start]), np.array([end]), rate, 10)
+    return [(each.frames, each.times) for each in shown]
+
+
+def thinned(frames: list[Any], most: int) -> tuple[Any, ...]:
     """VideoLLaMA3's processor: all, or `most` of them by `linspace`, cut to integers."""
     if len(frames) <= most:
         return tuple(frames)
@@ -78,9 +85,11 @@ def test_the_frames_are_those_of_libavfilter_in_240_random_clips() -> None:
         end = video.n_frames / float(fps)
         centre = draw.randrange(0, video.n_frames, 16) / float(fps)
         start, stop = max(0.0, centre - 5.0), min(end, centre + 5.0)
-        expected = thinned(libavfilter(pts, ticks, start, stop - start, rate), 10)
-        (frames,) = fps_filter(video, np.array([start]), np.array([stop]), rate, 10)
+        shown = libavfilter(pts, ticks, start, stop - start, rate)
+        expected, seconds = thinned(shown, 10), [start + k / rate for k in range(len(shown))]
+        ((frames, times),) = clips(video, start, stop, rate)
         assert frames == expected, (fps, rate, video.n_frames, start, stop)
+        assert times == pytest.approx(thinned(seconds, 10))
         n_different += frames != tuple(np.linspace(expected[0], expected[-1], len(expected), dtype=int).tolist())
     assert n_different > 100
 
@@ -89,13 +98,17 @@ def test_a_window_in_frames_is_cut_like_by_libavfilter() -> None:
     video, pts, ticks = constant(900, Fraction(30))
     for start, stop in ((96, 396), (0, 300), (608, 900), (13, 500)):
         expected = thinned(libavfilter(pts, ticks, start / 30, (stop - start) / 30, 18), 180)
-        assert clip_frames(video, start, stop, 18.0, 180, "fps_filter") == expected
+        assert clip_frames(video, start, stop, 18.0, 180, "fps_filter").frames == expected
 
 
 def test_the_first_tick_shows_the_frame_before_it() -> None:
     video = Video("v", Path("v.mp4"), 300, 30.0)
-    assert clip_frames(video, 0, 300, 1.0, 16, "fps_filter") == tuple(range(29, 300, 30))
-    assert clip_frames(video, 0, 300, 2.0, 10, "fps_filter") == (14, 44, 74, 104, 134, 164, 194, 224, 254, 299)
+    slow = clip_frames(video, 0, 300, 1.0, 16, "fps_filter")
+    assert (slow.frames, slow.times) == (tuple(range(29, 300, 30)), tuple(range(10)))
+    fast = clip_frames(video, 0, 300, 2.0, 10, "fps_filter")
+    assert fast.frames == (14, 44, 74, 104, 134, 164, 194, 224, 254, 299)
+    assert fast.times == (0, 1, 2, 3, 4, 5, 6, 7, 8, 9.5)
+    assert clip_frames(video, 0, 300, 1.0, 16, "even").times == ()
 
 
 def test_frames_of_a_varying_rate_are_those_of_libavfilter() -> None:
@@ -105,7 +118,8 @@ def test_frames_of_a_varying_rate_are_those_of_libavfilter() -> None:
         video = Video("v", Path("v.mp4"), 201, 1000 * 200 / pts[-1], times=FrameTimes(np.array(pts) / 1000))
         start = draw.randrange(0, pts[-1] - 3000) / 1000
         expected = thinned(libavfilter(pts, 1000, start, 2.0, 2), 10)
-        assert fps_filter(video, np.array([start]), np.array([start + 2.0]), 2.0, 10) == [expected]
+        ((frames, _),) = clips(video, start, start + 2.0, 2.0)
+        assert frames == expected
 
 
 def by_number(n: int, fps: float, start: float, end: float, rate: float, most: int) -> tuple[int, ...]:
@@ -126,7 +140,7 @@ def test_clips_of_less_than_a_second_are_taken_by_number() -> None:
         start = draw.randrange(n - 28) / fps
         end = start + draw.randint(2, 23) / fps
         expected = by_number(n, fps, start, end, rate, 10)
-        assert fps_filter(Video("v", Path("v.mp4"), n, fps), np.array([start]), np.array([end]), rate, 10) == [expected]
+        assert clips(Video("v", Path("v.mp4"), n, fps), start, end, rate) == [(expected, ())]
 
 
 @pytest.mark.parametrize("fps", [30.0, 25.0, 30000 / 1001, 10.0])
@@ -138,7 +152,7 @@ def test_a_centred_window_is_cut_at_exact_seconds_and_has_the_filters_frames(fps
     assert [segment.at for segment in segments] == list(range(0, 700, 16))
     for segment, other in zip(segments, even(Report(video)).segments, strict=True):
         start, end = max(0.0, segment.at / fps - 5), min(700 / fps, segment.at / fps + 5)
-        assert [segment.frames] == fps_filter(video, np.array([start]), np.array([end]), 2.0, 10)
+        assert [(segment.frames, segment.times)] == clips(video, start, end, 2.0)
         assert abs(segment.start - other.start) <= 1
         assert abs(segment.stop - other.stop) <= 1
         assert segment.start <= segment.frames[0] <= segment.frames[-1] < segment.stop

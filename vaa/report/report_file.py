@@ -113,7 +113,13 @@ def _video(content: Mapping[str, Any]) -> Video:
 
 
 def _segment(content: Mapping[str, Any]) -> Segment:
-    return Segment(start=content["start"], stop=content["stop"], frames=tuple(content["frames"]), at=content["at"])
+    return Segment(
+        start=content["start"],
+        stop=content["stop"],
+        frames=tuple(content["frames"]),
+        at=content["at"],
+        times=tuple(content.get("times", ())),  # runs of earlier versions have none
+    )
 
 
 def _response(content: Mapping[str, Any]) -> Response:

@@ -1,11 +1,12 @@
 """The frames that VideoLLaMA3's processor takes from a clip: FFmpeg's fps filter, thinned evenly (used by URF).
 
 The filter (`fps=RATE:round=down`) gives a frame each 1 / RATE seconds from the start of the clip. The k-th of them is
-the last frame shown before the (k + 1)-th tick, so up to 1 / RATE seconds later than its place in the clip.
+the last frame shown before the (k + 1)-th tick, but has the time of the k-th: up to 1 / RATE seconds too early.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -18,11 +19,19 @@ _SHORT = 1.0
 """Seconds below which a clip is not decoded by FFmpeg."""
 
 
-def fps_filter(video: Video, starts: Floats, ends: Floats, rate: float, max_frames: int) -> list[tuple[int, ...]]:
+@dataclass(frozen=True)
+class ShownFrames:
+    """Frames of a clip, and the seconds that a prompt has for them; `times` is empty for the frames' own."""
+
+    frames: tuple[int, ...]
+    times: tuple[float, ...] = ()
+
+
+def fps_filter(video: Video, starts: Floats, ends: Floats, rate: float, max_frames: int) -> list[ShownFrames]:
     """The frames of the clips [start, end), in seconds, `rate` per second and at most `max_frames` of a clip.
 
     `starts` and `ends` have the shape (clips,). A frame occurs more than once where the video has fewer than `rate` per
-    second.
+    second. The processor's times are those of the ticks before the frames.
     """
     fps = video.fps
     first = np.minimum(_frame_at(video, starts), video.n_frames - 1)
@@ -31,14 +40,16 @@ def fps_filter(video: Video, starts: Floats, ends: Floats, rate: float, max_fram
     stop = np.clip(_frame_at(video, begin + (ends - starts)), first + 1, video.n_frames)
     end = stop / fps if video.times is None else np.array([_end(video, int(frame)) for frame in stop])
     counts = np.maximum(1, np.floor((end - starts) * rate + _TOLERANCE)).astype(np.int64)
-    ticks = starts[:, None] + np.arange(1, counts.max(initial=1) + 1) / rate
-    shown = np.clip(_frame_at(video, ticks) - 1, first[:, None], stop[:, None] - 1)
-    return [
-        _short_clip(video, float(starts[k]), float(ends[k]), rate, max_frames)
-        if ends[k] - starts[k] < _SHORT
-        else tuple(shown[k, _thinned(int(counts[k]), max_frames)].tolist())
-        for k in range(len(starts))
-    ]
+    ticks = starts[:, None] + np.arange(counts.max(initial=1) + 1) / rate
+    shown = np.clip(_frame_at(video, ticks[:, 1:]) - 1, first[:, None], stop[:, None] - 1)
+    clips = []
+    for k, count in enumerate(counts.tolist()):
+        if ends[k] - starts[k] < _SHORT:
+            clips.append(ShownFrames(_short_clip(video, float(starts[k]), float(ends[k]), rate, max_frames)))
+            continue
+        taken = _thinned(count, max_frames)
+        clips.append(ShownFrames(tuple(shown[k, taken].tolist()), tuple(ticks[k, taken].tolist())))
+    return clips
 
 
 def _frame_at(video: Video, seconds: Floats) -> Ints:

@@ -31,7 +31,7 @@ def caption_queries(prompt: Prompt, report: Report, end: str = ".", **fields: st
     return tuple(
         prompt.query(
             report.video,
-            replace(segment, frames=()),
+            replace(segment, frames=(), times=()),
             report.definition,
             caption=f"{response.description}{end}",
             **fields,

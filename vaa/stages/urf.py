@@ -87,8 +87,9 @@ class TagWindow:
         """One, about the window."""
         start, stop = suspicious_window(report).highest
         stop = max(start + 1, min(stop, report.video.n_frames))
-        frames = clip_frames(report.video, start, stop, self.sample_fps, self.max_frames, self.sampling)
-        query = self.prompt.query(report.video, Segment(start, stop, frames, start), report.definition)
+        shown = clip_frames(report.video, start, stop, self.sample_fps, self.max_frames, self.sampling)
+        window = Segment(start, stop, shown.frames, start, shown.times)
+        query = self.prompt.query(report.video, window, report.definition)
         return (replace(query, generation=self.generation),)
 
     def absorb(self, report: Report, answers: Sequence[str]) -> Report:
@@ -319,9 +320,10 @@ class DescribeVideo:
     def queries(self, report: Report) -> tuple[GenerateQuery, ...]:
         """One."""
         n = report.video.n_frames
-        frames = clip_frames(report.video, 0, n, self.sample_fps, self.max_frames, self.sampling)
+        shown = clip_frames(report.video, 0, n, self.sample_fps, self.max_frames, self.sampling)
         tags, video = report.all_tags or self.no_tags, report.drawn_video or report.video
-        return (self.prompt.query(video, Segment(0, n, frames, 0), report.definition, tags=tags),)
+        whole = Segment(0, n, shown.frames, 0, shown.times)
+        return (self.prompt.query(video, whole, report.definition, tags=tags),)
 
     def absorb(self, report: Report, answers: Sequence[str]) -> Report:
         """The report with its summary."""

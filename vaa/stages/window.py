@@ -10,7 +10,7 @@ import numpy as np
 
 from vaa.errors import ConfigError, VideoError
 from vaa.stages.base import SEGMENT, Scope
-from vaa.stages.fps_filter import fps_filter
+from vaa.stages.fps_filter import ShownFrames, fps_filter
 from vaa.types import FrameTimes, Ints, Report, Segment, Video
 
 Sampling = Literal["even", "fps_filter"]
@@ -70,8 +70,8 @@ class CentredWindow:
         ends = np.minimum(video.end(video.n_frames), ends)
         shown = fps_filter(video, starts, ends, self.sample_fps, self.max_frames)
         return tuple(
-            Segment(min(segment.start, frames[0]), max(segment.stop, frames[-1] + 1), frames, segment.at)
-            for segment, frames in zip(segments, shown, strict=True)
+            Segment(min(old.start, new.frames[0]), max(old.stop, new.frames[-1] + 1), new.frames, old.at, new.times)
+            for old, new in zip(segments, shown, strict=True)
         )
 
     def _segment(self, video: Video, times: FrameTimes, at: int) -> Segment:
@@ -160,10 +160,10 @@ def check_sampling(sampling: str) -> None:
 
 def clip_frames(
     video: Video, start: int, stop: int, sample_fps: float, max_frames: int, sampling: Sampling
-) -> tuple[int, ...]:
+) -> ShownFrames:
     """The frames of [start, stop) that a model is shown: `sample_fps` per second, at most `max_frames`."""
     if sampling == "even":
-        return sample_frames(video, start, stop, sample_fps, max_frames)
+        return ShownFrames(sample_frames(video, start, stop, sample_fps, max_frames))
     if not video.fps > 0:
         raise VideoError(f"{video.path}: has no frame rate; set data.fps, or sampling=even.")
     seconds = video.seconds(start), video.seconds(stop) if stop < video.n_frames else video.end(stop)

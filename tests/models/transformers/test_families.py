@@ -253,6 +253,8 @@ def test_timestamps_come_before_their_frames(vlm: TransformersVLM, make_query: Q
     times = FrameTimes(np.append(np.arange(24) / 10, 115.0))
     own_times = replace(query, video=replace(query.video, times=times))
     assert loaded.chat_text(own_times, (2, 3)) == expected.replace("2.4", "115.0").format(*marks)
+    told = replace(query, times=(0.25, 2.0))
+    assert loaded.chat_text(told, (2, 3)) == expected.replace("0.5", "0.2").replace("2.4", "2.0").format(*marks)
     plain = replace(vlm, timestamps=False)
     assert "2.4" not in plain._load().chat_text(make_query(5, 24, text="what?"), (2, 3))
     assert plain.identity != vlm.identity

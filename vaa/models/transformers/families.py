@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vaa.errors import ConfigError, ModelError
-from vaa.types import ChatQuery, Pixels
+from vaa.types import ChatQuery, Pixels, frame_seconds
 from vaa.video.resize import Resize, resize_frames
 
 
@@ -116,8 +116,8 @@ class FrameProcessor:
         texts = [self.family.frame_text(tokenizer, self.config, count) for count in tokens]
         if not self.timestamps:
             return texts
-        times = [query.video.seconds(frame) for frame in query.frames]
-        return [str(self.family.timestamp).format(time) + text for time, text in zip(times, texts, strict=True)]
+        pairs = zip(frame_seconds(query), texts, strict=True)
+        return [str(self.family.timestamp).format(time) + text for time, text in pairs]
 
 
 def compressed(inputs: VisionInputs, dtype: str) -> VisionInputs:
