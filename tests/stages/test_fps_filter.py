@@ -12,7 +12,7 @@ import pytest
 
 from vaa.errors import ConfigError, VideoError
 from vaa.stages.fps_filter import fps_filter
-from vaa.stages.window import CentredWindow, clip_frames
+from vaa.stages.window import CentredWindow, check_sampling, clip_frames
 from vaa.types import FrameTimes, Report, Video
 
 RATES = [Fraction(30), Fraction(25), Fraction(24), Fraction(30000, 1001), Fraction(24000, 1001), Fraction(15)]
@@ -48,12 +48,18 @@ def libavfilter(pts: list[int], ticks: int, start: float, duration: float, rate:
             shown[frame.pts] = 256 * high + low
 
     for number, at in enumerate(pts):
+        if at < offset - ticks:  # long before the clip
+            continue
         frame = av.VideoFrame.from_ndarray(np.array([[*divmod(number, 256), 0, 0]] * 2, dtype=np.uint8), format="gray")
         frame.pts, frame.time_base = at - offset, base
         frame.duration = pts[number + 1] - at if number + 1 < len(pts) else at - pts[number - 1]
-        source.push(frame)
+        try:
+            source.push(frame)
+        except av.error.EOFError:  # the clip has ended
+            break
         collect()
-    source.push(None)
+    else:
+        source.push(None)
     collect()
     first = min(shown)
     return [shown[max(k, first)] for k in range(max(shown) + 1)]
@@ -77,9 +83,9 @@ def constant(n: int, fps: Fraction) -> tuple[Video, list[int], int]:
     return Video("v", Path("v.mp4"), n, float(fps)), [k * fps.denominator for k in range(n)], fps.numerator
 
 
-def test_the_frames_are_those_of_libavfilter_in_240_random_clips() -> None:
+def test_the_frames_are_those_of_libavfilter_in_200_random_clips() -> None:
     draw, n_different = random.Random(5), 0
-    for _ in range(240):
+    for _ in range(200):
         fps, rate = draw.choice(RATES), draw.choice([1, 2, 2, 18])
         video, pts, ticks = constant(draw.randint(40, 330), fps)
         end = video.n_frames / float(fps)
@@ -160,6 +166,6 @@ def test_a_centred_window_is_cut_at_exact_seconds_and_has_the_filters_frames(fps
 
 def test_an_unknown_sampling_and_a_video_without_a_rate_are_refused() -> None:
     with pytest.raises(ConfigError, match="sampling=odd: choose one of even, fps_filter"):
-        CentredWindow(stride=16, seconds=10.0, sample_fps=2.0, max_frames=10, sampling="odd")  # type: ignore[arg-type]
+        check_sampling("odd")
     with pytest.raises(VideoError, match="no frame rate"):
         clip_frames(Video("v", Path("v.mp4"), 30, 0.0), 0, 30, 2.0, 10, "fps_filter")

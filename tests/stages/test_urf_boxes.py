@@ -73,6 +73,8 @@ def test_a_box_is_that_of_the_authors_program_in_400_random_answers() -> None:
         text = random_answer(draw)
         corners, confidence = urf_box(text)
         parsed = parse_first_box(text)
+        if corners is not None:  # of a list without its end, any four numbers: the corners are put in order
+            corners = [*map(min, corners[:2], corners[2:]), *map(max, corners[:2], corners[2:])]
         expected = None if corners is None else (*map(float, corners), min(1.0, confidence))
         assert (parsed[0] if parsed else None) == expected, text
         n_differ += parse_boxes(text) != parsed
@@ -154,12 +156,12 @@ def test_mapping_the_released_boxes_to_the_frames_raises_tiou(
 @pytest.mark.parametrize(
     ("data", "scores", "tags", "n_drawn", "n_unnamed"),
     [
-        ("ucf_crime", "videollama3", "videollama3/suspicious_part_phrases.json", 65, 23),
-        ("xd_violence", "videollama3_7B", "suspicious_part_phrases.json", 454, None),
+        ("ucf_crime", "videollama3", "videollama3/suspicious_part_phrases.json", 65, 25),
+        ("xd_violence", "videollama3_7B", "suspicious_part_phrases.json", 454, 189),
     ],
 )
 def test_boxes_are_drawn_for_as_many_released_videos_as_by_the_authors(
-    shared: Path, data: str, scores: str, tags: str, n_drawn: int, n_unnamed: int | None
+    shared: Path, data: str, scores: str, tags: str, n_drawn: int, n_unnamed: int
 ) -> None:
     root = shared / "recorded/urf" / data
     read, find = (
@@ -176,4 +178,4 @@ def test_boxes_are_drawn_for_as_many_released_videos_as_by_the_authors(
         expected = "it" if not text.strip() or "no" in text.lower() or text == "[]" else text.strip()
         assert {query.text.partition("Find ")[2] for query in queries} <= {f"{expected}."}
     assert drawn == n_drawn
-    assert n_unnamed in (None, unnamed)
+    assert unnamed == n_unnamed

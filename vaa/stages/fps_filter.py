@@ -59,7 +59,7 @@ def _frame_at(video: Video, seconds: Floats) -> Ints:
     """The first frame that is shown at each of these times or later."""
     if video.times is None:
         return np.ceil(seconds * video.fps - _TOLERANCE).astype(np.int64)
-    return video.times.first + np.searchsorted(video.times.values, seconds - _TOLERANCE)
+    return np.asarray(video.times.first + np.searchsorted(video.times.values, seconds - _TOLERANCE))
 
 
 def _end(video: Video, stop: int) -> float:
