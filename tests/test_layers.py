@@ -16,6 +16,7 @@ LAYERS = (
     ("errors",),
     ("process",),
     ("installation",),
+    ("generation",),
     ("types", "overrides", "choices"),
     ("config_check", "mistakes"),
     ("prompts", "video"),

@@ -58,7 +58,9 @@ def test_reports_read_back_equal_those_written(tmp_path: Path) -> None:
     definition = Definition(name="fall", wording="a fall", exceptions=("yoga",))
     history = {
         "window": replace(
-            start, definition=definition, segments=(Segment(0, 50, (0, 25), 0), Segment(50, 100, (50, 75), 50))
+            start,
+            definition=definition,
+            segments=(Segment(0, 50, (0, 25), 0, (0.0, 0.5)), Segment(50, 100, (50, 75), 50)),
         )
     }
     responses = (Response("Normal. Größe", 0.25, "Größe"), Response("?", math.nan, "?", "<think>Hm.</think>", "fall"))
@@ -67,6 +69,7 @@ def test_reports_read_back_equal_those_written(tmp_path: Path) -> None:
     track = ScoreTrack(np.array([0.25, math.nan]), np.array([0, 50], dtype=np.int64))
     window = SuspiciousWindow((0, 50), 0.25, (50, 100), math.nan, 0.0, 0.25, math.nan)
     history["score"] = replace(history["ask"], track=track, suspicious_window=window, gated=True, tags="a, b")
+    history["score"] = replace(history["score"], all_tags="a, b")
     history["score"] = replace(history["score"], definition_tracks=(DefinitionTrack("fall", track),))
     boxes = (Box(3, (0.5, 1.0, 2.0, 3.0), 0.75), Box(4, (0.0, 1.0, 2.0, 3.0), math.nan))
     drawn = Video("v", Path("drawn/v.mp4"), 100, 30.0)
