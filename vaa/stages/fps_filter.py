@@ -57,9 +57,12 @@ def fps_filter(video: Video, starts: Floats, ends: Floats, rate: float, max_fram
 
 def _frame_at(video: Video, seconds: Floats) -> Ints:
     """The first frame that is shown at each of these times or later."""
+    frames: Ints
     if video.times is None:
-        return np.ceil(seconds * video.fps - _TOLERANCE).astype(np.int64)
-    return np.asarray(video.times.first + np.searchsorted(video.times.values, seconds - _TOLERANCE))
+        frames = np.ceil(seconds * video.fps - _TOLERANCE).astype(np.int64)
+    else:
+        frames = video.times.first + np.searchsorted(video.times.values, seconds - _TOLERANCE)
+    return frames
 
 
 def _end(video: Video, stop: int) -> float:
