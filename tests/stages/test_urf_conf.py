@@ -48,3 +48,21 @@ def test_tags_have_generation_settings_of_their_own(tmp_path: Path, monkeypatch:
     config = "{_target_: vaa.generation.GenerationConfig, temperature: 0.7, top_p: 0.8, top_k: 20, seed: 3306}"
     tag = stages(tmp_path, "method=urf", f"suspicious_window.tag.generation={config}")["tag"]
     assert tag.generation.identity == "temperature 0.7 top_p 0.8 top_k 20 seed 3306"
+
+
+@pytest.mark.parametrize("name", ["urf_ucf_live", "urf_xd_live", "urf_ubnormal_live", "urf_msad_live"])
+def test_live_runs_sample_as_the_authors_programs_do(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    live = stages(tmp_path, f"experiment={name}")
+    generation = {stage: live[stage].model.generation.identity for stage in ("describe", "rate", "rerate")}
+    rating = "temperature 0.6 top_p 0.9 seed 1"
+    assert generation == {"describe": "temperature 0.1 top_p 0.8 top_k 20 seed 0", "rate": rating, "rerate": rating}
+    assert live["tag"].generation.identity == "temperature 0.7 top_p 0.8 top_k 20 seed 3306"
+    assert live["tag"].prompt.parse("['a', 'b']").description == "['a', 'b']"
+    assert (live["window"].sampling, live["tag"].sampling) == ("fps_filter", "fps_filter")
+    vlm = live["describe"].model
+    assert (vlm.max_visual_tokens, vlm.compress_tokens, vlm.max_pixels) == (16384, True, None)
+    assert live["score"].digits is None
+    assert live["rerate"].max_tokens == 512

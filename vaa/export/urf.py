@@ -57,8 +57,9 @@ def _collect(collected: dict[str, Any], each: VideoHistory, model: str) -> None:
             windows[each.video] = statistics(found.suspicious_window)
     tagged = each.after("tag")
     if tagged is not None:
-        phrases = [tag for tag in tagged.tags.split(", ") if tag]
-        collected.setdefault(f"scores/{model}/suspicious_part_phrases.json", {})[each.video] = str(phrases)
+        text = tagged.all_tags
+        phrases = text if text.startswith("[") else str([tag for tag in text.split(", ") if tag])
+        collected.setdefault(f"scores/{model}/suspicious_part_phrases.json", {})[each.video] = phrases
     located = each.after("locate")
     if located is not None and located.truth is not None and located.truth.boxes:
         collected.setdefault(f"localisations/{model}.json", []).extend(box_entries(each.video, located))
