@@ -4,9 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from beartype.roar import BeartypeCallHintParamViolation
 
 from vaa.errors import ConfigError
-from vaa.stages.window import CentredWindow, ConsecutiveWindow, TimedWindow, sample_frames
+from vaa.stages.window import CentredFrames, CentredWindow, ConsecutiveWindow, TimedWindow, sample_frames
 from vaa.types import FrameTimes, Report, Segment, Video
 
 
@@ -105,3 +106,71 @@ def test_segments_of_seconds_follow_the_times_of_the_frames_and_skip_a_pause() -
     times = FrameTimes(np.concatenate([np.arange(20) * 0.1, 30 + np.arange(20) * 0.2]))
     parts = TimedWindow(seconds=2.0, n_frames=4)(Report(Video("v", Path("v.mp4"), 40, 10.0, times=times))).segments
     assert [(s.start, s.stop) for s in parts] == [(0, 20), (20, 30), (30, 40)]
+
+
+VERA = CentredFrames(stride=16, seconds=10.0, n_frames=8, spacing="parts")
+LAVAD = CentredFrames(stride=16, seconds=10.0, n_frames=10, spacing="ends")
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_veras_frames_are_those_of_the_authors_program(seed: int) -> None:
+    """150 frames before and after every 16th, cut at the ends; `arange` over them in eighths, truncated."""
+    n = int(np.random.default_rng(seed).integers(1, 1200))
+    windows = VERA(Report(Video("v", Path("v.mp4"), n, 30.0))).segments
+    assert [window.at for window in windows] == list(range(0, n, 16))
+    for window in windows:
+        begin, end = max(window.at - 150.0, 0), min(window.at + 150.0, n)
+        expected = np.arange(begin, end, (end - begin) / 8).astype(int)
+        assert (window.start, window.stop, window.frames) == (begin, end, tuple(expected.tolist()))
+        assert len(window.frames) == 8
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_lavads_frames_are_those_of_the_authors_program(seed: int) -> None:
+    """At 30 or 24 frames a second: ten of the frames of a window, all where there are fewer."""
+    rng = np.random.default_rng(seed)
+    n, fps = int(rng.integers(1, 1200)), float(rng.choice([24.0, 30.0]))
+    windows = LAVAD(Report(Video("v", Path("v.mp4"), n, fps))).segments
+    assert [window.at for window in windows] == list(range(0, n, 16))
+    for window in windows:
+        around = range(max(window.at - int(10 * fps) // 2, 0), min(window.at + int(10 * fps) // 2, n))
+        expected = around if len(around) <= 10 else [around[k] for k in np.linspace(0, len(around) - 1, 10, dtype=int)]
+        assert (window.start, window.stop) == (around.start, around.stop)
+        assert window.frames == tuple(expected)
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_corevads_frames_are_those_of_the_authors_program(seed: int) -> None:
+    """Pieces of 30 frames: eight by `linspace`, truncated; all frames of a piece of eight or fewer."""
+    n = int(np.random.default_rng(seed).integers(1, 1200))
+    expected = []
+    for begin in range(0, n, 30):
+        end = min(begin + 30, n)
+        frames = list(range(begin, end))
+        expected.append(frames if len(frames) <= 8 else np.linspace(begin, end - 1, 8, dtype=np.int32).tolist())
+    assert [list(segment.frames) for segment in segments(n)] == expected
+
+
+@pytest.mark.parametrize("window", [VERA, LAVAD], ids=["parts", "ends"])
+@pytest.mark.parametrize("fps", [10.0, 24.0, 30.0])
+def test_centred_frames_by_times_of_a_constant_rate_equal_those_by_the_rate(window: CentredFrames, fps: float) -> None:
+    video = Video("v", Path("v.mp4"), 900, fps)
+    timed = Video("v", Path("v.mp4"), 900, fps, times=FrameTimes(np.arange(900) / fps))
+    pairs = list(zip(window(Report(video)).segments, window(Report(timed)).segments, strict=True))
+    assert [(s.start, s.stop, s.at) for s, _ in pairs] == [(s.start, s.stop, s.at) for _, s in pairs]
+    assert all(abs(a - b) <= 1 for s, t in pairs for a, b in zip(s.frames, t.frames, strict=True))
+
+
+def test_the_frame_of_a_part_is_the_one_shown_as_it_begins() -> None:
+    times = FrameTimes(np.array([0.0, 0.1, 0.2, 0.3, 4.0, 4.1, 4.2, 4.3]))
+    video = Video("v", Path("v.mp4"), 8, 8 / 4.4, times=times)
+    window = CentredFrames(stride=8, seconds=20.0, n_frames=4, spacing="parts")
+    assert window(Report(video)).segments == (Segment(0, 8, (0, 3, 3, 3), 0),)  # at 0, 1.1, 2.2 and 3.3 s
+
+
+@pytest.mark.parametrize(
+    "fields", [{"stride": 0}, {"seconds": 0.0}, {"n_frames": 0}, {"spacing": "middles"}], ids=lambda fields: str(fields)
+)
+def test_invalid_centred_frames_are_refused(fields: dict[str, object]) -> None:
+    with pytest.raises((ConfigError, BeartypeCallHintParamViolation)):
+        CentredFrames(**{"stride": 16, "seconds": 10.0, "n_frames": 8, "spacing": "parts", **fields})  # type: ignore[arg-type]

@@ -83,6 +83,67 @@ class CentredWindow:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CentredFrames:
+    """A segment of `seconds` around every `stride`-th frame, cut at the video's ends, and `n_frames` of its frames.
+
+    `spacing`: "ends" takes frames evenly from the first to the last one, all where there are fewer (LAVAD); "parts" the
+    first frame of each of `n_frames` equal parts, so that frames repeat where there are fewer (VERA). Seconds are those
+    of the frames' own times where the rate of the video varies; the frame of a part is then that shown as it begins.
+    """
+
+    scope: ClassVar[Scope] = SEGMENT
+
+    stride: int
+    seconds: float
+    n_frames: int
+    spacing: Literal["ends", "parts"]
+
+    def __post_init__(self) -> None:
+        if self.stride < 1 or self.n_frames < 1 or not self.seconds > 0:
+            raise ConfigError(
+                f"window: stride={self.stride}, seconds={self.seconds} and n_frames={self.n_frames} must be above 0."
+            )
+        if self.spacing not in ("ends", "parts"):
+            raise ConfigError(f"window.spacing={self.spacing}: choose ends or parts.")
+
+    def __call__(self, report: Report) -> Report:
+        """The report with its segments, each `at` its centre.
+
+        Raises:
+            VideoError: the video has no frame rate.
+        """
+        video = report.video
+        if not video.fps > 0:
+            raise VideoError(f"{video.path}: has no frame rate; set data.fps or choose a window in frames.")
+        centres = range(report.first_frame, video.n_frames, self.stride)
+        return replace(report, segments=tuple(self._segment(video, at) for at in centres))
+
+    def _segment(self, video: Video, at: int) -> Segment:
+        if video.times is None:
+            half = self.seconds * video.fps / 2
+            start, stop = max(0, round(at - half)), max(at + 1, min(video.n_frames, round(at + half)))
+            return Segment(start, stop, self._spaced(start, stop), at)
+        times, centre = video.times, video.times.seconds(at)
+        start = min(at, times.frame_at(centre - self.seconds / 2))
+        stop = max(at + 1, times.frame_at(centre + self.seconds / 2))
+        return Segment(start, stop, self._timed(times, start, stop), at)
+
+    def _spaced(self, start: int, stop: int) -> tuple[int, ...]:
+        if self.spacing == "parts":
+            return tuple(start + k * (stop - start) // self.n_frames for k in range(self.n_frames))
+        return evenly_spaced(start, stop, min(self.n_frames, stop - start))
+
+    def _timed(self, times: FrameTimes, start: int, stop: int) -> tuple[int, ...]:
+        first = times.seconds(start)
+        if self.spacing == "parts":
+            step = (times.end(stop) - first) / self.n_frames
+            begun = (times.frame_at(first + k * step + 0.002) - 1 for k in range(self.n_frames))  # 0.001 is tolerance
+            return tuple(min(stop - 1, max(start, frame)) for frame in begun)
+        seconds = np.linspace(first, times.seconds(stop - 1), min(self.n_frames, stop - start))
+        return tuple(dict.fromkeys(times.frame_at(second) for second in seconds))
+
+
+@dataclass(frozen=True, kw_only=True)
 class ConsecutiveWindow:
     """Consecutive segments of `length` frames (CoReVAD).
 
