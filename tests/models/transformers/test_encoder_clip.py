@@ -182,3 +182,58 @@ def test_a_stride_leaves_frames_out(encoder: ClipEncoder, clip: Path) -> None:
     (same,) = encoder.embed([frame_query(clip, 2, 6, 10)])
     np.testing.assert_allclose(thin, same, atol=1e-6)
     assert every.identity != encoder.identity
+
+
+@pytest.mark.parametrize(
+    ("dtype", "device_map", "gpu", "expected"),
+    [
+        ("auto", "auto", True, "float16"),
+        ("auto", "auto", False, "float32"),
+        ("auto", "cpu", True, "float32"),
+        ("float32", "auto", True, "float32"),
+        ("bfloat16", "auto", False, "bfloat16"),
+    ],
+)
+def test_auto_is_half_precision_on_a_gpu_only(
+    encoder: ClipEncoder, monkeypatch: pytest.MonkeyPatch, dtype: str, device_map: str, gpu: bool, expected: str
+) -> None:
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    handle = replace(encoder, dtype=dtype, device_map=device_map)
+    assert handle.precision == expected
+    assert handle.identity == replace(encoder, dtype=expected).identity
+    weights = handle.requirements.weights
+    assert weights is not None
+    assert weights.dtype == expected
+
+
+def test_auto_on_a_cpu_gives_the_vectors_of_float32(encoder: ClipEncoder, clip: Path) -> None:
+    queries = [frame_query(clip, 0, 1), text_query("a car")]
+    for one, other in zip(replace(encoder, dtype="auto").embed(queries), encoder.embed(queries), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_in_half_precision_frames_are_normalised_in_it_and_texts_in_float32(encoder: ClipEncoder, clip: Path) -> None:
+    """CoReVAD: `normalize` of the half-precision features of frames, saved as they are; texts as float32 before it."""
+    import torch
+    from transformers import AutoTokenizer, CLIPModel
+
+    model = CLIPModel.from_pretrained(encoder.checkpoint, dtype=torch.float16).eval()
+    tokenizer = AutoTokenizer.from_pretrained(encoder.checkpoint)
+    (pixels,) = sources.frames(frame_query(clip).video, (3,), "decord")
+    table = byte_table(MEAN, STD)
+    with torch.inference_mode():
+        image = torch.from_numpy(resize_frames(pixels[None], (32, 32), "bicubic", "pil", table)).half()
+        frame = torch.nn.functional.normalize(model.get_image_features(pixel_values=image).pooler_output, dim=-1)
+        text = model.get_text_features(**tokenizer(["a car"], return_tensors="pt")).pooler_output.float()
+    half = replace(encoder, dtype="float16")
+    vectors = list(half.embed([frame_query(clip, 3), text_query("a car")]))
+    # Other sizes of a batch may round the features to the neighbouring half-precision number.
+    np.testing.assert_allclose(vectors[0], frame[0].float().numpy(), atol=2e-3)
+    np.testing.assert_allclose(vectors[1], (text[0] / text[0].norm()).numpy(), atol=2e-3)
+    assert (vectors[0].astype(np.float16) == vectors[0]).all()  # nothing was computed after the normalisation
+    assert not (vectors[1].astype(np.float16) == vectors[1]).all()
+    full = next(encoder.embed([frame_query(clip, 3)]))
+    assert 0 < np.abs(vectors[0] - full).max() < 0.02
+    half.release()

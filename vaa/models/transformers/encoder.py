@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby, islice
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,7 +47,8 @@ class ClipEncoder:
     Attributes:
         checkpoint: A folder in Hugging Face format, or a name on the hub.
         revision: Branch, tag or commit on the hub; None for main.
-        dtype: float32, bfloat16 or float16.
+        dtype: float32, bfloat16 or float16; or auto, which is float16 on a GPU and float32 on a CPU, as OpenAI's
+            `clip.load` (CoReVAD). It is decided on the machine that computes the cache key.
         device_map: As accelerate takes it.
         mean: Mean of each colour channel. CoReVAD's code uses ImageNet's statistics, not CLIP's.
         std: Standard deviation of each colour channel.
@@ -62,7 +63,7 @@ class ClipEncoder:
 
     checkpoint: str
     revision: str | None
-    dtype: Dtype
+    dtype: Dtype | Literal["auto"]
     device_map: str
     mean: Sequence[float]
     std: Sequence[float]
@@ -80,12 +81,19 @@ class ClipEncoder:
             raise ConfigError(f"mean={list(self.mean)}, std={list(self.std)}: give three numbers each, std above 0.")
 
     @property
+    def precision(self) -> Dtype:
+        """The float type that `dtype` means on this machine."""
+        if self.dtype != "auto":
+            return self.dtype
+        return "float16" if self.device_map != "cpu" and _gpu_available() else "float32"
+
+    @property
     def identity(self) -> str:
         """Checkpoint, revision, precision and preparation of frames."""
         name = checkpoint_identity(self.checkpoint, self.revision)
         stride = f" every {self.stride}" if self.stride > 1 else ""
         frames = f"{self.resample}{stride}{resize_identity(self.resize)}"
-        return f"{name} {self.dtype} mean {list(self.mean)} std {list(self.std)} {frames}"
+        return f"{name} {self.precision} mean {list(self.mean)} std {list(self.std)} {frames}"
 
     @property
     def requirements(self) -> Requirements:
@@ -94,7 +102,7 @@ class ClipEncoder:
             checkpoint=self.checkpoint,
             revision=self.revision,
             device_map=self.device_map,
-            dtype=self.dtype,
+            dtype=self.precision,
             quantization=None,
             attention="",
             batch_size=self.batch_size,
@@ -156,7 +164,7 @@ class ClipEncoder:
         if self not in _loaded:
             from transformers import AutoModel, AutoTokenizer
 
-            options = loading_options(self.device_map, self.dtype, "none")
+            options = loading_options(self.device_map, self.precision, "none")
             model = load(AutoModel, self.checkpoint, self.revision, **options).eval()
             if model.config.model_type not in ("clip", "siglip"):
                 raise ModelError(
@@ -167,6 +175,12 @@ class ClipEncoder:
 
 
 _loaded: dict[ClipEncoder, _LoadedEncoder] = {}
+
+
+def _gpu_available() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
 
 
 def byte_table(mean: Sequence[float], std: Sequence[float]) -> NDArray[np.float32]:
@@ -228,7 +242,11 @@ def _embed_frames(loaded: _LoadedEncoder, batch: PreparedBatch[EmbedQuery]) -> F
     padding = _MIN_CPU_ROWS - len(pixels) if loaded.on_cpu else 0
     padded = torch.cat([pixels, pixels[:1].expand(padding, -1, -1, -1)]) if padding > 0 else pixels
     with torch.inference_mode():
-        return _unit(loaded.model.get_image_features(pixel_values=padded))[: len(pixels)]
+        output = loaded.model.get_image_features(pixel_values=padded)
+        features = getattr(output, "pooler_output", output)[: len(pixels)]
+        if features.dtype == torch.float16:  # CoReVAD normalises frames in half precision, texts in float32
+            return np.asarray(torch.nn.functional.normalize(features, dim=-1).float().cpu().numpy())
+        return _unit(features)
 
 
 def _text_features(loaded: _LoadedEncoder, texts: Sequence[str]) -> Floats:
