@@ -47,6 +47,8 @@ def rows() -> list[Row]:
         text="$frames\nWhat?",
         definition_text=None,
         file=None,
+        system_file=None,
+        placeholders=None,
         max_new_tokens=8,
         parser=VerdictParser(),
     )

@@ -70,7 +70,7 @@ def shell(command: str, folder: Path) -> str:
     [
         pytest.param(
             "prompt",
-            ["20 model queries, 0 from the cache, 0 answers unparsed"] * 2 + ["4 passed"],
+            ["20 model queries, 0 from the cache, 0 answers unparsed"] * 4 + ["4 passed"],
             marks=pytest.mark.long,
         ),
         pytest.param("data", ["", "3 videos, 900 frames, 0 failed", "passed"], marks=pytest.mark.long),

@@ -214,6 +214,8 @@ PROMPT = Prompt(
     text="$frames\nWhat happens?",
     definition_text=None,
     file=None,
+    system_file=None,
+    placeholders=None,
     max_new_tokens=16,
     parser=VerdictParser(),
 )

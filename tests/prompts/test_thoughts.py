@@ -53,7 +53,15 @@ ANSWERS: list[tuple[Any, str, str]] = [
 
 def prompt(parser: Any) -> Prompt:
     return Prompt(
-        purpose="any", system="", text="$frames", definition_text=None, file=None, max_new_tokens=8, parser=parser
+        purpose="any",
+        system="",
+        text="$frames",
+        definition_text=None,
+        file=None,
+        system_file=None,
+        placeholders=None,
+        max_new_tokens=8,
+        parser=parser,
     )
 
 

@@ -24,6 +24,8 @@ PROMPT = Prompt(
     text="$frames Danger?",
     definition_text="$frames $definition?$exceptions",
     file=None,
+    system_file=None,
+    placeholders=None,
     max_new_tokens=4,
     parser=YesNoParser(),
 )

@@ -33,6 +33,8 @@ def prompt(purpose: str) -> Prompt:
         text="Right: $reference\nSaid: $description",
         definition_text=None,
         file=None,
+        system_file=None,
+        placeholders=None,
         max_new_tokens=16,
         parser=JudgeScoreParser(),
     )

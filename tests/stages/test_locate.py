@@ -19,6 +19,8 @@ NAMED = Prompt(
     text="$frames Find $tags.",
     definition_text=None,
     file=None,
+    system_file=None,
+    placeholders=None,
     max_new_tokens=8,
     parser=BoxesParser(),
 )
@@ -28,6 +30,8 @@ UNNAMED = Prompt(
     text="$frames Find it.",
     definition_text=None,
     file=None,
+    system_file=None,
+    placeholders=None,
     max_new_tokens=8,
     parser=BoxesParser(),
 )
@@ -37,6 +41,8 @@ WHY = Prompt(
     text="$frames Known: $tags. Why?",
     definition_text=None,
     file=None,
+    system_file=None,
+    placeholders=None,
     max_new_tokens=8,
     parser=CaptionParser(),
 )

@@ -21,6 +21,8 @@ PROMPT = Prompt(
     text="$frames\nWhat happens?",
     definition_text=None,
     file=None,
+    system_file=None,
+    placeholders=None,
     max_new_tokens=16,
     parser=VerdictParser(),
 )
@@ -85,6 +87,8 @@ def test_the_score_is_the_expectation_over_the_choices() -> None:
         text="$frames",
         definition_text=None,
         file=None,
+        system_file=None,
+        placeholders=None,
         max_new_tokens=8,
         parser=RatingParser(),
     )

@@ -26,6 +26,8 @@ RATE = Prompt(
     text="$caption",
     definition_text=None,
     file=None,
+    system_file=None,
+    placeholders=None,
     max_new_tokens=8,
     parser=RatingParser(),
 )
@@ -35,6 +37,8 @@ RERATE = Prompt(
     text="$caption",
     definition_text=None,
     file=None,
+    system_file=None,
+    placeholders=None,
     max_new_tokens=8,
     parser=RatingParser(),
 )
@@ -44,6 +48,8 @@ TAGS = Prompt(
     text="$frames Name it.",
     definition_text=None,
     file=None,
+    system_file=None,
+    placeholders=None,
     max_new_tokens=8,
     parser=TagsParser(),
 )
@@ -227,6 +233,8 @@ def test_an_empty_caption_is_replaced() -> None:
         text="$frames",
         definition_text=None,
         file=None,
+        system_file=None,
+        placeholders=None,
         max_new_tokens=8,
         parser=CaptionParser(),
     )

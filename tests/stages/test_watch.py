@@ -22,6 +22,8 @@ PROMPT = Prompt(
     text="$frames Danger? YES or NO.",
     definition_text="$frames Is this seen: $definition?$exceptions YES or NO.",
     file=None,
+    system_file=None,
+    placeholders=None,
     max_new_tokens=4,
     parser=YesNoParser(),
 )

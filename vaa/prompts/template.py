@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from string import Template
@@ -23,9 +24,18 @@ IMAGE = "<image>"
 class Prompt:
     """A system and a user message with `$placeholders`, and the parser of the answer.
 
-    `purpose` names the prompt in messages and selects recorded answers. `definition_text` replaces `system` and `text`
-    where a definition is given (`watch_for`); it contains `$definition` and `$exceptions`, and is null for a prompt
-    that does not ask for anomalies. `file`, the path of a text file, replaces `text` and `definition_text`.
+    Attributes:
+        purpose: Names the prompt in messages and selects recorded answers.
+        system: The system message, "" for none.
+        text: The user message.
+        definition_text: Replaces `system` and `text` where a definition is given (`watch_for`). It contains
+            `$definition` and `$exceptions`, and is null for a prompt that does not ask for anomalies.
+        file: The path of a text file that replaces `text` and `definition_text`; null for none.
+        system_file: The path of a text file that replaces `system`, or several, joined by a space; null for none.
+        placeholders: For files that were not written for vaa: what to replace in them, as in {$Data: $frames}. All else
+            in the files is text then, a dollar sign too. Null: the files have vaa's own placeholders.
+        max_new_tokens: The longest answer.
+        parser: The parser of the answer.
     """
 
     purpose: str
@@ -33,11 +43,17 @@ class Prompt:
     text: str
     definition_text: str | None
     file: str | None
+    system_file: str | Sequence[str] | None
+    placeholders: Mapping[str, str] | None
     max_new_tokens: int
     parser: Parser
 
     def __post_init__(self) -> None:
         require_at_least(1, max_new_tokens=self.max_new_tokens)
+        if self.placeholders and self.file is None and self.system_file is None:
+            raise ConfigError(f"prompt.placeholders={dict(self.placeholders)} ({self.purpose}): give prompt.file too.")
+        if not all(self.placeholders or ["none"]):
+            raise ConfigError(f"prompt.placeholders ({self.purpose}): an empty text cannot be replaced.")
 
     @property
     def takes_definition(self) -> bool:
@@ -99,7 +115,7 @@ class Prompt:
 
     def _messages(self, segment: Segment, definition: Definition | None, fields: dict[str, str]) -> tuple[str, str]:
         """The user message and the system message."""
-        template, system = self._template(definition)
+        template, system = self._templates(definition)
         used = _placeholders(template) | _placeholders(system)
         if definition and self.takes_definition:
             fields = {**fields, **definition_fields(definition)}
@@ -114,21 +130,44 @@ class Prompt:
         frames = "\n".join(f"Frame{k}: {IMAGE}" for k in range(1, len(segment.frames) + 1))
         return self._fill(template, {"frames": frames, **fields}), self._fill(system, fields)
 
-    def _template(self, definition: Definition | None) -> tuple[str, str]:
+    def _templates(self, definition: Definition | None) -> tuple[str, str]:
         """The user message and the system message with placeholders."""
-        if self.file is None:
-            if definition and self.definition_text is not None:
-                return self.definition_text, ""
-            return self.text, self.system
+        text, system = self.text, self.system
+        if self.file is None and definition and self.definition_text is not None:
+            text, system = self.definition_text, ""
+        contents = []
+        if self.file is not None:
+            text = self._read("file", self.file)
+            contents.append(text)
+        if self.system_file is not None:
+            files = [self.system_file] if isinstance(self.system_file, str) else self.system_file
+            system = " ".join(self._read("system_file", file) for file in files)
+            contents.append(system)
+        if self.placeholders is None:
+            return text, system
+        missing = [key for key in self.placeholders if not any(key in content for content in contents)]
+        if missing:
+            raise ConfigError(
+                f"prompt.placeholders ({self.purpose}): {missing[0]!r} is not in {self.file or self.system_file}. "
+                "Write it as it stands there."
+            )
+        if self.file is not None:
+            text = _translate(text, self.placeholders)
+        return text, system if self.system_file is None else _translate(system, self.placeholders)
+
+    def _read(self, key: str, file: str) -> str:
         try:
-            return local_path(self.file).read_text(encoding="utf-8"), self.system
+            return local_path(file).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"prompt.file={self.file} ({self.purpose}): cannot be read: {error}") from error
+            raise ConfigError(f"prompt.{key}={file} ({self.purpose}): cannot be read: {error}") from error
 
     def _fill(self, text: str, fields: dict[str, str]) -> str:
         template = Template(text)
         if not template.is_valid():
-            raise ConfigError(f"The {self.purpose} prompt has a single '$': write '$$' for a dollar sign.")
+            raise ConfigError(
+                f"The {self.purpose} prompt has a single '$': write '$$' for a dollar sign. In a file that was not "
+                "written for vaa, set prompt.placeholders."
+            )
         unknown = sorted(set(template.get_identifiers()) - set(fields))
         if unknown:
             known = ", ".join(f"${name}" for name in sorted(fields)) or "none"
@@ -139,6 +178,13 @@ class Prompt:
 @lru_cache(maxsize=64)
 def _placeholders(text: str) -> frozenset[str]:
     return frozenset(Template(text).get_identifiers())
+
+
+def _translate(text: str, placeholders: Mapping[str, str]) -> str:
+    """A text with other placeholders as a template: these are replaced, a longer one first, and all else is literal."""
+    keys = sorted(placeholders, key=len, reverse=True)
+    parts = re.split("(" + "|".join(map(re.escape, keys)) + ")", text) if keys else [text]
+    return "".join(placeholders[part] if k % 2 else part.replace("$", "$$") for k, part in enumerate(parts))
 
 
 @cache
