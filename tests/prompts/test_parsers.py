@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import json
 import math
+from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -125,6 +128,8 @@ def test_the_score_of_boxes_is_the_highest_confidence() -> None:
         parsers.YesNoParser(),
         parsers.TagsParser(),
         parsers.CaptionParser(),
+        parsers.LastLineParser(),
+        parsers.ZeroParser(),
         parsers.BoxesParser(),
     ],
 )
@@ -140,6 +145,8 @@ def test_no_text_breaks_a_parser(parser: parsers.RatingParser, text: str) -> Non
         ("1. No.\n[0]", 0.0, "1. No."),
         ("I see a fight.", 1.0, ""),
         ("10 people walk.", 0.0, ""),
+        ("10 people walk.\nOutput:\n1", 1.0, ""),
+        ("No output.\nOutput: 1\nOutput:\n[0]", 0.0, "No output. Output: 1 Output:"),
         (" ", math.nan, ""),
     ],
 )
@@ -147,3 +154,69 @@ def test_veras_answer_is_normal_if_there_is_a_zero_in_it(text: str, score: float
     response = parsers.ZeroParser()(text)
     assert response.score == pytest.approx(score, nan_ok=True)
     assert response.description == description
+
+
+def _words(rng: np.random.Generator, n: int, extra: tuple[str, ...] = ()) -> list[str]:
+    common = ("a", "man", "runs.", "3.5", "m", "No", "crime.\tThe", "street", "U.S.", "Yes,", "is", "hit")
+    return [str(word) for word in rng.choice([*common, *extra], n)]
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_veras_answers_are_scored_as_by_the_authors_program(seed: int) -> None:
+    """0 if there is a 0 in what follows the last "Output", else 1; the program does not stop at the number."""
+    rng = np.random.default_rng(seed)
+    answer = " ".join(_words(rng, int(rng.integers(1, 12)), ("Output:", "Output", "\n", "[0]", "[1]", "10", "0")))
+    expected = 0.0 if "0" in answer.split("Output")[-1] else 1.0
+    score = parsers.ZeroParser()(answer).score
+    assert (1.0 if math.isnan(score) else score) == expected  # missing: 1.0
+    assert parsers.cut_at_stop_pattern(answer, parsers.ZeroParser().stop_pattern) == answer
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_lavads_summary_is_the_last_line_as_in_the_authors_program(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    lines = [" ".join(_words(rng, int(rng.integers(1, 6)))) for _ in range(int(rng.integers(1, 5)))]
+    answer = "\n".join(lines)
+    assert parsers.LastLineParser()(answer).description == " ".join(answer.split("\n")[-1].split())
+
+
+def test_a_line_break_after_the_summary_is_not_a_line() -> None:
+    assert parsers.LastLineParser()("Here it is:\n\nA  fight.\n").description == "A fight."
+    assert parsers.LastLineParser()(" \n ").description == ""
+
+
+def authors_reading(response: str) -> tuple[float, str]:
+    """CoReVAD's evaluation: the score of a response, and the text that its refinement compares."""
+    text = " ".join(response.split())
+    end = next((k for k, char in enumerate(text) if char == "." and text[k + 1 : k + 2] in ("", " ")), None)
+    first, body = (text, "") if end is None else (text[: end + 1], text[end + 1 :].strip())
+    return (1.0 if first.lower().startswith("anomalous scenes") else 0.0), body or first
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_corevads_answers_are_read_as_by_the_authors_programs(seed: int) -> None:
+    """The second and third line of the answer, joined by a space; what follows is not used."""
+    rng = np.random.default_rng(seed)
+    verdict = str(
+        rng.choice(["Anomalous scenes.", "Normal scenes.", "normal scenes", " ANOMALOUS scenes. ", "Unsure."])
+    )
+    more = [" ".join(_words(rng, int(rng.integers(1, 9)))) for _ in range(int(rng.integers(1, 4)))]
+    answer = "\n".join(["```", verdict, *more, "```"])
+    lines = answer.strip().split("\n")
+    expected = f"{lines[1].strip()} {lines[2].strip()}"
+    response = parsers.VerdictParser()(answer)
+    assert response.text == " ".join(expected.split())
+    score, body = authors_reading(expected)
+    assert (0.0 if math.isnan(response.score) else response.score) == score  # missing: 0.0
+    assert response.description == body
+
+
+def test_corevads_released_responses_are_read_as_by_the_authors_program(shared: Path) -> None:
+    released = json.loads((shared / "recorded/corevad/VLM_responses_LRC_ucf.json").read_text(encoding="utf-8"))
+    responses = [text for texts in released.values() for text in texts]
+    assert len(responses) == 37188
+    for text in responses:
+        response = parsers.VerdictParser()(text)
+        score, body = authors_reading(text)
+        assert (0.0 if math.isnan(response.score) else response.score) == score
+        assert response.description == body

@@ -43,8 +43,8 @@ STAGES: Mapping[str, Stage] = {
     "savgol": SavitzkyGolay(size=7, order=2),
     "interpolate": InterpolateScores(digits=2),
     "clean": LocalClean(model=ENCODER, radius=1),
-    "softmax": SoftmaxRefine(model=ENCODER, temperature=0.1),
-    "retrieve": RetrievalRefine(model=ENCODER, fraction=0.3, temperature=0.1),
+    "softmax": SoftmaxRefine(model=ENCODER, temperature=0.1, precision="float64"),
+    "retrieve": RetrievalRefine(model=ENCODER, fraction=0.3, all_up_to=0, temperature=0.1),
     "nearest": NearestSummaries(model=ENCODER, nearest=3, temperature=0.2),
 }
 
@@ -122,7 +122,9 @@ def _reads_neighbours(cls: type[Any]) -> bool:
 def test_a_segment_that_cannot_be_refined_is_unchanged() -> None:
     report = make_report(4)
     empty = tuple(replace(response, description="" if k < 2 else "seen") for k, response in enumerate(report.responses))
-    causal = CausalMethod(look_back=9, delay=0.0)({"refine": SoftmaxRefine(model=ENCODER, temperature=0.1)})["refine"]
+    causal = CausalMethod(look_back=9, delay=0.0)(
+        {"refine": SoftmaxRefine(model=ENCODER, temperature=0.1, precision="float64")}
+    )["refine"]
     refined = run(causal, replace(report, responses=empty))
     assert refined.track
     assert report.track
@@ -184,7 +186,7 @@ def test_the_order_of_a_causal_method() -> None:
     stages = {
         "window": ConsecutiveWindow(length=30, n_frames=8),
         "score": ResponseScores(missing=0.0),
-        "round": RoundScores(digits=1),
+        "round": RoundScores(digits=1, sigmoid=False),
         "frames": ExpandToFrames(),
         "p": Identity(),
     }
@@ -208,14 +210,16 @@ def test_embeddings_of_a_real_encoder_are_queried_once_per_segment(tmp_path: Pat
     segments = tuple(Segment(k, k + 10, (k, k + 5), k) for k in range(0, 60, 10))
     responses = tuple(Response(f"{k}", k / 6, f"a person walks {k}") for k in range(6))
     report = Report(Video("v", path, 60, 10.0), segments, responses, ScoreTrack(np.arange(6) / 6, np.arange(6) * 10))
-    causal = CausalMethod(look_back=3, delay=0.0)({"refine": SoftmaxRefine(model=encoder, temperature=0.05)})["refine"]
+    causal = CausalMethod(look_back=3, delay=0.0)(
+        {"refine": SoftmaxRefine(model=encoder, temperature=0.05, precision="float64")}
+    )["refine"]
     assert isinstance(causal, ModelStage)
     queries = causal.queries(report)
     assert len(queries) == len(set(queries)) == 12
     assert {type(query) for query in queries} == {EmbedQuery}
     answers = list(encoder.embed(queries))
     refined = causal.absorb(report, answers).track
-    alone = SoftmaxRefine(model=encoder, temperature=0.05)
+    alone = SoftmaxRefine(model=encoder, temperature=0.05, precision="float64")
     part = replace(report, segments=segments[2:5], responses=responses[2:5])
     part = replace(part, track=ScoreTrack(np.arange(2, 5) / 6, np.arange(2, 5) * 10))
     expected = alone.absorb(part, answers[2:5] + answers[8:11]).track

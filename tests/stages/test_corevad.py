@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from beartype.roar import BeartypeCallHintParamViolation
 
 from vaa.errors import ConfigError
 from vaa.stages.corevad import LocalClean, SoftmaxRefine
+from vaa.stages.scores import CentreWeight, ExpandToFrames, FloatScores, GaussianKernel
 from vaa.types import EmbedQuery, Report, Response, ScoreTrack, Segment, Video
 
 
@@ -97,7 +99,7 @@ def test_refine_agrees_with_the_reference(n: int, temperature: float, ties: bool
     vision, text = make_features(n, n, ties)
     initial = np.random.default_rng(n).integers(0, 2, n).astype(np.float64)
     track = (
-        SoftmaxRefine(model=UnusedEncoder(), temperature=temperature)
+        SoftmaxRefine(model=UnusedEncoder(), temperature=temperature, precision="float64")
         .absorb(make_report(n, initial), [*vision, *text])
         .track
     )
@@ -108,7 +110,7 @@ def test_refine_agrees_with_the_reference(n: int, temperature: float, ties: bool
 
 def test_refine_of_a_single_segment_changes_nothing() -> None:
     track = (
-        SoftmaxRefine(model=UnusedEncoder(), temperature=0.05)
+        SoftmaxRefine(model=UnusedEncoder(), temperature=0.05, precision="float64")
         .absorb(make_report(1, np.array([1.0])), list(np.ones((2, 3))))
         .track
     )
@@ -120,7 +122,9 @@ def test_single_precision_vectors_are_compared_in_double() -> None:
     vision, text = (part.astype(np.float32) for part in make_features(20, 3, False))
     initial = np.arange(20) / 20
     track = (
-        SoftmaxRefine(model=UnusedEncoder(), temperature=0.05).absorb(make_report(20, initial), [*vision, *text]).track
+        SoftmaxRefine(model=UnusedEncoder(), temperature=0.05, precision="float64")
+        .absorb(make_report(20, initial), [*vision, *text])
+        .track
     )
     assert track is not None
     np.testing.assert_allclose(track.values, reference_refine(vision, text, initial, 0.05), rtol=0, atol=1e-12)
@@ -130,7 +134,10 @@ def test_single_precision_vectors_are_compared_in_double() -> None:
     ("stage", "expected"),
     [
         (LocalClean(model=UnusedEncoder(), radius=1), ["whole 0", "whole 1"]),
-        (SoftmaxRefine(model=UnusedEncoder(), temperature=0.05), ["description 0", "description 1"]),
+        (
+            SoftmaxRefine(model=UnusedEncoder(), temperature=0.05, precision="float64"),
+            ["description 0", "description 1"],
+        ),
     ],
     ids=["clean", "refine"],
 )
@@ -146,15 +153,76 @@ def test_queries_are_all_frames_of_each_segment_then_the_texts(
 
 def test_refine_without_a_track_is_a_config_error() -> None:
     with pytest.raises(ConfigError, match="stages: "):
-        SoftmaxRefine(model=UnusedEncoder(), temperature=0.05).absorb(make_report(2), list(np.ones((4, 3))))
+        SoftmaxRefine(model=UnusedEncoder(), temperature=0.05, precision="float64").absorb(
+            make_report(2), list(np.ones((4, 3)))
+        )
 
 
 @pytest.mark.parametrize("temperature", [0.0, -1.0, math.nan])
 def test_refine_refuses_a_temperature_that_is_not_positive(temperature: float) -> None:
     with pytest.raises(ConfigError, match="temperature"):
-        SoftmaxRefine(model=UnusedEncoder(), temperature=temperature)
+        SoftmaxRefine(model=UnusedEncoder(), temperature=temperature, precision="float64")
 
 
 def test_clean_refuses_a_negative_radius() -> None:
     with pytest.raises(ConfigError, match="radius"):
         LocalClean(model=UnusedEncoder(), radius=-1)
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_clean_chooses_as_the_authors_program(seed: int) -> None:
+    """In float32: of the similarities with the responses i-1, i, i+1 the first that is highest."""
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(1, 60))
+    vision, text = rng.normal(size=(n, 16)).astype(np.float32), rng.normal(size=(n, 16)).astype(np.float32)
+    expected = []
+    for i in range(n):
+        candidates = np.arange(max(0, i - 1), min(n, i + 2))
+        expected.append(candidates[np.argmax(np.array([vision[i] @ text[j] for j in candidates]))])
+    report = make_report(n)
+    cleaned = LocalClean(model=UnusedEncoder(), radius=1).absorb(report, [*vision, *text])
+    assert cleaned.responses == tuple(report.responses[k] for k in expected)
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_scores_in_float16_are_those_of_the_authors_program(seed: int) -> None:
+    """Steps 5 to 8: what is rounded to float16, and where. Each segment on its own."""
+    rng = np.random.default_rng(seed)
+    n, half = int(rng.integers(1, 60)), np.float16
+    n_frames = 30 * n - int(rng.integers(0, 30))
+    vision, text = rng.normal(size=(n, 16)) / 8, rng.normal(size=(n, 16))
+    text /= np.linalg.norm(text, axis=1, keepdims=True)
+    initial = rng.integers(0, 2, n).astype(float)
+    refined = []
+    for row in vision.astype(np.float32).astype(half):
+        fits = np.array([np.dot(row.astype(np.float32), each) for each in text.astype(np.float32)]).astype(half)
+        weights = np.exp((fits - fits.max()) / half(0.05)).astype(half)
+        weights = weights / weights.sum()
+        refined.append((weights * initial.astype(half)).sum())
+    axis = np.linspace(-5, 4, 9)
+    kernel = np.exp(-(axis**2) / 50)
+    smooth = np.convolve(np.array(refined, dtype=half), kernel / kernel.sum(), mode="same")
+    frames = np.repeat(smooth, 30)[:n_frames].astype(half)
+    expected = frames * np.exp(-0.5 * ((np.arange(n_frames) - int(n_frames / 2)) / int(n_frames * 0.5)) ** 2)
+
+    report = make_report(n, initial)
+    report = replace(report, video=replace(report.video, n_frames=n_frames))
+    refine = SoftmaxRefine(model=UnusedEncoder(), temperature=0.05, precision="float16")
+    done = refine.absorb(report, [*vision.astype(np.float32), *text.astype(np.float32)])
+    rest = (
+        GaussianKernel(size=9, sigma=5.0),
+        FloatScores(precision="float16"),
+        ExpandToFrames(),
+        CentreWeight(width=0.5),
+    )
+    for stage in rest:
+        done = stage(done)
+    assert done.track is not None
+    # A similarity may be rounded to the neighbouring float16 where a processor sums in another order.
+    np.testing.assert_allclose(done.track.values, expected, atol=0.002)
+    assert np.mean(done.track.values != expected) < 0.2
+
+
+def test_a_precision_that_numpy_lacks_is_refused() -> None:
+    with pytest.raises((ConfigError, BeartypeCallHintParamViolation)):
+        SoftmaxRefine(model=UnusedEncoder(), temperature=0.05, precision="half")  # type: ignore[arg-type]

@@ -49,7 +49,13 @@ class VerdictParser:
     form: ClassVar[str] = "'Anomalous scenes.' or 'Normal scenes.', then a sentence of description"
 
     def __call__(self, text: str) -> Response:
-        """Score 1 for anomalous, 0 for normal; the description is everything after the first sentence."""
+        """Score 1 for anomalous, 0 for normal; the description is everything after the first sentence.
+
+        Of a fenced block of two lines or more the first two are used, as in the authors' program.
+        """
+        lines = text.strip().split("\n")
+        if lines[0].startswith("```") and len(lines) > 2:
+            text = f"{lines[1]} {lines[2]}"
         text = " ".join(_FENCE.sub(" ", text).split())
         end = _SENTENCE.search(text)
         verdict = text[: end.end()] if end else text
@@ -73,6 +79,19 @@ class CaptionParser:
         """No score; the description."""
         text = " ".join(_FENCE.sub(" ", text).split())
         return Response(text=text, score=math.nan, description=text)
+
+
+@dataclass(frozen=True)
+class LastLineParser:
+    """LAVAD's summaries: the last line is the description, without the introduction that a chat model may write."""
+
+    stop_pattern: ClassVar[str] = ""
+    form: ClassVar[str] = "any text; its last line is used"
+
+    def __call__(self, text: str) -> Response:
+        """No score; the last line that is not empty, with whitespace collapsed."""
+        lines = text.strip().split("\n")
+        return Response(text=" ".join(text.split()), score=math.nan, description=" ".join(lines[-1].split()))
 
 
 @dataclass(frozen=True)
@@ -109,15 +128,19 @@ class JudgeScoreParser:
 
 @dataclass(frozen=True)
 class ZeroParser:
-    """VERA: the answer ends in 0 or 1; as in the authors' program, one without a 0 in it counts as anomalous."""
+    """VERA: the answer ends in 0 or 1; as in the authors' program, one without a 0 in it counts as anomalous.
 
-    stop_pattern: ClassVar[str] = r"\[\s*[01]\s*\]"
+    What precedes the last "Output" does not count: the authors' prompt asks for words, "Output:", and the number. The
+    answer is not cut at the number, since a later 0 counts in their program too.
+    """
+
+    stop_pattern: ClassVar[str] = ""
     form: ClassVar[str] = "words, then [0] or [1]"
 
     def __call__(self, text: str) -> Response:
         """Score 0 if there is a 0 in the text, else 1; NaN for an empty one. The description is what precedes [."""
         words = " ".join(text.split())
-        score = math.nan if not words else 0.0 if "0" in words else 1.0
+        score = math.nan if not words else 0.0 if "0" in words.rpartition("Output")[2] else 1.0
         return Response(text=words, score=score, description=words.rpartition("[")[0].strip())
 
 

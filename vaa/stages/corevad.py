@@ -13,7 +13,7 @@ from vaa.errors import ConfigError
 from vaa.models.base import Encoder
 from vaa.stages import embeddings
 from vaa.stages.base import Neighbours, Scope
-from vaa.stages.scores import score_track
+from vaa.stages.scores import FloatType, check_float_type, score_track
 from vaa.types import EmbedQuery, Floats, Report, ScoreTrack
 
 
@@ -51,14 +51,20 @@ class LocalClean:
 
 @dataclass(frozen=True, kw_only=True)
 class SoftmaxRefine:
-    """Average all scores of the video, weighted by how well each description fits the segment's frames."""
+    """Average all scores of the video, weighted by how well each description fits the segment's frames.
+
+    `precision` is the float type of similarities, weights and refined scores. The authors' is float16, whose sums
+    overflow in videos of more than 65,504 segments.
+    """
 
     scope: ClassVar[Scope] = Neighbours(None)
 
     model: Encoder
     temperature: float
+    precision: FloatType
 
     def __post_init__(self) -> None:
+        check_float_type("refinement.precision", self.precision)
         if not self.temperature > 0:
             raise ConfigError(f"refinement: temperature={self.temperature} must be above 0.")
 
@@ -70,5 +76,13 @@ class SoftmaxRefine:
         """The report with its track refined: values (n,) = softmax(similarity / temperature) (n, n) @ values (n,)."""
         vision, text = embeddings.split(answers)
         track = score_track(report)
-        weights = softmax(vision @ text.T / self.temperature, axis=1)
-        return replace(report, track=ScoreTrack(weights @ track.values, track.starts))
+        if self.precision == "float64":
+            weights = softmax(vision @ text.T / self.temperature, axis=1)
+            return replace(report, track=ScoreTrack(weights @ track.values, track.starts))
+        # Rounded where the authors' program rounds: segments' vectors, similarities, exponentials, weights, scores.
+        vision = vision.astype(self.precision).astype(np.float32)
+        similarity = (vision @ text.T.astype(np.float32)).astype(self.precision)
+        exponentials = np.exp((similarity - similarity.max(axis=1, keepdims=True)) / self.temperature)
+        weights = exponentials / exponentials.sum(axis=1, keepdims=True)
+        refined = (weights * track.values.astype(self.precision)).sum(axis=1)
+        return replace(report, track=ScoreTrack(refined.astype(np.float64), track.starts))

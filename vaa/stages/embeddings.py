@@ -57,7 +57,7 @@ def normalise(vectors: Floats) -> Floats:
 def nearest_average(
     similarity: Floats, values: NDArray[np.float64], count: int, temperature: float
 ) -> NDArray[np.float64]:
-    """For each row of (n, n), the average of its `count` most similar values (n,), weighted by a softmax: (n,)."""
+    """For each row of (n, m), the average of its `count` most similar values (m,), weighted by a softmax: (n,)."""
     nearest = np.argsort(-similarity, axis=1, kind="stable")[:, :count]
     weights = softmax(np.take_along_axis(similarity, nearest, axis=1) / temperature, axis=1)
     return np.asarray((weights * values[nearest]).sum(axis=1), dtype=np.float64)

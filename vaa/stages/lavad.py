@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from vaa.errors import ConfigError
+from vaa.errors import ConfigError, require_at_least
 from vaa.models.base import LLM, Encoder
 from vaa.prompts.template import Prompt
 from vaa.stages import embeddings
@@ -41,30 +41,45 @@ class SingleFrames:
 
 @dataclass(frozen=True, kw_only=True)
 class CleanCaptions:
-    """Give each frame the caption, of all captions of the video, that fits it best; the first wins ties."""
+    """Give each frame the caption, of a pool of captions of the video, that fits it best; the first wins ties.
+
+    The pool is the captions of every `pool_stride`-th frame of the video, of those that have one.
+    """
 
     scope: ClassVar[Scope] = WHOLE_VIDEO
 
     model: Encoder
+    pool_stride: int
+
+    def __post_init__(self) -> None:
+        require_at_least(1, pool_stride=self.pool_stride)
 
     def queries(self, report: Report) -> tuple[EmbedQuery, ...]:
-        """The frames, then the captions, each once."""
+        """The frames, then the captions of the pool, each once."""
         video = report.video
         frames = (EmbedQuery(video=video, at=segment.at, frames=segment.frames) for segment in report.segments)
-        return (*frames, *(EmbedQuery(video=video, at=0, text=caption) for caption in _captions(report)))
+        return (*frames, *(EmbedQuery(video=video, at=0, text=caption) for caption in self._pool(report)))
 
     def absorb(self, report: Report, answers: Sequence[Floats]) -> Report:
         """The report with the captions exchanged among its frames; in blocks of rows, to limit the memory."""
         stacked, n = np.asarray(answers, dtype=np.float64), len(report.segments)
         vision, text = stacked[:n], stacked[n:]
         blocks = [np.argmax(vision[first : first + _BLOCK] @ text.T, axis=1) for first in range(0, n, _BLOCK)]
-        responses = list(_captions(report).values())
+        responses = list(self._pool(report).values())
         return replace(report, responses=tuple(responses[k] for k in np.concatenate(blocks)))
+
+    def _pool(self, report: Report) -> dict[str, Response]:
+        """The distinct captions of the pool in order of time, each with the first response that has it."""
+        captions: dict[str, Response] = {}
+        for segment, response in zip(report.segments, report.responses, strict=True):
+            if segment.at % self.pool_stride == 0:
+                captions.setdefault(response.description, response)
+        return captions
 
 
 @dataclass(frozen=True, kw_only=True)
 class GatherCaptions:
-    """Windows over captioned frames: a window's description is the captions of its `frames`, one per line.
+    """Windows over captioned frames: a window's description is the captions of its `frames`, joined by `separator`.
 
     A frame without a caption gets that of the nearest captioned frame, the earlier of two.
     """
@@ -72,6 +87,7 @@ class GatherCaptions:
     scope: ClassVar[Scope] = WHOLE_VIDEO
 
     window: Transform
+    separator: str
 
     def __call__(self, report: Report) -> Report:
         """The report with the windows as segments and their captions as responses."""
@@ -80,7 +96,7 @@ class GatherCaptions:
         responses = []
         for window in windows:
             indices = _nearest(captioned, np.array(window.frames))
-            text = "\n".join(report.responses[k].description for k in indices)
+            text = self.separator.join(report.responses[k].description for k in indices)
             responses.append(Response(text, math.nan, text))
         return replace(report, segments=windows, responses=tuple(responses))
 
@@ -113,7 +129,8 @@ class NearestSummaries:
     """Average the scores of the `nearest` most similar descriptions, weighted by the softmax of the similarity.
 
     Similarity is the cosine between the mean embedding of a segment's `frames` and a description, over `temperature`.
-    The segment's own description is not treated differently. The first wins ties.
+    The segment's own description is not treated differently; one that several segments have counts once, with the score
+    of the first of them. The first wins ties.
     """
 
     scope: ClassVar[Scope] = Neighbours(None)
@@ -134,17 +151,13 @@ class NearestSummaries:
         """The report with its track refined."""
         track, n = score_track(report), len(report.segments)
         vision = embeddings.segment_vectors(report, answers[:-n])
-        text = embeddings.normalise(np.asarray(answers[-n:], dtype=np.float64))
-        values = embeddings.nearest_average(vision @ text.T, track.values, self.nearest, self.temperature)
+        first: dict[str, int] = {}
+        for k, description in enumerate(embeddings.descriptions(report)):
+            first.setdefault(description, k)
+        distinct = list(first.values())
+        text = embeddings.normalise(np.asarray(answers[-n:], dtype=np.float64)[distinct])
+        values = embeddings.nearest_average(vision @ text.T, track.values[distinct], self.nearest, self.temperature)
         return replace(report, track=ScoreTrack(values, track.starts))
-
-
-def _captions(report: Report) -> dict[str, Response]:
-    """The distinct captions in order of time, each with the first response that has it."""
-    captions: dict[str, Response] = {}
-    for response in report.responses:
-        captions.setdefault(response.description, response)
-    return captions
 
 
 def _nearest(places: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, Literal, get_args
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
@@ -11,6 +11,14 @@ from scipy.ndimage import gaussian_filter1d
 from vaa.errors import ConfigError
 from vaa.stages.base import PER_FRAME, SEGMENT, WHOLE_VIDEO, Neighbours, Scope
 from vaa.types import Report, ScoreTrack
+
+FloatType = Literal["float16", "float32", "float64"]
+
+
+def check_float_type(key: str, precision: str) -> None:
+    """Raise a ConfigError for a `precision` that is no FloatType."""
+    if precision not in get_args(FloatType):
+        raise ConfigError(f"{key}={precision}: choose {', '.join(get_args(FloatType))}.")
 
 
 def score_track(report: Report) -> ScoreTrack:
@@ -136,6 +144,24 @@ class SavitzkyGolay:
             return report
         smoothed = np.clip(savgol_filter(track.values, size, self.order), 0.0, 1.0)
         return replace(report, track=ScoreTrack(np.asarray(smoothed), track.starts))
+
+
+@dataclass(frozen=True, kw_only=True)
+class FloatScores:
+    """Round the scores to the values of a float type; CoReVAD's are float16 before the position weighting."""
+
+    scope: ClassVar[Scope] = SEGMENT
+
+    precision: FloatType
+
+    def __post_init__(self) -> None:
+        check_float_type("stages: FloatScores.precision", self.precision)
+
+    def __call__(self, report: Report) -> Report:
+        """The report with its track rounded; float64 changes nothing."""
+        track = score_track(report)
+        values = track.values.astype(self.precision).astype(np.float64)
+        return replace(report, track=ScoreTrack(values, track.starts))
 
 
 @dataclass(frozen=True, kw_only=True)
