@@ -91,6 +91,24 @@ def test_a_command_is_printed_only_where_its_files_are(repository: tuple[str, st
     assert commands[len(COREVAD.commands) :] == ("python run.py limit=1",)
 
 
+def test_the_prompts_are_written_where_the_release_has_them(
+    tmp_path: Path, repository: tuple[str, str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    url, good, _ = repository
+    assert not any("prompts" in line for line in fetch(COREVAD, tmp_path / "without", url, good))
+    assert "P_VLM_format.txt" in caplog.text
+    (tmp_path / "work" / "P_VLM_format.txt").write_text("Look: [$Data]")
+    with_prompt = commit(tmp_path / "work", "prompt")
+    for name in (UCF_ANSWERS, XD_ANSWERS, "XD-Violence/xd_annotations.json"):
+        (tmp_path / "work" / name).write_text("{}")
+    with_prompt = commit(tmp_path / "work", "answers")
+    git(tmp_path / "work", "push", "-q", str(tmp_path / "bare.git"), "HEAD")
+    commands = fetch(COREVAD, tmp_path / "with", url, with_prompt)
+    file = tmp_path / "with" / "prompts" / "verdict.txt"
+    assert file.read_text() == "Look: [$frames\n]"
+    assert f"python run.py method=corevad prompt.file={file}" in commands
+
+
 def test_the_address_may_be_a_path(
     repository: tuple[str, str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,24 +1,38 @@
 """Download what authors released, from their public repositories, at a pinned commit.
 
-`python -m vaa.data.fetch urf|corevad|vera TARGET [--url URL] [--commit COMMIT]`
+`python -m vaa.data.fetch urf|corevad|vera|lavad|probe TARGET [--url URL] [--commit COMMIT]`
+
+The authors' prompts are written into `TARGET/prompts` (`vaa/data/prompt_files.py`).
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import re
 import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from vaa.data.prompt_files import (
+    Prompts,
+    corevad_prompts,
+    lavad_prompts,
+    probe_prompts,
+    urf_prompts,
+    vera_prompts,
+    write_prompts,
+)
 from vaa.errors import ConfigError, DataError, OutputError, VaaError
 from vaa.installation import command_name
+
+log = logging.getLogger("vaa")
 
 _GIT_VARIABLES = ("DIR", "WORK_TREE", "INDEX_FILE", "OBJECT_DIRECTORY", "COMMON_DIR", "NAMESPACE", "PREFIX")
 
@@ -28,7 +42,8 @@ class Release:
     """A repository, the folders to check out, the files they contain (pattern -> how many), and commands that use them.
 
     `commit` is None where none is known: the user has to give one. `{0}` in a command is the target folder. `optional`
-    has further commands, by the path that each needs: they are printed where it exists.
+    has further commands, by the path that each needs: they are printed where it exists. `prompts` makes the authors'
+    prompts of the files.
     """
 
     url: str
@@ -36,6 +51,7 @@ class Release:
     folders: tuple[str, ...]
     expected: Mapping[str, int]
     commands: tuple[str, ...]
+    prompts: Callable[[Path], Prompts]
     optional: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -43,7 +59,7 @@ RELEASES = {
     "urf": Release(
         url="https://github.com/Rathgrith/NeurIPS_2025-URF-ZS-HVAA.git",
         commit="66d11a70bcee2c9820092d49e303f975e280da67",
-        folders=("data",),
+        folders=("data", "scripts", "src"),
         expected={
             "data/ucf_crime/annotations/test.txt": 1,
             "data/ucf_crime/annotations/Temporal*.txt": 1,
@@ -73,7 +89,14 @@ RELEASES = {
         optional={
             "data/MSAD/refined_scores/videollama3_7B": "experiment=urf_msad data.root={0}/data/MSAD",
             "data/UBNormal/refined_scores/videollama3_7B": "experiment=urf_ubnormal data.root={0}/data/UBNormal",
+            "prompts/rate_system.txt": "method=urf_full prompt.rate.system_file={0}/prompts/rate_system.txt"
+            " prompt.rerate.system_file={0}/prompts/rerate_system_ucf_crime.txt"
+            " prompt.tags.system_file={0}/prompts/tags_system.txt prompt.tags.file={0}/prompts/tags.txt"
+            " prompt.box.file={0}/prompts/box.txt prompt.box_any.file={0}/prompts/box_any.txt"
+            " prompt.understand.system_file={0}/prompts/understand_system.txt"
+            " prompt.understand.file={0}/prompts/understand.txt",
         },
+        prompts=urf_prompts,
     ),
     "corevad": Release(
         url="https://github.com/Muk-00/CoReVAD.git",
@@ -86,8 +109,10 @@ RELEASES = {
         ),
         optional={
             "outputs/VLM_responses_LRC_xd.json": "experiment=corevad_xd data.root=URF/data/xd_violence"
-            " vlm.root={0}/outputs protocol.labels={0}/XD-Violence/xd_annotations.json"
+            " vlm.root={0}/outputs protocol.labels={0}/XD-Violence/xd_annotations.json",
+            "prompts/verdict.txt": "method=corevad prompt.file={0}/prompts/verdict.txt",
         },
+        prompts=corevad_prompts,
     ),
     "vera": Release(
         url="https://github.com/vera-framework/VERA.git",
@@ -98,6 +123,37 @@ RELEASES = {
             "experiment=corevad_ucf data.root=URF/data/ucf_crime vlm.root=COREVAD/outputs"
             " vlm.verdict=VLM_responses_LRC protocol.labels={0}/Data/UCF_Eval.json",
         ),
+        optional={
+            "prompts/verdict_ucf.txt": "method=vera prompt.file={0}/prompts/verdict_ucf.txt",
+            "prompts/verdict_xd.txt": "method=vera prompt.file={0}/prompts/verdict_xd.txt",
+        },
+        prompts=vera_prompts,
+    ),
+    "lavad": Release(
+        url="https://github.com/lucazanella/lavad.git",
+        commit="49c478aa675f87a48730a76ae0efcd3f48741580",
+        folders=("slurm",),
+        expected={"slurm/*/04_query_llm.sh": 2},
+        commands=(),
+        optional={
+            f"prompts/rate_system_{name}.txt": "method=lavad"
+            f" prompt.summarise.system_file={{0}}/prompts/summarise_system_{name}.txt"
+            f" prompt.rate.system_file={{0}}/prompts/rate_system_{name}.txt"
+            for name in ("ucf", "xd")
+        },
+        prompts=lavad_prompts,
+    ),
+    "probe": Release(
+        url="https://github.com/yvestine/Probe-VAD.git",
+        commit="5d705bb9b0f808012be690700b7b876cc7ceb03d",
+        folders=("probe_vad",),
+        expected={"probe_vad/scoring.py": 1, "probe_vad/utils.py": 1},
+        commands=(),
+        optional={
+            "prompts/threshold.txt": "method=probe prompt.system_file={0}/prompts/threshold_system.txt"
+            " prompt.file={0}/prompts/threshold.txt"
+        },
+        prompts=probe_prompts,
     ),
 }
 
@@ -126,6 +182,10 @@ def fetch(release: Release, target: Path, url: str, commit: str) -> tuple[str, .
             target.mkdir(exist_ok=True)
         raise
     check(release, target)
+    try:
+        write_prompts(target, release.prompts)
+    except DataError as error:
+        log.warning("The authors' prompts are not written: %s", error)
     further = [command for path, command in release.optional.items() if (target / path).exists()]
     return tuple(f"{command_name()} {_fill_in(command, target.resolve())}" for command in (*release.commands, *further))
 
