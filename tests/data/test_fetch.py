@@ -95,7 +95,7 @@ def test_the_prompts_are_written_where_the_release_has_them(
     tmp_path: Path, repository: tuple[str, str, str], caplog: pytest.LogCaptureFixture
 ) -> None:
     url, good, _ = repository
-    assert not any("prompts" in line for line in fetch(COREVAD, tmp_path / "without", url, good))
+    assert not any("prompt.file=" in line for line in fetch(COREVAD, tmp_path / "without", url, good))
     assert "P_VLM_format.txt" in caplog.text
     (tmp_path / "work" / "P_VLM_format.txt").write_text("Look: [$Data]")
     with_prompt = commit(tmp_path / "work", "prompt")

@@ -161,23 +161,23 @@ def _words(rng: np.random.Generator, n: int, extra: tuple[str, ...] = ()) -> lis
     return [str(word) for word in rng.choice([*common, *extra], n)]
 
 
-@pytest.mark.parametrize("seed", range(200))
-def test_veras_answers_are_scored_as_by_the_authors_program(seed: int) -> None:
+def test_veras_answers_are_scored_as_by_the_authors_program() -> None:
     """0 if there is a 0 in what follows the last "Output", else 1; the program does not stop at the number."""
-    rng = np.random.default_rng(seed)
-    answer = " ".join(_words(rng, int(rng.integers(1, 12)), ("Output:", "Output", "\n", "[0]", "[1]", "10", "0")))
-    expected = 0.0 if "0" in answer.split("Output")[-1] else 1.0
-    score = parsers.ZeroParser()(answer).score
-    assert (1.0 if math.isnan(score) else score) == expected  # missing: 1.0
-    assert parsers.cut_at_stop_pattern(answer, parsers.ZeroParser().stop_pattern) == answer
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        answer = " ".join(_words(rng, int(rng.integers(1, 12)), ("Output:", "Output", "\n", "[0]", "[1]", "10", "0")))
+        expected = 0.0 if "0" in answer.split("Output")[-1] else 1.0
+        score = parsers.ZeroParser()(answer).score
+        assert (1.0 if math.isnan(score) else score) == expected  # missing: 1.0
+        assert parsers.cut_at_stop_pattern(answer, parsers.ZeroParser().stop_pattern) == answer
 
 
-@pytest.mark.parametrize("seed", range(200))
-def test_lavads_summary_is_the_last_line_as_in_the_authors_program(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    lines = [" ".join(_words(rng, int(rng.integers(1, 6)))) for _ in range(int(rng.integers(1, 5)))]
-    answer = "\n".join(lines)
-    assert parsers.LastLineParser()(answer).description == " ".join(answer.split("\n")[-1].split())
+def test_lavads_summary_is_the_last_line_as_in_the_authors_program() -> None:
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        lines = [" ".join(_words(rng, int(rng.integers(1, 6)))) for _ in range(int(rng.integers(1, 5)))]
+        answer = "\n".join(lines)
+        assert parsers.LastLineParser()(answer).description == " ".join(answer.split("\n")[-1].split())
 
 
 def test_a_line_break_after_the_summary_is_not_a_line() -> None:
@@ -193,22 +193,22 @@ def authors_reading(response: str) -> tuple[float, str]:
     return (1.0 if first.lower().startswith("anomalous scenes") else 0.0), body or first
 
 
-@pytest.mark.parametrize("seed", range(200))
-def test_corevads_answers_are_read_as_by_the_authors_programs(seed: int) -> None:
+def test_corevads_answers_are_read_as_by_the_authors_programs() -> None:
     """The second and third line of the answer, joined by a space; what follows is not used."""
-    rng = np.random.default_rng(seed)
-    verdict = str(
-        rng.choice(["Anomalous scenes.", "Normal scenes.", "normal scenes", " ANOMALOUS scenes. ", "Unsure."])
-    )
-    more = [" ".join(_words(rng, int(rng.integers(1, 9)))) for _ in range(int(rng.integers(1, 4)))]
-    answer = "\n".join(["```", verdict, *more, "```"])
-    lines = answer.strip().split("\n")
-    expected = f"{lines[1].strip()} {lines[2].strip()}"
-    response = parsers.VerdictParser()(answer)
-    assert response.text == " ".join(expected.split())
-    score, body = authors_reading(expected)
-    assert (0.0 if math.isnan(response.score) else response.score) == score  # missing: 0.0
-    assert response.description == body
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        verdict = str(
+            rng.choice(["Anomalous scenes.", "Normal scenes.", "normal scenes", " ANOMALOUS scenes. ", "Unsure."])
+        )
+        more = [" ".join(_words(rng, int(rng.integers(1, 9)))) for _ in range(int(rng.integers(1, 4)))]
+        answer = "\n".join(["```", verdict, *more, "```"])
+        lines = answer.strip().split("\n")
+        expected = f"{lines[1].strip()} {lines[2].strip()}"
+        response = parsers.VerdictParser()(answer)
+        assert response.text == " ".join(expected.split())
+        score, body = authors_reading(expected)
+        assert (0.0 if math.isnan(response.score) else response.score) == score  # missing: 0.0
+        assert response.description == body
 
 
 def test_corevads_released_responses_are_read_as_by_the_authors_program(shared: Path) -> None:

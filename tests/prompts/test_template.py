@@ -124,16 +124,16 @@ def test_a_missing_file_is_named_with_its_key(key: str) -> None:
         replace(PROMPT, **{key: "nowhere.txt"}).query(VIDEO, SEGMENT)
 
 
-@pytest.mark.parametrize("seed", range(200))
-def test_the_placeholders_of_a_foreign_file_are_replaced_as_the_authors_programs_do(seed: int, tmp_path: Path) -> None:
+def test_the_placeholders_of_a_foreign_file_are_replaced_as_the_authors_programs_do(tmp_path: Path) -> None:
     """By `str.replace` with a line for each frame; all else is text, whatever dollar signs it has."""
-    rng = np.random.default_rng(seed)
-    pieces = ["$Data", "[$Data]", "$", "$$", "${x}", "$frames", "costs 5 $", "\n", "Größe ", "%s {0} "]
-    text = "".join(rng.choice(pieces, 12)) + "[$Data]"
-    (tmp_path / "theirs.txt").write_text(text, encoding="utf-8")
-    prompt = replace(PROMPT, file=str(tmp_path / "theirs.txt"), placeholders={"$Data": "$frames\n"})
-    lines = "".join(f"Frame{k + 1}: <image>\n" for k in range(3))
-    assert prompt.query(VIDEO, SEGMENT).text == text.replace("$Data", lines)
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        pieces = ["$Data", "[$Data]", "$", "$$", "${x}", "$frames", "costs 5 $", "\n", "Größe ", "%s {0} "]
+        text = "".join(rng.choice(pieces, 12)) + "[$Data]"
+        (tmp_path / "theirs.txt").write_text(text, encoding="utf-8")
+        prompt = replace(PROMPT, file=str(tmp_path / "theirs.txt"), placeholders={"$Data": "$frames\n"})
+        lines = "".join(f"Frame{k + 1}: <image>\n" for k in range(3))
+        assert prompt.query(VIDEO, SEGMENT).text == text.replace("$Data", lines)
 
 
 def test_the_system_file_is_foreign_too_and_the_longer_placeholder_wins(tmp_path: Path) -> None:

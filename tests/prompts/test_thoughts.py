@@ -45,6 +45,7 @@ ANSWERS: list[tuple[Any, str, str]] = [
     (parsers.RatingParser(), "A calm street would be [0.0].", "[0.9]"),
     (parsers.JudgeScoreParser(), "Bad texts get {'score': 0.1}.", "{'score': 0.8}"),
     (parsers.YesNoParser(), "No, yes, no.", "Yes."),
+    (parsers.LastLineParser(), "A calm street.", "Here it is:\nA fight."),
     (parsers.ZeroParser(), "So far it is [0].", "Yes, a fight. [1]"),
     (parsers.TagsParser(), "For example ['a dog'].", "['a fight']"),
     (parsers.BoxesParser(), "[] if there is none", '[{"bbox_2d": [1, 2, 3, 4], "confidence": 0.5}]'),

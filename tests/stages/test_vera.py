@@ -123,24 +123,24 @@ def authors_frames(initial: list[float], vectors: np.ndarray, n_frames: int, sma
 
 
 @pytest.mark.parametrize("ap", [False, True], ids=["auc", "ap"])
-@pytest.mark.parametrize("seed", range(100))
-def test_the_scores_of_frames_are_those_of_the_authors_programs(seed: int, ap: bool) -> None:
-    rng = np.random.default_rng(seed)
-    n_frames, small = int(rng.integers(2, 1200)), int(rng.choice([0, 4, 10]))
-    starts = np.arange(0, n_frames, 16)
-    initial, vectors = rng.integers(0, 2, len(starts)).astype(float), rng.normal(size=(len(starts), 6))
-    segments = tuple(Segment(int(k), int(k) + 1, (int(k),), int(k)) for k in starts)
-    video = Video("v", Path("v.mp4"), n_frames, 30.0)
-    refine = RetrievalRefine(model=UnusedModel(), fraction=0.15, all_up_to=small, temperature=0.1)
-    done = refine.absorb(Report(video, segments, (), ScoreTrack(initial, starts)), list(vectors))
-    chain: list[Transform] = [
-        GaussianKernel(size=15, sigma=10.0),
-        RoundScores(digits=1, sigmoid=ap),
-        ExpandToFrames(),
-        Identity() if ap else CentreWeight(width=0.5),
-    ]
-    for stage in chain:
-        done = stage(done)
-    assert done.track is not None
-    expected = authors_frames(initial.tolist(), vectors, n_frames, small, ap)
-    np.testing.assert_allclose(done.track.values, expected, atol=1e-9)
+def test_the_scores_of_frames_are_those_of_the_authors_programs(ap: bool) -> None:
+    for seed in range(100):
+        rng = np.random.default_rng(seed)
+        n_frames, small = int(rng.integers(2, 1200)), int(rng.choice([0, 4, 10]))
+        starts = np.arange(0, n_frames, 16)
+        initial, vectors = rng.integers(0, 2, len(starts)).astype(float), rng.normal(size=(len(starts), 6))
+        segments = tuple(Segment(int(k), int(k) + 1, (int(k),), int(k)) for k in starts)
+        video = Video("v", Path("v.mp4"), n_frames, 30.0)
+        refine = RetrievalRefine(model=UnusedModel(), fraction=0.15, all_up_to=small, temperature=0.1)
+        done = refine.absorb(Report(video, segments, (), ScoreTrack(initial, starts)), list(vectors))
+        chain: list[Transform] = [
+            GaussianKernel(size=15, sigma=10.0),
+            RoundScores(digits=1, sigmoid=ap),
+            ExpandToFrames(),
+            Identity() if ap else CentreWeight(width=0.5),
+        ]
+        for stage in chain:
+            done = stage(done)
+        assert done.track is not None
+        expected = authors_frames(initial.tolist(), vectors, n_frames, small, ap)
+        np.testing.assert_allclose(done.track.values, expected, atol=1e-9)

@@ -80,7 +80,7 @@ def write_prompts(root: Path, make: Callable[[Path], Prompts]) -> Sequence[Path]
     try:
         prompts = make(root)
     except (OSError, SyntaxError, ValueError, KeyError) as error:
-        raise DataError(f"{root}: its prompts cannot be read: {error!r}") from error
+        raise DataError(f"{root}: its prompts cannot be read: {type(error).__name__}: {error}") from error
     folder = root / "prompts"
     folder.mkdir(exist_ok=True)
     for name, text in prompts.items():
