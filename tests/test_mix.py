@@ -168,7 +168,7 @@ def test_lavads_reports_contain_captions_then_summaries(dataset: Dataset, cache:
     assert len(history["describe"].responses) == 20
     assert {response.description for response in history["clean"].responses} <= captions
     for segment, response in zip(history["window"].segments, history["window"].responses, strict=True):
-        lines = response.description.splitlines()
+        lines = response.description.split("\n ")
         assert len(lines) == len(segment.frames)
         assert set(lines) <= captions
     assert len(history["summarise"].responses) == len(history["window"].segments) == 13
