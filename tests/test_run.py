@@ -184,7 +184,7 @@ def test_all_stages_of_corevad_on_real_clips_and_a_broken_one(tmp_path: Path, sh
     assert failure["video"] == "broken"
     assert failure["stage"] == "data"
     report = json.loads((job / "reports/car_accident.json").read_text())
-    stages = ["window", "query", "readout", "clean", "score", "refine", "smooth", "frames", "position"]
+    stages = ["window", "query", "readout", "clean", "score", "refine", "smooth", "round", "frames", "position"]
     assert list(report["stages"]) == stages
     assert {file.stem for file in (job / "scores").iterdir()} == {"car_accident", "earthquake", "robbery"}
     (logged,) = read_back(job)

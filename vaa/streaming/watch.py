@@ -19,7 +19,7 @@ from vaa.evaluation.alert_intervals import Hysteresis
 from vaa.stages.base import Stage
 from vaa.stages.causal import DelayScores
 from vaa.stages.scores import score_track
-from vaa.stages.window import CentredWindow, ConsecutiveWindow, TimedWindow
+from vaa.stages.window import CentredFrames, CentredWindow, ConsecutiveWindow, TimedWindow
 from vaa.streaming.reader import Connection, StreamReader
 from vaa.streaming.scoring import StreamScorer
 from vaa.streaming.stream import Stream
@@ -70,7 +70,7 @@ def watch(
     """
     (_, window), *later = stages.items()
     end = next((k for k, (_, stage) in enumerate(later) if isinstance(stage, DelayScores)), None)
-    if not isinstance(window, CentredWindow | ConsecutiveWindow | TimedWindow) or end is None:
+    if not isinstance(window, CentredFrames | CentredWindow | ConsecutiveWindow | TimedWindow) or end is None:
         raise ConfigError(f"data=stream needs a method with a window and causal=true; this one has {list(stages)}.")
     stats = StreamStats()
     with (folder / "scores.jsonl").open("a", encoding="utf-8") as file, StreamReader(stream) as reader:
