@@ -317,6 +317,8 @@ def box_stage(model: Any) -> LocateBoxes:
         text="$frames",
         definition_text=None,
         file=None,
+        system_file=None,
+        placeholders=None,
         max_new_tokens=8,
         parser=BoxesParser(),
     )

@@ -24,6 +24,8 @@ BOX = Prompt(
     text="$frames Find $tags.",
     definition_text=None,
     file=None,
+    system_file=None,
+    placeholders=None,
     max_new_tokens=8,
     parser=BoxesParser(),
 )
