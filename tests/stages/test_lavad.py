@@ -101,9 +101,10 @@ def test_a_frame_without_a_caption_gets_that_of_the_nearest_frame_the_earlier_of
 
 def test_a_window_of_a_video_of_one_frame() -> None:
     assert descriptions(
-        GatherCaptions(window=CentredWindow(stride=16, seconds=10.0, sample_fps=2.0, max_frames=10, sampling="even"), separator="\n")(
-            captioned(["alone"])
-        )
+        GatherCaptions(
+            window=CentredWindow(stride=16, seconds=10.0, sample_fps=2.0, max_frames=10, sampling="even"),
+            separator="\n",
+        )(captioned(["alone"]))
     ) == ["alone"]
 
 
