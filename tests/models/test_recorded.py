@@ -174,3 +174,12 @@ def test_all_videos_of_xd_violence_are_found_as_corevad_names_them(tmp_path: Pat
     model = write(tmp_path, {id_.replace("#", ""): [f"Normal scenes. {id_}"] for id_ in ids})
     assert len(ids) == 800
     assert list(model.generate([query(id_) for id_ in ids])) == [f"Normal scenes. {id_}" for id_ in ids]
+
+
+def test_boxes_are_mapped_from_the_resized_frame_by_the_sizes_of_both(tmp_path: Path) -> None:
+    mapped = recorded_model(tmp_path, resized_size=[308, 252], frame_size=[320, 240])
+    assert mapped.to_frame(query().video, (0.0, 126.0, 308.0, 252.0)) == pytest.approx((0.0, 120.0, 320.0, 240.0))
+    assert recorded_model(tmp_path).to_frame(query().video, (1.0, 2.0, 3.0, 4.0)) == (1.0, 2.0, 3.0, 4.0)
+    for sizes in ({"resized_size": [308, 252]}, {"resized_size": [308], "frame_size": [320, 240]}):
+        with pytest.raises(ConfigError, match="give both"):
+            recorded_model(tmp_path, **sizes)

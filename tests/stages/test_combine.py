@@ -5,10 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from making import UnusedModel
+from making import UnusedModel, recorded_model
 
 from vaa.errors import ConfigError
-from vaa.models.recorded import RecordedModel
 from vaa.prompts.parsers import YesNoParser
 from vaa.prompts.template import Prompt
 from vaa.stages.definitions import check_definitions, combine
@@ -58,15 +57,7 @@ def test_definitions_need_a_stage_that_asks_and_a_model_that_answers() -> None:
     def ask(model: object) -> AskSegments:
         return AskSegments(model=model, prompt=PROMPT, choices=["YES", "NO"])  # type: ignore[arg-type]
 
-    recorded = RecordedModel(
-        root=".",
-        verdict=None,
-        captions=None,
-        scores=None,
-        refined_scores=None,
-        localisation=None,
-        understanding=None,
-    )
+    recorded = recorded_model(".")
     check_definitions({"ask": ask(UnusedModel())}, [FIRE])
     check_definitions({"ask": ask(recorded)}, [])
     with pytest.raises(ConfigError, match="recorded answers"):

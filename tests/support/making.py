@@ -65,11 +65,14 @@ class UnusedModel:
     def release(self) -> None: ...
 
 
-def recorded_model(root: Path | str = "nowhere", **choices: str) -> Any:
+def recorded_model(root: Path | str = "nowhere", **choices: Any) -> Any:
     """A RecordedModel that chooses only the given files or folders."""
     from vaa.models.recorded import RecordedModel
 
-    fields = ("verdict", "captions", "scores", "refined_scores", "localisation", "understanding")
+    fields = (
+        *("verdict", "captions", "scores", "refined_scores", "localisation", "understanding"),
+        *("resized_size", "frame_size"),
+    )
     return RecordedModel(root=str(root), **{**dict.fromkeys(fields), **choices})
 
 

@@ -84,7 +84,7 @@ class AnnotatedDataset:
         wanted = ((self.index, "index"), (self.spans, "spans"))
         missing = [self._not_one(*each) for each in wanted if len(self._matches(*each)) != 1]
         if missing:
-            missing.append(self._expected_layout())
+            missing[-1] = f"{missing[-1]} {self._expected_layout()}"
         if videos and len(index := self._matches(self.index, "index")) == 1:
             missing += self._missing_videos(index[0])
         return tuple(missing)

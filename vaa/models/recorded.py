@@ -33,6 +33,9 @@ class RecordedModel:
       under `annotations/`.
     - description (URF): a file under `understanding/`, video -> text.
 
+    `resized_size` and `frame_size`, [width, height], map boxes from the resized frames that a model gave them for to
+    those of the video; without them boxes are taken to be in pixels of the frame.
+
     The other fields name the file (verdict, localisation, understanding) or folder to use if there are several. A
     video's name may lack its `#` there (CoReVAD's answers for XD-Violence), or have the folder of its class before it.
     """
@@ -44,9 +47,22 @@ class RecordedModel:
     refined_scores: str | None
     localisation: str | None
     understanding: str | None
+    resized_size: Sequence[int] | None
+    frame_size: Sequence[int] | None
 
     accepts_frames: ClassVar[bool] = True
     replays_answers: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        sizes = self.resized_size, self.frame_size
+        if sizes != (None, None) and not all(size and len(size) == 2 and min(size) > 0 for size in sizes):
+            raise ConfigError(
+                f"resized_size={self.resized_size}, frame_size={self.frame_size}: give both, as in [308, 252] and "
+                "[320, 240], or neither."
+            )
+
+    def __hash__(self) -> int:
+        return hash((self.root, self.verdict, self.captions, self.scores, self.refined_scores, self.localisation))
 
     @property
     def identity(self) -> None:
@@ -95,8 +111,11 @@ class RecordedModel:
         """Nothing to check: a missing file is an error of `generate`."""
 
     def to_frame(self, video: Video, xyxy: XYXY) -> XYXY:
-        """Recorded boxes are in pixels of the frame."""
-        return xyxy
+        """A box in pixels of the frame: scaled by the two sizes, or as it is without them."""
+        if self.resized_size is None or self.frame_size is None:
+            return xyxy
+        x, y = (size / resized for size, resized in zip(self.frame_size, self.resized_size, strict=True))
+        return xyxy[0] * x, xyxy[1] * y, xyxy[2] * x, xyxy[3] * y
 
     def _verdict(self, query: GenerateQuery) -> str | NoAnswer:
         root = local_path(self.root)

@@ -45,7 +45,9 @@ _PUBLISHED = """## Published and replayed
 Published numbers are in percent, differences in points. LAVAD's protocol, for CoReVAD VERA's. ROC AUC over all frames
 mostly ranks whole videos, so the AUC within videos is shown beside it. Position weighting is a prior on where events
 are in trimmed test videos, not evidence. Its row on XD-Violence differs from this project's target: the number here is
-that of the published formula, and other attempts are in the [log](experiments.md).
+that of the published formula, and other attempts are in the [log](experiments.md). URF's boxes are in pixels of
+resized frames, and its program counts them as if these were the video's own; rows "mapped to the frame" count them
+where they are.
 """
 
 _PROTOCOLS = """

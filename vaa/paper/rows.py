@@ -61,7 +61,10 @@ _COREVAD_FILES, _COREVAD_SWEPT = (
     ("vlm.root={corevad}", "vlm.verdict={verdict_ucf}"),
     ("smoothing=none,gaussian9", _POSITION),
 )
-_RECORDED_ROWS = ("boxes_none", "boxes_tags", "boxes_class", "texts_urf", "texts_holmesvau", "texts_hawk")
+_RECORDED_ROWS = (
+    *(f"boxes_{prior}{mapped}" for mapped in ("", "_mapped") for prior in ("none", "tags", "class")),
+    *("texts_urf", "texts_holmesvau", "texts_hawk"),
+)
 
 BATCHES = (
     ReplayBatch("urf_ucf", ("experiment=urf_ucf", _UCF), (_SMOOTHING, _POSITION)),
@@ -139,6 +142,9 @@ ROWS = (
     ReplayRow("URF boxes, no tags", "urf_ucf_boxes_none", (), "urf_boxes_none", _BOXES),
     ReplayRow("URF boxes, predicted tags", "urf_ucf_boxes_tags", (), "urf_boxes_tags", _BOXES),
     ReplayRow("URF boxes, true class", "urf_ucf_boxes_class", (), "urf_boxes_class", _BOXES),
+    ReplayRow("URF boxes, no tags, mapped to the frame", "urf_ucf_boxes_none_mapped", (), "", _BOXES),
+    ReplayRow("URF boxes, predicted tags, mapped to the frame", "urf_ucf_boxes_tags_mapped", (), "", _BOXES),
+    ReplayRow("URF boxes, true class, mapped to the frame", "urf_ucf_boxes_class_mapped", (), "", _BOXES),
     ReplayRow("URF texts", "urf_ucf_texts_urf", (), "", _TEXTS),
     ReplayRow("HolmesVAU texts", "urf_ucf_texts_holmesvau", (), "", _TEXTS),
     ReplayRow("Hawk texts", "urf_ucf_texts_hawk", (), "", _TEXTS),
