@@ -72,7 +72,15 @@ def _encode_value(value: Any) -> Any:
         return _encode_track(value)
     if isinstance(value, tuple) and value and isinstance(value[0], DefinitionTrack):
         return [{"name": each.name, "track": _encode_track(each.track)} for each in value]
+    if isinstance(value, tuple) and value and isinstance(value[0], Segment):
+        return [_encode_segment(each) for each in value]
     return _encode_video(value) if isinstance(value, Video) else value
+
+
+def _encode_segment(segment: Segment) -> dict[str, Any]:
+    """The fields of a segment; `times` only where a prompt has others than the frames' own."""
+    content = {"start": segment.start, "stop": segment.stop, "frames": segment.frames, "at": segment.at}
+    return content | {"times": segment.times} if segment.times else content
 
 
 def _encode_video(video: Video) -> dict[str, Any]:
