@@ -114,6 +114,29 @@ def test_urfs_prior_is_that_of_the_data_set(name: str) -> None:
     assert getattr(composed(name).method["rerate"], "prior", None) == PRIORS[name]
 
 
+SETTINGS = {
+    "corevad_ucf_live": {"refine": {"precision": "float16"}, "round": {"precision": "float16"}},
+    "corevad_xd_live": {"refine": {"precision": "float16"}, "round": {"precision": "float16"}},
+    "vera_ucf_live": {"window": {"seconds": 10.0}, "refine": {"fraction": 0.15, "all_up_to": 0}},
+    "vera_xd_live": {"window": {"seconds": 12.5}, "refine": {"fraction": 0.15, "all_up_to": 10}},
+    "lavad_ucf_live": {"clean": {"pool_stride": 16}, "refine": {"nearest": 10}},
+    "lavad_xd_live": {"clean": {"pool_stride": 16}, "refine": {"nearest": 10}},
+}
+"""Stage -> the values of the authors' programs in its fields."""
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_it_has_the_values_of_the_authors_program(name: str) -> None:
+    run = composed(name)
+    for stage, fields in SETTINGS[name].items():
+        assert {field: getattr(run.method[stage], field) for field in fields} == fields
+    assert run.protocol.precision == "float64"
+    assert getattr(run.data, "file_fps", None) is name.startswith("corevad")
+    models = [stage.model for stage in run.method.values() if isinstance(stage, ModelStage)]
+    ratings = [model.generation.temperature for model in models if isinstance(model, TransformersLLM)]
+    assert {*ratings} == ({0.6} if name.startswith("lavad") else set())
+
+
 def test_the_page_of_results_has_a_row_for_each() -> None:
     shown = {row.overrides.split()[0].removeprefix("experiment=") for row in GPU_ROWS}
     assert FILES.keys() <= shown
