@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 from pathlib import Path
@@ -81,6 +82,23 @@ def test_a_folder_gives_the_reports_of_the_videos_that_can_be_read(clip: Path, t
 def test_wrong_settings_are_refused(clip: Path, settings: dict[str, object], error: type[Exception], text: str) -> None:
     with pytest.raises(error, match=text):
         vaa.analyse(clip, **{**TINY, **settings})
+
+
+def test_what_to_look_for_is_asked_about(clip: Path) -> None:
+    report = vaa.analyse(clip, watch_for=["a fire", "a fight"], **TINY)
+    assert [each.name for each in report.definition_tracks] == ["a fire", "a fight"]
+    assert vaa.analyse(clip, **TINY).definition_tracks == ()
+
+
+def test_a_tiny_model_beside_a_real_one_is_refused_and_unparsed_answers_are_a_warning(
+    clip: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(ConfigError, match="tiny_clip"):
+        vaa.analyse(clip, method="corevad", vlm="internvl", cache=None)
+    (tmp_path / "prompt.txt").write_text("$frames\nDescribe the scene.")
+    with caplog.at_level(logging.WARNING, "vaa"):
+        vaa.analyse(clip, **TINY, **{"prompt.file": tmp_path / "prompt.txt"})
+    assert "could not be parsed" in caplog.text
 
 
 def test_a_missing_video_is_an_error(tmp_path: Path) -> None:

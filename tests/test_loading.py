@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,8 @@ def sweep(tmp_path: Path) -> Path:
     for name, sigma, gain in (("2", 2, 0.0), ("10", 10, 0.05)):
         tracks = {video: [value + gain for value in values] for video, values in TRACKS.items()}
         failures = [Failure("broken", "data", "no video")] if gain else []
-        make(tmp_path / name, tracks, {"a": (10, 19)}, config={"smoothing": {"sigma": sigma}}, failures=failures,
+        config = {"smoothing": {"sigma": sigma, "step": sigma / 4}}
+        make(tmp_path / name, tracks, {"a": (10, 19)}, config=config, failures=failures,
              choices={"smoothing": "gaussian9"}, overrides=[f"smoothing.sigma={sigma}"])  # fmt: skip
     alert = {"video": "a", "start_seconds": 1.0, "stop_seconds": 2.0, "highest": 0.9}
     (tmp_path / "2/alerts.json").write_text(json.dumps({"threshold": 0.5, "alerts": [alert]}))
@@ -47,11 +49,21 @@ def test_a_run_has_tables_of_its_videos_segments_and_alerts_and_arrays_of_scores
             run.track(*wrong)
 
 
+def test_what_is_not_defined_is_nan_and_a_video_without_scores_has_no_array(sweep: Path) -> None:
+    for file, change in (("metrics.json", {"tiou": None}), ("reports/a.json", {"stages": {"read": {}}})):
+        content = json.loads((sweep / "2" / file).read_text())
+        (sweep / "2" / file).write_text(json.dumps(content | change))
+    run = vaa.load_run(sweep / "2")
+    assert math.isnan(run.metrics["tiou"])
+    assert list(run.scores) == ["b/c"]
+
+
 def test_runs_are_one_table_with_what_differs_and_the_metrics(sweep: Path) -> None:
     runs = vaa.load_runs(sweep)
     assert [run.name for run in runs] == ["2", "10"]
     table = runs.runs
     assert table["smoothing.sigma"].to_dict() == {"2": 2, "10": 10}
+    assert table["smoothing.step"].to_dict() == {"2": 0.5, "10": 2.5}
     assert table["roc_auc"].tolist() == [run.metrics["roc_auc"] for run in runs]
     assert table["folder"].tolist() == [str(sweep / "2"), str(sweep / "10")]
     assert runs["10"].folder == sweep / "10"

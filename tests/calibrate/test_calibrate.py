@@ -15,6 +15,7 @@ from vaa.calibrate.__main__ import main, usage
 from vaa.calibrate.threshold import (
     AlertCounts,
     ScoredVideo,
+    at_threshold,
     candidate_thresholds,
     count_alerts,
     rate_interval,
@@ -23,7 +24,7 @@ from vaa.calibrate.threshold import (
 from vaa.errors import ConfigError, DataError
 from vaa.process import PROJECT_ROOT
 from vaa.report.alerts import AlertRule
-from vaa.types import Video
+from vaa.types import FrameTimes, Video
 
 RULE = alert_rule(gap=2.0, shortest=2.0)
 
@@ -66,13 +67,23 @@ def brute_force(rule: AlertRule, videos: Sequence[ScoredVideo], allowed: float) 
 @pytest.mark.parametrize("alerts", [0, 1, 4])
 def test_the_threshold_is_the_lowest_within_the_budget(alerts: int) -> None:
     videos = footage(tracks(3))
-    per_hour = alerts / 0.1 + 1e-6  # six minutes
+    per_hour = alerts / 0.1  # six minutes
     counts = count_alerts(RULE, videos)
     (threshold,) = counts.lowest(per_hour)
     assert threshold == pytest.approx(brute_force(RULE, videos, alerts), abs=1e-9)
     assert counts.alerts_at(threshold) <= alerts
     assert counts.alerts_at(counts.thresholds[counts.thresholds < threshold][-1]) > alerts
     assert counts.total_hours == pytest.approx(0.1)
+
+
+def test_the_end_of_an_alert_is_not_above_its_threshold_and_pauses_are_no_footage() -> None:
+    rule = alert_rule(threshold=0.5, end=0.3)
+    assert [at_threshold(rule, threshold).end for threshold in (0.2, 0.6)] == [0.2, 0.3]
+    times = FrameTimes(np.concatenate([np.arange(1800) / 10, 7200 + np.arange(1800) / 10]))
+    video = Video("motion", Path("v.mp4"), 3600, 0.5, times=times)
+    counts = count_alerts(rule, [ScoredVideo(video, np.zeros(3600))])
+    assert counts.total_hours == pytest.approx(0.1)
+    assert counts.alerts.sum() == 0
 
 
 def test_one_long_alert_at_a_low_threshold_is_no_solution() -> None:

@@ -70,6 +70,9 @@ def test_the_frames_of_alerts_are_those_of_the_rule(
         ([(20, 30), (45, 60)], [], 1.0, [(10, 70)]),
         ([(20, 30), (50, 60)], [], 1.0, [(10, 70)]),  # they meet
         ([(20, 30), (51, 60)], [], 1.0, [(10, 40), (41, 70)]),
+        ([(20, 30), (39, 50)], [], 0.0, [(20, 50)]),  # less than the gap apart
+        ([(20, 30), (40, 50)], [], 0.0, [(20, 30), (40, 50)]),
+        ([(20, 23), (40, 42)], [], 0.0, [(20, 23)]),  # the shortest alert, and one that is too short
     ],
 )
 def test_pauses_and_padding(

@@ -44,6 +44,7 @@ NULL_IS_RIGHT = {"vlm.generation", "llm.generation", "encoder.generation"}
 
 
 TAKE_ANY_TEXT = ("watch_for", "ignore")  # and lists of texts
+TAKE_NUMBERS = ("wandb.project",)  # as texts
 
 
 def leaves(config: Any, where: str = "") -> Iterator[tuple[str, Any]]:
@@ -100,7 +101,8 @@ def mistake(rng: random.Random) -> tuple[tuple[str, ...], str]:
     value = known[key]
     if isinstance(value, str) and value.startswith("${"):
         return command, f"{key}={rng.choice(('{a:1}', '[x]', '1.25'))}"
-    return command, f"{key}={rng.choice(WRONG[type(value)])}"
+    wrong_values = [wrong for wrong in WRONG[type(value)] if key not in TAKE_NUMBERS or not wrong[0].isdigit()]
+    return command, f"{key}={rng.choice(wrong_values)}"
 
 
 def ignores(command: tuple[str, ...], override: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -172,3 +173,12 @@ def test_every_video_and_every_folded_part_is_printed(tab: Any, tmp_path: Path) 
     assert tab.evaluate(f"{bottom} <= document.querySelector('.rows').getBoundingClientRect().bottom + 1")
     tab.evaluate("dispatchEvent(new Event('afterprint'))")
     assert tab.locator("a.row").count() < 120
+
+
+def test_a_pdf_has_the_sheets_for_every_video(tab: Any, tmp_path: Path) -> None:
+    """A row is 46 CSS pixels high, a sheet of A4 1,123."""
+    reports = [scored(f"clip_{k:03}", [0.1, 0.2]) for k in range(150)]
+    Page(copy=False).write(finished(tmp_path, reports, {}))
+    opened(tab, tmp_path)
+    sheets = len(re.findall(rb"/Type */Page\b", tab.pdf(format="A4")))
+    assert 150 * 46 / 1123 < sheets < 150 * 46 / 1123 + 3

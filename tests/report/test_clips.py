@@ -8,6 +8,7 @@ from odd_videos import RATE, N, codes, picture, plain, variable_rate
 from PIL import Image
 
 from vaa.errors import VideoError
+from vaa.report import clips
 from vaa.report.clips import copy_packets, write_clip, write_still
 from vaa.types import Pixels, Video
 from vaa.video import sources
@@ -43,6 +44,14 @@ def test_a_clip_has_exactly_its_frames(
     if copied:
         assert np.array_equal(frames, sources.frames(video, range(*interval), "pyav"))
     assert [file.name for file in (tmp_path / "clips").iterdir()] == ["clip.mp4"]
+
+
+def test_a_copy_with_other_frames_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where a file's packets are not what its container says."""
+    video = Video("v", plain(tmp_path / "a.mp4", "libx264").path, N, RATE)
+    monkeypatch.setattr(clips, "copy_packets", lambda target, video, _: copy_packets(target, video, (12, 24)))
+    write_clip(tmp_path / "clip.mp4", video, (24, 36), "pyav")
+    assert codes(shown(tmp_path / "clip.mp4")) == list(range(24, 36))
 
 
 @pytest.mark.parametrize("interval", [(12, 36), (13, 36)], ids=["copied", "encoded"])

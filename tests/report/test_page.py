@@ -193,10 +193,14 @@ def test_paths_are_relative_to_the_folder_of_the_run(tmp_path: Path, clip: Path)
     run = finished(tmp_path / "run", [scored("mine", [0.5, 0.5], Path(clip.name))], {})
     (tmp_path / "run/.hydra").mkdir()
     choices = {"method": "urf", "run": "dataset", "smoothing": "none", "experiment": None, "vlm": "tiny"}
-    choices |= {"prompt@caption": "caption", "vlm@boxer": "internvl"}
+    choices |= {"prompt@caption": "caption", "vlm@boxer": "internvl", "encoder": "tiny_clip"}
     hydra = {"hydra": {"runtime": {"cwd": str(clip.parent), "choices": choices}}}
     (tmp_path / "run/.hydra/hydra.yaml").write_text(json.dumps(hydra))
     (tmp_path / "run/.hydra/overrides.yaml").write_text("[limit=3]")
+    models = {"vlm": {"size": 1}, "boxer": {"size": 2}, "encoder": {"size": 3}}
+    stages = {"ask": {"model": "${vlm}"}, "locate": {"model": "${boxer}"}}
+    config = {"run": {"stages": "${stages}"}, "stages": stages, **models}
+    (tmp_path / "run/.hydra/config.yaml").write_text(json.dumps(config))
     Page(copy=False).write(run)
     assert data(tmp_path / "run/page/videos/0.js")["sources"][0] == "../clip.mp4"
     content = data(tmp_path / "run/page/run.js")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from math import isfinite
 from typing import Any
 
 import numpy as np
 
+from vaa import overrides
 from vaa.errors import DataError
 from vaa.evaluation.evaluation import Evaluation
 from vaa.evaluation.protocol import intervals
@@ -29,20 +31,14 @@ def run_data(
     run: Run, evaluation: Evaluation, rows: Sequence[Mapping[str, Any]], alerts: Mapping[str, Any] | None
 ) -> dict[str, Any]:
     """The content of `run.js`; `alerts` is that of `alerts.json`."""
-    choices, overrides = _composition(run)
+    choices, given = _composition(run)
     rule = {name: value for name, value in (alerts or {}).items() if name != "alerts"}
     alert_list = (alerts or {}).get("alerts", [])
     return {
         "title": f"{choices.get('method', 'vaa')} on {evaluation.data}",
         "folder": run.folder.resolve().name,
-        "choices": {
-            group: name
-            for group, name in choices.items()
-            if group not in _NOT_SHOWN
-            and name.lower() not in ("none", "null")
-            and not group.startswith(_PART_OF_METHOD)
-        },
-        "overrides": overrides,
+        "choices": _shown_choices(run, choices),
+        "overrides": given,
         "data": evaluation.data,
         "protocol": run.truth["protocol"],
         "notices": [*_incomplete(run), *run.notices],
@@ -110,6 +106,20 @@ def _composition(run: Run) -> tuple[dict[str, str], list[str]]:
         return run.choices, run.overrides
     except DataError:
         return {}, []
+
+
+def _shown_choices(run: Run, choices: Mapping[str, str]) -> dict[str, str]:
+    """The choices without those that a reader knows, and those that no stage uses, such as `watch`'s encoder."""
+    shown = {
+        group: name
+        for group, name in choices.items()
+        if group not in _NOT_SHOWN and name.lower() not in ("none", "null") and not group.startswith(_PART_OF_METHOD)
+    }
+    keys = {group: group.rpartition("@")[2] for group in shown}
+    with suppress(DataError):  # where the config is missing, all are shown
+        unused = overrides.unused(run.config, list(keys.values()), used={"run"})
+        return {group: name for group, name in shown.items() if keys[group] not in unused}
+    return shown
 
 
 def _incomplete(run: Run) -> list[str]:
