@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from odd_videos import RATE, N, codes, picture, plain, variable_rate
@@ -91,3 +93,17 @@ def test_a_video_that_is_gone_is_an_error_of_that_video(tmp_path: Path) -> None:
     with pytest.raises(VideoError):
         write_still(tmp_path / "still.jpg", video, 0, "pyav")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("number", "error"), [(errno.ENOSPC, OSError), (errno.EINVAL, VideoError)])
+def test_a_full_disk_is_no_fault_of_the_video(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, error: type[Exception]
+) -> None:
+    def fail(*_: object) -> None:
+        raise av.FFmpegError(number, "cannot write")
+
+    video = Video("v", plain(tmp_path / "a.mp4", "libx264").path, N, RATE)
+    monkeypatch.setattr(clips, "write_h264", fail)
+    with pytest.raises(error):
+        write_clip(tmp_path / "clip.mp4", video, (13, 24), "pyav")
+    assert [file.name for file in tmp_path.iterdir()] == ["a.mp4"]
