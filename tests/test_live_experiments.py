@@ -7,10 +7,14 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from author_files import evaluate, write_data_set, write_json
 from command_line import experiment
+from in_process import run
 
 from vaa.experiment import Experiment
+from vaa.loading import load_run
 from vaa.models.base import ReplaysAnswers
 from vaa.models.transformers.encoder import ClipEncoder
 from vaa.models.transformers.llm import TransformersLLM
@@ -56,9 +60,9 @@ def command(file: Path) -> list[str]:
 
 
 def composed(name: str) -> Experiment:
-    run: Any = experiment(command(FILES[name]))
-    assert isinstance(run, Experiment), run
-    return run
+    live: Any = experiment(command(FILES[name]))
+    assert isinstance(live, Experiment), live
+    return live
 
 
 def test_there_is_one_for_each_paper_and_data_set() -> None:
@@ -68,13 +72,13 @@ def test_there_is_one_for_each_paper_and_data_set() -> None:
 @pytest.mark.parametrize("name", FILES)
 def test_its_command_composes_with_the_models_that_it_names(name: str) -> None:
     paper, data, _ = name.split("_")
-    run = composed(name)
-    models = {stage.model for stage in run.method.values() if isinstance(stage, ModelStage)}
+    live = composed(name)
+    models = {stage.model for stage in live.method.values() if isinstance(stage, ModelStage)}
     assert not any(isinstance(model, ReplaysAnswers) for model in models)
     local = [model for model in models if isinstance(model, TransformersVLM | TransformersLLM | ClipEncoder)]
     assert len(local) == len(models)
     assert {model.checkpoint for model in local} == CHECKPOINTS[paper]
-    assert getattr(run.data, "name", None) == DATA[data]
+    assert getattr(live.data, "name", None) == DATA[data]
     text = FILES[name].read_text()
     assert all(re.search(shown, text) for shown in _shown(paper)), _shown(paper)
 
@@ -127,12 +131,12 @@ SETTINGS = {
 
 @pytest.mark.parametrize("name", SETTINGS)
 def test_it_has_the_values_of_the_authors_program(name: str) -> None:
-    run = composed(name)
+    live = composed(name)
     for stage, fields in SETTINGS[name].items():
-        assert {field: getattr(run.method[stage], field) for field in fields} == fields
-    assert run.protocol.precision == "float64"
-    assert getattr(run.data, "file_fps", None) is name.startswith("corevad")
-    models = [stage.model for stage in run.method.values() if isinstance(stage, ModelStage)]
+        assert {field: getattr(live.method[stage], field) for field in fields} == fields
+    assert live.protocol.precision == "float64"
+    assert getattr(live.data, "file_fps", None) is name.startswith("corevad")
+    models = [stage.model for stage in live.method.values() if isinstance(stage, ModelStage)]
     ratings = [model.generation.temperature for model in models if isinstance(model, TransformersLLM)]
     assert {*ratings} == ({0.6} if name.startswith("lavad") else set())
 
@@ -142,17 +146,37 @@ def test_the_page_of_results_has_a_row_for_each() -> None:
     assert FILES.keys() <= shown
 
 
-@pytest.mark.parametrize("name", ["corevad_ucf_refined", "vera_ucf_replay", "lavad_ucf", "lavad_xd"])
+UNVERIFIED = (
+    *("corevad_ucf_refined", "vera_ucf_replay", "lavad_ucf", "lavad_xd"),
+    *("probe_ucf", "probe_xd", "probe_msad"),
+)
+
+
+@pytest.mark.parametrize("name", UNVERIFIED)
 def test_replays_of_files_that_were_not_at_hand_compose_and_say_so(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     text = (PROJECT_ROOT / f"conf/experiment/{name}.yaml").read_text()
-    (line,) = re.findall(r"^#   python run\.py (.+\\\n#.+)$", text, re.MULTILINE)
+    (line,) = re.findall(r"^#   python run\.py (.+\\\n#.+|.+[^\\])$", text, re.MULTILINE)
     words = shlex.split(line.replace("\\\n#", " "))
-    for folder in [word.partition("=")[2] for word in words if word.startswith("scores.")]:
-        (tmp_path / folder).mkdir(parents=True)
-    run: Any = experiment(words)
-    assert isinstance(run, Experiment), run
-    assert all(isinstance(s.model, ReplaysAnswers) for s in run.method.values() if isinstance(s, ModelStage))
+    for key, _, folder in (word.partition("=") for word in words):
+        if key.startswith("scores.") or (key, name[:5]) == ("data.root", "probe"):
+            (tmp_path / folder / "scores").mkdir(parents=True)
+    replay: Any = experiment(words)
+    assert isinstance(replay, Experiment), replay
+    assert all(isinstance(s.model, ReplaysAnswers) for s in replay.method.values() if isinstance(s, ModelStage))
     assert "not verified here" in text
+
+
+def test_probe_vads_score_files_are_evaluated_as_by_its_authors(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    lengths = write_data_set(tmp_path / "ucf_crime", rng, 12)
+    annotations = tmp_path / "ucf_crime/annotations"
+    (annotations / "Temporal_Anomaly.txt").rename(annotations / "temporal_annotations.txt")
+    for name, n in lengths.items():
+        scores = {str(at): float(rng.random()) for at in range(0, n, 16)}
+        write_json(tmp_path / f"ucf_crime/scores/{name}.json", scores)
+    folder = run(tmp_path / "run", "experiment=probe_ucf", f"data.root={tmp_path / 'ucf_crime'}")
+    expected = evaluate(tmp_path / "ucf_crime/scores", tmp_path / "ucf_crime")
+    assert load_run(folder).metrics["roc_auc"] == pytest.approx(expected, abs=1e-12)

@@ -8,10 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from author_files import read_json, write_data_set, write_urf
+from author_files import evaluate, read_json, write_data_set, write_urf
 from in_process import run
-from scipy.ndimage import gaussian_filter1d
-from sklearn.metrics import roc_auc_score
 
 from vaa.export.__main__ import main
 from vaa.loading import load_run
@@ -68,25 +66,6 @@ def test_our_files_are_read_back_with_the_same_scores_in_every_stage(tmp_path: P
     recorded = ("suspicious_window=recorded", f"suspicious_window.find_window.file={window}")
     third = replayed(tmp_path / "third", tmp_path / "data", tmp_path / "out", *recorded, *WITHOUT_VIDEOS)
     assert scores_of(first)["smooth"] == scores_of(third)["smooth"]
-
-
-def evaluate(scores: Path, root: Path) -> float:
-    """What URF's eval.py computes from a folder of scores."""
-    spans = {}
-    for line in (root / "annotations/Temporal_Anomaly.txt").read_text().splitlines():
-        name, _, *bounds = line.split()
-        spans[name.removesuffix(".mp4")] = [int(bound) for bound in bounds if bound != "-1"]
-    all_scores, all_labels = [], []
-    for line in (root / "annotations/test.txt").read_text().splitlines():
-        name, _, last, _ = line.split()
-        values = gaussian_filter1d(list(read_json(scores / f"{name}.json").values()), sigma=10)
-        labels = np.zeros(int(last) + 1)
-        for start, end in zip(spans[name][::2], spans[name][1::2], strict=True):
-            labels[start : end + 1] = 1
-        frames = np.repeat(values, 16)[: len(labels)]
-        all_scores.append(np.pad(frames, (0, len(labels) - len(frames))))
-        all_labels.append(labels)
-    return float(roc_auc_score(np.concatenate(all_labels), np.concatenate(all_scores)))
 
 
 def test_the_authors_evaluation_of_our_files_gives_our_metric(tmp_path: Path) -> None:

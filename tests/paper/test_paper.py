@@ -131,9 +131,11 @@ def test_a_batch_of_files_that_may_be_absent_is_left_out(tmp_path: Path) -> None
     files = find_files(empty_files(tmp_path))
     left_out = {batch.name for batch in BATCHES if not has_files(batch, files)}
     vadtree = {"vadtree_msad", "vadtree_msad_coarse", "vadtree_msad_fine"}
-    assert left_out == {*vadtree, "urf_msad", "urf_ubnormal", "corevad_xd"}
-    make_files(tmp_path, "vadtree/MSAD/x", "urf/MSAD/x", "corevad/VLM_responses_LRC_xd.json")
-    assert {batch.name for batch in BATCHES if not has_files(batch, files)} == {"urf_ubnormal"}
+    probe = {"probe_ucf", "probe_xd", "probe_msad"}
+    assert left_out == {*vadtree, *probe, "urf_msad", "urf_ubnormal", "corevad_xd"}
+    made = ("vadtree/MSAD/x", "urf/MSAD/x", "corevad/VLM_responses_LRC_xd.json", "probe/results/msad/scores/x")
+    files = find_files(make_files(tmp_path, *made))
+    assert {b.name for b in BATCHES if not has_files(b, files)} == {"probe_ucf", "probe_xd", "urf_ubnormal"}
 
 
 def test_a_row_that_was_not_replayed_says_so_and_a_replayed_one_has_its_number(record: dict[str, Any]) -> None:

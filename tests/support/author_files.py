@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.ndimage import gaussian_filter1d
+from sklearn.metrics import roc_auc_score
 
 WORDS = ("a", "man", "runs", "along", "the", "street", "hits", "another", "with", "bat", "while", "cars", "pass")
 
@@ -116,3 +118,23 @@ def write_urf(root: Path, rng: np.random.Generator, lengths: Mapping[str, int]) 
     for path, content in files.items():
         write_json(root / path, content)
     return files
+
+
+def evaluate(scores: Path, root: Path) -> float:
+    """The ROC AUC that URF's and Probe-VAD's evaluation compute from a folder of scores."""
+    spans = {}
+    (temporal,) = (root / "annotations").glob("[Tt]emporal*.txt")
+    for line in temporal.read_text().splitlines():
+        name, _, *bounds = line.split()
+        spans[name.removesuffix(".mp4")] = [int(bound) for bound in bounds if bound != "-1"]
+    all_scores, all_labels = [], []
+    for line in (root / "annotations/test.txt").read_text().splitlines():
+        name, _, last, _ = line.split()
+        values = gaussian_filter1d(list(read_json(scores / f"{name}.json").values()), sigma=10)
+        labels = np.zeros(int(last) + 1)
+        for start, end in zip(spans[name][::2], spans[name][1::2], strict=True):
+            labels[start : end + 1] = 1
+        frames = np.repeat(values, 16)[: len(labels)]
+        all_scores.append(np.pad(frames, (0, len(labels) - len(frames))))
+        all_labels.append(labels)
+    return float(roc_auc_score(np.concatenate(all_labels), np.concatenate(all_scores)))

@@ -146,12 +146,16 @@ RELEASES = {
     "probe": Release(
         url="https://github.com/yvestine/Probe-VAD.git",
         commit="5d705bb9b0f808012be690700b7b876cc7ceb03d",
-        folders=("probe_vad",),
+        folders=("probe_vad", "results/ucf_crime", "results/xd_violence", "results/msad"),
         expected={"probe_vad/scoring.py": 1, "probe_vad/utils.py": 1},
         commands=(),
         optional={
+            **{
+                f"results/{folder}/scores": f"experiment=probe_{name} data.root={{0}}/results/{folder}"
+                for name, folder in (("ucf", "ucf_crime"), ("xd", "xd_violence"), ("msad", "msad"))
+            },
             "prompts/threshold.txt": "method=probe prompt.system_file={0}/prompts/threshold_system.txt"
-            " prompt.file={0}/prompts/threshold.txt"
+            " prompt.file={0}/prompts/threshold.txt",
         },
         prompts=probe_prompts,
     ),

@@ -26,7 +26,9 @@ DOCS = (process.PROJECT_ROOT if CHECKOUT else Path()) / "docs"
 def main(argv: Sequence[str] | None = None) -> int:
     """Replay all batches and write the page, print the message of an error; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m vaa.paper", description=__doc__)
-    parser.add_argument("recorded", type=Path, metavar="FOLDER", help="has urf/, corevad/, vera/ (and vadtree/)")
+    parser.add_argument(
+        "recorded", type=Path, metavar="FOLDER", help="has urf/, corevad/, vera/ (and vadtree/, probe/)"
+    )
     parser.add_argument("--out", type=Path, default=DOCS, help="folder for results.json and results.md (docs/)")
     parser.add_argument("--runs", type=Path, default=Path("outputs/paper"), help="folder for the runs (outputs/paper)")
     parser.add_argument("--keep", action="store_true", help="do not run batches again that are complete in --runs")

@@ -36,8 +36,8 @@ command on this page; the published ones and their sources are in `vaa/paper/pub
     python -m vaa.data.fetch urf DIR/urf    # corevad and vera likewise; vera needs a --commit
     make paper RECORDED=DIR
 
-VADTree's files, if they are in DIR/vadtree, URF's of MSAD and UBnormal, and CoReVAD's answers for XD-Violence are
-replayed too; without them those rows have no replayed number and are not verified.
+VADTree's files, if they are in DIR/vadtree, Probe-VAD's in DIR/probe, URF's of MSAD and UBnormal, and CoReVAD's
+answers for XD-Violence are replayed too; without them those rows have no replayed number and are not verified.
 """
 
 _PUBLISHED = """## Published and replayed

@@ -15,6 +15,7 @@ class Published:
 
 
 _URF, _TARGET = "URF, NeurIPS 2025", "target of this project, no paper"
+_PROBE = "metric files of Probe-VAD's release, 2026"
 _VADTREE = "metric files of VADTree's release, NeurIPS 2025"
 PUBLISHED = {
     "urf_ucf": Published(_URF, {"roc_auc": 84.28}),
@@ -38,5 +39,8 @@ PUBLISHED = {
     "vadtree_msad_fine": Published(_VADTREE, {"roc_auc": 86.71, "pr_auc": 68.99}),
     "probe_ucf": Published("Probe-VAD, 2026", {"roc_auc": 86.27}),
     "probe_xd": Published("Probe-VAD, 2026", {"roc_auc": 92.11, "pr_auc": 75.36}),
+    "probe_ucf_scores": Published(_PROBE, {"roc_auc": 86.27, "pr_auc": 39.47}),
+    "probe_xd_scores": Published(_PROBE, {"roc_auc": 92.11, "pr_auc": 75.36}),
+    "probe_msad_scores": Published(_PROBE, {"roc_auc": 94.36, "pr_auc": 81.20}),
     "probe_msad": Published("Probe-VAD, 2026", {"roc_auc": 87.55, "pr_auc": 78.43}),
 }

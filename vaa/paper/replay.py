@@ -26,7 +26,7 @@ _MAX_OUTPUT = 1500  # characters of a failed batch's output that are shown
 class ReleasedFiles:
     """The folders and files that overrides name: `{urf}/ucf_crime`, `{corevad}`, `{labels_ucf}`, `{labels_xd}`.
 
-    `verdict_ucf` is the name, without suffix, of CoReVAD's answers for UCF-Crime. `vadtree` may not exist.
+    `verdict_ucf` is the name, without suffix, of CoReVAD's answers for UCF-Crime. `vadtree` and `probe` may not exist.
     """
 
     urf: Path
@@ -35,6 +35,7 @@ class ReleasedFiles:
     labels_ucf: Path
     labels_xd: Path
     vadtree: Path
+    probe: Path
 
     def fill(self, override: str) -> str:
         """The override with paths in place of the names in braces."""
@@ -42,9 +43,9 @@ class ReleasedFiles:
 
 
 def find_files(folder: Path) -> ReleasedFiles:
-    """Find the files in `folder`/{urf,corevad,vera,vadtree}, copied there or downloaded by `python -m vaa.data.fetch`.
+    """Find the files in `folder`/{urf,corevad,vera,vadtree,probe}, copied there or downloaded by `vaa.data.fetch`.
 
-    VADTree's may be missing.
+    VADTree's and Probe-VAD's may be missing.
 
     Raises:
         DataError: files are missing; the message lists them with the commands that download them.
@@ -69,7 +70,11 @@ def find_files(folder: Path) -> ReleasedFiles:
     # Fetched, the folder has the answers for both data sets.
     verdicts = sorted(paths["corevad"].glob("VLM_responses*.json"))
     (verdict_ucf, *_) = [file.stem for file in verdicts if not file.stem.endswith("_xd")] or [""]
-    return ReleasedFiles(**paths, verdict_ucf=verdict_ucf, vadtree=(folder / "vadtree").resolve())
+    results = folder / "probe/results"
+    probe = results if results.is_dir() else folder / "probe"
+    return ReleasedFiles(
+        **paths, verdict_ucf=verdict_ucf, vadtree=(folder / "vadtree").resolve(), probe=probe.resolve()
+    )
 
 
 def has_files(batch: ReplayBatch, files: ReleasedFiles) -> bool:
@@ -108,6 +113,7 @@ def command(batch: ReplayBatch, job: Collection[str]) -> str:
         "corevad": "COREVAD",
         "verdict_ucf": "VLM_responses_LRC",
         "vadtree": "VADTREE",
+        "probe": "PROBE/results",
         "labels_ucf": "UCF_Eval.json",
         "labels_xd": "xd_test_800.json",
     }

@@ -66,6 +66,8 @@ _RECORDED_ROWS = (
     *("texts_urf", "texts_holmesvau", "texts_hawk"),
 )
 
+_PROBE = {"ucf": "ucf_crime", "xd": "xd_violence", "msad": "msad"}
+
 BATCHES = (
     ReplayBatch("urf_ucf", ("experiment=urf_ucf", _UCF), (_SMOOTHING, _POSITION)),
     ReplayBatch("urf_ucf_others", ("experiment=urf_ucf", _UCF, _LABELS_UCF), (_OTHERS, _POSITION)),
@@ -104,7 +106,10 @@ BATCHES = (
     ),
     *(
         ReplayBatch(name, (f"experiment={name}", f"data.root={folder}"), (), optional=folder)
-        for name, folder in (("urf_msad", "{urf}/MSAD"), ("urf_ubnormal", "{urf}/UBNormal"))
+        for name, folder in (
+            *(("urf_msad", "{urf}/MSAD"), ("urf_ubnormal", "{urf}/UBNormal")),
+            *((f"probe_{data}", f"{{probe}}/{folder}") for data, folder in _PROBE.items()),
+        )
     ),
 )
 
@@ -139,6 +144,9 @@ ROWS = (
     ReplayRow("VADTree, MSAD, refined fine nodes", "vadtree_msad_fine", (), "vadtree_msad_fine", _FLAT),
     ReplayRow("URF, MSAD, refined scores", "urf_msad", (), "urf_msad", _FLAT),
     ReplayRow("URF, UBnormal, refined scores", "urf_ubnormal", (), "urf_ubnormal", _FLAT),
+    ReplayRow("Probe-VAD, UCF-Crime, scores", "probe_ucf", (), "probe_ucf_scores", _FLAT),
+    ReplayRow("Probe-VAD, XD-Violence, scores", "probe_xd", (), "probe_xd_scores", _FLAT),
+    ReplayRow("Probe-VAD, MSAD, scores of 240 videos", "probe_msad", (), "probe_msad_scores", _FLAT),
     ReplayRow("URF boxes, no tags", "urf_ucf_boxes_none", (), "urf_boxes_none", _BOXES),
     ReplayRow("URF boxes, predicted tags", "urf_ucf_boxes_tags", (), "urf_boxes_tags", _BOXES),
     ReplayRow("URF boxes, true class", "urf_ucf_boxes_class", (), "urf_boxes_class", _BOXES),
