@@ -193,11 +193,12 @@ def orientation(source: Path | str, frame: Any) -> Orientation:
     Raises:
         VideoError: it turns the picture by other than a multiple of 90 degrees.
     """
-    from av.sidedata.sidedata import SideDataContainer
+    from av.sidedata import sidedata
 
+    container: Any = sidedata.SideDataContainer  # its stub has no constructor
     # `frame.side_data` would store the container in the frame that it refers to: such a cycle keeps the picture in
     # memory until the next garbage collection.
-    matrix = SideDataContainer(frame).get("DISPLAYMATRIX")
+    matrix = container(frame).get("DISPLAYMATRIX")
     values = np.frombuffer(matrix, np.int32)[[0, 1, 3, 4]] if matrix else np.zeros(4)
     if not values.any():
         return Orientation()
