@@ -102,7 +102,8 @@ def diagnose(
     ok = True
     for use in uses:
         notes, problems = _check_model(use, machine)
-        problems += _check_boxes([stages[name] for name in use.stages])
+        known = use.checkpoint is None or use.checkpoint.folder is not None or machine.hub == ""
+        problems += _check_boxes([stages[name] for name in use.stages]) if known else ()
         lines += [f"{', '.join(use.stages)}: {type(use.model).__name__} {use.requirements.name}"]
         lines += _describe(use, machine)
         lines += [*(f"  note     {note}" for note in notes), *(f"! {problem}" for problem in problems)]
@@ -199,7 +200,7 @@ def _check_model(use: ModelUse, machine: Machine) -> tuple[list[str], list[str]]
 
 
 def _check_boxes(stages: Sequence[Any]) -> Iterator[str]:
-    """Why a model gives no boxes, if one of its stages asks it for some."""
+    """Why a model gives no boxes, if one of its stages asks it for some; this reads its checkpoint's config."""
     models = [stage.model for stage in stages if isinstance(stage, NeedsBoxes)]
     if models and isinstance(models[0], Locator):
         try:
