@@ -85,7 +85,7 @@ class HarmfulPickle:
         return os.mkdir, ("harmed",)
 
 
-def test_pickled_weights_are_refused_without_loading(
+def test_code_in_pickled_weights_is_refused(
     clip_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from transformers import AutoModel
@@ -95,7 +95,7 @@ def test_pickled_weights_are_refused_without_loading(
     (folder / "model.safetensors").unlink()
     (folder / "pytorch_model.bin").write_bytes(pickle.dumps(HarmfulPickle()))
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ModelError, match=r"bin'.*\n.*read from \.safetensors files only"):
+    with pytest.raises(ModelError, match=r"bin' .* cannot be loaded by AutoModel: .*[Uu]npickl"):
         loading.load(AutoModel, str(folder), None)
     assert not Path("harmed").exists()
 

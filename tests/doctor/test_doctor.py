@@ -180,18 +180,26 @@ def test_a_missing_folder_and_missing_files_are_named(large: Path, internvl: Pat
     assert "! no preprocessor_config.json" in run_doctor(vlm(folder), CPU)[0]
 
 
-BIN = "no model.safetensors in {} (pytorch_model.bin is not loaded: it can contain code. Save it again as .safetensors)"
+BIN = "no model.safetensors in {} (tf_model.h5 is not loaded: it can contain code. Save it again as .safetensors)"
 
 
 def test_weights_in_unsupported_formats_are_reported(internvl: Path, tmp_path: Path) -> None:
     folder = tmp_path / "bin"
     shutil.copytree(internvl, folder)
-    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+    (folder / "model.safetensors").rename(folder / "tf_model.h5")
     text, ok = run_doctor(vlm(folder), CPU)
     assert not ok
     assert f"! {BIN.format(folder)}" in text
     with pytest.raises(ModelError, match="safetensors"):
         loading.load(AutoModelForImageTextToText, str(folder), None)
+
+
+def test_pickled_weights_are_not_missing(internvl: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "bin"
+    shutil.copytree(internvl, folder)
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+    text, ok = run_doctor(vlm(folder), CPU)
+    assert ok, text
 
 
 def test_truncated_weights_and_weights_outside_the_folder_are_reported(internvl: Path, large: Path) -> None:
@@ -218,7 +226,7 @@ def test_missing_files_in_the_hub_cache_are_downloaded_and_damaged_ones_reported
     shutil.copytree(internvl, snapshot)
     (tmp_path / "models--some--model/refs").mkdir()
     (tmp_path / "models--some--model/refs/main").write_text("abc")
-    (snapshot / "model.safetensors").rename(snapshot / "pytorch_model.bin")
+    (snapshot / "model.safetensors").rename(snapshot / "tf_model.h5")
     text, ok = run_doctor(vlm("some/model"), CPU)
     assert ok
     assert f"note     {BIN.format(snapshot)}, to be downloaded if the hub has it" in text

@@ -14,10 +14,11 @@ from vaa.errors import ModelError
 from vaa.models.checkpoints import internvl2
 from vaa.models.checkpoints.files import INDEX, SINGLE, check_shard_index, resolve_checkpoint
 from vaa.models.checkpoints.hub import cached_folder, is_hub_name
+from vaa.models.checkpoints.weights import only_pickled
 
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json")
 _PROCESSORS = ("preprocessor_config.json", "processor_config.json")
-_UNSUPPORTED = (".bin", ".pt", ".pth", ".ckpt", ".h5", ".msgpack")
+_UNSUPPORTED = (".pt", ".pth", ".ckpt", ".h5", ".msgpack")
 _BYTES = {"float32": 4.0, "bfloat16": 2.0, "float16": 2.0}
 _QUANTIZED_BYTES = {"int8": 1.01, "nf4": 0.57, "fp4": 0.57}  # per weight of a linear layer, with its scales
 
@@ -123,7 +124,7 @@ def _locate(name: str, revision: str | None) -> tuple[Path | None, bool, bool]:
 
 def _stored_parameters(folder: Path) -> tuple[int, list[str]]:
     """Number of parameters in the shards, and a message for each missing file."""
-    shards = _shards(folder)
+    shards = [] if only_pickled({file.name for file in folder.iterdir()}) else _shards(folder)
     missing = [file for file in [folder / "config.json", *shards] if not file.is_file()]
     others = sorted(file.name for file in folder.iterdir() if file.suffix in _UNSUPPORTED)
     hint = f" ({others[0]} is not loaded: it can contain code. Save it again as .safetensors)" if others else ""

@@ -13,6 +13,8 @@ from vaa.types import local_path
 
 INDEX, SINGLE = "model.safetensors.index.json", "model.safetensors"
 """File names of an index of shards, and of weights in one file."""
+PICKLED, PICKLED_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
+"""The same of weights that are pickled."""
 _MAX_HASHED_BYTES = 16 * 2**20
 
 
@@ -51,10 +53,10 @@ def check_shard_index(folder: Path) -> None:
     Raises:
         ModelError: it names such a file, or it is not an index.
     """
-    index = folder / INDEX
-    try:
-        names = set(json.loads(index.read_bytes())["weight_map"].values()) if index.is_file() else set()
-    except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
-        raise ModelError(f"{index}: not an index of weights: {error!r}") from error
-    if outside := sorted(str(name) for name in names if Path(str(name)).name != name or name == ".."):
-        raise ModelError(f"{index}: names weights outside its folder: {outside[0]}. Do not trust this checkpoint.")
+    for index in (folder / INDEX, folder / PICKLED_INDEX):
+        try:
+            names = set(json.loads(index.read_bytes())["weight_map"].values()) if index.is_file() else set()
+        except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
+            raise ModelError(f"{index}: not an index of weights: {error!r}") from error
+        if outside := sorted(str(name) for name in names if Path(str(name)).name != name or name == ".."):
+            raise ModelError(f"{index}: names weights outside its folder: {outside[0]}. Do not trust this checkpoint.")

@@ -53,6 +53,24 @@ def find_checkpoint(checkpoint: str, revision: str | None) -> str:
     )
 
 
+def access_hint(checkpoint: str, error: BaseException) -> str:
+    """How to get access to a repository of which the hub says that it is gated; "" for other errors."""
+    from huggingface_hub import constants
+    from huggingface_hub.errors import GatedRepoError
+
+    causes: list[BaseException] = []
+    each: BaseException | None = error
+    while each is not None and each not in causes:
+        causes.append(each)
+        each = each.__cause__ or each.__context__
+    if not any(isinstance(cause, GatedRepoError) for cause in causes):
+        return ""
+    return (
+        f"'{checkpoint}' is gated: accept its licence on {constants.ENDPOINT}/{checkpoint}, then give your token, by "
+        "`hf auth login` or HF_TOKEN. Or choose another model; a folder with its files works too."
+    )
+
+
 def is_hub_name(checkpoint: str) -> bool:
     """Whether this can be a name on the hub: ORG/NAME."""
     return _NAME.fullmatch(checkpoint) is not None and ".." not in checkpoint
@@ -77,6 +95,8 @@ def hub_fault() -> str:
 
     # It prints its own messages, and they also reach the handlers of the run: once is enough.
     logging.getLogger("huggingface_hub").handlers.clear()
+    for client in ("httpx", "httpx2"):  # a line for each request
+        logging.getLogger(client).setLevel(logging.WARNING)
     timeout = float(os.environ.get("HF_HUB_ETAG_TIMEOUT") or _TIMEOUT)
     try:
         # The limit for the whole covers the resolution of the name, which has no limit of its own.

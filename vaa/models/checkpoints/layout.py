@@ -11,7 +11,7 @@ from typing import Any
 
 from vaa.errors import ModelError
 from vaa.models.checkpoints.files import resolve_checkpoint
-from vaa.models.checkpoints.hub import find_checkpoint
+from vaa.models.checkpoints.hub import access_hint, find_checkpoint
 from vaa.models.checkpoints.shards import Targets, fill, native_class
 
 Config = Mapping[str, Any]
@@ -117,7 +117,8 @@ def download(name: str, revision: str | None) -> Path:
         return Path(snapshot_download(name, revision=revision, allow_patterns=list(_DOWNLOADED)))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         raise ModelError(
-            f"'{name}' (revision {revision or 'main'}) is no folder and cannot be downloaded: {_first_line(error)}"
+            access_hint(name, error)
+            or f"'{name}' (revision {revision or 'main'}) is no folder and cannot be downloaded: {_first_line(error)}"
         ) from error
 
 

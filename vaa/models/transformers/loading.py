@@ -6,13 +6,15 @@ import logging
 import sys
 from functools import cache
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 from vaa.errors import ConfigError, ModelError
 from vaa.models.checkpoints import internvl2, videollama3
 from vaa.models.checkpoints import layout as layouts
 from vaa.models.checkpoints.files import check_shard_index
-from vaa.models.checkpoints.hub import find_checkpoint
+from vaa.models.checkpoints.hub import access_hint, find_checkpoint
+from vaa.models.checkpoints.weights import find_weights
 
 log = logging.getLogger("vaa")
 
@@ -39,16 +41,18 @@ def load(auto: Any, checkpoint: str, revision: str | None, **options: Any) -> An
     try:
         if auto.__name__.startswith("AutoModel"):
             check_shard_index(Path(path))
-            options["use_safetensors"] = True  # other formats are pickles, which can run code when they are read
+            path, revision, options["use_safetensors"] = find_weights(path, revision)
         result = auto.from_pretrained(path, revision=revision, trust_remote_code=False, **options)
         return internvl2.restart_rope(result) if "attn_implementation" in options else result
-    except (OSError, ValueError, KeyError, ImportError, SafetensorError) as error:
+    except (OSError, ValueError, KeyError, ImportError, SafetensorError, UnpicklingError) as error:
+        if hint := access_hint(checkpoint, error):
+            raise ModelError(hint) from error
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(
             f"The checkpoint '{checkpoint}' (revision {revision or 'main'}) cannot be loaded by "
             f"{auto.__name__}: {reason}\n"
             "Give a folder in Hugging Face format or a hub name whose architecture transformers supports without "
-            "remote code. Weights are read from .safetensors files only; convert others (pytorch_model.bin) first."
+            "remote code. Weights are read from .safetensors or pytorch_model.bin; convert other formats first."
         ) from error
 
 
