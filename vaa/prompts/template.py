@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from string import Template
+from typing import NamedTuple
 
 from vaa.errors import ConfigError, require_at_least
 from vaa.prompts.definitions import definition_fields
@@ -116,7 +117,7 @@ class Prompt:
     def _messages(self, segment: Segment, definition: Definition | None, fields: dict[str, str]) -> tuple[str, str]:
         """The user message and the system message."""
         template, system = self._templates(definition)
-        used = _placeholders(template) | _placeholders(system)
+        used = _parse(template).placeholders | _parse(system).placeholders
         if definition and self.takes_definition:
             fields = {**fields, **definition_fields(definition)}
             if "definition" not in used:
@@ -162,22 +163,30 @@ class Prompt:
             raise ConfigError(f"prompt.{key}={file} ({self.purpose}): cannot be read: {error}") from error
 
     def _fill(self, text: str, fields: dict[str, str]) -> str:
-        template = Template(text)
-        if not template.is_valid():
+        template = _parse(text)
+        if not template.is_valid:
             raise ConfigError(
                 f"The {self.purpose} prompt has a single '$': write '$$' for a dollar sign. In a file that was not "
                 "written for vaa, set prompt.placeholders."
             )
-        unknown = sorted(set(template.get_identifiers()) - set(fields))
+        unknown = sorted(template.placeholders - fields.keys())
         if unknown:
             known = ", ".join(f"${name}" for name in sorted(fields)) or "none"
             raise ConfigError(f"The {self.purpose} prompt has the placeholder ${unknown[0]}; available here: {known}.")
-        return template.substitute(fields)
+        return template.template.substitute(fields)
+
+
+class _ParsedTemplate(NamedTuple):
+    template: Template
+    placeholders: frozenset[str]
+    is_valid: bool
 
 
 @lru_cache(maxsize=64)
-def _placeholders(text: str) -> frozenset[str]:
-    return frozenset(Template(text).get_identifiers())
+def _parse(text: str) -> _ParsedTemplate:
+    """A prompt has one query per segment, and parsing its text takes longer than filling it in."""
+    template = Template(text)
+    return _ParsedTemplate(template, frozenset(template.get_identifiers()), template.is_valid())
 
 
 def _translate(text: str, placeholders: Mapping[str, str]) -> str:
