@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from string import Template
-from typing import NamedTuple
 
 from vaa.errors import ConfigError, require_at_least
 from vaa.prompts.definitions import definition_fields
@@ -176,7 +175,8 @@ class Prompt:
         return template.template.substitute(fields)
 
 
-class _ParsedTemplate(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class _ParsedTemplate:
     template: Template
     placeholders: frozenset[str]
     is_valid: bool
