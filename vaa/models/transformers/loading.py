@@ -48,6 +48,8 @@ def load(auto: Any, checkpoint: str, revision: str | None, **options: Any) -> An
         if hint := access_hint(checkpoint, error):
             raise ModelError(hint) from error
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        if isinstance(error, UnpicklingError):
+            reason = "its pickled weights hold code or something else than tensors. Do not trust this checkpoint."
         raise ModelError(
             f"The checkpoint '{checkpoint}' (revision {revision or 'main'}) cannot be loaded by "
             f"{auto.__name__}: {reason}\n"
