@@ -190,6 +190,33 @@ def test_queries_with_compressed_frames_are_answered_alone_like_in_a_batch(make:
     assert handle.identity != vlm(folder, max_visual_tokens=64).identity
 
 
+def test_the_repetition_penalty_counts_the_answers_tokens_only(make: Maker, clip: Path) -> None:
+    """As in the original, whose `generate` is given embeddings; compared with a loop over the tokens of the answer."""
+    import torch
+
+    folder, _ = make()
+    handle = vlm(folder)
+    loaded, asked = handle._load(), query(clip, 3, 20, text="what happens here in the street", max_new_tokens=12)
+    loaded.model.generation_config.repetition_penalty = 3.0  # large, so that it changes the answer
+    frames = list(sources.frames(asked.video, asked.frames, "decord"))
+    vision = loaded.frame_processor.prepare(frames)  # type: ignore[union-attr]
+    text = loaded.chat_text(asked, vision.tokens)
+    ids, answers = loaded.tokenizer(text, add_special_tokens=False)["input_ids"], {}
+    for counted in (0, len(ids)):  # what is counted of the prompt
+        new: list[int] = []
+        while len(new) < 12 and not set(new) & set(loaded.model.generation_config.eos_token_id):
+            with torch.no_grad():
+                scores = loaded.model(input_ids=torch.tensor([ids + new]), **vision.tensors).logits[0, -1]
+            seen = torch.tensor(sorted({*ids[:counted], *new}), dtype=torch.long)
+            scores[seen] = torch.where(scores[seen] < 0, scores[seen] * 3, scores[seen] / 3)
+            new.append(int(scores.argmax()))
+        answers[counted] = loaded.tokenizer.decode(new, skip_special_tokens=True)
+    assert list(handle.generate([asked])) == [answers[0]]
+    assert answers[0] != answers[len(ids)]
+    longer = query(clip, text="what " * 200)  # pads the other row of the batch
+    assert next(iter(handle.generate([asked, longer]))) == answers[0]
+
+
 def test_every_tensor_gets_its_native_name(make: Maker) -> None:
     import torch
 

@@ -39,6 +39,8 @@ class Family:
         token_side: Pixels along one side of a visual token of a video's frame, from the image processor; None where
             every frame has the same number of tokens.
         compressible: Whether the family was trained with videos whose unchanged visual tokens are dropped.
+        penalises_prompt: Whether a checkpoint's repetition penalty counts the tokens of the prompt too, as where the
+            original program gives `generate` token ids; where it gives embeddings, only those of the answer count.
     """
 
     prepare: Callable[[Any, Any, Sequence[Pixels], int | None, Resize], VisionInputs]
@@ -50,6 +52,7 @@ class Family:
     needs_token_types: bool = False
     token_side: Callable[[Any], int] | None = None
     compressible: bool = False
+    penalises_prompt: bool = True
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -336,6 +339,7 @@ FAMILIES = {
         timestamp="Time {:.1f}s:",
         token_side=_videollama_token_side,
         compressible=True,
+        penalises_prompt=False,
     ),
     "llava_onevision": Family(prepare=_prepare_llava, frame_text=_plain_frame_text),
 }

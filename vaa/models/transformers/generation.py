@@ -35,18 +35,31 @@ def generate(
     padded = loaded.tokenizer(texts, add_special_tokens=False, padding=True, padding_side="left")
     prompts = {name: torch.tensor(padded[name], device=loaded.model.device) for name in ("input_ids", "attention_mask")}
     length = prompts["input_ids"].shape[1]
+    penalties = _answer_penalties(loaded, length)
     with torch.inference_mode():
         features = encode_frames(loaded.model, inputs) if inputs.tensors else None
         ids = loaded.model.generate(
             **prompts,
             **_prompt_arguments(loaded, queries, prompts, features),
             do_sample=False,
+            repetition_penalty=1.0 if penalties else loaded.model.generation_config.repetition_penalty,
             max_new_tokens=max(query.max_new_tokens for query in queries),
-            logits_processor=_samplers(generation, queries),
+            logits_processor=[*penalties, *_samplers(generation, queries)],
             stopping_criteria=_stopping_criteria(loaded.tokenizer, queries, opened, length),
         )
     answers = [row[: query.max_new_tokens] for query, row in zip(queries, ids[:, length:], strict=True)]
     return [mark + text for mark, text in zip(opened, _decoder(loaded.tokenizer)(answers), strict=True)]
+
+
+def _answer_penalties(loaded: LoadedModel, prompt_length: int) -> list[Any]:
+    """The checkpoint's repetition penalty for a family whose prompts do not count, as a logits processor."""
+    from transformers import RepetitionPenaltyLogitsProcessor
+
+    penalty = loaded.model.generation_config.repetition_penalty
+    processor = loaded.frame_processor
+    if penalty in (None, 1.0) or processor is None or processor.family.penalises_prompt:
+        return []
+    return [RepetitionPenaltyLogitsProcessor(penalty, prompt_ignore_length=prompt_length)]
 
 
 def drop_checkpoint_sampling(model: Any, tokenizer: Any) -> None:
