@@ -43,6 +43,8 @@ HOME = os.path.expanduser("~")  # noqa: PTH111
         (["method=corevad", "stages.window.length=16"], ["Did you mean window.length?"]),
         (["method=corevad", "window.length.x=3"], ["Did you mean window.length?"]),
         (["xyzzy=1"], ["xyzzy=1: no such key", "--cfg job"]),
+        (["window.length=16"], ["window.length=16: no such key. Choose one of seconds, n_frames."]),
+        (["prompt.parser._taget_=a.B"], ["Did you mean prompt.parser._target_?"]),
         (["~stages.nothing"], ["stages.nothing", "Choose one of window, ask"]),
         (["+window=frames30x8"], ["leave out the +"]),
         (["+alerts.gap=3"], ["leave out the +"]),

@@ -226,6 +226,7 @@ def _similar_key(key: str, keys: Sequence[str]) -> str:
     """A hint at the key that is meant: one below the same parent, one with this last part, or a similar one."""
     parent, _, last = key.rpartition(".")
     below = [other.removeprefix(f"{parent}.") for other in keys if other.rpartition(".")[0] == parent]
+    below = [other for other in below if other != "_target_" or last.startswith("_")]
     if parent and below:
         return did_you_mean(last, below, parent)
     same_end = [other for other in keys if other.rpartition(".")[2] == last and not other.startswith("run.")]
