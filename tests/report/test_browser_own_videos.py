@@ -68,12 +68,17 @@ def test_without_a_copy_of_an_hevc_video_stills_along_it_are_shown(tab: Any, fol
         with Image.open(folder / "linked" / still) as image:
             assert odd_videos.codes(np.asarray(image)[None]) == [frame]
     assert data(folder / "linked/page/videos/1.js")["stills"] == []  # H.264
-    opened(tab, folder / "linked", "#video=camera")
+    opened(tab, folder / "linked", "#video=camera&t=1.2")
     wait_until(tab, "!document.querySelector('.stills').hidden")
     assert "--encode" in tab.locator(".unplayable").text_content()
     wait_until(tab, "[...document.querySelectorAll('.stills img')].every((still) => still.naturalWidth === 128)")
     assert tab.locator(".stills button").count() == 13  # and that of the alert
     assert tab.locator(".stills button", has_text="alert").count() == 1
+    nearest = int(np.abs(np.array(frames) - 30).argmin())
+    shown = tab.locator(".stills button[aria-current='true']")
+    assert shown.locator("img").get_attribute("src") == stills[nearest][1]
+    box, strip = shown.bounding_box(), tab.locator(".stills").bounding_box()
+    assert strip["x"] <= box["x"] <= strip["x"] + strip["width"] - box["width"]
     for k in (11, 3):
         tab.locator(f".stills img[src$='0_{k}.jpg']").click()
         wait_until(tab, f"document.querySelector('.moment h2').textContent.includes('frame {frames[k]} ')")

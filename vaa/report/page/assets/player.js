@@ -53,11 +53,13 @@
       screen.classList.toggle("boxed", all.length > 0);
       if (stills.length && !all.length) { strip.hidden = false; screen.classList.add("stilled"); }
       note.textContent = `${reason} ${stills.length && !all.length ? "Below are stills of it; everything" : "Everything"} else works.`;
+      showStill();
     };
     const showStill = () => {
       if (!stills.length) return;
       const nearest = stills.reduce((best, still) => (Math.abs(still.seconds - now) < Math.abs(best.seconds - now) ? still : best));
       for (const still of stills) still.element.setAttribute("aria-current", String(still === nearest));
+      strip.scrollLeft = nearest.element.offsetLeft - (strip.clientWidth - nearest.element.offsetWidth) / 2;
     };
 
     const draw = () => {
