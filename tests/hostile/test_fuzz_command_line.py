@@ -40,7 +40,9 @@ WRONG: dict[type, tuple[str, ...]] = {
     type(None): ("None", "{a:1}", "[a]"),
 }
 """Type of a field's value -> values that no field with such a value takes."""
-NULL_IS_RIGHT = {"vlm.generation", "llm.generation", "encoder.generation"}
+NULL_IS_RIGHT = {f"{model}.{name}" for model in ("vlm", "llm") for name in ("max_side", "generation.temperature")}
+NULL_IS_RIGHT |= {"data.height"}
+"""Fields with a number by default, for which null has a meaning."""
 
 
 TAKE_ANY_TEXT = ("watch_for", "ignore")  # and lists of texts
@@ -101,8 +103,10 @@ def mistake(rng: random.Random) -> tuple[tuple[str, ...], str]:
     value = known[key]
     if isinstance(value, str) and value.startswith("${"):
         return command, f"{key}={rng.choice(('{a:1}', '[x]', '1.25'))}"
-    wrong_values = [wrong for wrong in WRONG[type(value)] if key not in TAKE_NUMBERS or not wrong[0].isdigit()]
-    return command, f"{key}={rng.choice(wrong_values)}"
+    wrong = rng.choice(WRONG[type(value)])
+    while (key in TAKE_NUMBERS and wrong[0].isdigit()) or (key in NULL_IS_RIGHT and wrong == "null"):
+        wrong = rng.choice(WRONG[type(value)])
+    return command, f"{key}={wrong}"
 
 
 def ignores(command: tuple[str, ...], override: str) -> str:
