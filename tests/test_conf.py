@@ -19,6 +19,7 @@ from vaa.evaluation.protocol import Protocol
 from vaa.models.base import LLM, VLM, Encoder
 from vaa.prompts.template import Prompt
 from vaa.stages.base import ModelStage, Transform
+from vaa.stages.text_retrieval import Memory
 from vaa.streaming.stream import Stream
 
 CONF = Path(__file__).parents[1] / "conf"
@@ -38,6 +39,7 @@ KINDS = {
     "position": Transform,
     "prompt": Prompt,
     "suspicious_window": Transform | ModelStage,
+    "memory": Memory,
 }
 
 FITS = {"readout/zero_one.yaml": "vera", "readout/eleven.yaml": "plain"}  # a read-out belongs to a prompt

@@ -24,6 +24,7 @@ GROUPS = {
     "refinement": "scores refined by those of similar segments",
     "smoothing": "smoothing of a video's scores in time",
     "suspicious_window": "URF's suspicious window: how it is found, tagged and its tags filtered",
+    "memory": "texts of normal and abnormal scenes, for retrieval",
     "position": "weighting by the position in the video",
     "protocol": "how scores are evaluated: labels, intervals, average precision",
     "engine": "where models run",
