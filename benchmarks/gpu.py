@@ -124,7 +124,15 @@ def make_model(setting: Setting) -> LoadedModel:
     # Answers as token ids, since the tiny tokenizer has no text for most of the 92,553.
     tokenizer.batch_decode = lambda ids, **_: [" ".join(map(str, row.tolist())) for row in ids]
     frame_processor = FrameProcessor(
-        family=family_of(config), config=config, processor=processor, max_pixels=None, timestamps=False, resize="pil"
+        family=family_of(config),
+        config=config,
+        processor=processor,
+        max_pixels=None,
+        max_visual_tokens=None,
+        compress_tokens=False,
+        timestamps=False,
+        resize="pil",
+        dtype=setting.dtype,
     )
     return LoadedModel(model=model, tokenizer=tokenizer, frame_processor=frame_processor, batch_size=setting.batch)
 

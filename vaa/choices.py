@@ -71,10 +71,9 @@ def help_text(args: Sequence[str]) -> str:
     for group in GROUPS:
         if group == "run":
             continue
-        lines.append(f"  {group:<11} {GROUPS[group]}")
-        indent = " " * 14
-        text = "  ".join(choices(group))
-        lines += textwrap.wrap(text, width, initial_indent=indent, subsequent_indent=indent, break_long_words=False)
+        text = f"{GROUPS[group]}: {'  '.join(choices(group))}"
+        name, indent = f"  {group:<17} ", " " * 20
+        lines += textwrap.wrap(text, width, initial_indent=name, subsequent_indent=indent, break_long_words=False)
     own = own_conf()
     if own is not None:
         lines.append(f"\nThe choices of {own} are among them.")

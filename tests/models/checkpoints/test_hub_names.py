@@ -111,7 +111,7 @@ def test_every_encoder_and_llm_runs_from_an_empty_cache(work: Path, hub: Hub) ->
     encoders = ["encoder.device_map=cpu", "encoder.dtype=float32"]
     run(work, hub, "-m", f"encoder={','.join(ENCODERS)}", "method=corevad", "vlm=tiny", *encoders)
     llms = ["llm.device_map=cpu", "llm.dtype=float32", "prompt.rate.max_new_tokens=4"]
-    run(work, hub, "-m", f"llm={','.join(LLMS)}", "method=urf", "vlm=tiny", "stages.rerate=null", *llms, status=1)
+    run(work, hub, "-m", f"llm={','.join(LLMS)}", "method=urf", "vlm=tiny", "stages.rerate=null", "max_failed=1", *llms)
     assert len(metrics(work)) == len(ENCODERS) + len(LLMS)
 
 

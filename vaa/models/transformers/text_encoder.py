@@ -22,8 +22,8 @@ _BATCHES = 64
 class TextEncoder:
     """A BERT whose mean over a text's tokens, L2-normalised, is its vector (Sentence-BERT, Reimers and Gurevych, 2019).
 
-    It embeds texts only, in a space of their own: descriptions are compared with texts, not with frames. A vector differs
-    by about 1e-7 with the texts in its batch, which are padded to the longest.
+    It embeds texts only, in a space of their own: descriptions are compared with texts, not with frames. A vector
+    differs by about 1e-7 with the texts in its batch, which are padded to the longest.
 
     Attributes:
         checkpoint: A folder in Hugging Face format, or a name on the hub.
