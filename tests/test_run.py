@@ -242,7 +242,8 @@ def test_a_wrong_override_gives_an_error_without_a_traceback(
     assert "Traceback" not in output
 
 
-def test_help_lists_every_group_and_choice_on_one_page(tmp_path: Path) -> None:
+def test_help_lists_every_group_and_choice_on_one_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
     text = run(tmp_path, "--help")
     for group in (ROOT / "conf").iterdir():
         if group.is_dir() and group.name != "run":
