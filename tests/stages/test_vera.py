@@ -124,7 +124,7 @@ def authors_frames(initial: list[float], vectors: np.ndarray, n_frames: int, sma
 
 @pytest.mark.parametrize("ap", [False, True], ids=["auc", "ap"])
 def test_the_scores_of_frames_are_those_of_the_authors_programs(ap: bool) -> None:
-    for seed in range(100):
+    for seed in range(200):
         rng = np.random.default_rng(seed)
         n_frames, small = int(rng.integers(2, 1200)), int(rng.choice([0, 4, 10]))
         starts = np.arange(0, n_frames, 16)
