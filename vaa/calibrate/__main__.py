@@ -24,7 +24,7 @@ from vaa.errors import ConfigError, DataError, VaaError
 from vaa.report.alerts import AlertRule
 from vaa.report.files import write_bytes
 from vaa.report.run_folder import output_errors
-from vaa.report.runs import Run, find_runs
+from vaa.report.runs import Run, find_run
 
 _RULE_FIELDS = ("threshold", "end", "gap", "shortest", "padding", "scores", "source", "calibrated_on")
 """The fields of the alert rule that are written: the threshold is valid for these only."""
@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise ConfigError(f"--false-alarms-per-hour {args.false_alarms_per_hour}: give a number above 0.")
         if args.out is not None:
             check_out(args.out)
-        run = _find_run(args.run)
+        run = find_run(args.run)
         calibration = calibrate(run, args.false_alarms_per_hour, args.resamples, args.seed)
         sys.stdout.write(
             "\n".join([*calibration.lines, f"use it: alerts.threshold={calibration.rule.threshold:g}", ""])
@@ -205,13 +205,6 @@ def yaml_text(calibration: Calibration) -> str:
     comments = "".join(f"# {line}\n" for line in ("Written by python -m vaa.calibrate", *calibration.lines))
     body = yaml.safe_dump({"alerts": rule}, sort_keys=False, allow_unicode=True, width=10_000)
     return f"# @package _global_\n{comments}{body}"
-
-
-def _find_run(folder: str) -> Run:
-    runs = find_runs([folder])
-    if len(runs) > 1:
-        raise DataError(f"{folder} has {len(runs)} runs; give the folder of one, such as {runs[0].folder}")
-    return runs[0]
 
 
 if __name__ == "__main__":

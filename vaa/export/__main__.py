@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from vaa import process
-from vaa.errors import ConfigError, DataError, VaaError
+from vaa.errors import ConfigError, VaaError
 from vaa.export import corevad, lavad, urf
 from vaa.export.content import ExportFile
 from vaa.report.files import write_json
 from vaa.report.run_folder import output_errors
-from vaa.report.runs import Run, find_runs
+from vaa.report.runs import Run, find_run
 
 LAYOUTS: dict[str, Callable[[Run], Iterator[ExportFile]]] = {
     "urf": urf.files,
@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Write the files and print their names; returns the exit status."""
     args = _parser().parse_args(argv)
     try:
-        run = _find_run(args.run)
+        run = find_run(args.run)
         out = args.out or run.folder / "export" / args.layout
         names = write(run, args.layout, out)
         failed = f"; {len(run.failures)} videos failed in the run and are left out" if run.failures else ""
@@ -81,13 +81,6 @@ def _parser() -> argparse.ArgumentParser:
     out_help = "the folder to write, new or empty (RUN/export/LAYOUT)"
     parser.add_argument("--out", type=Path, metavar="DIR", help=out_help)
     return parser
-
-
-def _find_run(folder: str) -> Run:
-    runs = find_runs([folder])
-    if len(runs) > 1:
-        raise DataError(f"{folder} has {len(runs)} runs; give the folder of one, such as {runs[0].folder}")
-    return runs[0]
 
 
 if __name__ == "__main__":

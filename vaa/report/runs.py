@@ -228,6 +228,18 @@ def find_runs(folders: Sequence[str | Path]) -> list[Run]:
     return runs
 
 
+def find_run(path: str) -> Run:
+    """The only run of a folder.
+
+    Raises:
+        DataError: there is none, or there are several.
+    """
+    runs = find_runs([path])
+    if len(runs) > 1:
+        raise DataError(f"{path} has {len(runs)} runs; give the folder of one, such as {runs[0].folder}")
+    return runs[0]
+
+
 def short_names(runs: Sequence[Run]) -> list[str]:
     """The runs' folders relative to the one that all share; a single run's is the last part of its path."""
     folders = [str(run.folder.absolute()) for run in runs]

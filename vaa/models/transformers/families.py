@@ -135,11 +135,11 @@ def compressed(inputs: VisionInputs, dtype: str) -> VisionInputs:
     if any(count != size for count in inputs.tokens):
         raise ModelError(f"compress_tokens=true: the frames of a query differ in size: {inputs.tokens} tokens.")
     pixels = inputs.tensors["pixel_values"].to(getattr(torch, dtype)).view(n, size, -1)
-    kept = torch.ones((n, size), dtype=torch.bool)
-    kept[1:] = (pixels[1:] - pixels[:-1]).abs().mean(-1) * 255 > _SAME
-    kept[:, 0] |= ~kept.any(-1)
-    tokens = tuple(int(count) for count in kept.sum(-1))
-    return VisionInputs({**inputs.tensors, KEPT_TOKENS: kept.flatten()}, tokens)
+    mask = torch.ones((n, size), dtype=torch.bool)
+    mask[1:] = (pixels[1:] - pixels[:-1]).abs().mean(-1) * 255 > _SAME
+    mask[:, 0] |= ~mask.any(-1)
+    tokens = tuple(int(count) for count in mask.sum(-1))
+    return VisionInputs({**inputs.tensors, KEPT_TOKENS: mask.flatten()}, tokens)
 
 
 KEPT_TOKENS = "kept_tokens"
