@@ -163,3 +163,33 @@ def test_all_gpus_of_the_machine_are_assigned(  # type: ignore[no-untyped-def]
 def test_nothing_changes_without_several_gpus_and_joblib(name: str, gpus: str, visible_to) -> None:  # type: ignore[no-untyped-def]
     os.environ["CUDA_VISIBLE_DEVICES"] = gpus
     assert visible_to(name) == gpus
+
+
+@pytest.mark.parametrize("ends", ["well", "with an error", "by a signal", "too late"])
+def test_a_forked_action_is_done_once_more_here_where_its_process_fails(tmp_path: Path, ends: str) -> None:
+    file, here = tmp_path / "process.txt", os.getpid()
+
+    def write() -> None:
+        if os.getpid() != here:
+            if ends == "with an error":
+                raise ValueError("only there")
+            if ends == "by a signal":
+                os.kill(os.getpid(), signal.SIGKILL)
+            if ends == "too late":
+                threading.Event().wait()
+        file.write_text(str(os.getpid()))
+
+    with process.forked(write, limit=60.0 if ends != "too late" else 0.01):
+        pass
+    assert (file.read_text() == str(here)) is (ends != "well")
+
+
+def test_a_forked_action_raises_what_it_raises_here_and_ends_with_the_block(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(ZeroDivisionError), process.forked(lambda: print(1 / 0)):
+        pass
+    with pytest.raises(KeyError, match="block"), process.forked(lambda: threading.Event().wait(600) and None):
+        raise KeyError("block")
+    assert not multiprocessing.active_children()
+    assert capfd.readouterr().err == ""

@@ -5,17 +5,19 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+from vaa import process
 from vaa.cache import AnswerCache
 from vaa.data.base import ChecksFiles, DatasetLoader, HasExpectedVideos
 from vaa.doctor import diagnosis
 from vaa.engines.base import Engine
 from vaa.errors import ConfigError, DataError, require_at_least, require_share
-from vaa.evaluation.evaluation import evaluate
+from vaa.evaluation.evaluation import Evaluation, evaluate
 from vaa.evaluation.protocol import Protocol
 from vaa.evaluation.run_metrics import check_complete, run_metrics
 from vaa.pipeline import RunResult, analyse, combine_definitions
@@ -184,18 +186,18 @@ class Experiment:
         with output_errors(folder):
             # Written after the files that it is computed from: a folder with metrics.json is complete.
             files.write_metrics(folder, self.protocol.name, metrics)
-            if self.plots:
-                plots.write_overview(folder / "overview.png", evaluation, warnings)
-            if self.alerts:
-                self.alerts.write(folder, alerts)
-                by_id = {video: report.video for video, report in result.reports.items()}
-                self.alerts.write(folder, self.alerts.write_media(folder, alerts, by_id, self.decoder))
-            if self.page:
-                self.page.write(Run(folder), evaluation)
-        console.log_summary(metrics, folder, warnings, self.alerts, alerts)
-        tracked.log(
-            metrics=metrics, notices=warnings, evaluation=evaluation, videos=dataset.videos, decoder=self.decoder
-        )
+        with process.forked(partial(_draw, folder, evaluation, warnings)) if self.plots else nullcontext():
+            with output_errors(folder):
+                if self.alerts:
+                    self.alerts.write(folder, alerts)
+                    by_id = {video: report.video for video, report in result.reports.items()}
+                    self.alerts.write(folder, self.alerts.write_media(folder, alerts, by_id, self.decoder))
+                if self.page:
+                    self.page.write(Run(folder), evaluation)
+            console.log_summary(metrics, folder, warnings, self.alerts, alerts)
+            tracked.log(
+                metrics=metrics, notices=warnings, evaluation=evaluation, videos=dataset.videos, decoder=self.decoder
+            )
         return metrics
 
 
@@ -258,3 +260,8 @@ def _method(
     check_models(method)
     check_definitions(method, definitions)
     return causal(method) if causal else method
+
+
+def _draw(folder: Path, evaluation: Evaluation, notices: Sequence[str]) -> None:
+    with output_errors(folder):
+        plots.write_overview(folder / "overview.png", evaluation, notices)

@@ -12,6 +12,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -115,6 +116,42 @@ def run_with_timeout(seconds: float, action: Callable[[], T]) -> T:
 
     threading.Thread(target=run, name="vaa-timeout", daemon=True).start()
     return result.result(seconds)
+
+
+@contextmanager
+def forked(action: Callable[[], None], limit: float = 60.0) -> Iterator[None]:
+    """Do an action that only writes files in a forked process while the block runs.
+
+    Where that process cannot start, fails or takes longer than `limit` seconds after the block, the action is done
+    here, and raises what it raises.
+    """
+    protect_forks()
+    child = multiprocessing.get_context("fork").Process(target=_exit_status_of, args=[action], daemon=True)
+    started = True
+    try:
+        child.start()
+    except (OSError, AssertionError) as error:  # no memory; a daemonic process may not have children
+        log.debug("No other process starts: %s", error)
+        started = False
+    try:
+        yield
+        if started:
+            child.join(limit)
+    finally:
+        if started and child.exitcode is None:
+            child.kill()
+            child.join()
+    if child.exitcode != 0:
+        action()
+
+
+def _exit_status_of(action: Callable[[], None]) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it ends with its parent
+    try:
+        action()
+    except Exception:
+        log.debug("Another process failed and its work is done again here.", exc_info=True)
+        sys.exit(1)
 
 
 def decode_timeout() -> float:
