@@ -86,7 +86,7 @@ def frame_by_frame(dataset: Dataset, folder: Path) -> tuple[float, ...]:
             frames.append(0.0)
         spans = dataset.truths[video.id].spans
         for k in range(video.n_frames):
-            labels.append(int(any(span.start <= k <= span.end for span in spans)))  # noqa: PERF401
+            labels.append(int(any(span.start <= k < span.stop for span in spans)))  # noqa: PERF401
         scores.extend(frames)
     fpr, tpr, roc_thresholds = roc_curve(labels, scores)
     precision, recall, pr_thresholds = precision_recall_curve(labels, scores)

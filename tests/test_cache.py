@@ -12,8 +12,9 @@ from queries import choose_query
 
 from vaa.cache import AnswerCache, RecentAnswers
 from vaa.errors import CacheError, VideoError
+from vaa.frame_times import FrameTimes
 from vaa.generation import GenerationConfig
-from vaa.types import EmbedQuery, FrameTimes, GenerateQuery, Query, Video
+from vaa.types import EmbedQuery, GenerateQuery, Query, Video
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ LAYERS = (
     ("errors",),
     ("process",),
     ("installation",),
-    ("generation",),
+    ("generation", "frame_times"),
     ("types", "overrides", "choices"),
     ("config_check", "mistakes"),
     ("prompts", "video"),

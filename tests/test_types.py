@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from vaa.errors import VaaError, VideoError
-from vaa.types import FrameTimes, GenerateQuery, ScoreTrack, Video
+from vaa.frame_times import FrameTimes
+from vaa.types import GenerateQuery, ScoreTrack, Video
 
 
 def track(values: list[float], starts: list[int]) -> ScoreTrack:

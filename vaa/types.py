@@ -10,15 +10,15 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol, runtime_checkable
 from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vaa.errors import ConfigError
+from vaa.frame_times import FrameTimes
 from vaa.generation import GenerationConfig
 
 Floats = NDArray[np.floating]
@@ -58,49 +58,6 @@ _UNUSUAL = re.compile(r"[^A-Za-z0-9_.~ #=&+,;@!$()\[\]{}'^-]")
 
 def _encoded(char: str) -> str:
     return char if ord(char) > 127 and char.isprintable() else quote(char, safe="", errors="replace")
-
-
-@dataclass(frozen=True, eq=False)
-class FrameTimes:
-    """When the frames of a video whose rate varies are shown, in seconds from its first frame.
-
-    `values`, shape (n,), ascend and belong to the frames from `first` on; earlier ones are no longer known (of a
-    stream). A step of more than ten usual (median) ones is a pause: nothing was recorded in between.
-    """
-
-    values: NDArray[np.float64]
-    first: int = 0
-
-    @cached_property
-    def usual_step(self) -> float:
-        """The median time from one frame to the next."""
-        return round(float(np.median(np.diff(self.values))), 4) if len(self.values) > 1 else 0.0
-
-    @cached_property
-    def pauses(self) -> tuple[int, ...]:
-        """The frames before which the recording pauses."""
-        ends = np.flatnonzero(np.diff(self.values) > _PAUSE_STEPS * self.usual_step)
-        return tuple(int(k) + 1 + self.first for k in ends)
-
-    def seconds(self, frame: int) -> float:
-        """When a frame is shown; from the last one on, when it ends."""
-        k = max(0, frame - self.first)
-        return float(self.values[k]) if k < len(self.values) else self.end(frame)
-
-    def end(self, stop: int) -> float:
-        """When the frames before `stop` end: as the next one is shown, or a usual step later before a pause."""
-        k = min(stop - self.first, len(self.values))
-        if k < 1:
-            return float(self.values[0])
-        paused = k == len(self.values) or k + self.first in self.pauses
-        return round(float(self.values[k - 1]) + self.usual_step, 4) if paused else float(self.values[k])
-
-    def frame_at(self, seconds: float) -> int:
-        """The first frame that is shown at this time or later, to a millisecond; the number of frames if none is."""
-        return self.first + int(np.searchsorted(self.values, seconds - 0.001))
-
-
-_PAUSE_STEPS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,30 +238,52 @@ class DefinitionTrack:
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A box (x1, y1, x2, y2) in pixels of the frame, with a confidence in [0, 1]."""
+    """A box (x1, y1, x2, y2) in pixels of the frame, with a confidence in [0, 1].
+
+    `track`: the number of the annotated track that it belongs to, None without tracks.
+    """
 
     frame: int
     xyxy: XYXY
     score: float
+    track: int | None = None
+
+
+@runtime_checkable
+class PixelMasks(Protocol):
+    """Which pixels of a video are annotated as anomalous, read when they are needed."""
+
+    def frame(self, number: int) -> NDArray[np.bool_]:
+        """Shape (height, width) of the frame.
+
+        Raises:
+            DataError: the file is missing, damaged or of another shape.
+        """
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """An annotated anomalous interval; the protocol decides whether it includes `end`."""
+    """The annotated anomalous frames [start, stop); each reader converts what its layout means by an end."""
 
     start: int
-    end: int
+    stop: int
     label: str
 
 
 @dataclass(frozen=True)
 class GroundTruth:
-    """The annotations of a video: anomalous intervals, class, boxes on some frames, a reference description."""
+    """The annotations of a video: anomalous intervals, class, boxes on some frames, a reference description.
+
+    `masks`: of each frame's pixels, None where the data set has none. `annotators`: the intervals by each of several
+    annotators, by name; `spans` is what the data set's reader makes of them.
+    """
 
     spans: tuple[Span, ...]
     label: str
     boxes: tuple[Box, ...] = ()
     text: str = ""
+    masks: PixelMasks | None = field(default=None, compare=False, repr=False)
+    annotators: Mapping[str, tuple[Span, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

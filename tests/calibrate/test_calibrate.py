@@ -22,9 +22,10 @@ from vaa.calibrate.threshold import (
     threshold_interval,
 )
 from vaa.errors import ConfigError, DataError
+from vaa.frame_times import FrameTimes
 from vaa.process import PROJECT_ROOT
 from vaa.report.alerts import AlertRule
-from vaa.types import FrameTimes, Video
+from vaa.types import Video
 
 RULE = alert_rule(gap=2.0, shortest=2.0)
 

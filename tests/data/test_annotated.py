@@ -40,7 +40,7 @@ def test_videos_are_in_the_order_of_the_index_with_their_truth(tmp_path: Path) -
         ("Abuse028_x264", 100, 30.0),
         ("Normal video (1)", 50, 30.0),
     ]
-    assert dataset.truths["Abuse028_x264"] == GroundTruth((Span(10, 20, "Abuse"), Span(30, 40, "Abuse")), "Abuse")
+    assert dataset.truths["Abuse028_x264"] == GroundTruth((Span(10, 21, "Abuse"), Span(30, 41, "Abuse")), "Abuse")
     assert dataset.truths["Normal video (1)"] == GroundTruth((), "Normal")
     assert (dataset.name, dataset.failures) == ("ucf", [])
 
@@ -94,7 +94,7 @@ def test_spans_past_the_end_are_warned_of(tmp_path: Path, caplog: pytest.LogCapt
     assert [r.getMessage() for r in caplog.records] == [
         "1 videos have spans past their end, which are cut: Abuse028_x264"
     ]
-    assert dataset.truths["Abuse028_x264"].spans[1].end == 140  # as annotated: the protocol cuts
+    assert dataset.truths["Abuse028_x264"].spans[1].stop == 141  # as annotated: the protocol cuts
 
 
 @pytest.mark.parametrize("end", [99, 100])  # the last frame, or the one after it where the end is excluded
@@ -200,7 +200,7 @@ def write_annotations(root: Path, *layouts: str) -> Path:
 def test_msad_has_two_layouts(tmp_path: Path, layout: str) -> None:
     dataset = configured("msad", write_annotations(tmp_path, layout)).load()
     assert [(video.id, video.n_frames) for video in dataset.videos] == [("Fire_1", 10), ("Normal_1", 6)]
-    assert dataset.truths["Fire_1"] == GroundTruth((Span(2, 9, "Fire"),), "Fire")
+    assert dataset.truths["Fire_1"] == GroundTruth((Span(2, 10, "Fire"),), "Fire")
     assert dataset.truths["Normal_1"] == GroundTruth((), "Normal")
 
 

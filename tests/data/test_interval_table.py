@@ -11,7 +11,8 @@ from making import write_timed
 from vaa.data.folder import VideoFolder
 from vaa.data.interval_table import read_interval_table
 from vaa.errors import DataError
-from vaa.types import Box, Dataset, FrameTimes, GroundTruth, Span, Video
+from vaa.frame_times import FrameTimes
+from vaa.types import Box, Dataset, GroundTruth, Span, Video
 
 ROOT = Path("clips")
 STEADY = Video("gate/north", ROOT / "gate/north.mp4", 40_000, 10.0)
@@ -39,7 +40,7 @@ def test_times_become_the_frames_that_are_shown_then(
     tmp_path: Path, start: str, end: str, span: tuple[int, int]
 ) -> None:
     truths = read(tmp_path, f"video,start,end,label\ngate/north,{start},{end},fight\n")
-    assert truths["gate/north"] == GroundTruth((Span(*span, "fight"),), "fight")
+    assert truths["gate/north"] == GroundTruth((Span(span[0], span[1] + 1, "fight"),), "fight")
 
 
 def test_a_written_interval_is_read_back_as_the_same_frames(tmp_path: Path) -> None:
@@ -47,12 +48,12 @@ def test_a_written_interval_is_read_back_as_the_same_frames(tmp_path: Path) -> N
     video = Video("a", ROOT / "a.mp4", 500, 30_000 / 1001)
     for first, stop in [(0, 1), (7, 100), (333, 500)]:
         row = f"a,{video.seconds(first):.3f},{video.end(stop):.3f}"
-        assert read(tmp_path, f"video,start,end\n{row}\n", video)["a"].spans == (Span(first, stop - 1, "Anomaly"),)
+        assert read(tmp_path, f"video,start,end\n{row}\n", video)["a"].spans == (Span(first, stop, "Anomaly"),)
 
 
 def test_where_the_rate_varies_frames_follow_the_times_of_the_file(tmp_path: Path) -> None:
     truths = read(tmp_path, "video,start,end,label\nb.avi,0.5,11.2,\nb.avi,5,6,pause\n")
-    assert truths["b.avi"].spans == (Span(1, 3, "Anomaly"), Span(2, 2, "pause"))
+    assert truths["b.avi"].spans == (Span(1, 4, "Anomaly"), Span(2, 3, "pause"))
 
 
 def test_boxes_names_and_files_of_spreadsheets(tmp_path: Path) -> None:
@@ -64,7 +65,7 @@ def test_boxes_names_and_files_of_spreadsheets(tmp_path: Path) -> None:
     box = (1.0, 2.0, 30.0, 40.5)
     assert truths == {
         "gate/north": GroundTruth(
-            spans=(Span(10, 10, "fight"), Span(30, 31, "car, red")),
+            spans=(Span(10, 11, "fight"), Span(30, 32, "car, red")),
             label="fight",
             boxes=(Box(30, box, 1.0), Box(31, box, 1.0)),
         ),
@@ -126,7 +127,7 @@ def test_a_folder_with_labels_has_the_truth_of_every_video(
     table.write_text("video,start,end,label\nb.mp4,5,6,fall\nbroken.mp4,1,2,fall\n")
     with caplog.at_level(logging.INFO, "vaa"):
         dataset: Dataset = VideoFolder(name="mine", root=str(root), labels=str(table), decoder="pyav").load()
-    assert dict(dataset.truths) == {"a": GroundTruth((), "Normal"), "b": GroundTruth((Span(3, 4, "fall"),), "fall")}
+    assert dict(dataset.truths) == {"a": GroundTruth((), "Normal"), "b": GroundTruth((Span(3, 5, "fall"),), "fall")}
     assert [failure.video for failure in dataset.failures] == ["broken"]
     assert "1 of 2 videos" in caplog.text
     table.write_text("video,start,end,label\nc.mp4,5,6,fall\n")

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vaa.evaluation.alert_intervals import Hysteresis, alert_intervals, extend, recorded_seconds
-from vaa.types import FrameTimes, Video
+from vaa.frame_times import FrameTimes
+from vaa.types import Video
 
 MOTION = FrameTimes(np.concatenate([np.arange(100) / 10, 110 + np.arange(100) / 10]))
 """200 frames at ten a second, with a pause of 100 s in the middle."""

@@ -14,7 +14,7 @@ from vaa.types import Dataset, DefinitionTrack, GroundTruth, Report, ScoreTrack,
 
 LAVAD = Protocol(name="lavad", labels=None, end_inclusive=True, precision="float64", pad=0.0)
 N = 40
-SPANS = {"a": (Span(3, 9, "Fire"), Span(20, 29, "Fall")), "b": (Span(5, 8, "Fall"),), "c": ()}
+SPANS = {"a": (Span(3, 10, "Fire"), Span(20, 30, "Fall")), "b": (Span(5, 9, "Fall"),), "c": ()}
 
 
 def test_a_definition_is_positive_in_the_frames_of_its_class_and_negative_everywhere_else() -> None:
@@ -34,7 +34,7 @@ def test_a_definition_is_positive_in_the_frames_of_its_class_and_negative_everyw
     metrics = definition_metrics(evaluation)
     expected = {}
     for name, label in (("fire", "Fire"), ("fall", "Fall")):
-        truth = [any(s.label == label and s.start <= k <= s.end for s in SPANS[v]) for v in SPANS for k in range(N)]
+        truth = [any(s.label == label and s.start <= k < s.stop for s in SPANS[v]) for v in SPANS for k in range(N)]
         expected[name] = roc_auc_score(truth, np.concatenate([scores[v, name] for v in SPANS]))
     assert metrics == pytest.approx(
         {

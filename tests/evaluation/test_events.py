@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from vaa.evaluation.events import event_metrics, video_events
-from vaa.types import FrameTimes, Video
+from vaa.frame_times import FrameTimes
+from vaa.types import Video
 
 
 def labels(n_frames: int, *events: tuple[int, int]) -> np.ndarray:

@@ -43,24 +43,21 @@ def metrics(data: Dataset, reports: dict[str, Report], protocol: Protocol = LAVA
 
 
 @pytest.mark.parametrize(
-    ("spans", "inclusive", "exclusive"),
+    ("spans", "expected"),
     [
-        ([(2, 4)], "0011100000", "0011000000"),
-        ([(0, 0)], "1000000000", "0000000000"),
-        ([(1, 2), (8, 9)], "0110000011", "0100000010"),
-        ([(7, 25)], "0000000111", "0000000111"),
-        ([(12, 25)], "0000000000", "0000000000"),
-        ([], "0000000000", "0000000000"),
+        ([(2, 4)], "0011000000"),
+        ([(0, 1)], "1000000000"),
+        ([(1, 2), (8, 10)], "0100000011"),
+        ([(7, 25)], "0000000111"),
+        ([(12, 25)], "0000000000"),
+        ([], "0000000000"),
     ],
     ids=["one", "first frame", "two", "past the end", "beyond the end", "none"],
 )
-def test_labels_of_a_video_of_ten_frames(spans: list[tuple[int, int]], inclusive: str, exclusive: str) -> None:
-    annotated = tuple(Span(a, b, "Fire") for a, b in spans)
-    for end_inclusive, expected in ((True, inclusive), (False, exclusive)):
-        labels = replace(LAVAD, end_inclusive=end_inclusive).frame_labels(VIDEO, annotated)
-        assert labels.tolist() == [letter == "1" for letter in expected]
-        expected_intervals = [match.span() for match in re.finditer("1+", expected)]
-        assert intervals(labels) == expected_intervals
+def test_labels_of_a_video_of_ten_frames(spans: list[tuple[int, int]], expected: str) -> None:
+    labels = LAVAD.frame_labels(VIDEO, tuple(Span(a, b, "Fire") for a, b in spans))
+    assert labels.tolist() == [letter == "1" for letter in expected]
+    assert intervals(labels) == [match.span() for match in re.finditer("1+", expected)]
 
 
 @pytest.mark.parametrize("pad", [0.0, 0.5])
@@ -81,11 +78,11 @@ def test_scores_have_the_protocols_precision() -> None:
 @pytest.mark.parametrize("wrong", [math.nan, math.inf])
 def test_a_score_that_is_not_finite_is_refused(wrong: float) -> None:
     with pytest.raises(ConfigError, match="v: "):
-        metrics(dataset(Span(2, 4, "")), {"v": track([0.1, wrong])})
+        metrics(dataset(Span(2, 5, "")), {"v": track([0.1, wrong])})
 
 
 def test_the_metrics_of_a_video_by_hand() -> None:
-    values = metrics(dataset(Span(2, 4, "")), {"v": track([0, 0, 1, 0.5, 1, 0.2, 0.2, 0.6, 0, 0])})
+    values = metrics(dataset(Span(2, 5, "")), {"v": track([0, 0, 1, 0.5, 1, 0.2, 0.2, 0.6, 0, 0])})
     assert (values["videos"], values["frames"], values["anomalous_share"]) == (1, 10, 0.3)
     assert values["pr_auc"] != values["average_precision"]
     assert values["roc_auc"] == pytest.approx(20 / 21)
@@ -93,8 +90,8 @@ def test_the_metrics_of_a_video_by_hand() -> None:
 
 def test_without_labels_or_scores_there_are_no_metrics() -> None:
     assert metrics(Dataset("folder", (VIDEO,), {}, []), {"v": track([0.5])}) == {}
-    assert metrics(dataset(Span(2, 4, "")), {"v": Report(VIDEO)}) == {}
-    assert metrics(dataset(Span(2, 4, "")), {}) == {}
+    assert metrics(dataset(Span(2, 5, "")), {"v": Report(VIDEO)}) == {}
+    assert metrics(dataset(Span(2, 5, "")), {}) == {}
 
 
 def write_labels(folder: Path, *entries: dict[str, object]) -> str:
@@ -108,7 +105,8 @@ ENTRY = {"video": "frames/Abuse/v.mp4", "temporal_label": [2, 4, -1, -1], "lengt
 @pytest.mark.parametrize("name", ["frames/Abuse/v.mp4", "v.mkv", "v"])
 def test_a_label_file_replaces_the_labels_of_the_data_set(tmp_path: Path, name: str) -> None:
     protocol = replace(LAVAD, labels=write_labels(tmp_path, ENTRY | {"video": name}))
-    assert protocol.spans(dataset(Span(0, 9, "Fire"))) == {"v": (Span(2, 4, ""),)}
+    assert protocol.spans(dataset(Span(0, 10, "Fire"))) == {"v": (Span(2, 5, ""),)}
+    assert replace(protocol, end_inclusive=False).spans(dataset(Span(0, 10, "Fire"))) == {"v": (Span(2, 4, ""),)}
 
 
 def test_a_dot_within_a_name_is_no_suffix(tmp_path: Path) -> None:
@@ -118,14 +116,14 @@ def test_a_dot_within_a_name_is_no_suffix(tmp_path: Path) -> None:
 def test_a_label_file_without_one_of_the_videos_is_refused(tmp_path: Path) -> None:
     protocol = replace(LAVAD, labels=write_labels(tmp_path, ENTRY | {"video": "other.mp4"}))
     with pytest.raises(DataError, match="first v"):
-        protocol.spans(dataset(Span(0, 9, "")))
+        protocol.spans(dataset(Span(0, 10, "")))
 
 
 def test_a_label_file_with_another_length_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     for length, warnings in ((11, 0), (12, 1)):
         with caplog.at_level(logging.WARNING, "vaa"):
             protocol = replace(LAVAD, labels=write_labels(tmp_path, ENTRY | {"length": length}))
-            protocol.spans(dataset(Span(0, 9, "")))
+            protocol.spans(dataset(Span(0, 10, "")))
         assert sum("another length" in r.getMessage() and "v" in r.getMessage() for r in caplog.records) == warnings
 
 
@@ -153,9 +151,7 @@ SPANS_ONLY, LENGTH_ONLY = NAMED | {"length": 0}, ENTRY | {"temporal_label": [-1,
     ids=["equal", "joined", "joined in another order", "joined, and the result again"],
 )
 def test_entries_of_one_video_that_agree_count_once(tmp_path: Path, entries: tuple[dict[str, object], ...]) -> None:
-    assert read_labels(Path(write_labels(tmp_path, *entries))) == {
-        "v": VideoLabel(n_frames=10, spans=(Span(2, 4, ""),))
-    }
+    assert read_labels(Path(write_labels(tmp_path, *entries))) == {"v": VideoLabel(n_frames=10, intervals=((2, 4),))}
 
 
 @pytest.mark.parametrize(
@@ -185,7 +181,7 @@ def test_the_released_labels_of_xd_violence(shared: Path) -> None:
     assert (len(vera), vera) == (800, corevad)
     different = [video for video in test if test[video] != corevad[video]]
     assert len(different) == 14
-    assert not any(test[video].spans for video in different)
+    assert not any(test[video].intervals for video in different)
     data = AnnotatedDataset(
         name="xd", root=str(recorded / "urf/xd_violence"), index="annotations/test.txt",
         spans="annotations/temporal*.txt", videos="videos", boxes="none", texts="none", fps=24.0, file_fps=True,

@@ -49,7 +49,7 @@ def evaluation(*, labelled: bool = True) -> Evaluation:
         StageStats(stage="clean", seconds=2.0, n_queries=30, n_cached=0, embedding=True),
         StageStats(stage="refine", seconds=2.0, n_queries=0, n_cached=4, embedding=True),
     ]
-    truths = {"a": GroundTruth((Span(2, 3, "Fire"),), "Fire"), "b": GroundTruth((), "Normal")} if labelled else {}
+    truths = {"a": GroundTruth((Span(2, 4, "Fire"),), "Fire"), "b": GroundTruth((), "Normal")} if labelled else {}
     result = RunResult(reports, {}, [Failure("c", "query", "damaged")], steps)
     return evaluate(result=result, dataset=Dataset("set", videos, truths, []), protocol=LAVAD)
 

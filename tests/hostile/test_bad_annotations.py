@@ -99,7 +99,7 @@ def test_a_wrong_line_of_the_spans_is_refused_with_its_number(tmp_path: Path, li
 
 def test_overlapping_and_empty_intervals_are_accepted(tmp_path: Path) -> None:
     assert spans(tmp_path, "v Abuse 5 20 10 30 7 7 -1 -1") == {
-        "v": (Span(5, 20, "Abuse"), Span(10, 30, "Abuse"), Span(7, 7, "Abuse"))
+        "v": (Span(5, 21, "Abuse"), Span(10, 31, "Abuse"), Span(7, 8, "Abuse"))
     }
 
 

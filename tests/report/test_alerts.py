@@ -15,20 +15,10 @@ from alert_rules import alert_rule
 from vaa.errors import ConfigError
 from vaa.evaluation.evaluation import Evaluation, evaluate
 from vaa.evaluation.protocol import Protocol
+from vaa.frame_times import FrameTimes
 from vaa.pipeline import RunResult
 from vaa.report.alerts import Alert, by_video, clock, read_alerts, text_in
-from vaa.types import (
-    Dataset,
-    DefinitionTrack,
-    FrameTimes,
-    GroundTruth,
-    Report,
-    Response,
-    ScoreTrack,
-    Segment,
-    Span,
-    Video,
-)
+from vaa.types import Dataset, DefinitionTrack, GroundTruth, Report, Response, ScoreTrack, Segment, Span, Video
 from vaa.video import sources
 
 RULE = alert_rule(shortest=1.0)
@@ -175,7 +165,7 @@ def test_an_alert_names_the_definition_with_the_highest_score_in_it() -> None:
 
 def test_an_alert_on_labelled_videos_is_a_hit_or_false() -> None:
     report, normal = scored([0.9, 0.9, 0.0, 0.0, 0.0, 0.8, 0.8], ["x"] * 7, "a"), scored([0.7] * 3, ["x"] * 3, "b")
-    truths = {"a": GroundTruth((Span(15, 60, "Fight"),), "Fight"), "b": GroundTruth((), "Normal")}
+    truths = {"a": GroundTruth((Span(15, 61, "Fight"),), "Fight"), "b": GroundTruth((), "Normal")}
     alerts = RULE.find_all(evaluation(report, normal, scored([0.6] * 2, ["x"] * 2, "c"), truths=truths))
     assert [(alert.video, alert.start, alert.hit) for alert in alerts] == [
         *(("a", 0, True), ("a", 50, True), ("b", 0, False), ("c", 0, None)),

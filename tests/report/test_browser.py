@@ -16,10 +16,11 @@ import pytest
 from browsing import opened, wait_until
 from test_page import finished, scored
 
+from vaa.frame_times import FrameTimes
 from vaa.process import PROJECT_ROOT
 from vaa.report.page.build import Page
 from vaa.report.runs import Run
-from vaa.types import FrameTimes, GroundTruth, Span
+from vaa.types import GroundTruth, Span
 
 pytestmark = pytest.mark.slow
 AT = "document.querySelector('video').currentTime"

@@ -16,9 +16,10 @@ from PIL import Image
 from test_page import finished, scored
 
 from vaa.data.interval_table import read_interval_table
+from vaa.frame_times import FrameTimes
 from vaa.report.page.build import Page
 from vaa.report.runs import Run
-from vaa.types import DefinitionTrack, FrameTimes, GroundTruth, ScoreTrack, Span
+from vaa.types import DefinitionTrack, GroundTruth, ScoreTrack, Span
 
 pytestmark = pytest.mark.slow
 TRUTHS = {
@@ -134,8 +135,8 @@ def test_intervals_are_marked_corrected_and_saved_as_labels(tab: Any, run: Run, 
     )
     videos = [report.video for report in run.evaluation.reports.values()]
     read = read_interval_table(tmp_path / "labels.csv", Path(), videos, ())
-    assert read["street"].spans == (Span(100, 109, "fire"),)
-    assert read["yard"].spans == (Span(5, 14, 'a "quiet", one'),)
+    assert read["street"].spans == (Span(100, 110, "fire"),)
+    assert read["yard"].spans == (Span(5, 15, 'a "quiet", one'),)
     tab.get_by_text("undo all in this video").click()
     wait_until(tab, "document.querySelectorAll('.marks tr').length === 2")
     tab.evaluate("localStorage.clear()")

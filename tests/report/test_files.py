@@ -61,15 +61,14 @@ def test_the_truth_is_written_as_the_protocol_counts_it(tmp_path: Path) -> None:
     truth = GroundTruth((Span(1, 2, "Fire"), Span(4, 90, "Fire")), "Fire", (Box(4, (0, 1, 2, 3), 1.0),), "It burns.")
     video = run_result().reports["v"].video
     dataset = Dataset("ours", (video,), {"v": truth}, ())
-    for inclusive, stop in ((True, 3), (False, 2)):
-        protocol = Protocol(name="p", labels=None, end_inclusive=inclusive, precision="float64", pad=0.0)
-        files.write_truth(tmp_path, evaluate(result=run_result(), dataset=dataset, protocol=protocol))
-        content = read(tmp_path / "truth.json")
-        assert isinstance(content, dict)
-        assert (content["data"], content["protocol"]["end_inclusive"]) == ("ours", inclusive)
-        spans = [[1, 2, "Fire"], [4, 90, "Fire"]]
-        expected = {"class": "Fire", "frames": 6, "anomalous": [[1, stop], [4, 6]], "spans": spans}
-        assert content["videos"] == {"v": {**expected, "boxes": [[4, 0, 1, 2, 3]], "text": "It burns."}}
+    protocol = Protocol(name="p", labels=None, end_inclusive=False, precision="float64", pad=0.0)
+    files.write_truth(tmp_path, evaluate(result=run_result(), dataset=dataset, protocol=protocol))
+    content = read(tmp_path / "truth.json")
+    assert isinstance(content, dict)
+    assert (content["data"], content["protocol"]["name"]) == ("ours", "p")
+    spans = [[1, 2, "Fire"], [4, 90, "Fire"]]
+    expected = {"class": "Fire", "frames": 6, "anomalous": [[1, 2], [4, 6]], "intervals": spans}
+    assert content["videos"] == {"v": {**expected, "boxes": [[4, 0, 1, 2, 3]], "text": "It burns."}}
 
 
 def test_a_report_has_the_changes_of_each_stage(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from alert_rules import alert_rule
 from vaa.errors import DataError
 from vaa.evaluation.evaluation import evaluate
 from vaa.evaluation.protocol import Protocol
+from vaa.frame_times import FrameTimes
 from vaa.pipeline import RunResult
 from vaa.process import PROJECT_ROOT
 from vaa.report import files
@@ -29,7 +30,6 @@ from vaa.types import (
     Dataset,
     DefinitionTrack,
     Failure,
-    FrameTimes,
     GroundTruth,
     Report,
     Response,

@@ -10,9 +10,10 @@ from PIL import Image
 
 from vaa.evaluation.evaluation import Evaluation, evaluate
 from vaa.evaluation.protocol import Protocol
+from vaa.frame_times import FrameTimes
 from vaa.pipeline import RunResult
 from vaa.report.plots import write_overview
-from vaa.types import Dataset, FrameTimes, GroundTruth, Report, ScoreTrack, Span, Video
+from vaa.types import Dataset, GroundTruth, Report, ScoreTrack, Span, Video
 
 LAVAD = Protocol(name="lavad", labels=None, end_inclusive=True, precision="float64", pad=0.0)
 
@@ -20,7 +21,7 @@ LAVAD = Protocol(name="lavad", labels=None, end_inclusive=True, precision="float
 def evaluation(n: int, *, labelled: bool, scored: bool = True, fps: float = 30.0) -> Evaluation:
     videos = tuple(Video(f"v{k}", Path("v.mp4"), 40, fps) for k in range(n))
     track = ScoreTrack(np.linspace(0, 1, 40), np.arange(40)) if scored else None
-    truths = {video.id: GroundTruth((Span(10, 20, "Fire"),), "Fire") for video in videos} if labelled else {}
+    truths = {video.id: GroundTruth((Span(10, 21, "Fire"),), "Fire") for video in videos} if labelled else {}
     result = RunResult({video.id: Report(video, track=track) for video in videos})
     return evaluate(result=result, dataset=Dataset("set", videos, truths, []), protocol=LAVAD)
 

@@ -10,13 +10,13 @@ import numpy as np
 import orjson
 import pytest
 
+from vaa.frame_times import FrameTimes
 from vaa.report import report_file
 from vaa.report.files import write_json
 from vaa.types import (
     Box,
     Definition,
     DefinitionTrack,
-    FrameTimes,
     GroundTruth,
     Judgement,
     Report,

@@ -18,7 +18,7 @@ PROTOCOL = Protocol(name="p", labels=None, end_inclusive=True, precision="float1
 
 def written(folder: Path, track: ScoreTrack | None, n_frames: int = 100) -> Report:
     video = Video("a/b #1", Path("v.mp4"), n_frames, 30.0)
-    truth = GroundTruth((Span(3, 9, "x"), Span(90, 120, "x")), "x")
+    truth = GroundTruth((Span(3, 10, "x"), Span(90, 121, "x")), "x")
     report = Report(video, track=track, truth=truth)
     history = {"score": report, "keep": replace(report, n_unparsed=1)}
     result = RunResult({video.id: history["keep"]}, {video.id: history}, [Failure("c", "ask", "damaged")])
@@ -39,7 +39,7 @@ def test_scores_and_labels_are_read_as_they_were_counted(tmp_path: Path, starts:
     assert scores.dtype == np.float16
     np.testing.assert_array_equal(scores, PROTOCOL.frame_scores(report))
     labels = evaluation.labels["a/b #1"]
-    np.testing.assert_array_equal(labels, PROTOCOL.frame_labels(report.video, (Span(3, 9, ""), Span(90, 120, ""))))
+    np.testing.assert_array_equal(labels, PROTOCOL.frame_labels(report.video, (Span(3, 10, ""), Span(90, 121, ""))))
     assert (run.videos, run.notices, run.metrics) == (["a/b #1"], ["a notice"], {"roc_auc": 0.5})
     assert (evaluation.data, evaluation.protocol) == ("ours", PROTOCOL)
     assert evaluation.truths == {"a/b #1": report.truth}

@@ -16,6 +16,7 @@ from test_base import stage_classes
 from test_corevad import UnusedEncoder
 
 from vaa.errors import ConfigError, VideoError
+from vaa.frame_times import FrameTimes
 from vaa.stages.base import ModelStage, Neighbours, Stage
 from vaa.stages.causal import CausalMethod, DelayScores
 from vaa.stages.corevad import LocalClean, SoftmaxRefine
@@ -33,7 +34,7 @@ from vaa.stages.scores import (
 from vaa.stages.urf import FindSuspiciousWindow
 from vaa.stages.vera import RetrievalRefine, RoundScores
 from vaa.stages.window import CentredWindow, ConsecutiveWindow
-from vaa.types import EmbedQuery, FrameTimes, Report, Response, ScoreTrack, Segment, Video
+from vaa.types import EmbedQuery, Report, Response, ScoreTrack, Segment, Video
 
 ENCODER = UnusedEncoder()
 STAGES: Mapping[str, Stage] = {

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from vaa.errors import ConfigError, VideoError
+from vaa.frame_times import FrameTimes
 from vaa.stages.fps_filter import fps_filter
 from vaa.stages.window import CentredWindow, check_sampling, clip_frames
-from vaa.types import FrameTimes, Report, Video
+from vaa.types import Report, Video
 
 RATES = [Fraction(30), Fraction(25), Fraction(24), Fraction(30000, 1001), Fraction(24000, 1001), Fraction(15)]
 

@@ -7,8 +7,9 @@ import pytest
 from beartype.roar import BeartypeCallHintParamViolation
 
 from vaa.errors import ConfigError
+from vaa.frame_times import FrameTimes
 from vaa.stages.window import CentredFrames, CentredWindow, ConsecutiveWindow, TimedWindow, sample_frames
-from vaa.types import FrameTimes, Report, Segment, Video
+from vaa.types import Report, Segment, Video
 
 
 def segments(n_frames: int, length: int = 30, shown: int = 8) -> tuple[Segment, ...]:

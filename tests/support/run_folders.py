@@ -35,7 +35,10 @@ def make(
         starts = 10 * np.arange(len(values), dtype=np.int64)
         track = ScoreTrack(np.array(values, dtype=np.float64), starts)
         reports[name] = Report(Video(name, Path("v.mp4"), 10 * len(values), 10.0), track=track)
-    truths = {name: GroundTruth((Span(*spans[name], "x"),) if name in spans else (), "x") for name in tracks}
+    truths = {
+        name: GroundTruth((Span(spans[name][0], spans[name][1] + 1, "x"),) if name in spans else (), "x")
+        for name in tracks
+    }
     dataset = Dataset("ours", tuple(r.video for r in reports.values()), truths, ())
     result = RunResult(reports, {name: {"read": report} for name, report in reports.items()}, list(failures))
     evaluation = evaluate(result=result, dataset=dataset, protocol=protocol)

@@ -44,10 +44,10 @@ def test_the_ground_truth_has_spans_boxes_and_texts(dataset: Dataset) -> None:
     truths = [dataset.truths[v.id] for v in dataset.videos]
     assert [bool(truth.spans) for truth in truths] == [True, False, True]
     for truth in truths:
-        inside = {f for span in truth.spans for f in range(span.start, span.end + 1)}
+        inside = {f for span in truth.spans for f in range(span.start, span.stop)}
         assert {box.frame for box in truth.boxes} <= inside
         assert len(truth.boxes) >= 0.8 * len(inside)
-        assert all(0 <= span.start <= span.end < 160 for span in truth.spans)
+        assert all(0 <= span.start < span.stop <= 160 for span in truth.spans)
         assert all(0 <= edge <= 128 for box in truth.boxes for edge in box.xyxy)
         assert truth.label == (truth.spans[0].label if truth.spans else "Normal")
         assert ("normal" in truth.text) == (not truth.spans)

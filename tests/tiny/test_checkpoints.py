@@ -51,7 +51,7 @@ def make_queries(dataset: Dataset, name: str, count: int = 8, **fields: str) -> 
     prompt, queries = prompts.load_prompts()[name], []
     for video in dataset.videos:
         spans = dataset.truths[video.id].spans
-        middle = (spans[0].start + spans[0].end) // 2 if spans else video.n_frames // 2
+        middle = (spans[0].start + spans[0].stop) // 2 if spans else video.n_frames // 2
         frames = tuple(int(f) for f in np.linspace(middle - 12, middle + 12, count)) if count > 1 else (middle,)
         queries.append(prompt.query(video, Segment(frames[0], frames[-1] + 1, frames, middle), **fields))
     return queries

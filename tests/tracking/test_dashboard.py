@@ -189,7 +189,13 @@ def test_data_answers_and_scores_are_artifacts_that_name_each_other(run: dict[st
     }
     videos = [json.loads(line) for line in data["files"]["videos.jsonl"].read_text().splitlines()]
     assert [video["id"] for video in videos] == ["calm", "fight", "fire", "lost"]
-    assert videos[1] == {"id": "fight", "frames": 20, "fps": 10, "class": "Fighting", "spans": [[10, 20, "Fighting"]]}
+    assert videos[1] == {
+        "id": "fight",
+        "frames": 20,
+        "fps": 10,
+        "class": "Fighting",
+        "intervals": [[10, 20, "Fighting"]],
+    }
     rows = [json.loads(line) for line in answers["files"]["answers.jsonl"].read_text().splitlines()]
     assert [(row["video"], row["stage"]) for row in rows] == [(video, "query") for video in ("calm", "fight", "fire")]
     assert rows[1]["responses"][1] == {

@@ -7,9 +7,10 @@ import pytest
 
 from vaa.evaluation.evaluation import evaluate
 from vaa.evaluation.protocol import Protocol
+from vaa.frame_times import FrameTimes
 from vaa.pipeline import RunResult
 from vaa.tracking.tables import segment_rows, video_rows
-from vaa.types import Dataset, DefinitionTrack, FrameTimes, Report, Response, ScoreTrack, Segment, Video
+from vaa.types import Dataset, DefinitionTrack, Report, Response, ScoreTrack, Segment, Video
 
 PROTOCOL = Protocol(name="p", labels=None, end_inclusive=True, precision="float64", pad=0.0)
 MOTION = FrameTimes(np.concatenate([np.arange(100) / 10, 110 + np.arange(100) / 10]))

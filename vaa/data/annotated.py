@@ -53,7 +53,7 @@ class AnnotatedDataset:
             raise ConfigError(f"data.fps={self.fps}: must be above 0.")
 
     def load(self) -> Dataset:
-        """The videos of the index, with their spans as annotated; a video without a line of spans is a failure.
+        """The videos of the index, with their spans; a video without a line of spans is a failure.
 
         Raises:
             DataError: a file is missing, matches a pattern twice, or has another layout.
@@ -72,7 +72,7 @@ class AnnotatedDataset:
             for id_, path in paths.items()
         )
         failures = [Failure(id_, "data", f"{spans.name} has no line for it") for id_ in lengths if id_ not in truths]
-        past_end = [video.id for video in videos if any(s.end > video.n_frames for s in truths[video.id].spans)]
+        past_end = [video.id for video in videos if any(s.stop > video.n_frames + 1 for s in truths[video.id].spans)]
         if past_end:
             log.warning("%d videos have spans past their end, which are cut: %s", len(past_end), ", ".join(past_end))
         return Dataset(self.name, videos, truths, failures)
@@ -232,7 +232,7 @@ def read_spans(file: Path) -> Mapping[str, GroundTruth]:
             raise DataError(f"{file}:{number}: '{id_}' has an interval that is negative or reversed: {pairs}.")
         if id_ in truths:
             raise DataError(f"{file}:{number}: '{id_}' occurs a second time.")
-        truths[id_] = GroundTruth(tuple(Span(a, b, label) for a, b in pairs), label)
+        truths[id_] = GroundTruth(tuple(Span(a, b + 1, label) for a, b in pairs), label)
     return truths
 
 

@@ -38,10 +38,9 @@ class LabelledInterval:
     box: XYXY | None
 
     def span(self, video: Video) -> Span:
-        """The frames that are shown from `start` up to `end`, the last one included; one frame at least."""
+        """The frames that are shown from `start` up to `end`; one frame at least."""
         first, stop = (min(video.frame_at(seconds), video.n_frames) for seconds in (self.start, self.end))
-        last = max(0, stop - 1)
-        return Span(start=min(first, last), end=last, label=self.label)
+        return Span(start=max(0, min(first, stop - 1)), stop=max(1, stop), label=self.label)
 
 
 def read_interval_table(
@@ -84,7 +83,7 @@ def _truth(video: Video, rows: Sequence[LabelledInterval]) -> GroundTruth:
         (frame, box): Box(frame, box, 1.0)
         for span, box in spans
         if box is not None
-        for frame in range(span.start, span.end + 1)
+        for frame in range(span.start, span.stop)
     }
     return GroundTruth(
         spans=tuple(span for span, _ in spans),

@@ -62,7 +62,7 @@ class SyntheticDataset:
             raise ConfigError(f"data.seconds={self.seconds}: give at least 10.")
 
     def load(self) -> Dataset:
-        """The videos and their ground truth; the end of a span is its last frame."""
+        """The videos and their ground truth."""
         folder = local_path(self.cache_dir) / f"{self.split}-{self._fingerprint()}"
         if not folder.is_dir():
             self._write(folder)
@@ -120,8 +120,8 @@ class SyntheticDataset:
         return GroundTruth(spans, spans[0].label if spans else "Normal", tuple(boxes), text)
 
     def _span(self, event: Event) -> Span:
-        first, last = np.ceil(event.start * self.fps), np.ceil(event.stop * self.fps) - 1
-        return Span(int(first), int(min(last, self._n_frames - 1)), event.class_name)
+        first, stop = np.ceil(event.start * self.fps), np.ceil(event.stop * self.fps)
+        return Span(int(first), int(min(stop, self._n_frames)), event.class_name)
 
 
 def encode(path: Path, frames: list[Pixels], fps: float) -> None:

@@ -23,8 +23,9 @@ log = logging.getLogger("vaa")
 class Protocol:
     """How scores are evaluated.
 
-    `labels`: a JSON file in VERA's layout, or None for the data set's own labels. `end_inclusive`: the annotated end is
-    anomalous. `precision`: the float type of the scores. `pad`: the score of frames that no value covers.
+    `labels`: a JSON file in VERA's layout, or None for the data set's own labels. `end_inclusive`: whether the ends in
+    that file are anomalous frames. `precision`: the float type of the scores. `pad`: the score of frames that no value
+    covers.
     """
 
     name: str
@@ -59,13 +60,16 @@ class Protocol:
         other = [v.id for v in dataset.videos if abs(annotations[v.id].n_frames - v.n_frames) > 1]
         if other:
             log.warning("%d videos have another length in %s: %s", len(other), self.labels, ", ".join(other))
-        return {video.id: annotations[video.id].spans for video in dataset.videos}
+        return {
+            video.id: tuple(Span(a, b + self.end_inclusive, "") for a, b in annotations[video.id].intervals)
+            for video in dataset.videos
+        }
 
     def frame_labels(self, video: Video, spans: tuple[Span, ...]) -> Labels:
         """Shape (frames,): which frames are anomalous; intervals are cut at the video's end."""
         labels = np.zeros(video.n_frames, dtype=np.bool_)
         for span in spans:
-            labels[span.start : span.end + self.end_inclusive] = True
+            labels[span.start : span.stop] = True
         return labels
 
     def frame_scores(self, report: Report) -> Floats:
@@ -98,13 +102,13 @@ def intervals(labels: Labels) -> list[tuple[int, int]]:
 
 @dataclass(frozen=True, kw_only=True)
 class VideoLabel:
-    """What a label file says about a video; `n_frames` is 0 where it does not say."""
+    """What a label file says about a video: pairs of start and end; `n_frames` is 0 where it does not say."""
 
     n_frames: int
-    spans: tuple[Span, ...]
+    intervals: tuple[tuple[int, int], ...]
 
     def __str__(self) -> str:
-        return f"{[(span.start, span.end) for span in self.spans]} of {self.n_frames} frames"
+        return f"{list(self.intervals)} of {self.n_frames} frames"
 
 
 def read_labels(file: Path) -> dict[str, VideoLabel]:
@@ -151,12 +155,12 @@ def _parse_label(entry: Mapping[str, Any]) -> VideoLabel:
     pairs = [(a, b) for a, b in zip(times[::2], times[1::2], strict=True) if a >= 0]
     if any(b < a for a, b in pairs):
         raise ValueError(f"an interval ends before its start: {pairs}")
-    return VideoLabel(n_frames=int(entry["length"]), spans=tuple(Span(start=a, end=b, label="") for a, b in pairs))
+    return VideoLabel(n_frames=int(entry["length"]), intervals=tuple(pairs))
 
 
 def _join(one: VideoLabel, other: VideoLabel) -> VideoLabel | None:
     """The label of two entries of a video if one has only intervals and the other only a length, else None."""
-    for spans_only, length_only in ((one, other), (other, one)):
-        if spans_only.spans and not spans_only.n_frames and length_only.n_frames and not length_only.spans:
-            return VideoLabel(n_frames=length_only.n_frames, spans=spans_only.spans)
+    for intervals_only, length_only in ((one, other), (other, one)):
+        if intervals_only.n_frames == 0 < length_only.n_frames and not length_only.intervals:
+            return VideoLabel(n_frames=length_only.n_frames, intervals=intervals_only.intervals)
     return None

@@ -49,8 +49,8 @@ def write_results(folder: Path, result: RunResult, notices: Sequence[str], detai
 def write_truth(folder: Path, evaluation: Evaluation) -> None:
     """Write `truth.json`: the protocol, and for each video with labels its ground truth and anomalous frames.
 
-    `anomalous` are the intervals by the protocol: cut at the video's end, their stop excluded. `spans` are
-    those of the data set.
+    `anomalous` are the intervals by the protocol, cut at the video's end, `intervals` those of the data set with their
+    classes; [start, stop) in frames.
     """
     videos = {}
     for video, labels in evaluation.labels.items():
@@ -59,7 +59,7 @@ def write_truth(folder: Path, evaluation: Evaluation) -> None:
             "class": truth.label,
             "frames": len(labels),
             "anomalous": intervals(labels),
-            "spans": [[span.start, span.end, span.label] for span in truth.spans],
+            "intervals": [[span.start, span.stop, span.label] for span in truth.spans],
             "boxes": [[box.frame, *box.xyxy] for box in truth.boxes],
             "text": truth.text,
         }

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from vaa.frame_times import FrameTimes
 from vaa.types import (
     Box,
     Definition,
     DefinitionTrack,
-    FrameTimes,
     GroundTruth,
     Judgement,
     Report,

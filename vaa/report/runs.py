@@ -199,11 +199,18 @@ class LazyMapping(Mapping[str, T]):
 
 def _truth(content: Mapping[str, Any]) -> GroundTruth:
     return GroundTruth(
-        spans=tuple(Span(start=start, end=end, label=label) for start, end, label in content["spans"]),
+        spans=_spans(content),
         label=content["class"],
         boxes=tuple(Box(frame=frame, xyxy=(a, b, c, d), score=1.0) for frame, a, b, c, d in content["boxes"]),
         text=content["text"],
     )
+
+
+def _spans(content: Mapping[str, Any]) -> tuple[Span, ...]:
+    """Runs of before 2026-11-28 have `spans`, with the last anomalous frame in place of `stop`."""
+    if "intervals" in content:
+        return tuple(Span(start, stop, label) for start, stop, label in content["intervals"])
+    return tuple(Span(start, last + 1, label) for start, last, label in content["spans"])
 
 
 def _labels(content: Mapping[str, Any]) -> Labels:

@@ -9,9 +9,10 @@ from typing import ClassVar, Literal, get_args
 import numpy as np
 
 from vaa.errors import ConfigError, VideoError
+from vaa.frame_times import FrameTimes
 from vaa.stages.base import SEGMENT, Scope
 from vaa.stages.fps_filter import ShownFrames, fps_filter
-from vaa.types import FrameTimes, Ints, Report, Segment, Video
+from vaa.types import Ints, Report, Segment, Video
 
 Sampling = Literal["even", "fps_filter"]
 """How the frames of a clip are chosen: evenly from its first to its last, or as FFmpeg's fps filter does."""

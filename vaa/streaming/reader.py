@@ -17,8 +17,9 @@ import numpy as np
 
 from vaa import process
 from vaa.errors import DataError, OutputError, VaaError
+from vaa.frame_times import FrameTimes
 from vaa.streaming.stream import OpenStream, Stream
-from vaa.types import FrameTimes, Pixels
+from vaa.types import Pixels
 from vaa.video.sources import live_frame_file
 
 log = logging.getLogger("vaa")

@@ -155,7 +155,7 @@ class VlmAccuracy:
 
 def _label(spans: tuple[Span, ...], frames: tuple[int, ...]) -> str | None:
     """The class of most anomalous frames, "" if there are none, None if they are fewer than a quarter."""
-    inside = {s.label: sum(t.start <= f <= t.end for f in frames for t in spans if t.label == s.label) for s in spans}
+    inside = {s.label: sum(t.start <= f < t.stop for f in frames for t in spans if t.label == s.label) for s in spans}
     name = max(inside, key=lambda label: inside[label], default="")
     if not name or inside[name] == 0:
         return ""

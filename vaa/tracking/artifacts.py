@@ -62,9 +62,9 @@ def _video_rows(evaluation: Evaluation, videos: Sequence[Video]) -> list[dict[st
     for video in videos:
         if video.id in evaluation.history:
             truth = evaluation.truths.get(video.id)
-            spans = [[span.start, span.end, span.label] for span in truth.spans] if truth else None
+            intervals = [[span.start, span.stop, span.label] for span in truth.spans] if truth else None
             row = {"id": video.id, "frames": video.n_frames, "fps": video.fps}
-            rows.append({**row, "class": evaluation.label(video.id), "spans": spans})
+            rows.append({**row, "class": evaluation.label(video.id), "intervals": intervals})
     return rows
 
 

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from vaa import process
 from vaa.errors import ConfigError, DecodeTimeoutError, VideoError
-from vaa.types import FrameTimes, Pixels, Video
+from vaa.frame_times import FrameTimes
+from vaa.types import Pixels, Video
 from vaa.video.decoders import DECODERS, REENCODE_HINT, Decoder
 
 log = logging.getLogger("vaa")

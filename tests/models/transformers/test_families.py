@@ -15,12 +15,13 @@ from queries import choose_query
 from tiny_checkpoints import make
 
 from vaa.errors import ConfigError, ModelError
+from vaa.frame_times import FrameTimes
 from vaa.models import base
 from vaa.models.base import Locator
 from vaa.models.transformers import kv_cache
 from vaa.models.transformers.families import FAMILIES, VisionInputs, compressed, family_of
 from vaa.models.transformers.vlm import TransformersVLM
-from vaa.types import ChatQuery, FrameTimes, GenerateQuery, Query, Video
+from vaa.types import ChatQuery, GenerateQuery, Query, Video
 
 CONF = Path(__file__).parents[3] / "conf/vlm"
 TEST_FIELDS = {

@@ -86,7 +86,7 @@ def _events(evaluation: Evaluation, video: str) -> list[tuple[float, float, str]
     spans = sorted(truth.spans, key=lambda span: span.start) if truth else []
     events = []
     for start, stop in intervals(evaluation.labels[video]):
-        names = (span.label for span in spans if span.start < stop and span.end >= start and span.label)
+        names = (span.label for span in spans if span.start < stop and span.stop > start and span.label)
         name = next(names, evaluation.label(video) or "")
         events.append((round(about.seconds(start), 6), round(about.end(stop), 6), name))
     return events

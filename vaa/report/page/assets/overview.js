@@ -16,8 +16,7 @@
 
   const protocol = (p) => [
     `Protocol ${p.name}: `,
-    p.labels ? `labels of ${p.labels}, ` : "the data set's own labels, ",
-    `the end of an interval is ${p.end_inclusive ? "anomalous" : "not anomalous"}, `,
+    p.labels ? `labels of ${p.labels} (the end of an interval is ${p.end_inclusive ? "" : "not "}anomalous), ` : "the data set's own labels, ",
     `scores are ${p.precision}.`,
   ].join("");
 
