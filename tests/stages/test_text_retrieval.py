@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +17,9 @@ from vaa.types import Report, Response, Segment, Video
 VIDEO = Video("v", Path("none"), 100, 10.0)
 
 
-def stage(abnormal: int, normal: int, temperature: float) -> ScoreByTexts:
+def stage(abnormal: int, normal: int, temperature: float, share: float = 1.0) -> ScoreByTexts:
     memory = Memory(abnormal=[f"bad {k}" for k in range(abnormal)], normal=[f"good {k}" for k in range(normal)])
-    return ScoreByTexts(model=cpu_encoder("nowhere"), memory=memory, temperature=temperature)
+    return ScoreByTexts(model=cpu_encoder("nowhere"), memory=memory, temperature=temperature, share=share)
 
 
 def report(n: int) -> Report:
@@ -39,6 +40,17 @@ def test_the_score_is_the_softmax_weight_of_the_abnormal_texts() -> None:
             assert response.score == pytest.approx(sum(terms[:abnormal]) / sum(terms), abs=1e-12)
             assert scored.track is not None
             assert scored.track.values[k] == response.score
+
+
+def test_a_share_of_the_score_is_the_rating() -> None:
+    vectors = np.random.default_rng(0).normal(size=(4, 5))
+    rated = report(2)
+    rated = replace(rated, responses=tuple(replace(r, score=0.25) for r in rated.responses))
+    alone = stage(1, 1, 0.5).absorb(rated, list(vectors)).responses
+    for before, after in zip(alone, stage(1, 1, 0.5, share=0.75).absorb(rated, list(vectors)).responses, strict=True):
+        assert after.score == pytest.approx(0.75 * before.score + 0.25 * 0.25)
+    with pytest.raises(ConfigError, match=r"share=1\.5"):
+        stage(1, 1, 0.5, share=1.5)
 
 
 def test_each_description_and_each_text_is_embedded() -> None:

@@ -25,7 +25,7 @@ def cpu_vlm(checkpoint: str | Path, **fields: Any) -> TransformersVLM:
 
 
 def cpu_llm(checkpoint: str | Path, **fields: Any) -> TransformersLLM:
-    return TransformersLLM(**{**_chat_model(checkpoint), **fields})
+    return TransformersLLM(**{**_chat_model(checkpoint), "chat": True, **fields})
 
 
 def cpu_encoder(checkpoint: str | Path, **fields: Any) -> ClipEncoder:

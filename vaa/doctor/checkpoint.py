@@ -12,7 +12,7 @@ from typing import Any
 
 from vaa.errors import ModelError
 from vaa.models.checkpoints import internvl2
-from vaa.models.checkpoints.files import INDEX, SINGLE, check_shard_index, resolve_checkpoint
+from vaa.models.checkpoints.files import INDEX, SINGLE, check_shard_index, packaged_hint, resolve_checkpoint
 from vaa.models.checkpoints.hub import cached_folder, is_hub_name
 from vaa.models.checkpoints.weights import only_pickled
 
@@ -88,7 +88,7 @@ def inspect_checkpoint(name: str, revision: str | None, *, image_processor: bool
     shape = _shape(config)
     stored, missing = _stored_parameters(folder) if folder else (0, [])
     if folder is None and not is_name:
-        missing = [f"'{name}' is neither a folder nor a hub name, which look like ORG/NAME"]
+        missing = [f"'{name}' is neither a folder nor a hub name, which look like ORG/NAME.{packaged_hint(name)}"]
     size_in_name = re.search(r"(\d+(?:\.\d+)?)[Bb](?![a-zA-Z])", name.rsplit("/", 1)[-1])
     parameters, counted_by = float(stored), "by its files"
     if not stored:

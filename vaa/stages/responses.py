@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -15,7 +15,7 @@ from vaa.errors import ConfigError, VideoError, require_at_least, require_share
 from vaa.models.base import LLM, VLM
 from vaa.prompts.template import Prompt
 from vaa.stages.base import SEGMENT, WHOLE_VIDEO, Neighbours, Scope
-from vaa.types import ChooseQuery, Floats, GenerateQuery, Report, Response, ScoreTrack
+from vaa.types import ChooseQuery, Floats, GenerateQuery, Report, Response, ScoreTrack, Segment
 
 log = logging.getLogger("vaa")
 _SHOWN = 300  # characters of an answer in a message
@@ -29,15 +29,15 @@ def segment_queries(prompt: Prompt, report: Report) -> tuple[GenerateQuery, ...]
 def caption_queries(prompt: Prompt, report: Report, end: str = ".", **fields: str) -> tuple[GenerateQuery, ...]:
     """One query per segment, without frames; `$caption` is the segment's description, followed by `end`."""
     return tuple(
-        prompt.query(
-            report.video,
-            replace(segment, frames=(), times=()),
-            report.definition,
-            caption=f"{response.description}{end}",
-            **fields,
-        )
-        for segment, response in zip(report.segments, report.responses, strict=True)
+        prompt.query(report.video, segment, report.definition, caption=caption, **fields)
+        for segment, caption in _captions(report, end)
     )
+
+
+def _captions(report: Report, end: str) -> Iterator[tuple[Segment, str]]:
+    """Each segment without its frames, and its description, followed by `end`."""
+    for segment, response in zip(report.segments, report.responses, strict=True):
+        yield replace(segment, frames=(), times=()), f"{response.description}{end}"
 
 
 def add_ratings(report: Report, prompt: Prompt, answers: Sequence[str]) -> Report:
@@ -148,11 +148,16 @@ class ChoiceScores:
         )
 
     def absorb(self, report: Report, answers: Sequence[Floats]) -> Report:
-        """The report with the expected scores: probabilities (choices,) @ choice scores (choices,)."""
+        """The report with the expected scores of its responses."""
         responses = report.responses or (Response("", math.nan, ""),) * len(answers)
-        scores = choice_scores(self.prompt, self.choices)
-        scored = (replace(old, score=float(p @ scores)) for old, p in zip(responses, answers, strict=True))
-        return replace(report, responses=tuple(scored))
+        return _expected_scores(replace(report, responses=responses), self.prompt, self.choices, answers)
+
+
+def _expected_scores(report: Report, prompt: Prompt, choices: Sequence[str], answers: Sequence[Floats]) -> Report:
+    """The report with expected scores: probabilities (choices,) @ choice scores (choices,)."""
+    scores = choice_scores(prompt, choices)
+    scored = (replace(old, score=float(p @ scores)) for old, p in zip(report.responses, answers, strict=True))
+    return replace(report, responses=tuple(scored))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,6 +176,34 @@ class RateCaptions:
     def absorb(self, report: Report, answers: Sequence[str]) -> Report:
         """The report with the ratings as scores of its responses, NaN where they could not be parsed."""
         return add_ratings(report, self.prompt, answers)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChoiceRatings:
+    """Rate every segment's description by the LLM's probabilities of given answers; nothing is generated.
+
+    The rating is the expectation of the scores that the prompt's parser reads from the `choices`.
+    """
+
+    scope: ClassVar[Scope] = SEGMENT
+
+    model: LLM
+    prompt: Prompt
+    choices: Sequence[str]
+
+    def __post_init__(self) -> None:
+        choice_scores(self.prompt, self.choices)
+
+    def queries(self, report: Report) -> tuple[ChooseQuery, ...]:
+        """One per segment, without frames; `$caption` is the segment's description."""
+        return tuple(
+            self.prompt.choice_query(report.video, segment, self.choices, report.definition, caption=caption)
+            for segment, caption in _captions(report, end="")
+        )
+
+    def absorb(self, report: Report, answers: Sequence[Floats]) -> Report:
+        """The report with the ratings as scores of its responses."""
+        return _expected_scores(report, self.prompt, self.choices, answers)
 
 
 @dataclass(frozen=True, kw_only=True)

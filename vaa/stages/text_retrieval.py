@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 from scipy.special import softmax
 
-from vaa.errors import ConfigError
+from vaa.errors import ConfigError, require_share
 from vaa.models.base import Encoder
 from vaa.stages import embeddings
 from vaa.stages.base import SEGMENT, Scope
@@ -38,7 +38,8 @@ class ScoreByTexts:
     """Score each segment by the similarity of its description to the texts of a memory.
 
     The weights are the softmax over all texts of the dot products with the description, divided by `temperature`; the
-    score is the weight of the abnormal texts.
+    score is `share` times the weight of the abnormal texts, plus 1 - `share` times the rating that the description has
+    already. With a share of 1 ratings are not used.
     """
 
     scope: ClassVar[Scope] = SEGMENT
@@ -46,8 +47,10 @@ class ScoreByTexts:
     model: Encoder
     memory: Memory
     temperature: float
+    share: float
 
     def __post_init__(self) -> None:
+        require_share(share=self.share)
         if not self.temperature > 0:
             raise ConfigError(f"temperature={self.temperature} must be above 0.")
 
@@ -63,6 +66,9 @@ class ScoreByTexts:
         vectors = np.asarray(answers, dtype=np.float64)
         weights = softmax(vectors[:n] @ vectors[n:].T / self.temperature, axis=1)
         scores = weights[:, : len(self.memory.abnormal)].sum(axis=1)
+        if self.share < 1:
+            ratings = np.array([response.score for response in report.responses], dtype=np.float64)
+            scores = self.share * scores + (1 - self.share) * ratings
         pairs = zip(report.responses, scores.tolist(), strict=True)
         starts = np.array([segment.at for segment in report.segments], dtype=np.int64)
         responses = tuple(replace(response, score=score) for response, score in pairs)

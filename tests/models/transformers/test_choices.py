@@ -12,7 +12,7 @@ from tiny_checkpoints import make
 
 from vaa.errors import ConfigError
 from vaa.models import base
-from vaa.models.transformers import kv_cache
+from vaa.models.transformers import kv_cache, packed_choices
 from vaa.models.transformers.families import VisionInputs
 from vaa.models.transformers.llm import TransformersLLM
 from vaa.models.transformers.loaded_model import LoadedModel
@@ -211,19 +211,42 @@ def test_generate_and_choose_queries_are_answered_in_order_in_one_call(
         assert result == alone if isinstance(result, str) else np.abs(result - alone).max() < 1e-4
 
 
-def test_a_text_model_processes_a_shared_prefix_once(llm: TransformersLLM, make_query: QueryFactory) -> None:
+def test_a_text_model_processes_a_shared_prefix_once_and_packs_what_follows(
+    llm: TransformersLLM, make_query: QueryFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packed_choices, "_ROW_TOKENS", 30)
     loaded, sizes = llm._load(), []
     hook = loaded.model.model.register_forward_pre_hook(
         lambda _m, _a, kwargs: sizes.append(tuple(kwargs["input_ids"].shape)), with_kwargs=True
     )
-    queries = [
-        make_query(text=f"a person {word}", system="Normal scenes") for word in ("runs", "walks here", "fights", "a")
+    batches = [
+        [make_query(text=f"a person {word}", system="Normal scenes") for word in ("runs", "walks here", "fights", "a")],
+        [
+            make_query(text=f"a person {'a ' * 30}", system="Normal scenes"),
+            make_query(text="a", system="Normal scenes"),
+        ],
+        [make_query(text="a car")],
     ]
-    batched = list(llm.choose(queries))
+    answers = [answer for queries in batches for answer in llm.choose(queries)]
     hook.remove()
-    assert [rows for rows, _ in sizes] == [1, 4]
-    for query, answer in zip(queries, batched, strict=True):
+    # The beginning, a row; two rows, since one query is longer than a row; a shorter beginning, a row.
+    assert [rows for rows, _ in sizes] == [1] * 6
+    assert max(tokens for _, tokens in sizes) > 30
+    for query, answer in zip([query for queries in batches for query in queries], answers, strict=True):
         np.testing.assert_allclose(answer, expected(loaded, query), atol=1e-4)
+
+
+def test_choices_of_several_tokens_are_continued_in_a_batch(llm: TransformersLLM, make_query: QueryFactory) -> None:
+    queries = [make_query(text=f"a person {word}", choices=SEVERAL_TOKENS) for word in ("runs", "walks here")]
+    for query, answer in zip(queries, llm.choose(queries), strict=True):
+        np.testing.assert_allclose(answer, expected(llm._load(), query), atol=1e-4)
+
+
+def test_a_model_without_chat_continues_the_text(folders: dict[str, Path], make_query: QueryFactory) -> None:
+    llm, query = cpu_llm(folders["llama3_1"], chat=False), make_query(text="a person", system="Normal scenes")
+    assert llm._load().chat_text(query, ()) == "Normal scenes\n\na person"
+    np.testing.assert_allclose(next(llm.choose([query])), expected(llm._load(), query), atol=1e-4)
+    assert llm.identity != cpu_llm(folders["llama3_1"]).identity
 
 
 def test_earlier_queries_do_not_change_the_positions_of_later_ones(

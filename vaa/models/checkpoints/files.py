@@ -15,6 +15,8 @@ INDEX, SINGLE = "model.safetensors.index.json", "model.safetensors"
 """File names of an index of shards, and of weights in one file."""
 PICKLED, PICKLED_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
 """The same of weights that are pickled."""
+PACKAGED = Path("outputs/cache/models")
+"""Where weights from the package index are, relative to the working directory or the clone (`vaa.models.packaged`)."""
 _MAX_HASHED_BYTES = 16 * 2**20
 
 
@@ -28,6 +30,12 @@ def resolve_checkpoint(checkpoint: str) -> str:
     project_folder = PROJECT_ROOT / path
     known = CHECKOUT or path.parts[:1] == ("vaa",)
     return str(project_folder if known and not path.is_dir() and project_folder.is_dir() else path)
+
+
+def packaged_hint(checkpoint: str) -> str:
+    """What to do where weights from the package index are not there; "" for other checkpoints."""
+    path = Path(checkpoint)
+    return f" Fetch it: python -m vaa.models.packaged {path.name}" if path.parent == PACKAGED else ""
 
 
 def checkpoint_identity(checkpoint: str, revision: str | None) -> str:

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from vaa.errors import ModelError
-from vaa.models.checkpoints.files import resolve_checkpoint
+from vaa.models.checkpoints.files import packaged_hint, resolve_checkpoint
 from vaa.process import run_with_timeout
 
 log = logging.getLogger("vaa")
@@ -37,7 +37,7 @@ def find_checkpoint(checkpoint: str, revision: str | None) -> str:
     if cached is None and not is_hub_name(checkpoint):
         raise ModelError(
             f"'{checkpoint}': no such folder, and no name on the hub, which look like ORG/NAME "
-            "(OpenGVLab/InternVL3-8B-hf)."
+            f"(OpenGVLab/InternVL3-8B-hf).{packaged_hint(checkpoint)}"
         )
     fault = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else hub_fault()
     if not fault or (cached and constants.HF_HUB_OFFLINE):

@@ -22,6 +22,7 @@ from vaa.models.transformers.kv_cache import (
     set_rope_deltas,
 )
 from vaa.models.transformers.loaded_model import LoadedModel
+from vaa.models.transformers.packed_choices import can_pack, choose_packed, shared_length
 from vaa.models.transformers.vision_features import VisionFeatures, encode_frames
 from vaa.types import ChatQuery, ChooseQuery, Floats
 
@@ -88,6 +89,11 @@ def choose(loaded: LoadedModel, queries: Sequence[ChooseQuery], inputs: VisionIn
 
     results: dict[int, Floats] = {}
     with torch.inference_mode():
+        if can_pack(loaded):
+            tokenized = [_tokenize(loaded, query, index, ()) for index, query in enumerate(queries)]
+            if all(query.single_tokens for query in tokenized):
+                first_tokens = [[choice[0] for choice in query.choices] for query in tokenized]
+                return choose_packed(loaded, [query.ids for query in tokenized], first_tokens)
         prefixes = sorted(_shared_prefixes(loaded, queries, inputs), key=lambda prefix: prefix.length)
         features = encode_frames(loaded.model, inputs) if inputs.tensors else None
         for _, equal in groupby(prefixes, key=lambda prefix: prefix.length):  # equal lengths need no padding
@@ -109,7 +115,7 @@ def _shared_prefixes(
         frames = range(first, first + len(queries[indices[0]].frames))
         first = frames.stop
         group = [_tokenize(loaded, queries[k], k, [inputs.tokens[frame] for frame in frames]) for k in indices]
-        shared = _shared_length([query.ids for query in group])
+        shared = shared_length([query.ids for query in group])
         together = not frames or shared > _last_visual_token(loaded, group[0].ids)
         for part in [group] if together else [[query] for query in group]:
             prefix = part[0].ids[: shared if len(part) > 1 else -1]
@@ -175,13 +181,6 @@ def _tokenize(loaded: LoadedModel, query: ChooseQuery, index: int, tokens: Seque
 
 def _token_ids(loaded: LoadedModel, text: str) -> Ids:
     return list(loaded.tokenizer(text, add_special_tokens=False)["input_ids"])
-
-
-def _shared_length(prompts: Sequence[Ids]) -> int:
-    """How many tokens all prompts begin with; each has at least one more."""
-    length = min(len(ids) for ids in prompts) - 1
-    first = prompts[0]
-    return next((k for k in range(length) if any(ids[k] != first[k] for ids in prompts)), length)
 
 
 def _last_visual_token(loaded: LoadedModel, ids: Ids) -> int:

@@ -123,7 +123,7 @@ def keys_only_cache(model: Any) -> Any:
     something other than keys and values it is an ordinary cache.
     """
     result = empty_cache(model)
-    if _has_plain_layers(result):
+    if has_plain_layers(result):
         result.layers[-1] = _keys_only_layer()()
     return result
 
@@ -140,7 +140,7 @@ class PreallocatedCache:
         if model.generation_config.cache_implementation is not None or not model._supports_default_dynamic_cache():
             return None
         result = empty_cache(model)
-        if not tokens or not _has_plain_layers(result):
+        if not tokens or not has_plain_layers(result):
             return None
         result.layers = [_preallocated_layer()(rows, tokens) for _ in result.layers]
         return cls(result)
@@ -152,7 +152,8 @@ class PreallocatedCache:
             source.keys = source.values = None  # free them layer by layer
 
 
-def _has_plain_layers(cache: Any) -> bool:
+def has_plain_layers(cache: Any) -> bool:
+    """Whether a cache holds the keys and values of all tokens, and nothing else."""
     from transformers.cache_utils import DynamicLayer
 
     return bool(cache.layers) and all(type(layer) is DynamicLayer for layer in cache.layers)

@@ -21,7 +21,8 @@ from vaa.types import ChatQuery, ChooseQuery, Floats, GenerateQuery, NoAnswer
 class TransformersLLM:
     """A frozen LLM that answers in left-padded batches, without thinking if its chat template can switch that off.
 
-    The fields are those of TransformersVLM.
+    Without `chat` the model continues the text of the query, without a chat template: for prompts with examples and
+    answers in their text, and for models that were not trained on chats. The other fields are those of TransformersVLM.
     """
 
     checkpoint: str
@@ -32,6 +33,7 @@ class TransformersLLM:
     attention: str
     generation: GenerationConfig
     batch_size: int
+    chat: bool
 
     def __post_init__(self) -> None:
         require_at_least(1, batch_size=self.batch_size)
@@ -39,9 +41,10 @@ class TransformersLLM:
 
     @property
     def identity(self) -> str:
-        """Checkpoint, revision, precision and generation; neither batch size nor device."""
+        """Checkpoint, revision, precision and generation; chat or not; neither batch size nor device."""
         name = checkpoint_identity(self.checkpoint, self.revision)
-        return f"{name} {self.dtype} {self.quantization} {self.generation.identity}"
+        form = "" if self.chat else " continued"
+        return f"{name} {self.dtype} {self.quantization} {self.generation.identity}{form}"
 
     @property
     def requirements(self) -> Requirements:
@@ -101,7 +104,7 @@ class TransformersLLM:
             ).eval()
             drop_checkpoint_sampling(model, tokenizer)
             _loaded[self] = LoadedModel(
-                model=model, tokenizer=tokenizer, frame_processor=None, batch_size=self.batch_size
+                model=model, tokenizer=tokenizer, frame_processor=None, batch_size=self.batch_size, chat=self.chat
             )
         return _loaded[self]
 

@@ -14,14 +14,28 @@ from vaa.prompts.thoughts import opened_thoughts
 from vaa.types import ChatQuery, ChooseQuery
 
 
+@dataclass(frozen=True, eq=False)
+class Prefix:
+    """The beginning of prompts as token ids, and its key-value cache."""
+
+    ids: list[int]
+    cache: Any
+
+
 @dataclass(eq=False, kw_only=True)
 class LoadedModel:
-    """A model in memory; `frame_processor` is None for an LLM, `batch_size` is the one to begin with."""
+    """A model in memory; `frame_processor` is None for an LLM, `batch_size` is the one to begin with.
+
+    Without `chat` the text of a query is continued as it is, without a chat template. `prefix` is the beginning that
+    the last packed queries had in common.
+    """
 
     model: Any
     tokenizer: Any
     frame_processor: FrameProcessor | None
     batch_size: int
+    chat: bool = True
+    prefix: Prefix = field(init=False, default_factory=lambda: Prefix([], None))
     _generate_batch: AdaptiveBatchSize = field(init=False)
     _choose_batch: AdaptiveBatchSize = field(init=False)
 
@@ -45,7 +59,9 @@ class LoadedModel:
         Raises:
             ConfigError: the probabilities of choices are queried, and the chat template opens the model's thoughts.
         """
-        if self.frame_processor is None:
+        if not self.chat:
+            text = "\n\n".join(part for part in (query.system, query.text) if part)
+        elif self.frame_processor is None:
             text = chat_text(self.tokenizer, query, [])
         else:
             family, marks = self.frame_processor.family, self.frame_processor.frame_texts(self.tokenizer, query, tokens)
