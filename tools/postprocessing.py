@@ -82,7 +82,7 @@ class Data:
     def __init__(self, root: Path, name: str, every: int) -> None:
         dataset = AnnotatedDataset(
             name=name, root=str(root / name), index="annotations/test.txt", spans="annotations/[Tt]emporal*.txt",
-            videos="videos", boxes="none", texts="none", fps=30.0, file_fps=True,
+            videos="videos", boxes="none", texts="none", fps=30.0, file_fps=True, base=0,
         ).load()  # fmt: skip
         read = ReadScores(root=str(root / name / "refined_scores" / FOLDERS[name]))
         self.reports = [read(Report(video)) for video in dataset.videos]

@@ -29,8 +29,9 @@ Answer = str | Floats
 """The answer to a query: text, the probabilities of choices, or an embedding."""
 
 
-SourceKind = Literal["file", "images", "live"]
-"""Where frames come from: a video file, a folder of images, the stored frames of a stream (vaa/video/sources.py)."""
+SourceKind = Literal["file", "images", "images_with_gaps", "live"]
+"""Where frames come from: a video file, a folder of images, one whose numbers may have gaps, the stored frames of a
+stream (vaa/video/sources.py)."""
 
 
 DecoderName = Literal["decord", "pyav"]

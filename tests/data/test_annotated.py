@@ -23,7 +23,7 @@ SPANS = "Abuse028_x264.mp4  Abuse  10  20  30  40  \nNormal video (1).mp4  Norma
 def loader(root: Path, name: str = "ucf") -> AnnotatedDataset:
     return AnnotatedDataset(
         name=name, root=str(root), index="annotations/test.txt", spans="annotations/[Tt]emporal*.txt", videos="videos",
-        boxes="annotations/*_aligned.*", texts="video_summaries.json", fps=30.0, file_fps=True,
+        boxes="annotations/*_aligned.*", texts="video_summaries.json", fps=30.0, file_fps=True, base=0,
     )  # fmt: skip
 
 

@@ -184,7 +184,7 @@ def test_the_released_labels_of_xd_violence(shared: Path) -> None:
     assert not any(test[video].intervals for video in different)
     data = AnnotatedDataset(
         name="xd", root=str(recorded / "urf/xd_violence"), index="annotations/test.txt",
-        spans="annotations/temporal*.txt", videos="videos", boxes="none", texts="none", fps=24.0, file_fps=True,
+        spans="annotations/temporal*.txt", videos="videos", boxes="none", texts="none", fps=24.0, file_fps=True, base=0,
     ).load()  # fmt: skip
     for name in ("vera", "corevad"):
         protocol = replace(LAVAD, labels=str(recorded / name / "xd_annotations.json"))
@@ -221,7 +221,7 @@ def benchmark(root: Path, name: str) -> Dataset:
     folder = root / "recorded" / "urf" / name
     return AnnotatedDataset(
         name=name, root=str(folder), index="annotations/test.txt", spans="annotations/[Tt]emporal*.txt",
-        videos="videos", boxes="none", texts="none", fps=30.0, file_fps=True,
+        videos="videos", boxes="none", texts="none", fps=30.0, file_fps=True, base=0,
     ).load()  # fmt: skip
 
 

@@ -28,6 +28,7 @@ def loader(root: Path, index: str) -> AnnotatedDataset:
         texts="no*",
         fps=30.0,
         file_fps=True,
+        base=0,
     )
 
 

@@ -133,7 +133,7 @@ def test_vadtrees_released_scores_give_its_released_numbers(
     root = shared / "recorded/vadtree" / data
     dataset = AnnotatedDataset(
         name=data, root=str(root), index="annotations/anomaly_test.txt", spans="annotations/Temporal*.txt",
-        videos="videos", boxes="none", texts="none", fps=30.0, file_fps=True,
+        videos="videos", boxes="none", texts="none", fps=30.0, file_fps=True, base=0,
     ).load()  # fmt: skip
     stage = ReadScores(root=str(root / file))
     protocol = Protocol(name="lavad", labels=None, end_inclusive=True, precision="float64", pad=0.0)

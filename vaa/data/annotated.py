@@ -10,14 +10,14 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from vaa.data.base import known_names, video_id, why_invalid
+from vaa.data.base import video_id, why_invalid
 from vaa.data.boxes import read_boxes
 from vaa.data.fetch import RELEASES
-from vaa.data.search import search
+from vaa.data.search import files_by_name, find_video
 from vaa.errors import ConfigError, DataError
 from vaa.types import Dataset, Failure, GroundTruth, Span, Video, local_path
 from vaa.video.sources import average_rate
@@ -36,6 +36,7 @@ class AnnotatedDataset:
     Exactly one file must match `index`, and one `spans`; each is a pattern or a list of patterns. Boxes
     (vaa/data/boxes.py) and texts (JSON: video -> reference description) are optional. `fps` is the frame rate of videos
     whose file is not there, and with `file_fps: false` that of all; a video has the average rate of its file otherwise.
+    `base` is the number of a video's first frame in `spans`, 0 or 1.
     """
 
     name: str
@@ -47,8 +48,11 @@ class AnnotatedDataset:
     texts: str
     fps: float
     file_fps: bool
+    base: int
 
     def __post_init__(self) -> None:
+        if self.base not in (0, 1):
+            raise ConfigError(f"data.base={self.base}: give 0 or 1, the number of a video's first frame.")
         if not self.fps > 0:
             raise ConfigError(f"data.fps={self.fps}: must be above 0.")
 
@@ -60,12 +64,12 @@ class AnnotatedDataset:
             ConfigError: a pattern is not relative.
         """
         index, spans = self._find_one(self.index, "index"), self._find_one(self.spans, "spans")
-        lengths, truths = read_index(index), self._add_boxes_and_texts(read_spans(spans))
+        lengths, truths = read_index(index), self._add_boxes_and_texts(read_spans(spans, self.base))
         if not lengths:
             raise DataError(f"{index}: lists no video.")
-        files = self._video_files({name for id_ in lengths for name in known_names(id_)})
+        files = self._video_files(lengths)
         folder = local_path(self.root) / self.videos
-        paths = {id_: _find_video(files, id_) for id_ in lengths if id_ in truths}
+        paths = {id_: find_video(files, id_) for id_ in lengths if id_ in truths}
         rates = self._rates([path for path in paths.values() if path is not None])
         videos = tuple(
             Video(id_, path or folder / f"{id_}.mp4", lengths[id_], rates.get(path, self.fps) if path else self.fps)
@@ -93,10 +97,10 @@ class AnnotatedDataset:
         folder = local_path(self.root) / self.videos
         try:
             ids = list(read_index(index))
-            files = self._video_files({name for id_ in ids for name in known_names(id_)})
+            files = self._video_files(ids)
         except DataError as error:
             return [str(error)]
-        without = [id_ for id_ in ids if _find_video(files, id_) is None]
+        without = [id_ for id_ in ids if find_video(files, id_) is None]
         return without and [
             f"data.videos={self.videos}: {len(without)} of {len(ids)} videos have no file under {folder}, the first is "
             f"'{without[0]}'. The data set's authors distribute them; a file has the name of its video."
@@ -160,34 +164,12 @@ class AnnotatedDataset:
         fetch = f"\nAnnotations: python -m vaa.data.fetch {release} DIR, then data.root=DIR/{folder}" if release else ""
         return f"Expected in it:\n{layout}{fetch}"
 
-    def _video_files(self, names: Collection[str]) -> dict[str, Path]:
-        """Name without suffix -> file, in linked folders too.
-
-        Raises:
-            DataError: one of the names is that of two files.
-        """
-        folder, files = local_path(self.root) / self.videos, dict[str, Path]()
-        if not folder.is_dir():
-            return files
-        found = search(folder)
-        for entry in found.unreadable:
-            log.warning("%s: %s", entry.path, entry.reason)
-        for file in found.videos:
-            other = files.setdefault(file.stem, file)
-            if other != file and file.stem in names and not file.samefile(other):
-                raise DataError(
-                    f"data.videos={self.videos}: '{file.stem}' is the name of two files, {other} and {file}. Videos "
-                    "are matched by name: remove or rename the one that is not of this data set."
-                )
-        return files
+    def _video_files(self, ids: Iterable[str]) -> dict[str, Path]:
+        return files_by_name(local_path(self.root) / self.videos, ids, f"data.videos={self.videos}")
 
 
 def _alternatives(pattern: str | Sequence[str]) -> str:
     return pattern if isinstance(pattern, str) else " or ".join(pattern)
-
-
-def _find_video(files: Mapping[str, Path], id_: str) -> Path | None:
-    return next((files[name] for name in known_names(id_) if name in files), None)
 
 
 def read_index(file: Path) -> dict[str, int]:
@@ -211,8 +193,8 @@ def read_index(file: Path) -> dict[str, int]:
     return lengths
 
 
-def read_spans(file: Path) -> Mapping[str, GroundTruth]:
-    """Video id -> spans and class, from lines `name class start end ... -1 -1`.
+def read_spans(file: Path, base: int = 0) -> Mapping[str, GroundTruth]:
+    """Video id -> spans and class, from lines `name class start end ... -1 -1`, ends inclusive; frames from `base`.
 
     Raises:
         DataError: a line is not of this form, an interval is reversed, or a name occurs twice.
@@ -230,9 +212,11 @@ def read_spans(file: Path) -> Mapping[str, GroundTruth]:
         pairs = [(a, b) for a, b in zip(bounds[::2], bounds[1::2], strict=True) if (a, b) != (-1, -1)]
         if any(a < 0 or b < a for a, b in pairs):
             raise DataError(f"{file}:{number}: '{id_}' has an interval that is negative or reversed: {pairs}.")
+        if any(a < base for a, _ in pairs):
+            raise DataError(f"{file}:{number}: '{id_}' has an interval from 0, but data.base={base}: try data.base=0.")
         if id_ in truths:
             raise DataError(f"{file}:{number}: '{id_}' occurs a second time.")
-        truths[id_] = GroundTruth(tuple(Span(a, b + 1, label) for a, b in pairs), label)
+        truths[id_] = GroundTruth(tuple(Span(a - base, b - base + 1, label) for a, b in pairs), label)
     return truths
 
 

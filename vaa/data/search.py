@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections import deque
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from vaa.data.base import VIDEO_SUFFIXES
+from vaa.data.base import VIDEO_SUFFIXES, known_names
+from vaa.errors import DataError
+
+log = logging.getLogger("vaa")
 
 HIDDEN, NOT_VIDEO, SYSTEM = "hidden", "not a video by the suffix", "a folder of the system"
 RESULTS = "results of runs"
@@ -113,6 +118,39 @@ def search(root: Path) -> Search:
     for paths in (found.videos, found.unknown):
         paths.sort()
     return found
+
+
+def files_by_name(folder: Path, ids: Iterable[str], key: str) -> dict[str, Path]:
+    """Name without suffix -> video file under a folder, in linked folders too; empty without the folder.
+
+    Args:
+        folder: the folder.
+        ids: the videos that are needed.
+        key: the setting that names the folder.
+
+    Raises:
+        DataError: one of the videos has the name of two files.
+    """
+    files = dict[str, Path]()
+    if not folder.is_dir():
+        return files
+    names = {name for id_ in ids for name in known_names(id_)}
+    found = search(folder)
+    for entry in found.unreadable:
+        log.warning("%s: %s", entry.path, entry.reason)
+    for file in found.videos:
+        other = files.setdefault(file.stem, file)
+        if other != file and file.stem in names and not file.samefile(other):
+            raise DataError(
+                f"{key}: '{file.stem}' is the name of two files, {other} and {file}. Videos are matched by name: "
+                "remove or rename the one that is not of this data set."
+            )
+    return files
+
+
+def find_video(files: Mapping[str, Path], id_: str) -> Path | None:
+    """The file of a video among those of `files_by_name`."""
+    return next((files[name] for name in known_names(id_) if name in files), None)
 
 
 def is_video(file: Path) -> bool:

@@ -123,10 +123,15 @@ class VideoFile:
 
 @dataclass(frozen=True, kw_only=True)
 class ImageFolder:
-    """A folder with one image a frame, in the order of the numbers that end the file names; the lowest is frame 0."""
+    """A folder with one image a frame, in the order of the last number in the file names; the lowest is frame 0.
+
+    Hidden files (`._000.jpg`, `.DS_Store`) and files of other suffixes (`Thumbs.db`) are not frames. With `allow_gaps`
+    numbers may be missing: a frame's number is its position then.
+    """
 
     folder: Path
     fps: float
+    allow_gaps: bool = False
 
     def info(self) -> VideoInfo:
         """See FrameSource."""
@@ -164,31 +169,39 @@ class ImageFolder:
 
     @cached_property
     def _images(self) -> list[Path]:
-        """The image of each frame.
+        return numbered_images(self.folder, self.allow_gaps)
 
-        Raises:
-            VideoError: the folder is missing or has no image, or a number is missing, occurs twice or cannot be read.
-        """
-        try:
-            files = [file for file in self.folder.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES]
-        except OSError as error:
-            raise VideoError(f"{self.folder}: no such folder of images.") from error
-        if not files:
-            raise VideoError(f"{self.folder}: no image in it. Known suffixes: {', '.join(IMAGE_SUFFIXES)}.")
-        images: dict[int, Path] = {}
-        for file in files:
-            match = re.search(r"[0-9]+$", file.stem)
-            if match is None:
-                raise VideoError(f"{file}: its name does not end in a frame number.")
-            number = int(match[0])
-            if number in images:
-                raise VideoError(f"{file}: has the frame number of {images[number].name}. Remove one of them.")
-            images[number] = file
-        first, last = min(images), max(images)
-        if len(images) < last - first + 1:
-            missing = next(number for number in range(first, last) if number not in images)
-            raise VideoError(f"{self.folder}: image {missing} of {first} to {last} is missing.")
-        return [images[number] for number in sorted(images)]
+
+def numbered_images(folder: Path, allow_gaps: bool) -> list[Path]:
+    """The images of a folder in the order of the last number in their names; see ImageFolder.
+
+    Raises:
+        VideoError: the folder is missing or has no image, or a number is missing, occurs twice or cannot be read.
+    """
+    try:
+        entries = [file for file in folder.iterdir() if not file.name.startswith(".")]
+    except OSError as error:
+        raise VideoError(f"{folder}: no such folder of images.") from error
+    files = [file for file in entries if file.suffix.lower() in IMAGE_SUFFIXES]
+    if not files:
+        raise VideoError(f"{folder}: no image in it. Known suffixes: {', '.join(IMAGE_SUFFIXES)}.")
+    images: dict[int, Path] = {}
+    for file in files:
+        numbers = re.findall(r"[0-9]+", file.stem)
+        if not numbers:
+            raise VideoError(f"{file}: its name has no frame number.")
+        number = int(numbers[-1])
+        if number in images:
+            raise VideoError(f"{file}: has the frame number of {images[number].name}. Remove one of them.")
+        images[number] = file
+    first, last = min(images), max(images)
+    if not allow_gaps and len(images) < last - first + 1:
+        missing = next(number for number in range(first, last) if number not in images)
+        raise VideoError(
+            f"{folder}: image {missing} of {first} to {last} is missing. If the video is whole without it: "
+            "data.allow_gaps=true, which numbers frames by their position."
+        )
+    return [images[number] for number in sorted(images)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -232,8 +245,8 @@ def live_frame_file(folder: Path, number: int) -> Path:
 
 def open_source(video: Video, decoder: str = "") -> FrameSource:
     """The source of a video's frames. `decoder` is not needed for `state` and `digest`."""
-    if video.source == "images":
-        return ImageFolder(folder=video.path, fps=video.fps)
+    if video.source in ("images", "images_with_gaps"):
+        return ImageFolder(folder=video.path, fps=video.fps, allow_gaps=video.source == "images_with_gaps")
     if video.source == "live":
         return LiveFrames(folder=video.path, n_frames=video.n_frames, fps=video.fps)
     return VideoFile(path=video.path, decoder=decoder)
