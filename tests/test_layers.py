@@ -34,6 +34,7 @@ LAYERS = (
     ("experiment", "compare"),
     ("tune", "paper", "calibrate", "export", "job"),
     ("command", "analysis", "loading"),
+    ("data/inspect.py",),
     ("__main__.py",),
 )
 """From the ground up. A part imports parts of lower layers and its own files, never its neighbours or what is above."""

@@ -92,7 +92,7 @@ def _analyse(
     if watch_for is not None:
         settings["watch_for"] = watch_for if isinstance(watch_for, str) else list(watch_for)
     words = [_override(key, value) for key, value in settings.items()]
-    experiment = _compose(words)
+    experiment = compose(words)
     dataset = experiment.data.load()
     console.check_tiny_models(experiment.method.values(), dataset.name, words)
     for notice in console.notices(experiment.method.values(), dataset.name):
@@ -120,8 +120,8 @@ def _warn_of_unparsed(reports: Sequence[Report], max_unparsed: float) -> None:
         log.warning("%d of %d answers could not be parsed: the scores mean nothing. %s", unparsed, answers, first)
 
 
-def _compose(words: Sequence[str]) -> Experiment:
-    """The experiment of these overrides; Hydra's state in this process is as before.
+def compose(words: Sequence[str]) -> Experiment:
+    """The experiment of these overrides, such as `data=folder`; Hydra's state in this process is as before.
 
     Raises:
         ConfigError: a choice or a field is wrong.
