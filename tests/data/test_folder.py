@@ -20,7 +20,7 @@ def test_ids_are_paths_and_files_that_cannot_be_opened_are_failures(clip: Path, 
         shutil.copy(clip, root / name)
     (root / "broken.mp4").write_text("no video")
     (root / "notes.txt").write_text("no video")
-    dataset = VideoFolder(name="mine", root=str(root), labels=None, decoder="decord").load()
+    dataset = VideoFolder(name="mine", root=str(root), labels=None, annotators="majority", decoder="decord").load()
     assert {(v.id, v.path.name, v.n_frames, v.fps) for v in dataset.videos} == {
         ("a", "a.MP4", 25, 10.0),
         ("b.mov", "b.mov", 25, 10.0),
@@ -39,7 +39,7 @@ def test_a_folder_without_a_video_is_an_error(tmp_path: Path, name: str | None) 
         root.mkdir()
         (root / name).touch()
     with pytest.raises(DataError, match=r"data\.root=.*clips: no"):
-        VideoFolder(name="mine", root=str(root), labels=None, decoder="decord").load()
+        VideoFolder(name="mine", root=str(root), labels=None, annotators="majority", decoder="decord").load()
 
 
 def write(path: Path, codec: str, container: str) -> None:
@@ -70,7 +70,9 @@ def test_what_ffmpeg_can_open_is_a_video_whatever_its_suffix(tmp_path: Path, cap
     (tmp_path / "cam.txt").touch()
     (tmp_path / "cam.xyz").write_bytes(bytes(range(256)) * 9)
     with caplog.at_level(logging.INFO, "vaa"):
-        dataset = VideoFolder(name="mine", root=str(tmp_path), labels=None, decoder="pyav").load()
+        dataset = VideoFolder(
+            name="mine", root=str(tmp_path), labels=None, annotators="majority", decoder="pyav"
+        ).load()
     assert dataset.failures == []
     assert {video.id: video.n_frames for video in dataset.videos} == dict.fromkeys(kinds, 5)
     assert dataset.left_out == 2
@@ -86,7 +88,9 @@ def test_linked_folders_are_searched_and_a_linked_video_that_is_missing_is_a_fai
         shutil.copy(clip, tmp_path / path)
     (tmp_path / "clips/linked").symlink_to(tmp_path / "nas")
     (tmp_path / "clips/old.mp4").symlink_to(tmp_path / "deleted.mp4")
-    dataset = VideoFolder(name="mine", root=str(tmp_path / "clips"), labels=None, decoder="decord").load()
+    dataset = VideoFolder(
+        name="mine", root=str(tmp_path / "clips"), labels=None, annotators="majority", decoder="decord"
+    ).load()
     assert [video.id for video in dataset.videos] == ["cam", "linked/gate/cam", "yard/cam"]
     assert [(failure.video, "leads nowhere" in failure.reason) for failure in dataset.failures] == [("old.mp4", True)]
 
@@ -114,7 +118,9 @@ def test_a_video_whose_rate_varies_has_the_times_of_its_frames(clip: Path, tmp_p
     root.mkdir()
     shutil.copy(clip, root / "constant.mp4")
     write_timed(root / "motion.mp4", [*range(0, 1000, 100), *range(11_000, 12_000, 100)])
-    constant, motion = VideoFolder(name="mine", root=str(root), labels=None, decoder=decoder).load().videos
+    constant, motion = (
+        VideoFolder(name="mine", root=str(root), labels=None, annotators="majority", decoder=decoder).load().videos
+    )
     assert (constant.id, constant.times) == ("constant", None)
     assert [motion.seconds(frame) for frame in (9, 10, 15, 20)] == [0.9, 11.0, 11.5, 12.0]
 
@@ -125,7 +131,7 @@ def test_a_file_that_does_not_say_when_its_frames_are_shown_is_named(
     write(tmp_path / "one.ts", "libx264", "mpegts")
     (tmp_path / "joined.ts").write_bytes(2 * (tmp_path / "one.ts").read_bytes())
     write(tmp_path / "raw.h264", "libx264", "h264")
-    dataset = VideoFolder(name="mine", root=str(tmp_path), labels=None, decoder="pyav").load()
+    dataset = VideoFolder(name="mine", root=str(tmp_path), labels=None, annotators="majority", decoder="pyav").load()
     assert {video.id: video.n_frames for video in dataset.videos} == {"joined": 10, "one": 5, "raw": 5}
     warnings = [record.getMessage() for record in caplog.records if "average rate" in record.getMessage()]
     assert [Path(text.split(": ")[0]).name for text in warnings] == ["joined.ts", "raw.h264"]

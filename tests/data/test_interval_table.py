@@ -19,10 +19,12 @@ STEADY = Video("gate/north", ROOT / "gate/north.mp4", 40_000, 10.0)
 VARYING = Video("b.avi", ROOT / "b.avi", 5, 30.0, times=FrameTimes(np.array([0.0, 0.5, 1.0, 11.0, 11.5])))
 
 
-def read(tmp_path: Path, text: str, *videos: Video, unusable: tuple[str, ...] = ()) -> dict[str, GroundTruth]:
+def read(
+    tmp_path: Path, text: str, *videos: Video, unusable: tuple[str, ...] = (), annotators: str = "majority"
+) -> dict[str, GroundTruth]:
     file = tmp_path / "labels.csv"
     file.write_bytes(text.encode("utf-8"))
-    return read_interval_table(file, ROOT, videos or (STEADY, VARYING), unusable)
+    return read_interval_table(file, ROOT, videos or (STEADY, VARYING), unusable, annotators)
 
 
 @pytest.mark.parametrize(
@@ -126,10 +128,60 @@ def test_a_folder_with_labels_has_the_truth_of_every_video(
     table = root / "labels.csv"
     table.write_text("video,start,end,label\nb.mp4,5,6,fall\nbroken.mp4,1,2,fall\n")
     with caplog.at_level(logging.INFO, "vaa"):
-        dataset: Dataset = VideoFolder(name="mine", root=str(root), labels=str(table), decoder="pyav").load()
+        dataset: Dataset = VideoFolder(
+            name="mine", root=str(root), labels=str(table), annotators="majority", decoder="pyav"
+        ).load()
     assert dict(dataset.truths) == {"a": GroundTruth((), "Normal"), "b": GroundTruth((Span(3, 5, "fall"),), "fall")}
     assert [failure.video for failure in dataset.failures] == ["broken"]
     assert "1 of 2 videos" in caplog.text
     table.write_text("video,start,end,label\nc.mp4,5,6,fall\n")
     with pytest.raises(DataError, match=r"labels\.csv:2"):
-        VideoFolder(name="mine", root=str(root), labels=str(table), decoder="pyav").load()
+        VideoFolder(name="mine", root=str(root), labels=str(table), annotators="majority", decoder="pyav").load()
+
+
+def test_intervals_may_be_in_frames(tmp_path: Path) -> None:
+    text = "video,start_frame,stop_frame,label\ngate/north,20,30,fight\ngate/north,39990,40001,\n"
+    assert read(tmp_path, text)["gate/north"].spans == (Span(20, 30, "fight"), Span(39_990, 40_000, "Anomaly"))
+    for row, message in [("40000,40001", "past the end"), ("1.5,3", "no frame number"), ("3,3", "not after the start")]:
+        with pytest.raises(DataError, match=rf"labels\.csv:2: .*{message}"):
+            read(tmp_path, f"video,start_frame,stop_frame\ngate/north,{row}\n")
+    with pytest.raises(DataError, match="video,start_frame,stop_frame,label"):
+        read(tmp_path, "video,start,stop_frame\n")
+
+
+ANNOTATED = """video,start_frame,stop_frame,label,x1,y1,x2,y2,annotator
+gate/north,10,20,fight,1,1,5,5,ann
+gate/north,15,30,fall,2,2,6,6,bob
+gate/north,50,52,fall,,,,,bob
+gate/north,18,40,fall,,,,,eve
+"""
+
+
+@pytest.mark.parametrize(
+    ("choice", "spans"),
+    [
+        ("majority", [(15, 30, "fall")]),
+        ("any", [(10, 40, "fall"), (50, 52, "fall")]),
+        ("all", [(18, 20, "fall")]),
+        ("ann", [(10, 20, "fight")]),
+    ],
+)
+def test_several_annotators(tmp_path: Path, choice: str, spans: list[tuple[int, int, str]]) -> None:
+    truths = read(tmp_path, ANNOTATED, annotators=choice)
+    truth = truths["gate/north"]
+    assert truth.spans == tuple(Span(*span) for span in spans)
+    assert truth.annotators["bob"] == (Span(15, 30, "fall"), Span(50, 52, "fall"))
+    assert truths["b.avi"].spans == ()
+    abnormal = {frame for start, stop, _ in spans for frame in range(start, stop)}
+    assert {box.frame for box in truth.boxes} <= abnormal
+    if choice == "ann":
+        assert {box.xyxy for box in truth.boxes} == {(1.0, 1.0, 5.0, 5.0)}
+
+
+def test_an_annotator_that_the_table_does_not_have_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"data\.annotators=anne: .* ann, bob, eve\. Did you mean 'ann'"):
+        read(tmp_path, ANNOTATED, annotators="anne")
+    with pytest.raises(DataError, match="no column annotator"):
+        read(tmp_path, "video,start,end\n", annotators="ann")
+    with pytest.raises(DataError, match="2: names no annotator"):
+        read(tmp_path, ANNOTATED.replace("ann\n", "\n"))

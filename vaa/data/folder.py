@@ -33,11 +33,13 @@ class VideoFolder:
     A file of unknown suffix is opened and taken if it is a video; it is a failure if opening it reaches the time limit
     or ends the process. What is left out is logged, counted by `left_out`.
     `labels`: a table of anomalous intervals (vaa/data/interval_table.py), None for a folder without labels.
+    `annotators`: which of them count where several people have annotated: "majority", "any", "all" or a name.
     """
 
     name: str
     root: str
     labels: str | None
+    annotators: str
     decoder: DecoderName
 
     def load(self) -> Dataset:
@@ -91,7 +93,7 @@ class VideoFolder:
         """The ground truth of all videos; those without an interval are logged."""
         failed = [failure.video for failure in failures]
         failed += [by_id[id_].relative_to(root).as_posix() for id_ in failed if id_ in by_id]
-        truths = read_interval_table(local_path(labels), root, videos, failed)
+        truths = read_interval_table(local_path(labels), root, videos, failed, self.annotators)
         normal = [_printable(id_) for id_, truth in truths.items() if not truth.spans]
         if normal:
             log.info(
