@@ -13,6 +13,7 @@ from fake_server import server_model
 from tiny_checkpoints import make
 from transformers import AutoModelForImageTextToText
 
+from vaa.doctor import diagnosis
 from vaa.doctor.checkpoint import inspect_checkpoint
 from vaa.doctor.diagnosis import LIBRARIES, diagnose
 from vaa.doctor.machine import Gpu, Machine, inspect_machine
@@ -235,7 +236,7 @@ def test_missing_files_in_the_hub_cache_are_downloaded_and_damaged_ones_reported
     assert not run_doctor(vlm("some/model"), CPU)[1]
 
 
-def test_a_checkpoint_on_the_hub_is_to_be_downloaded() -> None:
+def test_a_checkpoint_on_the_hub_is_to_be_downloaded(monkeypatch: pytest.MonkeyPatch) -> None:
     text, ok = run_doctor(vlm("OpenGVLab/InternVL2-8B"), CPU)
     assert ok
     assert "to be downloaded from the hub, which is reached, about 16.0 GB (500.0 GB of disk free)" in text
@@ -247,6 +248,10 @@ def test_a_checkpoint_on_the_hub_is_to_be_downloaded() -> None:
     text, ok = run_doctor(vlm("OpenGVLab/InternVL2-8B"), replace(CPU, hub="https://hub: ConnectError"))
     assert not ok
     assert "! it is not on this machine, and the hub is not reached (https://hub: ConnectError)" in text
+    monkeypatch.setattr(diagnosis, "access_fault", lambda name, revision: f"'{name}' is gated")
+    text, ok = run_doctor(vlm("OpenGVLab/InternVL2-8B"), CPU)
+    assert not ok
+    assert "! 'OpenGVLab/InternVL2-8B' is gated" in text
     assert "unknown: the size of openai/clip" in run_doctor(vlm("openai/clip"), CPU)[0]
 
 

@@ -14,6 +14,7 @@ from vaa.doctor.estimate import ModelWork, estimate
 from vaa.doctor.machine import Machine, inspect_machine
 from vaa.errors import ConfigError, ModelError, VaaError
 from vaa.models.base import LLM, VLM, Encoder, HasRequirements, LocalWeights, Locator, ReplaysAnswers, Requirements
+from vaa.models.checkpoints.hub import access_fault
 from vaa.stages.base import ModelStage, NeedsBoxes, Transform
 from vaa.types import Definition, GenerateQuery, GroundTruth, Query, Report, Video
 
@@ -187,7 +188,7 @@ def _check_model(use: ModelUse, machine: Machine) -> tuple[list[str], list[str]]
     problems = list(_missing_libraries(use, machine))
     if info is not None:
         if info.folder is None and not info.missing:
-            problems += _download_problems(info, machine)
+            problems += _download_problems(use, info, machine)
         if info.in_hub_cache and not machine.offline and not machine.hub:
             notes += [f"{message}, to be downloaded if the hub has it" for message in info.missing]
         else:
@@ -219,11 +220,13 @@ def _missing_libraries(use: ModelUse, machine: Machine) -> Iterator[str]:
         yield "sentencepiece is not installed: pip install sentencepiece"
 
 
-def _download_problems(info: CheckpointInfo, machine: Machine) -> Iterator[str]:
+def _download_problems(use: ModelUse, info: CheckpointInfo, machine: Machine) -> Iterator[str]:
     if machine.offline:
         yield "it is not on this machine, and HF_HUB_OFFLINE forbids downloading it"
     elif machine.hub:
         yield f"it is not on this machine, and the hub is not reached ({machine.hub})"
+    elif (weights := use.requirements.weights) and (fault := access_fault(weights.checkpoint, weights.revision)):
+        yield fault
     size = info.weight_bytes("bfloat16", "none") or 0
     if size > machine.disk:
         yield f"its {_gigabytes(size)} do not fit on the disk of the hub's cache ({_gigabytes(machine.disk)} free)"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from vaa.models.checkpoints import files
+from vaa.models.checkpoints import files, weights
 
 
 @pytest.fixture
@@ -19,37 +19,37 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
 def test_a_folder_is_identified_by_its_contents(folder: Path, tmp_path: Path, name: str) -> None:
-    before = files.checkpoint_identity(str(folder), None)
+    before = weights.checkpoint_identity(str(folder), None)
     os.utime(folder / name, ns=(1, 1))
-    assert files.checkpoint_identity(str(folder), None) == before
+    assert weights.checkpoint_identity(str(folder), None) == before
     content = bytearray((folder / name).read_bytes())
     content[0] ^= 1
     (folder / name).write_bytes(content)
-    assert files.checkpoint_identity(str(folder), None) != before
+    assert weights.checkpoint_identity(str(folder), None) != before
 
 
 def test_a_new_or_renamed_file_is_another_checkpoint(folder: Path) -> None:
-    identities = {files.checkpoint_identity(str(folder), None)}
+    identities = {weights.checkpoint_identity(str(folder), None)}
     (folder / "model.safetensors").rename(folder / "model-1.safetensors")
-    identities.add(files.checkpoint_identity(str(folder), None))
+    identities.add(weights.checkpoint_identity(str(folder), None))
     (folder / "adapter.json").touch()
-    identities.add(files.checkpoint_identity(str(folder), None))
+    identities.add(weights.checkpoint_identity(str(folder), None))
     assert len(identities) == 3
 
 
 def test_a_large_file_is_identified_by_size_and_time(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "_MAX_HASHED_BYTES", 4)
-    weights = folder / "model.safetensors"
-    os.utime(weights, ns=(1, 1))
-    before = files.checkpoint_identity(str(folder), None)
-    assert files.checkpoint_identity(str(folder), None) == before
-    os.utime(weights, ns=(2, 2))
-    assert files.checkpoint_identity(str(folder), None) != before
+    monkeypatch.setattr(weights, "_MAX_HASHED_BYTES", 4)
+    large = folder / "model.safetensors"
+    os.utime(large, ns=(1, 1))
+    before = weights.checkpoint_identity(str(folder), None)
+    assert weights.checkpoint_identity(str(folder), None) == before
+    os.utime(large, ns=(2, 2))
+    assert weights.checkpoint_identity(str(folder), None) != before
 
 
 def test_a_hub_name_is_identified_by_its_revision() -> None:
-    assert files.checkpoint_identity("org/name", None) == "org/name@main"
-    assert files.checkpoint_identity("org/name", "abc") == "org/name@abc"
+    assert weights.checkpoint_identity("org/name", None) == "org/name@main"
+    assert weights.checkpoint_identity("org/name", "abc") == "org/name@abc"
 
 
 def test_a_relative_folder_is_looked_up_in_the_working_directory_then_in_the_project(

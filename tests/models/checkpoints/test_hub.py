@@ -10,12 +10,14 @@ from pathlib import Path
 
 import pytest
 from fake_server import FakeServer
-from huggingface_hub import constants
+from hub_server import CONVERTED, Hub, serve_hub
+from huggingface_hub import constants, snapshot_download
 from transformers import AutoTokenizer
 
 from vaa.errors import ModelError
-from vaa.models.checkpoints import hub
-from vaa.models.checkpoints.hub import find_checkpoint, hub_fault
+from vaa.models.checkpoints import hub, weights
+from vaa.models.checkpoints.hub import access_fault, find_checkpoint, hub_fault
+from vaa.models.checkpoints.weights import checkpoint_identity
 from vaa.models.transformers import loading
 
 
@@ -130,3 +132,55 @@ def test_offline_mode_needs_the_cache(internvl: Path, tmp_path: Path, monkeypatc
     cached(tmp_path, internvl)
     assert find_checkpoint("some/model", None) == "some/model"
     assert hub_fault.cache_info().misses == 0
+
+
+def use(server: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What HF_ENDPOINT does before huggingface_hub is imported."""
+    monkeypatch.setattr(constants, "ENDPOINT", server.address)
+    template = server.address + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+
+
+def test_the_identity_of_a_converted_repository_has_its_revision_online_and_offline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder, file in (("plain", "pytorch_model.bin"), ("converted", "model.safetensors")):
+        (tmp_path / folder).mkdir()
+        for name in ("config.json", file):
+            (tmp_path / folder / name).write_text("{}")
+    with serve_hub({"some/model": tmp_path / "plain", "other/model": tmp_path / "converted"}) as server:
+        server.converted["some/model"] = tmp_path / "converted"
+        use(server, monkeypatch)
+        weights._known_conversion.cache_clear()
+        assert checkpoint_identity("some/model", None) == f"some/model@main {CONVERTED}"
+        assert checkpoint_identity("some/model", "abc") == "some/model@abc"
+        assert checkpoint_identity("other/model", None) == "other/model@main"
+        snapshot_download("some/model", revision=CONVERTED)
+        snapshot_download("some/model", allow_patterns="config.json")
+    weights._known_conversion.cache_clear()
+    hub_fault.cache_clear()
+    assert checkpoint_identity("some/model", None) == f"some/model@main {CONVERTED}"  # the server is gone
+    weights._known_conversion.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("name", "revision", "message"),
+    [
+        ("gated/model", None, "'gated/model' is gated: accept its licence on http.*HF_TOKEN"),
+        ("no/model", None, "the hub has no 'no/model', or it is private and needs a token"),
+        ("some/model", "v9", "'some/model' has no revision v9"),
+        ("some/model", None, ""),
+    ],
+)
+@pytest.mark.parametrize("status", [401, 403])
+def test_whether_the_hub_gives_a_repository_is_known_before_a_download(
+    name: str, revision: str | None, message: str, status: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    with serve_hub({"some/model": tmp_path}) as server:
+        server.gated["gated/model"] = status
+        use(server, monkeypatch)
+        assert re.fullmatch(f"{message}.*", access_fault(name, revision))
+        assert bool(message) == bool(access_fault(name, revision))
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+        assert access_fault(name, revision) == ""

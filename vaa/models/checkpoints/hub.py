@@ -71,6 +71,28 @@ def access_hint(checkpoint: str, error: BaseException) -> str:
     )
 
 
+def access_fault(checkpoint: str, revision: str | None) -> str:
+    """Why the hub refuses a repository and what to do, "" if it does not: one request, without retries."""
+    from huggingface_hub import constants, get_session, hf_hub_url
+    from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
+    from huggingface_hub.utils import build_hf_headers, hf_raise_for_status
+
+    if constants.HF_HUB_OFFLINE:
+        return ""
+    url, timeout = hf_hub_url(checkpoint, "config.json", revision=revision), _timeout()
+    options = {"headers": build_hf_headers(), "timeout": timeout, "follow_redirects": True}
+    try:
+        hf_raise_for_status(run_with_timeout(2 * timeout, lambda: get_session().head(url, **options)))
+    except RevisionNotFoundError:
+        return f"'{checkpoint}' has no revision {revision or 'main'} on the hub"
+    except Exception as error:  # whether the hub is reached is another check
+        if hint := access_hint(checkpoint, error):
+            return hint
+        private = f"the hub has no '{checkpoint}', or it is private and needs a token (`hf auth login` or HF_TOKEN)"
+        return private if isinstance(error, RepositoryNotFoundError) else ""
+    return ""
+
+
 def is_hub_name(checkpoint: str) -> bool:
     """Whether this can be a name on the hub: ORG/NAME."""
     return _NAME.fullmatch(checkpoint) is not None and ".." not in checkpoint
@@ -97,7 +119,7 @@ def hub_fault() -> str:
     logging.getLogger("huggingface_hub").handlers.clear()
     for client in ("httpx", "httpx2"):  # a line for each request
         logging.getLogger(client).setLevel(logging.WARNING)
-    timeout = float(os.environ.get("HF_HUB_ETAG_TIMEOUT") or _TIMEOUT)
+    timeout = _timeout()
     try:
         # The limit for the whole covers the resolution of the name, which has no limit of its own.
         response = run_with_timeout(2 * timeout, lambda: get_session().head(constants.ENDPOINT, timeout=timeout))
@@ -105,6 +127,10 @@ def hub_fault() -> str:
         reason = (str(error).strip().splitlines() or [""])[0]
         return f"{constants.ENDPOINT}: {type(error).__name__}{f': {reason}' if reason else ''}"
     return f"{constants.ENDPOINT}: HTTP {response.status_code}" if response.status_code >= 500 else ""
+
+
+def _timeout() -> float:
+    return float(os.environ.get("HF_HUB_ETAG_TIMEOUT") or _TIMEOUT)
 
 
 @cache

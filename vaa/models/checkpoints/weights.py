@@ -1,4 +1,4 @@
-"""Which files the weights of a checkpoint are read from: safetensors where there are some, else pytorch_model.bin.
+"""What identifies a checkpoint, and which files its weights are read from: safetensors, else pytorch_model.bin.
 
 A .bin file is a pickle. It is read by `torch.load(weights_only=True)`, which makes tensors and containers and refuses
 everything else; transformers requires torch 2.6 for it, since that check could be evaded before (CVE-2025-32434).
@@ -6,16 +6,19 @@ everything else; transformers requires torch 2.6 for it, since that check could 
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Collection
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from vaa.models.checkpoints.files import INDEX, PICKLED, PICKLED_INDEX, SINGLE
+from vaa.models.checkpoints.files import INDEX, PICKLED, PICKLED_INDEX, SINGLE, resolve_checkpoint
+from vaa.models.checkpoints.hub import cached_folder, hub_fault, is_hub_name
 
 log = logging.getLogger("vaa")
 
+_MAX_HASHED_BYTES = 16 * 2**20
 _CONVERTER = "SFconvertbot"
 """The hub's account that proposes converted weights."""
 
@@ -56,6 +59,43 @@ def find_weights(path: str, revision: str | None) -> WeightSource:
     return WeightSource(str(_download(path, revision)), revision, False)
 
 
+def checkpoint_identity(checkpoint: str, revision: str | None) -> str:
+    """Identify a checkpoint by its content: a hub name by its revision, a folder by its files.
+
+    Weights of the hub's conversion are identified by the revision that has them too. Small files are hashed; of large
+    ones size and modification time are, since hashing them takes as long as loading.
+    """
+    folder = Path(resolve_checkpoint(checkpoint))
+    if not folder.is_dir():
+        converted = _known_conversion(checkpoint) if revision in (None, "main") else None
+        return f"{checkpoint}@{revision or 'main'}" + (f" {converted}" if converted else "")
+    digest = hashlib.blake2b(digest_size=16)
+    for file in sorted(p for p in folder.iterdir() if p.is_file()):
+        stat = file.stat()
+        small = stat.st_size <= _MAX_HASHED_BYTES
+        digest.update(file.name.encode())
+        digest.update(file.read_bytes() if small else f"{stat.st_size} {stat.st_mtime_ns}".encode())
+    return f"{folder.name}#{digest.hexdigest()}"
+
+
+@cache
+def _known_conversion(name: str) -> str | None:
+    """The converted revision that a hub name's weights are loaded from; None where neither hub nor cache tells."""
+    from huggingface_hub import constants
+
+    if not is_hub_name(name):
+        return None
+    if constants.HF_HUB_OFFLINE or hub_fault():
+        folder = cached_folder(name, None)
+        own = folder is not None and {SINGLE, INDEX} & {file.name for file in folder.iterdir()}
+        return None if own else _cached_conversion(name)
+    try:
+        files = _hub_files(name, None)
+        return None if {SINGLE, INDEX} & {*files} else _converted_revision(name)
+    except (OSError, ValueError):  # loading says what is wrong
+        return None
+
+
 def only_pickled(names: Collection[str]) -> bool:
     """Whether these file names of a checkpoint have weights in .bin files and none in safetensors."""
     return bool({PICKLED, PICKLED_INDEX} & {*names}) and not {SINGLE, INDEX} & {*names}
@@ -83,8 +123,7 @@ def _converted_revision(name: str) -> str | None:
     from huggingface_hub import HfApi, constants
 
     if constants.HF_HUB_OFFLINE:
-        refs = Path(constants.HF_HUB_CACHE, f"models--{name.replace('/', '--')}", "refs")
-        return next((file.relative_to(refs).as_posix() for file in sorted(refs.glob("refs/pr/*"))), None)
+        return _cached_conversion(name)
     api = HfApi()
     newest = api.list_repo_commits(name)[0].commit_id
     proposals = api.get_repo_discussions(name, author=_CONVERTER, discussion_type="pull_request")
@@ -92,6 +131,14 @@ def _converted_revision(name: str) -> str | None:
         if newest in [commit.commit_id for commit in api.list_repo_commits(name, revision=revision)[1:2]]:
             return revision
     return None
+
+
+def _cached_conversion(name: str) -> str | None:
+    """The converted revision in the hub's cache."""
+    from huggingface_hub import constants
+
+    refs = Path(constants.HF_HUB_CACHE, f"models--{name.replace('/', '--')}", "refs")
+    return next((file.relative_to(refs).as_posix() for file in sorted(refs.glob("refs/pr/*"))), None)
 
 
 @cache

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from vaa.errors import ConfigError, ModelError, require_at_least
 from vaa.models.base import Dtype, LocalWeights, Requirements, WaitStats, libraries
-from vaa.models.checkpoints.files import checkpoint_identity
+from vaa.models.checkpoints.weights import checkpoint_identity
 from vaa.models.transformers.loading import free_memory, load, loading_options
 from vaa.types import DecoderName, EmbedQuery, Floats, NoAnswer
 from vaa.video.prefetch import FramePrefetcher, Frames, Prepared, PreparedBatch, default_workers

@@ -9,7 +9,7 @@ from typing import Any
 from vaa.errors import ConfigError, require_at_least
 from vaa.generation import GenerationConfig
 from vaa.models.base import Dtype, LocalWeights, Quantization, Requirements, libraries
-from vaa.models.checkpoints.files import checkpoint_identity
+from vaa.models.checkpoints.weights import checkpoint_identity
 from vaa.models.transformers.batching import answer_in_batches
 from vaa.models.transformers.generation import check_sampling, drop_checkpoint_sampling
 from vaa.models.transformers.loaded_model import LoadedModel

@@ -10,7 +10,7 @@ import numpy as np
 
 from vaa.errors import ConfigError, ModelError, require_at_least
 from vaa.models.base import Dtype, LocalWeights, Requirements
-from vaa.models.checkpoints.files import checkpoint_identity
+from vaa.models.checkpoints.weights import checkpoint_identity
 from vaa.models.transformers.loading import free_memory, load, loading_options
 from vaa.types import EmbedQuery, Floats, NoAnswer
 
