@@ -95,7 +95,7 @@ def test_smollm2_answers_a_question() -> None:
 @weights("smollm2")
 def test_smollm2_rates_abnormal_captions_higher_after_examples() -> None:
     llm = smollm2(chat=False)
-    stage = ChoiceRatings(model=llm, prompt=conf("prompt/danger_examples"), choices=(" Yes", " No"))
+    stage = ChoiceRatings(model=llm, prompt=conf("prompt/danger_examples"), choices=(" Yes", " No"), sentences=1)
     assert roc_auc_score(LABELS, scores(stage, llm.choose)) > 0.9
 
 

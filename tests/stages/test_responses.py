@@ -82,13 +82,20 @@ def test_a_readout_queries_probabilities_and_keeps_the_descriptions() -> None:
 
 def test_descriptions_are_rated_by_the_probabilities_of_answers() -> None:
     prompt = replace(PROMPT, text="Scene: $caption Normal?")
-    stage = ChoiceRatings(model=UnusedModel(), prompt=prompt, choices=[BAD, GOOD])
-    described = replace(REPORT, responses=tuple(Response(text, math.nan, text) for text in "abc"))
+    stage = ChoiceRatings(model=UnusedModel(), prompt=prompt, choices=[BAD, GOOD], sentences=1)
+    described = replace(
+        REPORT, responses=tuple(Response("", math.nan, text) for text in ("a", "b! More.", "c 1.5 c.  d."))
+    )
     queries = stage.queries(described)
-    assert [query.text for query in queries] == [f"Scene: {text} Normal?" for text in "abc"]
+    assert [query.text for query in queries] == [f"Scene: {text} Normal?" for text in ("a", "b!", "c 1.5 c.")]
+    assert replace(stage, sentences=None).queries(described)[1].text == "Scene: b! More. Normal?"
     assert {(query.frames, query.choices) for query in queries} == {((), (BAD, GOOD))}
     scored = stage.absorb(described, [np.array([p, 1 - p]) for p in (0.9, 0.25, 0.0)]).responses
-    assert [(response.score, response.description) for response in scored] == [(0.9, "a"), (0.25, "b"), (0.0, "c")]
+    assert [(response.score, response.description) for response in scored] == [
+        (0.9, "a"),
+        (0.25, "b! More."),
+        (0.0, "c 1.5 c.  d."),
+    ]
 
 
 def test_the_score_is_the_expectation_over_the_choices() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
@@ -18,6 +19,7 @@ from vaa.stages.base import SEGMENT, WHOLE_VIDEO, Neighbours, Scope
 from vaa.types import ChooseQuery, Floats, GenerateQuery, Report, Response, ScoreTrack, Segment
 
 log = logging.getLogger("vaa")
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 _SHOWN = 300  # characters of an answer in a message
 
 
@@ -182,7 +184,8 @@ class RateCaptions:
 class ChoiceRatings:
     """Rate every segment's description by the LLM's probabilities of given answers; nothing is generated.
 
-    The rating is the expectation of the scores that the prompt's parser reads from the `choices`.
+    The rating is the expectation of the scores that the prompt's parser reads from the `choices`. A small model rates
+    short texts better than long ones: of a description only the first `sentences` are given; None: all of it.
     """
 
     scope: ClassVar[Scope] = SEGMENT
@@ -190,14 +193,22 @@ class ChoiceRatings:
     model: LLM
     prompt: Prompt
     choices: Sequence[str]
+    sentences: int | None
 
     def __post_init__(self) -> None:
         choice_scores(self.prompt, self.choices)
+        require_at_least(1, sentences=self.sentences)
 
     def queries(self, report: Report) -> tuple[ChooseQuery, ...]:
-        """One per segment, without frames; `$caption` is the segment's description."""
+        """One per segment, without frames; `$caption` is the beginning of the segment's description."""
         return tuple(
-            self.prompt.choice_query(report.video, segment, self.choices, report.definition, caption=caption)
+            self.prompt.choice_query(
+                report.video,
+                segment,
+                self.choices,
+                report.definition,
+                caption=" ".join(_SENTENCE_END.split(caption)[: self.sentences]),
+            )
             for segment, caption in _captions(report, end="")
         )
 

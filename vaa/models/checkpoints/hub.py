@@ -7,6 +7,7 @@ import os
 import re
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from vaa.errors import ModelError
 from vaa.models.checkpoints.files import packaged_hint, resolve_checkpoint
@@ -75,14 +76,17 @@ def access_fault(checkpoint: str, revision: str | None) -> str:
     """Why the hub refuses a repository and what to do, "" if it does not: one request, without retries."""
     from huggingface_hub import constants, get_session, hf_hub_url
     from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
-    from huggingface_hub.utils import build_hf_headers, hf_raise_for_status
+    from huggingface_hub.utils import build_hf_headers, hf_raise_for_status  # type: ignore[attr-defined]
 
     if constants.HF_HUB_OFFLINE:
         return ""
     url, timeout = hf_hub_url(checkpoint, "config.json", revision=revision), _timeout()
-    options = {"headers": build_hf_headers(), "timeout": timeout, "follow_redirects": True}
+
+    def request() -> Any:
+        return get_session().head(url, headers=build_hf_headers(), timeout=timeout, follow_redirects=True)
+
     try:
-        hf_raise_for_status(run_with_timeout(2 * timeout, lambda: get_session().head(url, **options)))
+        hf_raise_for_status(run_with_timeout(2 * timeout, request))
     except RevisionNotFoundError:
         return f"'{checkpoint}' has no revision {revision or 'main'} on the hub"
     except Exception as error:  # whether the hub is reached is another check
