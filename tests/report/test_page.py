@@ -12,7 +12,9 @@ import numpy as np
 import odd_videos
 import pytest
 from alert_rules import alert_rule
+from PIL import Image
 
+from vaa.data.masks import ArrayMasks
 from vaa.errors import DataError
 from vaa.evaluation.evaluation import evaluate
 from vaa.evaluation.protocol import Protocol
@@ -22,6 +24,7 @@ from vaa.process import PROJECT_ROOT
 from vaa.report import files
 from vaa.report.page.build import SCRIPTS, Page
 from vaa.report.page.levels import score_levels
+from vaa.report.page.media import write_media
 from vaa.report.page.overview import sparkline
 from vaa.report.page.video import track_changes, video_data
 from vaa.report.runs import Run
@@ -232,17 +235,24 @@ def test_the_page_of_a_run_in_memory_and_of_its_folder_are_equal(tmp_path: Path)
     fight = replace(scored("fight", [0.1, math.nan, 0.9, 0.3]), tags="fight", gated=True, located_frames=(0, 16))
     fight = replace(fight, track=ScoreTrack(np.array([0.1, 0.1, 0.9]), np.array([0, 7, 20])))
     fight = replace(fight, suspicious_window=SuspiciousWindow((0, 10), 0.9, (10, 20), 0.1, 0.2, math.nan, 0.1))
-    reports = {"fight": fight, "calm": scored("calm", [0.4, 0.4])}
+    reports = {"fight": fight, "calm": scored("calm", [0.4, 0.4]), "smoke": scored("smoke", [0.4, 0.4])}
+    pixels = np.zeros((20, 8, 9), np.uint8)
+    pixels[3:20, 2:5, 4:7] = 1
+    np.save(tmp_path / "masks.npy", pixels)
+    smoke = GroundTruth((Span(3, 13, "smoke"),), "smoke", masks=ArrayMasks(tmp_path / "masks.npy"))
+    truths = {**TRUTHS, "smoke": smoke}
     history = {video: {"ask": replace(r, track=None), "score": r} for video, r in reports.items()}
-    dataset = Dataset("ours", tuple(r.video for r in reports.values()), TRUTHS, ())
+    dataset = Dataset("ours", tuple(r.video for r in reports.values()), truths, ())
     protocol = Protocol(name="p", labels=None, end_inclusive=False, precision="float64", pad=0.0)
     evaluation = evaluate(result=RunResult(reports, history), dataset=dataset, protocol=protocol)
-    run = finished(tmp_path, list(reports.values()), TRUTHS)
+    run = finished(tmp_path, list(reports.values()), truths)
     scripts = []
     for source in (evaluation, None):
         Page(copy=False).write(run, source)
         scripts.append({file.name: file.read_text() for file in (tmp_path / "page").rglob("*.js")})
     assert scripts[0] == scripts[1]
+    outlines = [[3, 4, 2, 7, 5], [8, 4, 2, 7, 5]]  # two a second
+    assert data(tmp_path / "page/videos/2.js")["annotated"] == outlines
 
 
 def test_a_track_is_drawn_by_its_changes_at_the_finest_resolution_that_has_few() -> None:
@@ -348,3 +358,23 @@ def test_the_page_gets_the_times_of_a_varying_rate(tmp_path: Path) -> None:
     overview, video = contents["constant"]
     assert "times" not in video
     assert overview["rows"][0]["seconds"] == 2.0
+
+
+def test_stills_have_the_outlines_of_masks_drawn_into_them(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    for number in range(20):
+        Image.new("RGB", (64, 48), (0, 0, 90)).save(tmp_path / f"images/{number:03d}.png")
+    pixels = np.zeros((20, 48, 64), np.uint8)
+    pixels[4:9, 10:30, 20:50] = 1
+    np.save(tmp_path / "masks.npy", pixels)
+    video = Video("v", tmp_path / "images", 20, 10.0, "images")
+    truth = GroundTruth((Span(4, 9, "fire"),), "fire", masks=ArrayMasks(tmp_path / "masks.npy"))
+    stills = dict(write_media(tmp_path, video, 0, copy=False, truth=truth).stills)
+    assert 0.6 in stills  # the middle of the interval
+    for seconds, still in stills.items():
+        with Image.open(tmp_path / still) as image:
+            red = np.asarray(image)[..., 0] > 120
+        assert red.any() == (4 <= round(10 * seconds) < 9)
+        if red.any():
+            ys, xs = np.nonzero(red)
+            np.testing.assert_allclose([xs.min(), xs.max(), ys.min(), ys.max()], [20, 50, 10, 30], atol=1)

@@ -6,7 +6,7 @@ import errno
 import io
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,17 +14,21 @@ import numpy as np
 from vaa.errors import VideoError
 from vaa.evaluation.alert_intervals import Interval
 from vaa.report.files import write_bytes
-from vaa.types import Pixels, Video
+from vaa.types import Box, Pixels, Video
 from vaa.video import sources
+from vaa.video.drawing import draw_boxes
 from vaa.video.encoding import write_h264
 from vaa.video.numbering import Orientation, decoding_times_only, frame_times, open_stream, open_track, orientation
 
 _BATCH = 32
+_ANNOTATED = (255, 140, 0)
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS)
 
 
-def write_still(file: Path, video: Video, frame: int, decoder: str, max_side: int = 1280) -> None:
-    """Write one frame as JPEG, reduced to at most `max_side` pixels a side.
+def write_still(
+    file: Path, video: Video, frame: int, decoder: str, max_side: int = 1280, annotated: Sequence[Box] = ()
+) -> None:
+    """Write one frame as JPEG, reduced to at most `max_side` pixels a side, with the annotated boxes drawn into it.
 
     Raises:
         VideoError: the frame cannot be decoded.
@@ -32,7 +36,8 @@ def write_still(file: Path, video: Video, frame: int, decoder: str, max_side: in
     """
     from PIL import Image
 
-    image = Image.fromarray(sources.frames(video, [frame], decoder)[0])
+    pixels = sources.frames(video, [frame], decoder)[0]
+    image = Image.fromarray(draw_boxes(pixels, annotated, _ANNOTATED, scores=False) if annotated else pixels)
     image.thumbnail((max_side, max_side))
     content = io.BytesIO()
     image.save(content, "JPEG", quality=85)

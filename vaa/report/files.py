@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import orjson
 
+from vaa.data.masks import outlines
 from vaa.evaluation.evaluation import Evaluation
 from vaa.evaluation.protocol import intervals
 from vaa.installation import CHECKOUT, DISTRIBUTION, command
@@ -50,9 +51,9 @@ def write_truth(folder: Path, evaluation: Evaluation) -> None:
     """Write `truth.json`: the protocol, and for each video with labels its ground truth and anomalous frames.
 
     `anomalous` are the intervals by the protocol, cut at the video's end, `intervals` those of the data set with their
-    classes; [start, stop) in frames.
+    classes; [start, stop) in frames. `outlines` are boxes around pixel masks, on some frames.
     """
-    videos = {}
+    videos = dict[str, dict[str, Any]]()
     for video, labels in evaluation.labels.items():
         truth = evaluation.truths[video]
         videos[video] = {
@@ -63,6 +64,9 @@ def write_truth(folder: Path, evaluation: Evaluation) -> None:
             "boxes": [[box.frame, *box.xyxy] for box in truth.boxes],
             "text": truth.text,
         }
+        if truth.masks is not None:
+            around = outlines(truth, evaluation.reports[video].video.fps)
+            videos[video]["outlines"] = [[box.frame, *box.xyxy] for box in around]
     content = {"data": evaluation.data, "protocol": asdict(evaluation.protocol), "videos": videos}
     write_json(folder / "truth.json", content)
 

@@ -15,6 +15,7 @@ import numpy as np
 import orjson
 import yaml
 
+from vaa.data.masks import OutlineMasks
 from vaa.errors import DataError
 from vaa.evaluation.evaluation import Evaluation
 from vaa.evaluation.protocol import Protocol
@@ -198,12 +199,18 @@ class LazyMapping(Mapping[str, T]):
 
 
 def _truth(content: Mapping[str, Any]) -> GroundTruth:
+    outlines = _boxes(content.get("outlines", ()))
     return GroundTruth(
         spans=_spans(content),
         label=content["class"],
-        boxes=tuple(Box(frame=frame, xyxy=(a, b, c, d), score=1.0) for frame, a, b, c, d in content["boxes"]),
+        boxes=_boxes(content["boxes"]),
         text=content["text"],
+        masks=OutlineMasks(outlines) if outlines else None,
     )
+
+
+def _boxes(rows: Sequence[Sequence[Any]]) -> tuple[Box, ...]:
+    return tuple(Box(frame=frame, xyxy=(a, b, c, d), score=1.0) for frame, a, b, c, d in rows)
 
 
 def _spans(content: Mapping[str, Any]) -> tuple[Span, ...]:

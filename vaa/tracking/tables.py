@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from vaa.data.masks import boxes_at
 from vaa.evaluation.detection import within_video_auc
 from vaa.evaluation.evaluation import Evaluation, peak_frame, segment_at, text_at
 from vaa.tracking.media import frame_with_boxes, score_plot
@@ -86,8 +87,8 @@ def _pictures(evaluation: Evaluation, row: Row, decoder: str) -> Row:
     try:
         cells["scores"] = wandb.Image(score_plot(evaluation.scores[video], evaluation.labels.get(video)))
         if peak is not None:
-            annotated = report.truth.boxes if report.truth else ()
             frame = _frame_to_show(report, peak)
+            annotated = boxes_at(report.truth, frame) if report.truth else ()
             cells["peak"] = frame_with_boxes(report.video, frame, report.boxes, annotated, report.tags, decoder)
     except Exception as error:
         log.warning("W&B: no picture of %s: %s: %s", video, type(error).__name__, error)

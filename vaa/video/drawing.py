@@ -59,10 +59,11 @@ def _drawn_frames(video: Video, boxes: dict[int, list[Box]], decoder: str) -> It
     for first in range(0, video.n_frames, _BATCH):
         batch = range(first, min(first + _BATCH, video.n_frames))
         for number, pixels in zip(batch, sources.frames(video, batch, decoder), strict=True):
-            yield _draw_boxes(pixels, boxes[number]) if number in boxes else pixels
+            yield draw_boxes(pixels, boxes[number], _GREEN) if number in boxes else pixels
 
 
-def _draw_boxes(pixels: Pixels, boxes: Sequence[Box]) -> Pixels:
+def draw_boxes(pixels: Pixels, boxes: Sequence[Box], colour: tuple[int, int, int], *, scores: bool = True) -> Pixels:
+    """A copy of a frame of shape (height, width, 3) with boxes in it, and with `scores` the confidence of each."""
     import numpy as np
     from PIL import Image, ImageDraw
 
@@ -74,6 +75,7 @@ def _draw_boxes(pixels: Pixels, boxes: Sequence[Box]) -> Pixels:
         x1, x2 = (min(max(x, -_MARGIN), width + _MARGIN) for x in box.xyxy[::2])
         y1, y2 = (min(max(y, -_MARGIN), height + _MARGIN) for y in box.xyxy[1::2])
         corners = (min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2))
-        canvas.rectangle(corners, outline=_GREEN, width=2)
-        canvas.text((corners[0] + 3, corners[1] + 2), f"{box.score:.2f}", fill=_GREEN)
+        canvas.rectangle(corners, outline=colour, width=2)
+        if scores:
+            canvas.text((corners[0] + 3, corners[1] + 2), f"{box.score:.2f}", fill=colour)
     return np.asarray(image)

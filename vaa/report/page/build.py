@@ -58,7 +58,8 @@ class Page:
             )
             rows.append(video_row(evaluation, video, own))
             about = evaluation.reports[video].video
-            media = write_media(run.folder, replace(about, path=run.cwd / about.path), number, self.copy)
+            truth = evaluation.truths.get(video)
+            media = write_media(run.folder, replace(about, path=run.cwd / about.path), number, self.copy, truth)
             content = {**video_data(evaluation, video), "alerts": own, **asdict(media)}
             definitions |= dict.fromkeys(definition["name"] for definition in content["definitions"])
             _write_script(folder / "videos" / f"{number}.js", f"vaa.addVideo({number}, ", content)

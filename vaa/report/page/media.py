@@ -13,9 +13,10 @@ from urllib.parse import quote
 import numpy as np
 from numpy.typing import NDArray
 
-from vaa.errors import VideoError
+from vaa.data.masks import boxes_at
+from vaa.errors import DataError, VideoError
 from vaa.report.clips import write_clip, write_still
-from vaa.types import Video
+from vaa.types import GroundTruth, Video
 from vaa.video import sources
 from vaa.video.numbering import frame_times, open_stream, open_track
 
@@ -38,8 +39,12 @@ class Media:
     stills: list[tuple[float, str]]
 
 
-def write_media(folder: Path, video: Video, number: int, copy: bool | Literal["encoded"]) -> Media:
+def write_media(
+    folder: Path, video: Video, number: int, copy: bool | Literal["encoded"], truth: GroundTruth | None = None
+) -> Media:
     """Write what the page of a run's folder needs of its video of this number; see `Page` for `copy`.
+
+    Stills have the annotated boxes or the outlines of masks drawn into them.
 
     Raises:
         OSError: a file cannot be written.
@@ -52,7 +57,8 @@ def write_media(folder: Path, video: Video, number: int, copy: bool | Literal["e
             return Media([_address(encoded, folder)], [])
         except VideoError as error:
             log.warning("%s: no encoded copy for the page: %s", video.id, error)
-    stills = _write_stills(media, video, number, folder) if video.path.exists() and not is_playable(video) else []
+    unplayable = video.path.exists() and not is_playable(video)
+    stills = _write_stills(media, video, number, folder, truth) if unplayable else []
     if not video.path.is_file():
         return Media([], stills)
     if copy:
@@ -88,15 +94,24 @@ def is_playable(video: Video) -> bool:
         return False
 
 
-def _write_stills(media: Path, video: Video, number: int, folder: Path) -> list[tuple[float, str]]:
-    """Up to 12 stills, at about equal distances; none of a video that cannot be decoded."""
+def _write_stills(
+    media: Path, video: Video, number: int, folder: Path, truth: GroundTruth | None
+) -> list[tuple[float, str]]:
+    """Up to 12 stills at about equal distances, and where boxes or masks are annotated the middles of up to 12 spans.
+
+    None of a video that cannot be decoded.
+    """
     stills = []
+    located = truth if truth and (truth.boxes or truth.masks is not None) else None
+    spans = located.spans[:_MAX_STILLS] if located else ()
     try:
-        for k, frame in enumerate(still_frames(video)):
+        middles = {min((span.start + span.stop) // 2, video.n_frames - 1) for span in spans}
+        for k, frame in enumerate(sorted(middles.union(still_frames(video)))):
             still = media / f"{number}_{k}.jpg"
-            write_still(still, video, frame, "pyav", _STILL_SIDE)
+            annotated = boxes_at(located, frame) if located else ()
+            write_still(still, video, frame, "pyav", _STILL_SIDE, annotated)
             stills.append((round(video.seconds(frame), 3), _address(still, folder)))
-    except VideoError as error:
+    except (DataError, IndexError) as error:
         log.info("%s: no stills for the page: %s", video.id, error)
     return stills
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from vaa.data.masks import outlines
 from vaa.evaluation.evaluation import Evaluation
 from vaa.evaluation.protocol import intervals
 from vaa.report.report_file import changed_fields
@@ -38,7 +39,7 @@ def video_data(evaluation: Evaluation, video: str) -> dict[str, Any]:
         "labels": None if labels is None else intervals(labels),
         "class": truth.label if truth else "",
         "reference": truth.text if truth else "",
-        "annotated": [[box.frame, *box.xyxy] for box in truth.boxes] if truth else [],
+        "annotated": [[b.frame, *b.xyxy] for b in truth.boxes or outlines(truth, report.video.fps)] if truth else [],
         "segments": [[segment.start, segment.stop, segment.at] for segment in report.segments],
         "stages": stages,
         "definitions": [
