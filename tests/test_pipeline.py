@@ -17,7 +17,11 @@ from vaa.cache import AnswerCache
 from vaa.engines.base import LocalEngine
 from vaa.errors import VaaError, VideoError
 from vaa.pipeline import RunResult, Stage, analyse, combine_definitions
+from vaa.prompts.parsers import VerdictParser
+from vaa.prompts.template import Prompt
 from vaa.stages.base import SEGMENT, Scope
+from vaa.stages.responses import QuerySegments
+from vaa.stages.window import ConsecutiveWindow
 from vaa.types import (
     Definition,
     EmbedQuery,
@@ -43,6 +47,7 @@ class Echo:
     timestamps: bool = False
     vectors: bool = False
     silent_on: str = "nothing"
+    accepts_frames: bool = True
     log: list[str | tuple[str, ...]] = field(default_factory=list, compare=False)
 
     def generate(self, queries: Sequence[Query]) -> Answers:
@@ -436,3 +441,27 @@ def test_a_video_fails_once_if_one_of_its_definitions_does() -> None:
     combined = combine_definitions(result, words)
     assert combined.reports == {}
     assert [(failure.video, failure.stage) for failure in combined.failures] == [("a", "ask")]
+
+
+def test_windows_of_another_length_ask_only_about_other_frames(clip: Path) -> None:
+    """A query about the same frames with the same text has the same key, whatever its segment is."""
+    model, cache, asked = Echo(), AnswerCache(None), []
+    prompt = Prompt(
+        purpose="verdict",
+        system="",
+        text="$frames\nWhat?",
+        definition_text=None,
+        file=None,
+        system_file=None,
+        placeholders=None,
+        max_new_tokens=8,
+        parser=VerdictParser(),
+    )
+    for length in (8, 4, 16):
+        stages = {
+            "window": ConsecutiveWindow(length=length, n_frames=1),
+            "query": QuerySegments(model=model, prompt=prompt),
+        }
+        result = analyse([Video("clip", clip, 24, 10.0)], {}, stages, LocalEngine(), cache)
+        asked.append((result.stats[-1].n_queries, result.stats[-1].n_cached))
+    assert asked == [(3, 0), (3, 3), (0, 2)]  # first frames: 0 8 16, 0 4 8 ... 20, 0 16

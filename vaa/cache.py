@@ -1,4 +1,8 @@
-"""Caches of answers and embeddings: AnswerCache on disk, RecentAnswers in memory for a live stream."""
+"""Caches of answers and embeddings: AnswerCache on disk, RecentAnswers in memory for a live stream.
+
+The vectors of frames are in files of their own (vaa/frame_vectors.py): as rows of the database they would take longer
+to store and could not be memory-mapped (docs/experiments.md).
+"""
 
 from __future__ import annotations
 
@@ -6,17 +10,33 @@ import hashlib
 import io
 import json
 import logging
+import os
+import shutil
 import sqlite3
+import tempfile
 import time
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from vaa.errors import CacheError
-from vaa.types import Answer, ChooseQuery, EmbedQuery, GenerateQuery, Query, Video, frame_seconds, local_path
+from vaa.frame_vectors import FrameVectors
+from vaa.types import (
+    Answer,
+    ChooseQuery,
+    EmbedQuery,
+    FramesQuery,
+    GenerateQuery,
+    Query,
+    Video,
+    frame_seconds,
+    local_path,
+)
 from vaa.video.sources import open_source
 
 log = logging.getLogger("vaa")
@@ -63,13 +83,17 @@ def cache_key(identity: str, video_digest: str | None, query: Query) -> bytes:
             inputs = (query.system, query.text, query.choices)
         case EmbedQuery():
             inputs = (query.text,)
+        case FramesQuery():
+            inputs = ()
     parts = (identity, video_digest, type(query).__name__, query.frames, *inputs)
     return hashlib.blake2b(json.dumps(parts).encode(), digest_size=16).digest()
 
 
 @dataclass(frozen=True)
 class AnswerCache:
-    """A SQLite file shared by all runs; `path` None: in memory, for this run only.
+    """A SQLite file shared by all runs, and a folder with the vectors of frames beside it.
+
+    `path` None: in memory, and a temporary folder, for this run only.
 
     Raises:
         CacheError: the file cannot be opened or is not a cache.
@@ -99,7 +123,7 @@ class AnswerCache:
             return cache_key(identity, None, query)
         digest, video = self._video_digest(query.video), query.video
         # Without timestamps too where the rate varies: earlier versions computed all times from the average rate.
-        if timestamps and not isinstance(query, EmbedQuery):
+        if timestamps and isinstance(query, GenerateQuery | ChooseQuery):
             digest += f" at {[round(second, 4) for second in frame_seconds(query)]}"
         elif timestamps or video.times is not None:
             digest += f" at {[round(video.seconds(frame), 4) for frame in query.frames]}"
@@ -126,6 +150,26 @@ class AnswerCache:
         value = _encode(answer)
         self._execute("INSERT OR REPLACE INTO digests VALUES (?, ?)", (key, _checksum(key, value)))
         self._execute("INSERT OR REPLACE INTO answers VALUES (?, ?)", (key, value))
+
+    def frame_vectors(self, identity: str, video: Video) -> FrameVectors:
+        """Where the vectors of a video's frames by the encoder with this identity are stored.
+
+        Raises:
+            VideoError: the video file is missing.
+        """
+        key = json.dumps((identity, self._video_digest(video))).encode()
+        return FrameVectors(self._frames / f"{hashlib.blake2b(key, digest_size=16).hexdigest()}.f32")
+
+    @property
+    def _frames(self) -> Path:
+        return self._temporary if self.path is None else local_path(self.path).with_suffix(".frames")
+
+    @cached_property
+    def _temporary(self) -> Path:
+        """Removed with this object; that of a run that was killed, by a later one (vaa/video/prefetch.py)."""
+        folder = tempfile.mkdtemp(prefix=f"vaa-{os.getpid()}-")
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        return Path(folder)
 
     def _video_digest(self, video: Video) -> str:
         """A hash of the video's content, computed once per state of its file."""

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from tqdm import tqdm
 
 from vaa import process
-from vaa.cache import Cache
+from vaa.cache import AnswerCache, Cache
+from vaa.embedding import SegmentKey, embed_missing, segment_vectors
 from vaa.engines.base import Engine
 from vaa.errors import VaaError, VideoError
-from vaa.models.base import HasTimestamps
+from vaa.models.base import FrameEncoder, HasTimestamps, Model
 from vaa.prompts.parsers import cut_at_stop_pattern
 from vaa.prompts.thoughts import split_thoughts
 from vaa.stages.base import ModelStage, Stage
@@ -175,20 +177,24 @@ def _run_model_stage(name: str, stage: ModelStage, result: RunResult, engine: En
 
     Answers are cached as the model returns them, and cut at their stop pattern afterwards.
     """
-    identity = stage.model.identity
     videos = {key: report.video.id for key, report in result.reports.items()}
-    timestamps = isinstance(stage.model, HasTimestamps) and stage.model.timestamps
-    queries: dict[bytes | Query, Query] = {}  # by cache key, or by themselves if they must not be cached
-    keys: dict[str, list[bytes | Query]] = {}
+    key_of = _key_function(stage.model, cache)
+    queries: dict[_Key, Query] = {}
+    keys: dict[str, list[_Key]] = {}
     for video, report in list(result.reports.items()):
         with _guard(result, video, name):
             own = stage.queries(report)
-            keys[video] = [query if identity is None else cache.key(identity, query, timestamps) for query in own]
+            keys[video] = [key_of(query) for query in own]
             queries.update(zip(keys[video], own, strict=True))
     answers: dict[Any, Answer | NoAnswer] = {}
     answers |= cache.load([key for key in queries if isinstance(key, bytes)])
-    n_cached = len(answers)
+    segments = {key: query for key, query in queries.items() if isinstance(key, SegmentKey)}
+    n_embedded = 0
+    if segments and isinstance(stage.model, FrameEncoder):
+        n_embedded, errors = embed_missing(stage.model, segments, engine, partial(_progress, stage=name, unit="block"))
+        answers |= segment_vectors(segments, errors)
     missing = {key: query for key, query in queries.items() if key not in answers}
+    n_queries = len(missing) + n_embedded
     if any(report.definition for report in result.reports.values()):
         missing = _same_frames_together(missing)
     stream = engine.answer(stage.model, list(missing.values())) if missing else iter(())
@@ -208,10 +214,30 @@ def _run_model_stage(name: str, stage: ModelStage, result: RunResult, engine: En
             result.fail(video, name, reason)
     embedding = any(isinstance(query, EmbedQuery) for query in queries.values())
     n_videos = len({videos[key] for key, own_keys in keys.items() if own_keys})
-    return StageStats(stage=name, n_queries=len(missing), n_cached=n_cached, n_videos=n_videos, embedding=embedding)
+    n_cached = len(queries) - n_queries
+    return StageStats(stage=name, n_queries=n_queries, n_cached=n_cached, n_videos=n_videos, embedding=embedding)
 
 
-def _same_frames_together(queries: dict[bytes | Query, Query]) -> dict[bytes | Query, Query]:
+_Key = bytes | SegmentKey | Query
+"""A cache key; the frames of a segment, whose vectors are cached; or the query itself if it must not be cached."""
+
+
+def _key_function(model: Model, cache: Cache) -> Callable[[Query], _Key]:
+    identity = model.identity  # once: it reads the checkpoint's files
+    if identity is None:
+        return lambda query: query
+    timestamps = isinstance(model, HasTimestamps) and model.timestamps
+    if not (isinstance(model, FrameEncoder) and isinstance(cache, AnswerCache)):
+        return lambda query: cache.key(identity, query, timestamps)
+    vectors, stride = partial(cache.frame_vectors, identity), model.stride
+    return lambda query: (
+        SegmentKey(vectors(query.video), query.frames[::stride])
+        if isinstance(query, EmbedQuery) and query.frames
+        else cache.key(identity, query)
+    )
+
+
+def _same_frames_together(queries: dict[_Key, Query]) -> dict[_Key, Query]:
     """The queries of several definitions in an order in which those about the same frames are adjacent.
 
     A model decodes and encodes the frames of adjacent queries once.
@@ -261,6 +287,6 @@ def _guard(result: RunResult, video: str, name: str) -> Iterator[None]:
         result.fail(video, name, f"{type(error).__name__}: {error} (a defect of vaa or of its configuration)")
 
 
-def _progress(items: list[Any], stage: str, unit: str) -> Any:
+def _progress(items: Sequence[Any], stage: str, unit: str) -> Any:
     """A progress bar, on a terminal only and after a second."""
     return tqdm(items, desc=stage, unit=unit, disable=None, leave=False, delay=1.0)

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol, runtime_checkable
+from typing import ClassVar, Literal, Protocol, runtime_checkable
 from urllib.parse import quote
 
 import numpy as np
@@ -28,11 +28,9 @@ XYXY = tuple[float, float, float, float]
 Answer = str | Floats
 """The answer to a query: text, the probabilities of choices, or an embedding."""
 
-
 SourceKind = Literal["file", "images", "images_with_gaps", "live"]
 """Where frames come from: a video file, a folder of images, one whose numbers may have gaps, the stored frames of a
 stream (vaa/video/sources.py)."""
-
 
 DecoderName = Literal["decord", "pyav"]
 """The decoders of video files (vaa/video/decoders.py)."""
@@ -160,15 +158,23 @@ class EmbedQuery:
     text: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FramesQuery:
+    """A query answered by the vector of each frame, (frames, d); the pipeline makes it from EmbedQueries."""
+
+    text: ClassVar[str] = ""
+    video: Video
+    at: int
+    frames: tuple[int, ...]
+
+
 ChatQuery = GenerateQuery | ChooseQuery
+Query = ChatQuery | EmbedQuery | FramesQuery
 
 
 def frame_seconds(query: ChatQuery) -> tuple[float, ...]:
     """When the frames of a query are shown, as a prompt has it, in seconds."""
     return query.times or tuple(query.video.seconds(frame) for frame in query.frames)
-
-
-Query = GenerateQuery | ChooseQuery | EmbedQuery
 
 
 @dataclass(frozen=True, slots=True)

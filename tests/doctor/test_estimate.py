@@ -36,6 +36,7 @@ def test_queries_are_counted_from_the_windows_of_the_method(caplog: pytest.LogCa
     assert counts(stages("method=plain", "window=frames30x8", "window.length=100"), 300, 95) == [3 + 1]
     # The frames and descriptions that two stages embed are embedded once.
     assert counts(stages("method=corevad"), 300) == [10, 300 + 10]
+    assert counts(stages("method=lavad"), 300)[-1] < 300 + 500  # frames of overlapping windows count once
     assert caplog.records == []  # of the made-up answers
 
 
@@ -66,6 +67,14 @@ def test_the_time_is_queries_times_arithmetic_over_the_measured_rate(monkeypatch
     assert "without decoding" in last
     monkeypatch.setattr(estimates, "matrix_rate", lambda dtype, on_gpu: 1e12)
     assert "= about 4 days" in list(estimate(works(method), method, videos(90_000), {}))[1]
+
+
+def test_the_disk_that_vectors_of_frames_take_is_stated(monkeypatch: pytest.MonkeyPatch) -> None:
+    method = stages("method=corevad")
+    monkeypatch.setattr(estimates, "matrix_rate", lambda dtype, on_gpu: 1e12)
+    lines = list(estimate(works(method, vector=512), method, videos(100_000), {}))
+    assert any("at most 0.21 GB beside the cache" in line for line in lines)  # 103,334 x 513 x 4 bytes
+    assert not any("GB" in line for line in estimate(works(method), method, videos(100_000), {}))
 
 
 def test_the_time_of_a_server_is_not_known() -> None:

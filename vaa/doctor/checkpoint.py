@@ -27,7 +27,8 @@ _QUANTIZED_BYTES = {"int8": 1.01, "nf4": 0.57, "fp4": 0.57}  # per weight of a l
 class ModelShape:
     """Sizes of a language model and of its vision encoder (zeros without one).
 
-    `kv` is the width of keys and of values, `image_tokens` are the visual tokens of a frame.
+    `kv` is the width of keys and of values, `image_tokens` are the visual tokens of a frame, `vector` is the length of
+    an encoder's vectors.
     """
 
     layers: int = 0
@@ -40,6 +41,7 @@ class ModelShape:
     vision_inner: int = 0
     vision_layers: int = 0
     image_tokens: int = 0
+    vector: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,6 +192,7 @@ def _shape(config: Mapping[str, Any]) -> ModelShape:
         vocabulary=int(text.get("vocab_size") or 0),
         patches=side**2,
         vision_hidden=int(vision.get("hidden_size") or 0),
+        vector=int(config.get("projection_dim") or vision.get("hidden_size") or 0),
         vision_inner=int(vision.get("intermediate_size") or 0),
         vision_layers=int(vision.get("num_hidden_layers") or vision.get("depth") or 0),
         image_tokens=int(side**2 * float(config.get("downsample_ratio") or 0.5) ** 2),

@@ -13,7 +13,17 @@ from vaa.doctor.checkpoint import CheckpointInfo, inspect_checkpoint
 from vaa.doctor.estimate import ModelWork, estimate
 from vaa.doctor.machine import Machine, inspect_machine
 from vaa.errors import ConfigError, ModelError, VaaError
-from vaa.models.base import LLM, VLM, Encoder, HasRequirements, LocalWeights, Locator, ReplaysAnswers, Requirements
+from vaa.models.base import (
+    LLM,
+    VLM,
+    Encoder,
+    FrameEncoder,
+    HasRequirements,
+    LocalWeights,
+    Locator,
+    ReplaysAnswers,
+    Requirements,
+)
 from vaa.models.checkpoints.hub import access_fault
 from vaa.stages.base import ModelStage, NeedsBoxes, Transform
 from vaa.types import Definition, GenerateQuery, GroundTruth, Query, Report, Video
@@ -243,6 +253,7 @@ def _work(use: ModelUse, machine: Machine) -> ModelWork:
         tokens=visual if isinstance(use.model, Encoder) else use.tokens + visual,
         dtype=weights.dtype if weights else "float32",
         on_gpu=_memory_of(use, machine) == "GPU memory",
+        vector=info.shape.vector if info and isinstance(use.model, FrameEncoder) else 0,
     )
 
 

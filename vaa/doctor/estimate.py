@@ -27,7 +27,10 @@ _ANSWER = "['a fight'] [0.5]"  # every stage that depends on answers goes on wit
 
 @dataclass(frozen=True, kw_only=True)
 class ModelWork:
-    """A model's work per query: `parameters` (None for one that is not on this machine) and `tokens`."""
+    """A model's work per query: `parameters` (None for one that is not on this machine) and `tokens`.
+
+    `vector` is the length of an encoder's vectors of frames, which are stored; 0 for other models.
+    """
 
     model: Any
     name: str
@@ -35,6 +38,7 @@ class ModelWork:
     tokens: float
     dtype: str
     on_gpu: bool
+    vector: int = 0
 
 
 def count_queries(
@@ -50,7 +54,7 @@ def count_queries(
     step = max(1, -(-len(videos) // _COUNTED))
     counted = sorted(videos, key=lambda video: video.n_frames)[step // 2 :: step]
     models: list[Any] = []
-    queries: dict[int, dict[Query, None]] = {}
+    queries: dict[int, set[Any]] = {}
     for video, definition in product(counted, definitions or (None,)):
         report = Report(video, truth=truths.get(video.id), definition=definition)
         for stage in stages.values():
@@ -62,11 +66,11 @@ def count_queries(
                 if stage.model not in models:
                     models.append(stage.model)
                 asked = stage.queries(report)
-                queries.setdefault(models.index(stage.model), {}).update(dict.fromkeys(asked))
+                queries.setdefault(models.index(stage.model), set()).update(*map(_units, asked))
                 report = stage.absorb(report, [_made_up(query) for query in asked])
     total = sum(video.n_frames for video in videos)
     scale = total / max(1, sum(video.n_frames for video in counted))
-    return [(model, sum(map(_units, queries.get(k, ()))) * scale) for k, model in enumerate(models)]
+    return [(model, len(queries.get(k, ())) * scale) for k, model in enumerate(models)]
 
 
 def estimate(
@@ -92,6 +96,8 @@ def estimate(
             f"{work.parameters:.3g} parameters x {work.tokens:,.0f} tokens and {_SHARE:.0%} of the {rate / 1e12:.2g} "
             "TFLOP/s of a matrix product measured here now"
         )
+        if work.vector:
+            yield f"    their vectors take at most {count * 4 * (work.vector + 1) / 1e9:.2g} GB beside the cache"
     yield f"  an estimate, without decoding of videos; {_SHARE:.0%} is what an 8B model reached on an H200"
 
 
@@ -105,8 +111,11 @@ def _no_log() -> Iterator[None]:
         log.disabled = previous
 
 
-def _units(query: Query) -> int:
-    return len(query.frames) or 1 if isinstance(query, EmbedQuery) else 1
+def _units(query: Query) -> list[Any]:
+    """What a query costs once: itself, or each frame that is embedded."""
+    if isinstance(query, EmbedQuery) and query.frames:
+        return [(query.video.id, frame) for frame in query.frames]
+    return [query]
 
 
 def _made_up(query: Query) -> Any:

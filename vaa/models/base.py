@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Literal, Protocol, runtime_checkable
 
-from vaa.types import XYXY, Answer, ChooseQuery, EmbedQuery, Floats, GenerateQuery, NoAnswer, Query, Video
+import numpy as np
+
+from vaa.types import XYXY, Answer, ChooseQuery, EmbedQuery, Floats, FramesQuery, GenerateQuery, NoAnswer, Query, Video
 
 
 @runtime_checkable
@@ -52,7 +54,24 @@ class Encoder(Protocol):
         """Free the memory; the next query loads the weights again."""
 
 
+@runtime_checkable
+class FrameEncoder(Encoder, Protocol):
+    """An encoder of single frames: the vector of several is the mean of their own, so each is embedded once."""
+
+    @property
+    def stride(self) -> int:
+        """Only every `stride`-th frame of a query counts; not part of the identity."""
+
+    def embed_frames(self, queries: Sequence[FramesQuery]) -> Iterator[Floats | NoAnswer]:
+        """The vectors of each query's frames, (frames, d), in order."""
+
+
 Model = VLM | LLM | Encoder
+
+
+def mean_vector(vectors: Floats) -> Floats:
+    """The mean (d,) of vectors (n, d), as float32."""
+    return np.asarray(vectors.mean(axis=0, dtype=np.float64), dtype=np.float32)
 
 
 @runtime_checkable
@@ -119,7 +138,7 @@ Dtype = Literal["float32", "bfloat16", "float16"]
 Quantization = Literal["none", "int8", "nf4", "fp4"]
 
 
-_METHODS = {GenerateQuery: "generate", ChooseQuery: "choose", EmbedQuery: "embed"}
+_METHODS = {GenerateQuery: "generate", ChooseQuery: "choose", EmbedQuery: "embed", FramesQuery: "embed_frames"}
 
 
 def answer(model: Model, queries: Sequence[Query]) -> Iterator[Answer | NoAnswer]:

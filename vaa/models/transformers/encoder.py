@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby, islice
 from typing import Any, Literal
@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vaa.errors import ConfigError, ModelError, require_at_least
-from vaa.models.base import Dtype, LocalWeights, Requirements, WaitStats, libraries
+from vaa.models.base import Dtype, LocalWeights, Requirements, WaitStats, libraries, mean_vector
 from vaa.models.checkpoints.weights import checkpoint_identity
 from vaa.models.transformers.loading import free_memory, load, loading_options
-from vaa.types import DecoderName, EmbedQuery, Floats, NoAnswer
+from vaa.models.transformers.memory import CpuSharing
+from vaa.types import DecoderName, EmbedQuery, Floats, FramesQuery, NoAnswer
 from vaa.video.prefetch import FramePrefetcher, Frames, Prepared, PreparedBatch, default_workers
 from vaa.video.resize import Resample, Resize, resize_frames, resize_identity
 
@@ -91,8 +92,7 @@ class ClipEncoder:
     def identity(self) -> str:
         """Checkpoint, revision, precision and preparation of frames."""
         name = checkpoint_identity(self.checkpoint, self.revision)
-        stride = f" every {self.stride}" if self.stride > 1 else ""
-        frames = f"{self.resample}{stride}{resize_identity(self.resize)}"
+        frames = f"{self.resample}{resize_identity(self.resize)}"
         return f"{name} {self.precision} mean {list(self.mean)} std {list(self.std)} {frames}"
 
     @property
@@ -115,42 +115,46 @@ class ClipEncoder:
 
     def embed(self, queries: Sequence[EmbedQuery]) -> Iterator[Floats | NoAnswer]:
         """Yield vectors of shape (d,) in order; an empty text gives the zero vector (CoReVAD)."""
+        groups = [list(group) for _, group in groupby(queries, key=lambda q: q.video if q.frames else None)]
+        frames = [_frames_of(group, self.stride) for group in groups if group[0].frames]
+        answers = self.embed_frames(frames) if frames else iter(())
+        for group in groups:
+            if not group[0].frames:
+                yield from self._embed_texts(self._load(), [query.text for query in group])
+                continue
+            vectors, numbers = next(answers), _frames_of(group, self.stride).frames
+            for query in group:
+                yield _mean_of(vectors, np.searchsorted(numbers, query.frames[:: self.stride]))
+
+    def embed_frames(self, queries: Sequence[FramesQuery]) -> Iterator[Floats | NoAnswer]:
+        """Yield the vectors of each query's frames, (frames, d), in order."""
         start, loaded = time.perf_counter(), self._load()
         workers = default_workers() if self.workers is None else self.workers
         n_frames = sum(len(query.frames) for query in queries)
-        prefetcher = FramePrefetcher[EmbedQuery](
+        prefetcher = FramePrefetcher[FramesQuery](
             prepare=partial(_prepare_frames, self, loaded.model.config.vision_config.image_size),
             decoder=self.decoder,
-            workers=workers if n_frames > _MIN_BATCHES * self.stride * self.batch_size else 0,
+            workers=workers if n_frames > _MIN_BATCHES * self.batch_size else 0,
             readahead=False,  # it would fill the memory while the model is running
         )
-        groups = [list(group) for _, group in groupby(queries, key=lambda q: q.video if q.frames else None)]
-        with prefetcher:
-            batches = prefetcher.stream(
-                [batch] for group in groups if group[0].frames for batch in self._frame_batches(group)
-            )
-            for group in groups:
-                if not group[0].frames:
-                    yield from self._embed_texts(loaded, [query.text for query in group])
-                    continue
-                own = islice(batches, len(self._frame_batches(group)))
-                features = ((batch.queries[0].frames, _embed_frames(loaded, batch)) for batch in own)
-                yield from segment_means([np.array(query.frames[:: self.stride]) for query in group], features)
-        if n_frames:
-            segments = sum(bool(query.frames) for query in queries)
-            log.info("%s", WaitStats(segments, "segments", time.perf_counter() - start, prefetcher.waited))
+        parts = [self._batches(query) for query in queries]
+        with prefetcher, CpuSharing(loaded.model, prefetcher.busy):
+            batches = prefetcher.stream([batch] for part in parts for batch in part)
+            for part in parts:
+                features = [_embed_frames(loaded, batch) for batch in islice(batches, len(part))]
+                reason = next((each for each in features if isinstance(each, str)), None)
+                yield np.concatenate(features) if reason is None else NoAnswer(reason)
+        log.info("%s", WaitStats(n_frames, "frames", time.perf_counter() - start, prefetcher.waited))
 
     def release(self) -> None:
         """Free the weights."""
         if _loaded.pop(self, None):
             free_memory()
 
-    def _frame_batches(self, queries: Sequence[EmbedQuery]) -> list[EmbedQuery]:
-        """All frames that queries about one video need, each once, in batches."""
-        numbers = np.unique(np.concatenate([query.frames[:: self.stride] for query in queries])).tolist()
-        size = self.batch_size
-        parts = [tuple(numbers[first : first + size]) for first in range(0, len(numbers), size)]
-        return [EmbedQuery(video=queries[0].video, at=frames[0], frames=frames) for frames in parts]
+    def _batches(self, query: FramesQuery) -> list[FramesQuery]:
+        size, frames = self.batch_size, query.frames
+        firsts = range(0, len(frames), size)
+        return [replace(query, at=frames[first], frames=frames[first : first + size]) for first in firsts]
 
     def _embed_texts(self, loaded: _LoadedEncoder, texts: Sequence[str]) -> Iterator[Floats]:
         for first in range(0, len(texts), self.batch_size):
@@ -189,50 +193,25 @@ def byte_table(mean: Sequence[float], std: Sequence[float]) -> NDArray[np.float3
     return (scaled - np.asarray(mean, dtype=np.float32)[:, None]) / np.asarray(std, dtype=np.float32)[:, None]
 
 
-def segment_means(
-    segments: Sequence[NDArray[np.int64]], features: Iterator[tuple[Sequence[int], Floats | str]]
-) -> Iterator[Floats | NoAnswer]:
-    """Yield the mean features of segments of one video, in order, over a single pass through its frames.
+def _frames_of(queries: Sequence[EmbedQuery], stride: int) -> FramesQuery:
+    """The frames that queries about one video need, each once, ascending."""
+    numbers = np.unique(np.concatenate([query.frames[::stride] for query in queries]))
+    return FramesQuery(video=queries[0].video, at=int(numbers[0]), frames=tuple(numbers.tolist()))
 
-    Only a sum per unfinished segment is stored.
 
-    Args:
-        segments: The frame numbers of each segment, ascending.
-        features: Batches of all frames of the segments, ascending: frame numbers and their features (n, d), or why
-            there are none.
-    """
-    open_segments = sorted(range(len(segments)), key=lambda k: int(segments[k][0]))
-    sums: dict[int, Any] = {}
-    means: dict[int, Floats | NoAnswer] = {}
-    yielded = 0
-    for frames, values in features:
-        for k in open_segments:
-            own = segments[k]
-            if own[0] > frames[-1]:
-                break
-            rows = np.searchsorted(frames, own[(own >= frames[0]) & (own <= frames[-1])])
-            if len(rows) and not isinstance(sums.get(k), str):
-                total = values if isinstance(values, str) else sums.get(k, 0.0) + values[rows].sum(axis=0, dtype=float)
-                sums[k] = total
-            if own[-1] <= frames[-1]:
-                total = sums.pop(k)
-                mean = NoAnswer(total) if isinstance(total, str) else np.asarray(total / len(own), dtype=np.float32)
-                means[k] = mean
-        open_segments = [k for k in open_segments if k not in means]
-        while yielded in means:
-            yield means.pop(yielded)
-            yielded += 1
+def _mean_of(vectors: Floats | NoAnswer, rows: NDArray[np.int64]) -> Floats | NoAnswer:
+    return vectors if isinstance(vectors, NoAnswer) else mean_vector(vectors[rows])
 
 
 def _prepare_frames(
-    encoder: ClipEncoder, size: int, queries: Sequence[EmbedQuery], frames: Sequence[Frames]
+    encoder: ClipEncoder, size: int, queries: Sequence[FramesQuery], frames: Sequence[Frames]
 ) -> Prepared:
     """Resize and normalise the frames of one query."""
     table = byte_table(encoder.mean, encoder.std)
     return Prepared({"pixels": resize_frames(frames[0], (size, size), encoder.resample, encoder.resize, table)})
 
 
-def _embed_frames(loaded: _LoadedEncoder, batch: PreparedBatch[EmbedQuery]) -> Floats | str:
+def _embed_frames(loaded: _LoadedEncoder, batch: PreparedBatch[FramesQuery]) -> Floats | str:
     """Unit features of a batch's frames, (frames, d); or why they cannot be decoded."""
     if batch.errors:
         return batch.errors[0]
