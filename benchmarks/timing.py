@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -45,6 +46,20 @@ def clock(action: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
+ROW_SECONDS = 100.0
+"""What the repeats of a row may take together; on slow cores there are fewer."""
+
+
+def repeats_within(seconds: float, most: int, used: float = 0.0) -> int:
+    """How many repeats of this many seconds fit a row, from 1 to `most`; `used` seconds are spent already."""
+    return max(1, min(most, int((ROW_SECONDS - used) / seconds)))
+
+
+def announce(name: str, seconds: float) -> None:
+    """State about how long a row takes."""
+    print(f"  {name}: about {seconds:.0f} s", file=sys.stderr, flush=True)
+
+
 def ratio(
     name: str,
     reference: str,
@@ -52,10 +67,17 @@ def ratio(
     ours: Callable[[], object],
     theirs: Callable[[], object],
     repeats: int = 5,
+    warm: float | None = None,
 ) -> Row:
-    """How many times as long `theirs` takes, by the medians of alternating repeats after one that is not counted."""
-    ours(), theirs()
-    pairs = [(clock(ours), clock(theirs)) for _ in range(repeats)]
+    """How many times as long `theirs` takes, by the medians of alternating repeats after one that is not counted.
+
+    There are as many of the `repeats` as fit ROW_SECONDS. `warm` are the seconds of an earlier call of both, which then
+    takes the place of the one that is not counted.
+    """
+    first = clock(ours) + clock(theirs) if warm is None else warm
+    count = repeats_within(first, repeats, used=first)
+    announce(name, count * first)
+    pairs = [(clock(ours), clock(theirs)) for _ in range(count)]
     seconds, reference_seconds = [a for a, _ in pairs], [b for _, b in pairs]
     value = statistics.median(reference_seconds) / statistics.median(seconds)
     return Row(name, reference, f"{value:.2f}x", f">= {at_least:g}x", value >= at_least, seconds, reference_seconds)
