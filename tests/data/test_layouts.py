@@ -19,8 +19,10 @@ from omegaconf import OmegaConf
 from PIL import Image
 from scipy.io import savemat
 
+from vaa.data.avenue import MatlabMasks
 from vaa.data.base import ChecksFiles, DatasetLoader
-from vaa.errors import DataError
+from vaa.data.frame_labels import load_labels
+from vaa.errors import DataError, VideoError
 from vaa.types import Dataset
 from vaa.video.sources import frames
 
@@ -311,6 +313,25 @@ def test_a_list_of_another_form_is_refused(tmp_path: Path) -> None:
     (tmp_path / "lengths.txt").write_text("a 0 99 0\n")
     (video,), truths = _parts(loader("lagovad", tmp_path, lengths="lengths.txt").load())
     assert (video.n_frames, truths["a"].spans[0].start, truths["a"].spans[0].stop) == (100, 30, 100)
+
+
+def test_damaged_arrays_are_refused_by_name(tmp_path: Path) -> None:
+    cells = np.empty((1, 4), object)
+    cells[0] = [np.eye(5, dtype=np.uint8)] * 4
+    savemat(tmp_path / "masks.mat", {"volLabel": cells}, do_compression=True)
+    np.save(tmp_path / "labels.npy", np.ones(9, np.uint8))
+    random = np.random.default_rng(0)
+    for name, read in (("masks.mat", lambda file: MatlabMasks(file).labels()), ("labels.npy", load_labels)):
+        whole = np.fromfile(tmp_path / name, np.uint8)
+        for k in range(60):
+            spoilt, file = whole.copy(), tmp_path / f"{k}_{name}"
+            places = random.integers(len(whole), size=3)
+            spoilt[places] = random.integers(256, size=3)
+            spoilt[: len(whole) - k].tofile(file)
+            try:
+                read(file)
+            except VideoError as error:
+                assert file.name in str(error)  # noqa: PT017 - either is right
 
 
 @pytest.mark.parametrize("name", [name for name in WRITERS if name != "msad"])

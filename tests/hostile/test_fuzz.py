@@ -15,7 +15,12 @@ from hypothesis import strategies as st
 from making import recorded_model
 
 from vaa.data.annotated import read_index, read_spans, read_texts
+from vaa.data.avenue import read_matlab_intervals
 from vaa.data.boxes import read_boxes
+from vaa.data.flat import read_feature_list
+from vaa.data.lagovad import read_list
+from vaa.data.tracks import read_tracks
+from vaa.data.ucsd_ped import read_matlab_program
 from vaa.errors import VaaError
 from vaa.evaluation.protocol import read_labels
 from vaa.prompts import parsers
@@ -54,6 +59,11 @@ FILES: dict[str, Read] = {
     "labels.json": read_labels,
     "boxes.json": read_boxes,
     "boxes.pkl": read_boxes,
+    "list.json": read_list,
+    "features.txt": lambda file: read_feature_list(file, "_i3d"),
+    "tracks.txt": lambda file: read_tracks(file, 64),
+    "UCSDped1.m": lambda file: read_matlab_program(file, 1),
+    "avenue.mat": read_matlab_intervals,
     "v.json": lambda file: ReadScores(root=str(file.parent))(Report(VIDEO)),
 }
 

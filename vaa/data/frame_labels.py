@@ -54,7 +54,7 @@ def load_array(file: Path) -> NDArray[Any]:
         array = np.load(file, mmap_mode="r", allow_pickle=False)
         if not isinstance(array, np.ndarray) or array.dtype.kind not in "biuf":
             raise ValueError("not an array of numbers")
-    except (OSError, ValueError, EOFError) as error:
+    except Exception as error:  # a damaged header raises errors of any class
         raise DataError(f"{file}: cannot be read as a NumPy array: {error}") from error
     return array
 
@@ -96,14 +96,13 @@ def load_matlab(file: Path, key: str) -> NDArray[Any]:
         DataError: the file is missing or damaged, or has no such variable.
     """
     from scipy.io import loadmat, whosmat
-    from scipy.io.matlab import MatReadError
 
     try:
         names = [name for name, _, _ in whosmat(file)]
         content = loadmat(file, variable_names=[key]) if key in names else {}
     except NotImplementedError as error:
         raise DataError(f"{file}: MATLAB 7.3 is not read. In MATLAB: save(FILE, '{key}', '-v7').") from error
-    except (OSError, ValueError, TypeError, EOFError, MatReadError, IndexError, KeyError) as error:
+    except Exception as error:  # a damaged file raises errors of any class
         raise DataError(f"{file}: cannot be read as a MATLAB file: {error}") from error
     if key not in content:
         raise DataError(f"{file}: has no variable '{key}'; it has {', '.join(names) or 'none'}.")
