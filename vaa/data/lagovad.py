@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -104,7 +103,7 @@ def read_list(file: Path) -> dict[str, ListedVideo]:
     for number, entry in enumerate(entries, 1):
         try:
             video = _parse_entry(entry)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise DataError(f"{file}: entry {number} is not in LaGoVAD's layout: {error!r}") from error
         if reason := why_invalid(video.id):
             raise DataError(f"{file}: entry {number}: {video.id!r} {reason}.")
@@ -116,7 +115,7 @@ def read_list(file: Path) -> dict[str, ListedVideo]:
     return videos
 
 
-def _parse_entry(entry: Mapping[str, Any]) -> ListedVideo:
+def _parse_entry(entry: Any) -> ListedVideo:
     shares = tuple((float(start), float(end)) for start, end in entry["anomaly_span"] or ())
     for start, end in shares:
         if not (math.isfinite(start) and math.isfinite(end) and 0 <= start < end <= 1 + _ROUNDING):
