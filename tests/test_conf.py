@@ -108,7 +108,8 @@ def alone(name: str) -> DictConfig:
     """A choice with all that it builds on, and what choices refer to beside it."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
         choice = compose(name.removesuffix(".yaml"))
-    shared = {key: value for key, value in read("config.yaml").items() if not isinstance(value, dict | list)}
+    config = read("config.yaml")
+    shared = {key: value for key, value in config.items() if key == "vllm" or not isinstance(value, dict | list)}
     beside = OmegaConf.create({**shared, "vlm": read("vlm/tiny.yaml"), "prompt": read("prompt/urf.yaml")})
     OmegaConf.set_struct(choice, False)
     return OmegaConf.merge(beside, choice)  # type: ignore[return-value]

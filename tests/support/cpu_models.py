@@ -48,6 +48,8 @@ def cpu_encoder(checkpoint: str | Path, **fields: Any) -> ClipEncoder:
 
 def _chat_model(checkpoint: str | Path) -> dict[str, Any]:
     return {
+        "backend": "transformers",
+        "vllm": None,
         "checkpoint": str(checkpoint),
         "revision": None,
         "dtype": "float32",

@@ -136,6 +136,8 @@ class ReplaysAnswers(Protocol):
 
 Dtype = Literal["float32", "bfloat16", "float16"]
 Quantization = Literal["none", "int8", "nf4", "fp4"]
+Backend = Literal["transformers", "vllm"]
+"""The library that runs a model on this machine."""
 
 
 _METHODS = {GenerateQuery: "generate", ChooseQuery: "choose", EmbedQuery: "embed", FramesQuery: "embed_frames"}

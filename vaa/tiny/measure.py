@@ -52,6 +52,8 @@ def main() -> None:
 def tiny_vlm(checkpoint: str, batch_size: int) -> TransformersVLM:
     """The tiny VLM on a CPU, greedy, in float32."""
     return TransformersVLM(
+        backend="transformers",
+        vllm=None,
         checkpoint=checkpoint,
         revision=None,
         dtype="float32",

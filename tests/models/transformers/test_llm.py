@@ -326,7 +326,7 @@ def test_generation_does_not_stop_inside_thoughts(
     ids = torch.arange(len(tokenizer.words))[None]
     lengths = [n for n in range(1, ids.shape[1] + 1) if stop(ids[:, :n], None)[0]]
     shown = ids[:, : lengths[0] if lengths else None]
-    assert opened + generation._decoder(tokenizer)(shown)[0] == answer
+    assert opened + generation.answer_decoder(tokenizer)(shown)[0] == answer
 
 
 def test_an_answer_to_a_prompt_that_opens_thoughts_begins_with_their_mark(llm: TransformersLLM) -> None:

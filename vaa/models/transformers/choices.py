@@ -161,26 +161,32 @@ def _repeat_rows(loaded: LoadedModel, cache: Any, rows: list[int], prefixes: int
 
 
 def _tokenize(loaded: LoadedModel, query: ChooseQuery, index: int, tokens: Sequence[int]) -> _TokenizedQuery:
-    """Tokenize a query; where a choice begins another one, the end of the answer is part of both.
+    ids, choices = tokenize_choices(loaded.tokenizer, loaded.chat_text(query, tokens), query)
+    return _TokenizedQuery(index=index, ids=ids, choices=choices)
+
+
+def tokenize_choices(tokenizer: Any, text: str, query: ChooseQuery) -> tuple[Ids, list[Ids]]:
+    """The token ids of a query's text, and of each choice after it.
+
+    Where a choice begins another one, the end of the answer is part of both.
 
     Raises:
         ConfigError: a choice is empty.
     """
-    text = loaded.chat_text(query, tokens)
-    ids = _token_ids(loaded, text)
+
+    def token_ids(text: str) -> Ids:
+        return list(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    ids = token_ids(text)
     choices = []
     for choice in query.choices:
-        whole = _token_ids(loaded, text + choice)
-        choices.append(whole[len(ids) :] if whole[: len(ids)] == ids else _token_ids(loaded, choice))
+        whole = token_ids(text + choice)
+        choices.append(whole[len(ids) :] if whole[: len(ids)] == ids else token_ids(choice))
     if not all(choices):
         raise ConfigError(f"The {query.purpose} query has an empty choice among {list(query.choices)}.")
     if any(a is not b and b[: len(a)] == a for a in choices for b in choices):
-        choices = [[*choice, loaded.tokenizer.eos_token_id] for choice in choices]
-    return _TokenizedQuery(index=index, ids=ids, choices=choices)
-
-
-def _token_ids(loaded: LoadedModel, text: str) -> Ids:
-    return list(loaded.tokenizer(text, add_special_tokens=False)["input_ids"])
+        choices = [[*choice, tokenizer.eos_token_id] for choice in choices]
+    return ids, choices
 
 
 def _last_visual_token(loaded: LoadedModel, ids: Ids) -> int:

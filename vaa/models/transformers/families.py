@@ -108,11 +108,15 @@ class FrameProcessor:
 
     def _prepare_query(self, frames: Sequence[Pixels]) -> VisionInputs:
         """The frames of one query, which share its visual tokens."""
+        inputs = self._prepare(frames, self.pixel_limit(len(frames)))
+        return compressed(inputs, self.dtype) if self.compress_tokens else inputs
+
+    def pixel_limit(self, n_frames: int) -> int | None:
+        """Most pixels of each of a query's `n_frames` frames; None for the checkpoint's own limit."""
         limits = [] if self.max_pixels is None else [self.max_pixels]
         if self.max_visual_tokens is not None and self.family.token_side is not None:
-            limits.append(self.max_visual_tokens * self.family.token_side(self.processor) ** 2 // len(frames))
-        inputs = self._prepare(frames, min(limits, default=None))
-        return compressed(inputs, self.dtype) if self.compress_tokens else inputs
+            limits.append(self.max_visual_tokens * self.family.token_side(self.processor) ** 2 // n_frames)
+        return min(limits, default=None)
 
     def frame_texts(self, tokenizer: Any, query: ChatQuery, tokens: Sequence[int]) -> list[str]:
         """The text of each of a query's frames, given the number of its visual tokens."""
@@ -184,10 +188,10 @@ def _prepare_internvl(
     import torch
     from PIL import Image
 
-    _refuse_max_pixels(config, max_pixels)
+    refuse_max_pixels(config, max_pixels)
     table = _byte_table(processor)
     if table is None:
-        _require_pil(config, resize)
+        require_pil(config, resize)
         pixels = processor(images=list(frames), crop_to_patches=False, return_tensors="pt")["pixel_values"]
     else:
         size = int(processor.size["width"]), int(processor.size["height"])
@@ -215,8 +219,8 @@ def _prepare_llava(
     config: Any, processor: Any, frames: Sequence[Pixels], max_pixels: int | None, resize: Resize
 ) -> VisionInputs:
     """One tile per frame, as the model is given several images; a single image would be cut into up to ten."""
-    _refuse_max_pixels(config, max_pixels)
-    _require_pil(config, resize)
+    refuse_max_pixels(config, max_pixels)
+    require_pil(config, resize)
     several = list(frames) if len(frames) > 1 else [frames[0], frames[0]]
     outputs = processor(images=[several], return_tensors="pt")
     tensors = {name: outputs[name][: len(frames)] for name in ("pixel_values", "image_sizes")}
@@ -230,7 +234,7 @@ def _prepare_qwen(
     config: Any, processor: Any, frames: Sequence[Pixels], max_pixels: int | None, resize: Resize
 ) -> VisionInputs:
     """Each frame at its own size, rounded to whole patches."""
-    _require_pil(config, resize)
+    require_pil(config, resize)
     return _prepare_patches(processor, frames, max_pixels, processor.merge_size)
 
 
@@ -238,7 +242,7 @@ def _prepare_videollama(
     config: Any, processor: Any, frames: Sequence[Pixels], max_pixels: int | None, resize: Resize
 ) -> VisionInputs:
     """Like Qwen, with 2 x 2 patches per token, as VideoLLaMA3 merges a video's frames (but not a single image)."""
-    _require_pil(config, resize)
+    require_pil(config, resize)
     return _prepare_patches(processor, frames, max_pixels, _VIDEO_MERGE)
 
 
@@ -254,7 +258,7 @@ def _videollama_token_side(processor: Any) -> int:
 
 
 def _prepare_patches(processor: Any, frames: Sequence[Pixels], max_pixels: int | None, merge: int) -> VisionInputs:
-    size = _pixel_limits(processor, max_pixels, (merge // processor.merge_size) ** 2)
+    size = pixel_limits(processor, max_pixels, (merge // processor.merge_size) ** 2)
     outputs = processor(images=list(frames), merge_size=merge, size=size, return_tensors="pt")
     tokens = outputs["image_grid_thw"].prod(-1) // merge**2
     return VisionInputs(dict(outputs), tuple(int(count) for count in tokens))
@@ -273,11 +277,11 @@ def _thousand_by_thousand(_processor: Any, _frame: tuple[int, int], _max_pixels:
     return 1000.0, 1000.0
 
 
-def _resized_frame(processor: Any, frame: tuple[int, int], max_pixels: int | None) -> tuple[float, float]:
+def resized_frame(processor: Any, frame: tuple[int, int], max_pixels: int | None) -> tuple[float, float]:
     """The size of the frame as the vision tower is given it."""
     from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import smart_resize
 
-    limits = _pixel_limits(processor, max_pixels)
+    limits = pixel_limits(processor, max_pixels)
     height, width = smart_resize(
         frame[1],
         frame[0],
@@ -288,13 +292,18 @@ def _resized_frame(processor: Any, frame: tuple[int, int], max_pixels: int | Non
     return float(width), float(height)
 
 
-def _pixel_limits(processor: Any, max_pixels: int | None, factor: int = 1) -> dict[str, int]:
+def pixel_limits(processor: Any, max_pixels: int | None, factor: int = 1) -> dict[str, int]:
     """Fewest and most pixels of a frame, by the processors' names; `factor`: pixels per token, relative to images."""
     fewest, most = int(processor.size["shortest_edge"]) * factor, max_pixels or int(processor.size["longest_edge"])
     return {"shortest_edge": min(fewest, most), "longest_edge": most}
 
 
-def _require_pil(config: Any, resize: Resize) -> None:
+def require_pil(config: Any, resize: Resize) -> None:
+    """Check that frames are resized by PIL.
+
+    Raises:
+        ConfigError: by another library.
+    """
     if resize != "pil":
         raise ConfigError(
             f"vlm.resize={resize}: frames for '{config.model_type}' are resized by its own image processor, which uses "
@@ -302,7 +311,12 @@ def _require_pil(config: Any, resize: Resize) -> None:
         )
 
 
-def _refuse_max_pixels(config: Any, max_pixels: int | None) -> None:
+def refuse_max_pixels(config: Any, max_pixels: int | None) -> None:
+    """Check that a family with one size of frame is given no limit.
+
+    Raises:
+        ConfigError: it is.
+    """
     if max_pixels is not None:
         size = "x".join(str(side) for side in _pair(config.vision_config.image_size))
         raise ConfigError(
@@ -319,7 +333,7 @@ FAMILIES = {
     "qwen2_5_vl": Family(
         prepare=_prepare_qwen,
         frame_text=_qwen_frame_text,
-        box_space=_resized_frame,
+        box_space=resized_frame,
         needs_token_types=True,
         token_side=_qwen_token_side,
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from vaa.errors import ConfigError
@@ -48,7 +49,7 @@ def generate(
             stopping_criteria=_stopping_criteria(loaded.tokenizer, queries, opened, length),
         )
     answers = [row[: query.max_new_tokens] for query, row in zip(queries, ids[:, length:], strict=True)]
-    return [mark + text for mark, text in zip(opened, _decoder(loaded.tokenizer)(answers), strict=True)]
+    return [mark + text for mark, text in zip(opened, answer_decoder(loaded.tokenizer)(answers), strict=True)]
 
 
 def _answer_penalties(loaded: LoadedModel, prompt_length: int) -> list[Any]:
@@ -121,7 +122,37 @@ def _prompt_arguments(
     return {**visual, **(loaded.token_types(prompts["input_ids"]) if visual else {})}
 
 
-def _decoder(tokenizer: Any) -> Callable[[Any], list[str]]:
+@dataclass
+class StopCheck:
+    """Whether an answer matches its stop pattern after its thoughts, while it is generated.
+
+    The text is put together token by token, which may lose spaces; a match of it, and every 16th token, is checked on
+    the exact text. Decoding 64 rows of 150 tokens exactly takes 3.4 ms, this way 0.2 to 0.6 ms.
+
+    Attributes:
+        pattern: The query's stop pattern; "" matches nothing.
+        opened: The mark that the answer begins with if the chat template opens the model's thoughts.
+        matched: Whether it matches.
+    """
+
+    pattern: str
+    opened: str
+    matched: bool = field(init=False, default=False)
+    _text: str = field(init=False, default="")
+    _count: int = field(init=False, default=0)
+
+    def add(self, text: str, count: int, exact: Callable[[], str]) -> bool:
+        """Add the text of `count` new tokens; `exact` decodes the whole answer. Return whether it matches."""
+        before, self._count = self._count, self._count + count
+        self._text += text
+        if self.pattern and not self.matched:
+            due = before // _EXACT_EVERY < self._count // _EXACT_EVERY
+            if due or is_complete(self.opened + self._text, self.pattern):
+                self.matched = is_complete(self.opened + exact(), self.pattern)
+        return self.matched
+
+
+def answer_decoder(tokenizer: Any) -> Callable[[Any], list[str]]:
     """Decodes rows of token ids without special tokens, except those that delimit thoughts."""
     special = {number: token.content for number, token in tokenizer.added_tokens_decoder.items() if token.special}
     if not any(map(is_mark, special.values())):
@@ -129,7 +160,8 @@ def _decoder(tokenizer: Any) -> Callable[[Any], list[str]]:
     dropped = {number for number, token in special.items() if not is_mark(token)}
 
     def decode(rows: Any) -> list[str]:
-        tokens = [[number for number in row.tolist() if number not in dropped] for row in rows]
+        lists = (row if isinstance(row, list) else row.tolist() for row in rows)
+        tokens = [[number for number in row if number not in dropped] for row in lists]
         return [str(text) for text in tokenizer.batch_decode(tokens, skip_special_tokens=False)]
 
     return decode
@@ -138,27 +170,18 @@ def _decoder(tokenizer: Any) -> Callable[[Any], list[str]]:
 def _stopping_criteria(
     tokenizer: Any, queries: Sequence[GenerateQuery], opened: Sequence[str], prompt_length: int
 ) -> list[Any]:
-    """Stop each row when its answer matches its query's stop pattern; `opened` are marks that answers begin with.
-
-    The text is first put together token by token, which may lose spaces; a match of it, and every 16th token, is
-    checked on the exact text. Decoding 64 rows of 150 tokens exactly takes 3.4 ms, this way 0.2 to 0.6 ms.
-    """
-    patterns = [query.stop_pattern for query in queries]
-    if not any(patterns):
+    """Stop each row when its answer matches its query's stop pattern; `opened` are marks that answers begin with."""
+    checks = [StopCheck(query.stop_pattern, mark) for query, mark in zip(queries, opened, strict=True)]
+    if not any(check.pattern for check in checks):
         return []
-    decode, texts, complete = _decoder(tokenizer), list(opened), [False] * len(queries)
+    decode = answer_decoder(tokenizer)
 
     def stop(ids: Any, _scores: Any, **_: Any) -> Any:
         import torch
 
-        for k, new in enumerate(decode(ids[:, -1:])):
-            texts[k] += new
-            if not patterns[k] or complete[k]:
-                continue
-            if (ids.shape[1] - prompt_length) % _EXACT_EVERY == 0 or is_complete(texts[k], patterns[k]):
-                (exact,) = decode(ids[k : k + 1, prompt_length:])
-                complete[k] = is_complete(opened[k] + exact, patterns[k])
-        return torch.tensor(complete, device=ids.device)
+        for row, check, text in zip(ids, checks, decode(ids[:, -1:]), strict=True):
+            check.add(text, 1, lambda row=row: decode(row[None, prompt_length:])[0])  # type: ignore[misc]
+        return torch.tensor([check.matched for check in checks], device=ids.device)
 
     return [stop]
 

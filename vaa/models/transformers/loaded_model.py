@@ -66,11 +66,8 @@ class LoadedModel:
         else:
             family, marks = self.frame_processor.family, self.frame_processor.frame_texts(self.tokenizer, query, tokens)
             text = chat_text(self.tokenizer, query, marks, family.separator, family.end)
-        if isinstance(query, ChooseQuery) and opened_thoughts(text):
-            raise ConfigError(
-                f"'{self.tokenizer.name_or_path}' thinks before it answers, so that its first token is no choice. Use "
-                "a readout that reads texts (readout=written), or a model that does not think."
-            )
+        if isinstance(query, ChooseQuery):
+            check_no_thoughts(self.tokenizer, text)
         return text
 
     def token_types(self, ids: Any) -> dict[str, Any]:
@@ -78,6 +75,19 @@ class LoadedModel:
         if self.frame_processor is None or not self.frame_processor.family.needs_token_types:
             return {}
         return {"mm_token_type_ids": (ids == self.frame_processor.config.image_token_id).int()}
+
+
+def check_no_thoughts(tokenizer: Any, text: str) -> None:
+    """Check that the text of a ChooseQuery does not end inside the model's thoughts.
+
+    Raises:
+        ConfigError: it does.
+    """
+    if opened_thoughts(text):
+        raise ConfigError(
+            f"'{tokenizer.name_or_path}' thinks before it answers, so that its first token is no choice. Use "
+            "a readout that reads texts (readout=written), or a model that does not think."
+        )
 
 
 def chat_text(tokenizer: Any, query: ChatQuery, frame_texts: Sequence[str], separator: str = "", end: str = "") -> str:

@@ -1,4 +1,4 @@
-"""A VLM of a supported family, run by transformers in this process."""
+"""A VLM of a supported family, run by transformers in this process or by vLLM's engine."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from vaa.errors import ConfigError, require_at_least
 from vaa.generation import GenerationConfig
-from vaa.models.base import Dtype, LocalWeights, Quantization, Requirements, libraries
+from vaa.models.base import Backend, Dtype, LocalWeights, Quantization, Requirements, libraries
 from vaa.models.checkpoints.weights import checkpoint_identity
 from vaa.models.transformers.batching import answer_in_batches
 from vaa.models.transformers.families import FrameProcessor, family_of
@@ -17,16 +17,23 @@ from vaa.models.transformers.generation import check_sampling, drop_checkpoint_s
 from vaa.models.transformers.loaded_model import LoadedModel
 from vaa.models.transformers.loading import count_tokens, free_memory, load, load_with_attention, loading_options
 from vaa.models.transformers.vision_features import check_accepts_features
-from vaa.types import XYXY, ChooseQuery, DecoderName, Floats, GenerateQuery, NoAnswer, Video
+from vaa.models.vllm.answers import answer_queries
+from vaa.models.vllm.engine import backend_identity, backend_libraries, check_backend
+from vaa.models.vllm.loading import load_model
+from vaa.models.vllm.requests import VllmModel
+from vaa.models.vllm.settings import VllmSettings
+from vaa.types import XYXY, ChatQuery, ChooseQuery, DecoderName, Floats, GenerateQuery, NoAnswer, Video
 from vaa.video import sources
 from vaa.video.resize import Resize, resize_identity
 
 
 @dataclass(frozen=True, kw_only=True)
 class TransformersVLM:
-    """A frozen VLM that answers in left-padded batches.
+    """A frozen VLM, run by transformers in left-padded batches, or by vLLM (of the families that it supports).
 
     Attributes:
+        backend: transformers or vllm. `device_map`, `attention` and `batch_size` are of transformers only.
+        vllm: Settings of vLLM; None where transformers runs the model.
         checkpoint: A folder in Hugging Face format, or a name on the hub.
         revision: Branch, tag or commit on the hub; None for main.
         dtype: float32, bfloat16 or float16.
@@ -46,6 +53,8 @@ class TransformersVLM:
             differs by 1 in one or two bytes of a thousand.
     """
 
+    backend: Backend
+    vllm: VllmSettings | None
     checkpoint: str
     revision: str | None
     dtype: Dtype
@@ -70,19 +79,25 @@ class TransformersVLM:
         require_at_least(1, max_visual_tokens=self.max_visual_tokens)
         require_at_least(0, workers=self.workers)
         check_sampling(self.generation)
+        check_backend(self.backend, self.vllm, self.quantization)
 
     @property
     def identity(self) -> str:
-        """Checkpoint, revision, precision, preparation of frames and generation; neither batch size nor device."""
+        """Checkpoint, revision, precision, preparation of frames, generation, vLLM's version; neither batch nor device.
+
+        Raises:
+            ConfigError: backend=vllm, and vLLM is not installed.
+        """
         name = checkpoint_identity(self.checkpoint, self.revision)
         frames = f"max_pixels {self.max_pixels} timestamps {self.timestamps}" + resize_identity(self.resize)
         frames += "" if self.max_visual_tokens is None else f" max_visual_tokens {self.max_visual_tokens}"
         frames += " compressed" if self.compress_tokens else ""
-        return f"{name} {self.dtype} {self.quantization} {frames} {self.generation.identity}"
+        engine = backend_identity(self.backend)
+        return f"{name} {self.dtype} {self.quantization} {frames} {self.generation.identity}{engine}"
 
     @property
     def requirements(self) -> Requirements:
-        """The weights, bitsandbytes if quantized, and the decoder."""
+        """The weights, bitsandbytes if quantized, vLLM if it runs them, and the decoder."""
         weights = LocalWeights(
             checkpoint=self.checkpoint,
             revision=self.revision,
@@ -93,16 +108,16 @@ class TransformersVLM:
             batch_size=self.batch_size,
             image_processor=True,
         )
-        needed = libraries(self.decoder, self.quantization)
+        needed = (*backend_libraries(self.backend), *libraries(self.decoder, self.quantization))
         return Requirements(name=self.checkpoint, weights=weights, libraries=needed)
 
     def generate(self, queries: Sequence[GenerateQuery]) -> Iterator[str | NoAnswer]:
         """Yield texts in order; NoAnswer where frames cannot be decoded."""
-        return answer_in_batches(self._load, queries, self.generation, self.decoder, self.workers)
+        return self._answer(queries)
 
     def choose(self, queries: Sequence[ChooseQuery]) -> Iterator[Floats | NoAnswer]:
         """Yield the probabilities of each query's choices, in order; NoAnswer where frames cannot be decoded."""
-        return answer_in_batches(self._load, queries, self.generation, self.decoder, self.workers)
+        return self._answer(queries)
 
     def count_tokens(self, text: str) -> int:
         """The number of tokens of a text, without special tokens; this loads the tokenizer, not the weights."""
@@ -112,6 +127,8 @@ class TransformersVLM:
         """Free the weights."""
         if _loaded.pop(self, None):
             free_memory()
+        if started := _started.pop(self, None):
+            started.release()
 
     def check_boxes(self) -> None:
         """Check, by the checkpoint's config, that the model gives boxes.
@@ -149,6 +166,37 @@ class TransformersVLM:
             )
         return box_space(processor, frame, self.max_pixels)
 
+    def _answer(self, queries: Sequence[ChatQuery]) -> Iterator[Any]:
+        if self.backend == "vllm":
+            return answer_queries(self._start, queries, self.generation, self.decoder, self.workers)
+        return answer_in_batches(self._load, queries, self.generation, self.decoder, self.workers)
+
+    def _start(self) -> VllmModel:
+        if self not in _started or _started[self].engine.stopped:
+            assert self.vllm is not None  # noqa: S101, by check_backend
+            _started[self] = load_model(
+                self.checkpoint,
+                self.revision,
+                dtype=self.dtype,
+                quantization=self.quantization,
+                settings=self.vllm,
+                frame_processor=self._frame_processor,
+            )
+        return _started[self]
+
+    def _frame_processor(self, config: Any, processor: Any) -> FrameProcessor:
+        return FrameProcessor(
+            family=family_of(config),
+            config=config,
+            processor=processor,
+            max_pixels=self.max_pixels,
+            max_visual_tokens=self.max_visual_tokens,
+            compress_tokens=self.compress_tokens,
+            dtype=self.dtype,
+            timestamps=self.timestamps,
+            resize=self.resize,
+        )
+
     def _load(self) -> LoadedModel:
         if self not in _loaded:
             from transformers import AutoImageProcessor, AutoModelForImageTextToText, AutoTokenizer
@@ -161,24 +209,17 @@ class TransformersVLM:
             ).eval()
             check_accepts_features(model)
             drop_checkpoint_sampling(model, tokenizer)
-            frame_processor = FrameProcessor(
-                family=family_of(model.config),
-                config=model.config,
-                processor=processor,
-                max_pixels=self.max_pixels,
-                max_visual_tokens=self.max_visual_tokens,
-                compress_tokens=self.compress_tokens,
-                dtype=self.dtype,
-                timestamps=self.timestamps,
-                resize=self.resize,
-            )
             _loaded[self] = LoadedModel(
-                model=model, tokenizer=tokenizer, frame_processor=frame_processor, batch_size=self.batch_size
+                model=model,
+                tokenizer=tokenizer,
+                frame_processor=self._frame_processor(model.config, processor),
+                batch_size=self.batch_size,
             )
         return _loaded[self]
 
 
 _loaded: dict[TransformersVLM, LoadedModel] = {}
+_started: dict[TransformersVLM, VllmModel] = {}
 
 
 @cache

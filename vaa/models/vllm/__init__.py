@@ -1,0 +1,1 @@
+"""Local inference by vLLM's engine."""
