@@ -33,7 +33,7 @@ LAYERS = (
     ("evaluation",),
     ("report", "tracking", "streaming", "tiny"),
     ("experiment", "compare"),
-    ("tune", "paper", "calibrate", "export", "job"),
+    ("tune", "paper", "calibrate", "export", "parity", "job"),
     ("command", "analysis", "loading"),
     ("data/inspect.py",),
     ("__main__.py",),
@@ -43,16 +43,17 @@ LAYERS = (
 MAX_LINES = 400
 HOMES = {
     "torch": ("models/transformers", "models/checkpoints", "video", "tiny", "doctor/machine.py"),
-    "transformers": ("models/transformers", "models/checkpoints", "tiny"),
+    "transformers": ("models/transformers", "models/vllm", "models/checkpoints", "tiny"),
     "wandb": ("tracking",),
     "hydra": ("overrides", "config_check", "mistakes", "tune", "job", "command", "analysis", "compare/multirun.py"),
     "omegaconf": ("mistakes", "tune", "job", "analysis"),
     "pandas": ("loading",),
     "openai": ("models/server",),
     "ray": ("engines",),
+    "vllm": ("models/vllm",),
 }
 """Library -> the only parts that import it."""
-LOCAL = {"torch", "transformers", "wandb", "hydra", "omegaconf", "openai", "ray", "matplotlib", "decord", "av"}
+LOCAL = {"torch", "transformers", "wandb", "hydra", "omegaconf", "openai", "ray", "vllm", "matplotlib", "decord", "av"}
 """Slow to import, so imported inside functions: `--help` and the doctor stay quick. (`tiny`, `tune` and Hydra's
 callback need theirs; pandas is imported by a module that nothing imports before it is used.)"""
 

@@ -173,6 +173,7 @@ class Experiment:
             result.fail(failure.video, failure.stage, failure.reason)
         with output_errors(folder):
             files.write_results(folder, result, warnings, self.details)
+            files.write_performance(folder, result)
             evaluation = evaluate(result=result, dataset=dataset, protocol=self.protocol)
             if self.details:
                 files.write_truth(folder, evaluation)

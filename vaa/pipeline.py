@@ -17,7 +17,7 @@ from vaa.cache import AnswerCache, Cache
 from vaa.embedding import SegmentKey, embed_missing, segment_vectors
 from vaa.engines.base import Engine
 from vaa.errors import VaaError, VideoError
-from vaa.models.base import FrameEncoder, HasTimestamps, Model
+from vaa.models.base import FrameEncoder, HasTimestamps, Model, WaitStats, collect_waits
 from vaa.prompts.parsers import cut_at_stop_pattern
 from vaa.prompts.thoughts import split_thoughts
 from vaa.stages.base import ModelStage, Stage
@@ -40,7 +40,12 @@ log = logging.getLogger("vaa")
 
 @dataclass(frozen=True, kw_only=True)
 class StageStats:
-    """What a stage cost: seconds, queries to the model, answers from the cache, and the videos with queries."""
+    """What a stage cost: seconds, queries to the model, answers from the cache, and the videos with queries.
+
+    `answering`: seconds in which a local model answered queries with frames, without its loading, and `waited`: those
+    of them in which it waited for frames; None where it had none. `memory`: the most main memory of the run's processes
+    so far, in bytes.
+    """
 
     stage: str
     seconds: float = 0.0
@@ -48,6 +53,9 @@ class StageStats:
     n_cached: int = 0
     n_videos: int = 0
     embedding: bool = False
+    answering: float | None = None
+    waited: float | None = None
+    memory: int | None = None
 
 
 @dataclass
@@ -99,7 +107,12 @@ def analyse(
             continue
         process.check_interrupted()
         stage, begin = stages[name], time.perf_counter()
-        stats = run_stage(result, name, stage, engine, cache)
+        with collect_waits() as waits:
+            stats = run_stage(result, name, stage, engine, cache)
+        total = WaitStats.total(waits) if waits else None
+        stats = replace(stats, memory=process.peak_memory())
+        if total is not None:
+            stats = replace(stats, answering=total.seconds, waited=total.waited)
         if isinstance(stage, ModelStage):
             later = [s.model for s in (stages[n] for n in names[position + 1 :]) if isinstance(s, ModelStage)]
             if stage.model not in later:
@@ -164,7 +177,7 @@ def _reuse(previous: RunResult, stages: Mapping[str, Stage], result: RunResult) 
             break
         result.done[name] = stage
         cached = stats.n_queries + stats.n_cached
-        result.stats.append(replace(stats, seconds=0.0, n_queries=0, n_cached=cached))
+        result.stats.append(replace(stats, seconds=0.0, n_queries=0, n_cached=cached, answering=None, waited=None))
         result.failures += [failure for failure in previous.failures if failure.stage == name]
         for failure in result.failures:
             result.reports.pop(failure.video, None)

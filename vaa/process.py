@@ -16,7 +16,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -98,6 +98,29 @@ def _on_sigint(number: int, frame: Any) -> None:
         signal.default_int_handler(number, frame)
     _interrupted.set()
     log.warning("Interrupted: the run stops after the current batch. Press Control-C again to stop at once.")
+
+
+def peak_memory() -> int | None:
+    """The most main memory, in bytes, of this process and of those it has started and that still run; None if unknown.
+
+    The sum of each one's own peak: an upper bound, since processes share memory. Known on Linux only.
+    """
+    try:
+        parents: dict[int, list[int]] = {}
+        for folder in Path("/proc").iterdir():
+            if folder.name.isdecimal():
+                with suppress(OSError):  # it has ended
+                    fields = (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()
+                    parents.setdefault(int(fields[1]), []).append(int(folder.name))
+        family, total = [os.getpid()], 0
+        for pid in family:
+            family += parents.get(pid, [])
+            with suppress(OSError):
+                status = Path(f"/proc/{pid}/status").read_text(errors="replace")
+                total += sum(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:"))
+    except OSError:
+        return None
+    return total * 1024 or None
 
 
 def run_with_timeout(seconds: float, action: Callable[[], T]) -> T:

@@ -101,7 +101,7 @@ class WorkerPool:
                 process.check_interrupted()
             answered.update(self._collect(pending))
         if self._waits:
-            log.info("Time of all workers: %s", WaitStats.total(self._waits))
+            WaitStats.total(self._waits).log("Time of all workers: %s")
             self._waits.clear()
 
     def close(self) -> None:

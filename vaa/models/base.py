@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -10,6 +12,8 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import numpy as np
 
 from vaa.types import XYXY, Answer, ChooseQuery, EmbedQuery, Floats, FramesQuery, GenerateQuery, NoAnswer, Query, Video
+
+_log = logging.getLogger("vaa")
 
 
 @runtime_checkable
@@ -226,3 +230,23 @@ class WaitStats:
     def __str__(self) -> str:
         share = self.waited / self.seconds if self.seconds else 0.0
         return f"{self.count} {self.what} in {self.seconds:.1f} s, {share:.0%} of it waiting for frames"
+
+    def log(self, message: str = "%s") -> None:
+        """Log it, and add it to the lists of `collect_waits`."""
+        _log.info(message, self)
+        for collected in _collected:
+            collected.append(self)
+
+
+_collected: list[list[WaitStats]] = []
+
+
+@contextmanager
+def collect_waits() -> Iterator[list[WaitStats]]:
+    """A list of what models log within the `with` block."""
+    waits: list[WaitStats] = []
+    _collected.append(waits)
+    try:
+        yield waits
+    finally:
+        _collected.pop()

@@ -27,6 +27,7 @@ from vaa.process import PROJECT_ROOT
 from vaa.report import report_file
 from vaa.types import ScoreTrack, file_name
 
+PERFORMANCE = "performance.json"
 _LIBRARIES = (
     *("accelerate", "av", "decord", "hydra-core", "numpy", "omegaconf", "openai", "pillow", "ray", "scikit-learn"),
     *("scipy", "tokenizers", "torch", "torchvision", "transformers", DISTRIBUTION, "wandb"),
@@ -69,6 +70,12 @@ def write_truth(folder: Path, evaluation: Evaluation) -> None:
             videos[video]["outlines"] = [[box.frame, *box.xyxy] for box in around]
     content = {"data": evaluation.data, "protocol": asdict(evaluation.protocol), "videos": videos}
     write_json(folder / "truth.json", content)
+
+
+def write_performance(folder: Path, result: RunResult) -> None:
+    """Write `performance.json`: for each stage its seconds, queries, cached answers, waiting and memory, and cores."""
+    stages = {stats.stage: asdict(stats) for stats in result.stats}
+    write_json(folder / PERFORMANCE, {"stages": stages, "cores": os.cpu_count()}, indent=True)
 
 
 def write_metrics(folder: Path, protocol: str, metrics: Mapping[str, float]) -> None:

@@ -42,6 +42,11 @@ class Run:
         return {name: value for name, value in content.items() if not isinstance(value, str)}
 
     @cached_property
+    def performance(self) -> dict[str, dict[str, Any]]:
+        """The content of `performance.json`: stage -> its seconds, queries, waiting and memory."""
+        return dict(self._json("performance.json")["stages"])
+
+    @cached_property
     def notices(self) -> list[str]:
         """What a reader of the numbers must know."""
         return list(self._json("notices.json"))

@@ -56,7 +56,7 @@ def answer_in_batches(
         for batch in prefetcher.stream(_batches(queries, loaded, _FIRST_SHARES if used else ())):
             yield from runner.answer(batch)
     if with_frames:
-        log.info("%s", WaitStats(len(queries), "queries", time.perf_counter() - start, prefetcher.waited))
+        WaitStats(len(queries), "queries", time.perf_counter() - start, prefetcher.waited).log()
 
 
 def prepare_inputs(

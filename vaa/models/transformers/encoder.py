@@ -144,7 +144,7 @@ class ClipEncoder:
                 features = [_embed_frames(loaded, batch) for batch in islice(batches, len(part))]
                 reason = next((each for each in features if isinstance(each, str)), None)
                 yield np.concatenate(features) if reason is None else NoAnswer(reason)
-        log.info("%s", WaitStats(n_frames, "frames", time.perf_counter() - start, prefetcher.waited))
+        WaitStats(n_frames, "frames", time.perf_counter() - start, prefetcher.waited).log()
 
     def release(self) -> None:
         """Free the weights."""

@@ -66,7 +66,7 @@ def answer_queries(
     finally:
         runner.abort()
     if with_frames:
-        log.info("%s", WaitStats(len(queries), "queries", time.perf_counter() - begin, prefetcher.waited))
+        WaitStats(len(queries), "queries", time.perf_counter() - begin, prefetcher.waited).log()
 
 
 def _no_frames(queries: Sequence[ChatQuery], _frames: Any) -> Prepared:

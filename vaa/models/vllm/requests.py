@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from PIL import Image
 
@@ -52,20 +52,6 @@ class VllmModel:
             self.folder.cleanup()
 
 
-class Task(Protocol):
-    """A query while it is answered."""
-
-    @property
-    def answer(self) -> str | Floats | NoAnswer | None:
-        """The answer; None until it is complete."""
-
-    def first(self) -> Iterator[Request]:
-        """The requests to begin with."""
-
-    def receive(self, number: int, output: Any) -> Iterator[Request]:
-        """Take an output of the request with this number, and give further requests."""
-
-
 @dataclass(eq=False, kw_only=True)
 class Failed:
     """A query without an answer."""
@@ -73,11 +59,11 @@ class Failed:
     answer: NoAnswer
 
     def first(self) -> Iterator[Request]:
-        """None."""
+        """No request."""
         return iter(())
 
     def receive(self, number: int, output: Any) -> Iterator[Request]:
-        """None."""
+        """No output comes."""
         return iter(())
 
 
@@ -144,6 +130,10 @@ class Choice:
         ids = [*self.prompt["prompt_token_ids"], *beginning]
         params = SamplingParams(max_tokens=1, temperature=0.0, logprob_token_ids=tokens, detokenize=False)
         return Request(number=number, prompt={**self.prompt, "prompt_token_ids": ids}, params=params)
+
+
+Task = Failed | Generation | Choice
+"""A query while it is answered: its first requests, what follows from their outputs, and the answer or None."""
 
 
 def make_task(model: VllmModel, query: ChatQuery, images: Mapping[str, Pixels], generation: GenerationConfig) -> Task:
