@@ -99,13 +99,16 @@ def test_an_answer_is_stopped_by_its_pattern(builtin: Pair, videos: list[Video])
 
 def test_sampled_answers_depend_on_the_seed_and_the_query_alone(builtin: Pair, videos: list[Video]) -> None:
     def sampled(seed: int, queries: list[GenerateQuery]) -> list[Any]:
-        setting = GenerationConfig(temperature=3.0, top_p=1.0, top_k=None, seed=seed)
+        setting = GenerationConfig(temperature=2.0, top_p=1.0, top_k=None, seed=seed)
         return list(builtin[1].generate([replace(query, generation=setting) for query in queries]))
 
     queries = captions(videos, 2)
     first = sampled(1, queries)
     assert sampled(1, queries[::-1]) == first[::-1]
     assert sampled(2, queries) != first
+    hot = GenerationConfig(temperature=3.0, top_p=1.0, top_k=None, seed=0)
+    with pytest.raises(ModelError, match="vLLM refuses the caption query: temperature must be in"):
+        list(builtin[1].generate([replace(queries[0], generation=hot)]))
 
 
 def test_a_question_that_is_too_long_fails_alone(builtin: Pair, videos: list[Video]) -> None:

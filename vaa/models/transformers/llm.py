@@ -119,6 +119,7 @@ class TransformersLLM:
                 quantization=self.quantization,
                 settings=self.vllm,
                 frame_processor=None,
+                chat=self.chat,
             )
         return _started[self]
 

@@ -60,7 +60,7 @@ class LoadedModel:
             ConfigError: the probabilities of choices are queried, and the chat template opens the model's thoughts.
         """
         if not self.chat:
-            text = "\n\n".join(part for part in (query.system, query.text) if part)
+            text = continued_text(query)
         elif self.frame_processor is None:
             text = chat_text(self.tokenizer, query, [])
         else:
@@ -75,6 +75,11 @@ class LoadedModel:
         if self.frame_processor is None or not self.frame_processor.family.needs_token_types:
             return {}
         return {"mm_token_type_ids": (ids == self.frame_processor.config.image_token_id).int()}
+
+
+def continued_text(query: ChatQuery) -> str:
+    """The text of a query for a model that continues it, without a chat template."""
+    return "\n\n".join(part for part in (query.system, query.text) if part)
 
 
 def check_no_thoughts(tokenizer: Any, text: str) -> None:

@@ -38,7 +38,8 @@ def answer_queries(
     Frames are prepared in `workers` other processes (None: as many as the machine has to spare) if there are enough.
 
     Raises:
-        ModelError: the engine has ended or hangs. Answers that were complete are yielded before.
+        ModelError: the engine has ended or hangs, or refuses a query. In the first two cases answers that were complete
+            are yielded before.
     """
     model, begin = load(), time.perf_counter()
     with_frames = sum(bool(query.frames) for query in queries)
@@ -91,9 +92,13 @@ class _Runner:
                 self._tasks.append(Failed(answer=NoAnswer(batch.errors[k])))
                 continue
             images = {name: batch.prepared.arrays[name] for name in next(names)}
-            task = make_task(self.model, query, images, self.generation)
+            try:
+                task = make_task(self.model, query, images, self.generation)
+                self._start(task, task.first())
+            except ValueError as error:  # vLLM's own limits, such as a temperature of 2
+                reason = str(error).splitlines()[0]
+                raise ModelError(f"backend=vllm: vLLM refuses the {query.purpose} query: {reason}") from error
             self._tasks.append(task)
-            self._start(task, task.first())
         while len(self._tasks) >= _MAX_RUNNING and self._tasks[0].answer is None:
             self._step()
         for _ in range(self.model.engine.waiting):

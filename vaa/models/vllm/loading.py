@@ -31,8 +31,11 @@ def load_model(
     quantization: Quantization,
     settings: VllmSettings,
     frame_processor: Callable[[Any, Any], FrameProcessor] | None,
+    chat: bool = True,
 ) -> VllmModel:
     """Start an engine; `frame_processor` makes one of a config and an image processor, None for an LLM.
+
+    Without `chat` the text of a query is continued, without a chat template.
 
     Raises:
         ConfigError: vLLM is not installed.
@@ -60,7 +63,7 @@ def load_model(
         settings=settings,
         processor_options=frames.options if frames else {},
     )
-    return VllmModel(engine=started, tokenizer=tokenizer, frames=frames, folder=folder)
+    return VllmModel(engine=started, tokenizer=tokenizer, frames=frames, folder=folder, chat=chat)
 
 
 def _refuse_original_layout(checkpoint: str, revision: str | None) -> None:

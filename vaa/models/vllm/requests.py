@@ -13,7 +13,7 @@ from vaa.generation import GenerationConfig
 from vaa.models.choice_tokens import Ids, next_tokens, probabilities
 from vaa.models.transformers.choices import tokenize_choices
 from vaa.models.transformers.generation import StopCheck, answer_decoder, check_sampling
-from vaa.models.transformers.loaded_model import chat_text, check_no_thoughts
+from vaa.models.transformers.loaded_model import chat_text, check_no_thoughts, continued_text
 from vaa.models.vllm.engine import VllmEngine
 from vaa.models.vllm.frames import VllmFrames
 from vaa.prompts.thoughts import opened_thoughts
@@ -31,15 +31,21 @@ class Request:
 
 @dataclass(eq=False, kw_only=True)
 class VllmModel:
-    """A model that vLLM runs; `frames` is None for an LLM, `folder` is a temporary one of its checkpoint."""
+    """A model that vLLM runs; `frames` is None for an LLM, `folder` is a temporary one of its checkpoint.
+
+    Without `chat` the text of a query is continued as it is, without a chat template.
+    """
 
     engine: VllmEngine
     tokenizer: Any
     frames: VllmFrames | None
     folder: Any
+    chat: bool = True
 
     def text(self, query: ChatQuery) -> str:
         """The text of a query, with a mark for each frame."""
+        if not self.chat:
+            return continued_text(query)
         if self.frames is None:
             return chat_text(self.tokenizer, query, [])
         family = self.frames.processor.family
