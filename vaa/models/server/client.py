@@ -8,7 +8,7 @@ import logging
 import os
 import re
 from collections import Counter
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,6 +21,8 @@ from vaa.errors import ConfigError, ModelError
 from vaa.models.server import messages
 from vaa.models.server.network import EnvironmentProxy, find_proxy, http_client
 from vaa.models.server.redaction import redact
+from vaa.models.server.vllm import ChoiceTokens, choose, moves_images, tokenize_choices
+from vaa.prompts.template import IMAGE
 from vaa.types import Answer, ChatQuery, ChooseQuery, NoAnswer
 
 log = logging.getLogger("vaa")
@@ -71,6 +73,14 @@ class Endpoint:
         return key
 
 
+class _NoCompletionError(Exception):
+    """A request about choices has no completion; `answer` has the reason."""
+
+    def __init__(self, answer: NoAnswer) -> None:
+        super().__init__(answer.reason)
+        self.answer = answer
+
+
 @dataclass(kw_only=True)
 class ChatClient:
     """OpenAI's client, the event loop it runs in, and what has happened so far.
@@ -85,6 +95,8 @@ class ChatClient:
     client: Any
     loop: asyncio.AbstractEventLoop
     slots: asyncio.Semaphore
+    tokens: dict[Sequence[str], ChoiceTokens | None] = field(default_factory=dict)
+    images_checked: bool = False
     reached: bool = False
     failed_in_a_row: int = 0
     usage: Counter[str] = field(default_factory=Counter)
@@ -102,6 +114,7 @@ class ChatClient:
     async def _answer(self, query: ChatQuery, body: Mapping[str, Any]) -> Answer | NoAnswer:
         retries, reason = self.endpoint.retries, ""
         async with self.slots:
+            await self._check_images(query)
             # openai 3.54 retries connection errors, timeouts and status 408, 409, 429 and 5xx. It does not retry a
             # response with status 200 that is no chat completion, which overloaded gateways send.
             for attempt in range(retries + 1):
@@ -115,6 +128,61 @@ class ChatClient:
             return self._fail(f"{reason} (after {retries} retries)")
 
     async def _request(self, query: ChatQuery, body: Mapping[str, Any]) -> Answer | NoAnswer:
+        """The answer to a query; where its choices begin with the same token, by several requests."""
+        if isinstance(query, ChooseQuery) and (tokens := self.tokens.get(query.choices)):
+            return await self._choose(query, body, tokens)
+        completion = await self._complete(query, body)
+        answer = completion if isinstance(completion, NoAnswer) else self._read(completion, query)
+        undecided = isinstance(answer, NoAnswer) and answer.reason.startswith(messages.NO_DISTINCT_TOKEN)
+        if not isinstance(query, ChooseQuery) or not undecided:
+            return answer
+        if query.choices not in self.tokens:
+            self.tokens[query.choices] = await tokenize_choices(self._post, self.endpoint.model, query.choices)
+        tokens = self.tokens[query.choices]
+        return answer if tokens is None else await self._choose(query, body, tokens)
+
+    async def _choose(self, query: ChooseQuery, body: Mapping[str, Any], tokens: ChoiceTokens) -> Answer | NoAnswer:
+        async def send(node: Mapping[str, Any]) -> Mapping[str, Any]:
+            completion = await self._complete(query, node)
+            if isinstance(completion, NoAnswer):
+                raise _NoCompletionError(completion)
+            self._count(completion)
+            return completion
+
+        try:
+            answer = await choose(send, body, tokens)
+        except _NoCompletionError as error:
+            return error.answer
+        self.usage["answers"] += 1
+        self.failed_in_a_row = 0
+        return answer
+
+    async def _post(self, path: str, body: Mapping[str, Any]) -> Any:
+        """The JSON answer of a path beside the server's /v1, as vLLM has some; {} where there is none."""
+        import openai
+
+        url = self.endpoint.base_url.rstrip("/").removesuffix("/v1") + path
+        try:
+            return await self.client.with_options(max_retries=0).post(url, body=dict(body), cast_to=object)
+        except openai.APIError:
+            return {}
+
+    async def _check_images(self, query: ChatQuery) -> None:
+        """Warn once if a prompt has text before its frames, and the server's chat template moves these to the front."""
+        before = query.text.partition(IMAGE)[0].strip() if query.frames and IMAGE in query.text else ""
+        if not before or self.images_checked:
+            return
+        self.images_checked = True
+        if await moves_images(self._post, self.endpoint.model):
+            log.warning(
+                "%s: its chat template moves all images before the text, so the %s prompt's <image> marks have no "
+                "effect. Start the server with a template that loops over the parts of a message (vllm serve "
+                "--chat-template FILE), or put the frames first in the prompt.",
+                *(self.address, query.purpose),
+            )
+
+    async def _complete(self, query: ChatQuery, body: Mapping[str, Any]) -> Mapping[str, Any] | NoAnswer:
+        """The chat completion of a request, or why there is none."""
         import openai
 
         try:
@@ -134,13 +202,16 @@ class ChatClient:
             raise ModelError(f"{self.address}: the request could not be made ({detail}).") from None
         self.reached = True
         self.usage["retries"] += response.retries_taken
-        return self._read(messages.parse_completion(response.text), query)
+        return messages.parse_completion(response.text)
 
-    def _read(self, completion: Mapping[str, Any], query: ChatQuery) -> Answer | NoAnswer:
+    def _count(self, completion: Mapping[str, Any]) -> None:
         usage = completion.get("usage")
         for name in ("prompt_tokens", "completion_tokens"):
             count = usage.get(name) if isinstance(usage, dict) else None
             self.usage[name] += count if isinstance(count, int) else 0
+
+    def _read(self, completion: Mapping[str, Any], query: ChatQuery) -> Answer | NoAnswer:
+        self._count(completion)
         self.usage["answers"] += 1
         self.failed_in_a_row = 0
         answer = messages.read_answer(completion, query)

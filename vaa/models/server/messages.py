@@ -27,6 +27,8 @@ NO_LOGPROBS = (
     "does, such as vLLM; method=watch does without them if vlm.logprobs=false."
 )
 
+NO_DISTINCT_TOKEN = "no distinct token"  # noqa: S105, a beginning of a reason
+
 
 class MalformedError(Exception):
     """A response body is not a chat completion."""
@@ -175,7 +177,7 @@ def probabilities(choice: Mapping[str, Any], choices: Sequence[str]) -> Floats |
     for text, token in zip(choices, tokens, strict=True):
         if token is None:
             likeliest = ", ".join(map(repr, list(logprobs)[:5]))
-            return NoAnswer(f"no distinct token for choice {text!r} among the top {len(logprobs)}: {likeliest}")
+            return NoAnswer(f"{NO_DISTINCT_TOKEN} for choice {text!r} among the top {len(logprobs)}: {likeliest}")
     weights = np.array([math.exp(logprobs[token] - max(logprobs.values())) for token in tokens if token is not None])
     if not np.isfinite(weights).all() or not weights.sum() > 0:
         return NoAnswer("the log-probabilities of the choices are not finite")

@@ -14,7 +14,7 @@ from vaa import process
 from vaa.errors import ModelError
 from vaa.generation import GenerationConfig
 from vaa.models.base import WaitStats
-from vaa.models.vllm.engine import EngineLostError
+from vaa.models.vllm.engine import EngineLostError, refusals
 from vaa.models.vllm.requests import Failed, Request, Task, VllmModel, make_task
 from vaa.types import ChatQuery, NoAnswer
 from vaa.video.prefetch import FramePrefetcher, Prepared, PreparedBatch, default_workers
@@ -95,7 +95,7 @@ class _Runner:
             try:
                 task = make_task(self.model, query, images, self.generation)
                 self._start(task, task.first())
-            except ValueError as error:  # vLLM's own limits, such as a temperature of 2
+            except refusals() as error:  # vLLM's own limits, such as a temperature of 2
                 reason = str(error).splitlines()[0]
                 raise ModelError(f"backend=vllm: vLLM refuses the {query.purpose} query: {reason}") from error
             self._tasks.append(task)

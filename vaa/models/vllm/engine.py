@@ -38,6 +38,13 @@ class EngineLostError(Exception):
     """The engine's process has ended, or gives no answer; the message says which."""
 
 
+def refusals() -> tuple[type[Exception], ...]:
+    """The errors by which vLLM refuses a request."""
+    from vllm.exceptions import VLLMClientError
+
+    return ValueError, VLLMClientError
+
+
 @cache
 def version() -> str:
     """VLLM's name and version, as part of the cache key; it is not imported.
