@@ -24,7 +24,7 @@ from vaa.models.transformers.loaded_model import chat_text
 from vaa.types import GenerateQuery, Query, Video
 
 CONF = Path(__file__).parents[3] / "conf/llm"
-TEST_FIELDS = {"dtype": "float32", "device_map": "cpu", "batch_size": 3}
+TEST_FIELDS = {"vllm": None, "dtype": "float32", "device_map": "cpu", "batch_size": 3}
 NO_VIDEO = Video("clip", Path("nowhere.mp4"), 25, 10.0)
 URF = GenerationConfig(temperature=0.6, top_p=0.9, top_k=None, seed=1)
 HOT = GenerationConfig(temperature=2.0, top_p=1.0, top_k=None, seed=0)
