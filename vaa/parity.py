@@ -10,6 +10,7 @@ import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -153,28 +154,40 @@ def _responses(run: Run, stage: str) -> dict[str, Sequence[Response]]:
 
 
 def _new_responses(before: Report | None, after: Report) -> Sequence[Response]:
-    changed = before is None or before.responses != after.responses
+    """The answers after a stage, without the texts that they had before it."""
+    old = before.responses if before is not None else ()
+    changed = [
+        replace(new, text=new.text.removeprefix(b.text), description=new.description.removeprefix(b.description))
+        for new, b in zip_longest(after.responses, old, fillvalue=Response("", math.nan, ""))
+    ]
     texts = [
         text
-        for text, old in ((after.summary, before and before.summary), (after.tags, before and before.tags))
-        if text and text != old
+        for text, earlier in ((after.summary, before and before.summary), (after.tags, before and before.tags))
+        if text and text != earlier
     ]
-    return [*(after.responses if changed else ()), *(Response(text, math.nan, "") for text in texts)]
+    return [*(changed if after.responses != old else ()), *(Response(text, math.nan, "") for text in texts)]
 
 
 def _tokens(run: Run, stage: str, responses: Mapping[str, Sequence[Response]]) -> float:
     """The tokens of a stage's answers by its model's own tokenizer; NaN if it is not known here."""
-    reference = str((run.config["stages"].get(stage) or {}).get("model", "")).strip("${}")
-    model: Any = run.config.get(reference) or {}
-    if isinstance(model, str):  # llm: ${vlm}
-        model = run.config.get(model.strip("${}")) or {}
-    if "checkpoint" not in model or "backend" not in model:
+    part = _resolve(run.config, run.config["stages"].get(stage))
+    model = _resolve(run.config, part.get("model") if isinstance(part, dict) else None)
+    if not isinstance(model, dict) or not {"checkpoint", "backend"} <= model.keys():
         return math.nan
     texts = [part for own in responses.values() for answer in own for part in (answer.text, answer.description) if part]
     try:
-        return count_tokens(model["checkpoint"], model["revision"], "\n".join(texts))
+        return count_tokens(model["checkpoint"], model["revision"], "\n".join(texts)) or math.nan
     except ModelError:
         return math.nan
+
+
+def _resolve(config: Mapping[str, Any], value: Any) -> Any:
+    """What a value refers to, as `${vlm}` does."""
+    while isinstance(value, str) and value.startswith("${"):
+        key, value = value[2:-1], config
+        for part in key.split("."):
+            value = value.get(part) if isinstance(value, dict) else None
+    return value
 
 
 def _metrics(runs: Sequence[Run], names: Sequence[str], args: argparse.Namespace) -> list[str]:

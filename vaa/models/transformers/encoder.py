@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -21,8 +20,6 @@ from vaa.models.transformers.memory import CpuSharing
 from vaa.types import DecoderName, EmbedQuery, Floats, FramesQuery, NoAnswer
 from vaa.video.prefetch import FramePrefetcher, Frames, Prepared, PreparedBatch, default_workers
 from vaa.video.resize import Resample, Resize, resize_frames, resize_identity
-
-log = logging.getLogger("vaa")
 
 _MIN_BATCHES = 3
 """Batches of frames above which it is worth starting other processes."""
