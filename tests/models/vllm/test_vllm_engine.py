@@ -17,6 +17,7 @@ from cpu_models import cpu_llm, cpu_vlm
 from vaa.data.synthetic import SyntheticDataset
 from vaa.errors import ConfigError, ModelError
 from vaa.generation import GenerationConfig
+from vaa.models.transformers.families import FrameProcessor
 from vaa.models.transformers.vlm import TransformersVLM
 from vaa.models.vllm import frames
 from vaa.models.vllm.settings import VllmSettings
@@ -175,16 +176,26 @@ def engine_processes(vlm: TransformersVLM) -> list[int]:
     return [child.pid for pid in pids for child in psutil.Process(pid).children(recursive=True)] + pids
 
 
-def test_several_tiles_a_frame_would_give_other_answers(videos: list[Video], monkeypatch: pytest.MonkeyPatch) -> None:
-    """vLLM cuts a frame that is larger than a tile, unless crop_to_patches=False; those of vaa have a tile's size."""
+def test_only_frames_larger_than_a_tile_are_cut_without_crop_to_patches(
+    videos: list[Video], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without crop_to_patches=False, vLLM cuts a frame of another size than a tile's; those of vaa have a tile's."""
     reference, vlm = both(TINY)
-    queries = captions(videos, 3)
-    whole = frames.FAMILIES["internvl"]
-    large = replace(whole, size=lambda _processor, frame, _most: frame[::-1], options=lambda _: {"max_patches": 12})
-    monkeypatch.setitem(frames.FAMILIES, "internvl", large)
-    cut = list(vlm.generate(queries))
+    vlm = replace(vlm, vllm=replace(SETTINGS, timeout=299.0))  # an engine of its own
+    queries, whole, own_size = captions(videos, 3), frames.FAMILIES["internvl"], [False]
+
+    def size(processor: FrameProcessor, frame: tuple[int, int], most: int | None) -> tuple[int, int]:
+        return frame[::-1] if own_size[0] else whole.size(processor, frame, most)
+
+    family = replace(whole, size=size, options=lambda _: {"max_patches": 12})
+    monkeypatch.setitem(frames.FAMILIES, "internvl", family)
+    expected = list(reference.generate(queries))
+    equal = []
+    for own_size[0] in (False, True):
+        equal.append(sum(a == b for a, b in zip(vlm.generate(queries), expected, strict=True)))
     vlm.release()
-    assert sum(a == b for a, b in zip(cut, reference.generate(queries), strict=True)) < len(queries) / 2
+    assert equal[0] == len(queries)
+    assert equal[1] < len(queries) / 2
 
 
 @pytest.mark.parametrize("name", ["qwen2_5_vl", "qwen3_vl"])
