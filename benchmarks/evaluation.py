@@ -56,8 +56,17 @@ def load_dataset(root: Path, name: str) -> Dataset:
 
 def _metrics(dataset: Dataset, folder: Path) -> dict[str, float]:
     """URF's post-processing and vaa's metrics."""
-    stages = (ReadScores(root=str(folder)), GaussianFilter(sigma=10.0), ExpandToFrames())
-    protocol = Protocol(name="lavad", labels=None, end_inclusive=True, precision="float64", pad=0.0)
+    stages = (ReadScores(root=str(folder), field="refined"), GaussianFilter(sigma=10.0), ExpandToFrames())
+    protocol = Protocol(
+        name="lavad",
+        labels=None,
+        end_inclusive=True,
+        precision="float64",
+        pad=0.0,
+        smooth=0.0,
+        transform="none",
+        metrics={},
+    )
     reports = {}
     for video in dataset.videos:
         report = Report(video)

@@ -60,7 +60,8 @@ def test_released_scores_give_the_published_numbers(
     tmp_path: Path, shared: Path, data: str, scores: str, expected: tuple[float, ...]
 ) -> None:
     root = shared / "recorded/urf" / data
-    run(tmp_path, "method=scored", f"scores.root={root / scores}", f"data={data}", f"data.root={root}")
+    files = [f"scores.root={root / scores}", f"data.root={root}"]
+    run(tmp_path, "method=scored", "smoothing=filter10", f"data={data}", *files)
     (values,) = metrics(tmp_path)
     assert round(values["roc_auc"], 6) == expected[0]
     assert round(values["pr_auc"], 6) == expected[1]
@@ -116,7 +117,7 @@ def test_removing_a_stage_equals_choosing_none(tmp_path: Path, corevad: list[str
 def test_written_scores_are_read_back_unchanged(tmp_path: Path, corevad: list[str]) -> None:
     run(tmp_path, *corevad, "limit=20")
     (job,) = (tmp_path / "outputs/corevad").iterdir()
-    overrides = ["method=scored", f"scores.root={job / 'scores'}", "smoothing=none", *corevad[1:3], "limit=20"]
+    overrides = ["method=scored", f"scores.root={job / 'scores'}", *corevad[1:3], "limit=20"]
     run(tmp_path, *overrides)
     first, second = metrics(tmp_path)
     assert first["roc_auc"] == second["roc_auc"]

@@ -23,7 +23,16 @@ from vaa.types import Report, ScoreTrack
 
 Array = Any
 Shape = Callable[[Array], Array]
-LAVAD = Protocol(name="lavad", labels=None, end_inclusive=True, precision="float64", pad=0.0)
+LAVAD = Protocol(
+    name="lavad",
+    labels=None,
+    end_inclusive=True,
+    precision="float64",
+    pad=0.0,
+    smooth=0.0,
+    transform="none",
+    metrics={},
+)
 FOLDERS = {"ucf_crime": "videollama3", "xd_violence": "videollama3_7B"}
 NAMES = ("roc_auc", "pr_auc", "within_video_auc")
 
@@ -84,7 +93,7 @@ class Data:
             name=name, root=str(root / name), index="annotations/test.txt", spans="annotations/[Tt]emporal*.txt",
             videos="videos", boxes="none", texts="none", fps=30.0, file_fps=True, base=0,
         ).load()  # fmt: skip
-        read = ReadScores(root=str(root / name / "refined_scores" / FOLDERS[name]))
+        read = ReadScores(root=str(root / name / "refined_scores" / FOLDERS[name]), field="refined")
         self.reports = [read(Report(video)) for video in dataset.videos]
         spans = LAVAD.spans(dataset)
         self.every = slice(None) if every == 1 else slice(every // 2, None, every)

@@ -146,5 +146,7 @@ def mandatory_comment(key: str, chosen: Mapping[str, str | None]) -> str:
     group, _, field = key.rpartition(".")
     line = re.compile(rf"^ *{re.escape(field)}: \?\?\? *# *(.+)$", re.MULTILINE)
     folder = group if group in GROUPS else "method"
-    files = sorted(_files(folder), key=lambda file: (file.stem != chosen.get(folder), file))
+    names = re.findall(r"\w+", str(chosen.get(folder)))  # one, or several, as in protocol=[lavad,macro]
+    order = {name: k for k, name in enumerate(names)}
+    files = sorted(_files(folder), key=lambda file: (order.get(file.stem, len(order)), file))
     return next((match[1] for file in files if (match := line.search(file.read_text(encoding="utf-8")))), "")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from vaa import config_check, overrides, process
+from vaa.choices import GROUPS
 from vaa.errors import INTERRUPTED, ConfigError, VaaError, exit_status, format_error
 from vaa.experiment import JobContext, job_history
 from vaa.installation import add_working_directory
@@ -69,6 +71,13 @@ def _overrides(hydra_cfg: Any) -> list[str]:
     return list(words)
 
 
+def _choices(hydra_cfg: Any, words: Sequence[str]) -> dict[str, Any]:
+    """Config group -> its choice; of several, which Hydra does not record, the text: `protocol=[lavad,macro]`."""
+    pairs = (word.partition("=") for word in words)
+    several = {key: value.strip("[]") for key, _, value in pairs if key in GROUPS and value.startswith("[")}
+    return {**hydra_cfg.runtime.choices, **several}
+
+
 def instantiate(cfg: Any, hydra_cfg: Any) -> Any:
     """The experiment of a composed config; its `decode_timeout` is set for this process.
 
@@ -81,7 +90,7 @@ def instantiate(cfg: Any, hydra_cfg: Any) -> Any:
     add_working_directory()
     config: Any = OmegaConf.to_container(cfg)
     words, resolve = _overrides(hydra_cfg), partial(OmegaConf.select, cfg, throw_on_resolution_failure=False)
-    config_check.check(config, resolve, words, hydra_cfg.runtime.choices, SETTINGS)
+    config_check.check(config, resolve, words, _choices(hydra_cfg, words), SETTINGS)
     skip = set() if cfg.causal else {"online"}
     unused = overrides.unused(config, words, used={"run", *SETTINGS}, skip=skip)
     if unused:
@@ -108,7 +117,7 @@ def run_experiment(cfg: Any, hydra_cfg: Any) -> None:
     context = JobContext(
         folder=Path(hydra_cfg.runtime.output_dir),
         overrides=words,
-        columns=config_columns(config, resolved, hydra_cfg.runtime.choices),
+        columns=config_columns(config, resolved, _choices(hydra_cfg, words)),
         group=Path(hydra_cfg.sweep.dir).name if multirun else None,
         name=job_name(swept, words, hydra_cfg.job.num) if multirun else None,
         number=hydra_cfg.job.num if multirun else None,

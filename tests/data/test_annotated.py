@@ -230,7 +230,16 @@ def test_a_broken_line_of_msads_index_is_named(tmp_path: Path, line: str) -> Non
 )
 def test_vadtrees_annotations(shared: Path, data: str, folder: str, videos: int, frames: int, anomalous: int) -> None:
     dataset = configured(data, shared / "recorded/vadtree" / folder).load()
-    protocol = Protocol(name="lavad", labels=None, end_inclusive=True, precision="float64", pad=0.0)
+    protocol = Protocol(
+        name="lavad",
+        labels=None,
+        end_inclusive=True,
+        precision="float64",
+        pad=0.0,
+        smooth=0.0,
+        transform="none",
+        metrics={},
+    )
     labels = [protocol.frame_labels(video, dataset.truths[video.id].spans) for video in dataset.videos]
     assert (len(labels), sum(map(len, labels)), sum(int(each.sum()) for each in labels)) == (videos, frames, anomalous)
 

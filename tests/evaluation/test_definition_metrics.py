@@ -12,7 +12,16 @@ from vaa.evaluation.protocol import Protocol
 from vaa.pipeline import RunResult
 from vaa.types import Dataset, DefinitionTrack, GroundTruth, Report, ScoreTrack, Span, Video
 
-LAVAD = Protocol(name="lavad", labels=None, end_inclusive=True, precision="float64", pad=0.0)
+LAVAD = Protocol(
+    name="lavad",
+    labels=None,
+    end_inclusive=True,
+    precision="float64",
+    pad=0.0,
+    smooth=0.0,
+    transform="none",
+    metrics={},
+)
 N = 40
 SPANS = {"a": (Span(3, 10, "Fire"), Span(20, 30, "Fall")), "b": (Span(5, 9, "Fall"),), "c": ()}
 

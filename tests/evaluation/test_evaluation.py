@@ -11,7 +11,9 @@ from vaa.evaluation.protocol import Protocol
 from vaa.pipeline import RunResult
 from vaa.types import Dataset, GroundTruth, Report, Response, ScoreTrack, Segment, Span, Video
 
-PROTOCOL = Protocol(name="p", labels=None, end_inclusive=False, precision="float64", pad=0.0)
+PROTOCOL = Protocol(
+    name="p", labels=None, end_inclusive=False, precision="float64", pad=0.0, smooth=0.0, transform="none", metrics={}
+)
 
 
 def evaluation(scores: dict[str, list[float] | None], spans: dict[str, tuple[int, int] | None]) -> Evaluation:

@@ -26,7 +26,16 @@ from vaa.stages.scores import CentreWeight, ExpandToFrames, GaussianFilter, Gaus
 from vaa.stages.window import ConsecutiveWindow
 from vaa.types import Dataset, GroundTruth, Report, ScoreTrack, Span, Video
 
-LAVAD = Protocol(name="lavad", labels=None, end_inclusive=True, precision="float64", pad=0.0)
+LAVAD = Protocol(
+    name="lavad",
+    labels=None,
+    end_inclusive=True,
+    precision="float64",
+    pad=0.0,
+    smooth=0.0,
+    transform="none",
+    metrics={},
+)
 VIDEO = Video("v", Path("v.mp4"), 10, 30.0)
 
 
@@ -247,7 +256,9 @@ def test_urfs_released_scores_give_its_numbers(
     shared: Path, name: str, folder: str, shaping: list[str], roc_auc: float, pr_auc: float | None
 ) -> None:
     known = {"smooth": GaussianFilter(sigma=10.0), "position": CentreWeight(width=0.5)}
-    stages: dict[str, Stage] = {"read": ReadScores(root=str(shared / "recorded" / "urf" / name / folder))}
+    stages: dict[str, Stage] = {
+        "read": ReadScores(root=str(shared / "recorded" / "urf" / name / folder), field="refined")
+    }
     stages |= {"smooth": known["smooth"]} if "smooth" in shaping else {}
     stages |= {"frames": ExpandToFrames()}
     stages |= {"position": known["position"]} if "position" in shaping else {}

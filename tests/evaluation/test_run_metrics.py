@@ -12,7 +12,16 @@ from vaa.evaluation.run_metrics import check_complete, run_metrics, stage_second
 from vaa.pipeline import RunResult, StageStats
 from vaa.types import Dataset, Failure, GroundTruth, Report, ScoreTrack, Span, Video
 
-LAVAD = Protocol(name="lavad", labels=None, end_inclusive=True, precision="float64", pad=0.0)
+LAVAD = Protocol(
+    name="lavad",
+    labels=None,
+    end_inclusive=True,
+    precision="float64",
+    pad=0.0,
+    smooth=0.0,
+    transform="none",
+    metrics={},
+)
 COUNTS = {
     "videos": 2,
     "frames": 9,

@@ -97,7 +97,16 @@ def test_a_full_disk_leaves_no_partial_page_or_alerts(disk: Path, corevad_run: r
     assert not list(run.folder.rglob("plotly.js"))
     fill(disk)
     rule = alert_rule(threshold=0.0)
-    protocol = Protocol(name="p", labels=None, end_inclusive=True, precision="float64", pad=0.0)
+    protocol = Protocol(
+        name="p",
+        labels=None,
+        end_inclusive=True,
+        precision="float64",
+        pad=0.0,
+        smooth=0.0,
+        transform="none",
+        metrics={},
+    )
     loud = Report(Video("v", Path("v.mp4"), 100, 10.0), track=ScoreTrack(np.ones(100), np.arange(100)))
     evaluation = evaluate(result=RunResult({"v": loud}), dataset=Dataset("d", (), {}, ()), protocol=protocol)
     with pytest.raises(OSError, match="No space left"):

@@ -64,7 +64,7 @@ FILES: dict[str, Read] = {
     "tracks.txt": lambda file: read_tracks(file, 64),
     "UCSDped1.m": lambda file: read_matlab_program(file, 1),
     "avenue.mat": read_matlab_intervals,
-    "v.json": lambda file: ReadScores(root=str(file.parent))(Report(VIDEO)),
+    "v.json": lambda file: ReadScores(root=str(file.parent), field="refined")(Report(VIDEO)),
 }
 
 

@@ -22,7 +22,9 @@ from vaa.types import Dataset, DefinitionTrack, GroundTruth, Report, Response, S
 from vaa.video import sources
 
 RULE = alert_rule(shortest=1.0)
-PROTOCOL = Protocol(name="p", labels=None, end_inclusive=True, precision="float64", pad=0.0)
+PROTOCOL = Protocol(
+    name="p", labels=None, end_inclusive=True, precision="float64", pad=0.0, smooth=0.0, transform="none", metrics={}
+)
 
 
 def scored(values: list[float], texts: list[str], video: str = "clip", every: int = 10) -> Report:

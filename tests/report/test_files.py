@@ -61,7 +61,16 @@ def test_the_truth_is_written_as_the_protocol_counts_it(tmp_path: Path) -> None:
     truth = GroundTruth((Span(1, 2, "Fire"), Span(4, 90, "Fire")), "Fire", (Box(4, (0, 1, 2, 3), 1.0),), "It burns.")
     video = run_result().reports["v"].video
     dataset = Dataset("ours", (video,), {"v": truth}, ())
-    protocol = Protocol(name="p", labels=None, end_inclusive=False, precision="float64", pad=0.0)
+    protocol = Protocol(
+        name="p",
+        labels=None,
+        end_inclusive=False,
+        precision="float64",
+        pad=0.0,
+        smooth=0.0,
+        transform="none",
+        metrics={},
+    )
     files.write_truth(tmp_path, evaluate(result=run_result(), dataset=dataset, protocol=protocol))
     content = read(tmp_path / "truth.json")
     assert isinstance(content, dict)
@@ -134,7 +143,7 @@ def test_written_scores_are_read_back_exactly(tmp_path: Path, seed: int, stride:
         Video("a/b #1", Path("v.mp4"), 30 * seed + 101, 30.0), track=track(list(rng.random(400).round(1)), stride)
     )
     files.write_results(tmp_path, RunResult({report.video.id: report}, {report.video.id: {}}), [])
-    back = ReadScores(root=str(tmp_path / "scores"))(report).track
+    back = ReadScores(root=str(tmp_path / "scores"), field="refined")(report).track
     assert back is not None
     assert report.track is not None
     n = report.video.n_frames

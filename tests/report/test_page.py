@@ -59,7 +59,16 @@ def finished(folder: Path, reports: list[Report], truths: dict[str, GroundTruth]
     history = {r.video.id: {"ask": replace(r, track=None), "score": r} for r in reports}
     result = RunResult({r.video.id: r for r in reports}, history, [Failure("broken", "ask", "no frame")])
     dataset = Dataset("ours", tuple(r.video for r in reports), truths, ())
-    protocol = Protocol(name="p", labels=None, end_inclusive=False, precision="float64", pad=0.0)
+    protocol = Protocol(
+        name="p",
+        labels=None,
+        end_inclusive=False,
+        precision="float64",
+        pad=0.0,
+        smooth=0.0,
+        transform="none",
+        metrics={},
+    )
     evaluation = evaluate(result=result, dataset=dataset, protocol=protocol)
     files.write_results(folder, result, notices)
     files.write_truth(folder, evaluation)
@@ -243,7 +252,16 @@ def test_the_page_of_a_run_in_memory_and_of_its_folder_are_equal(tmp_path: Path)
     truths = {**TRUTHS, "smoke": smoke}
     history = {video: {"ask": replace(r, track=None), "score": r} for video, r in reports.items()}
     dataset = Dataset("ours", tuple(r.video for r in reports.values()), truths, ())
-    protocol = Protocol(name="p", labels=None, end_inclusive=False, precision="float64", pad=0.0)
+    protocol = Protocol(
+        name="p",
+        labels=None,
+        end_inclusive=False,
+        precision="float64",
+        pad=0.0,
+        smooth=0.0,
+        transform="none",
+        metrics={},
+    )
     evaluation = evaluate(result=RunResult(reports, history), dataset=dataset, protocol=protocol)
     run = finished(tmp_path, list(reports.values()), truths)
     scripts = []
@@ -328,7 +346,16 @@ def test_a_stage_without_a_visible_change_has_no_track(tmp_path: Path) -> None:
     }
     history["gate"] = replace(history["frames"], gated=False)
     result = RunResult({"v": history["gate"]}, {"v": history})
-    protocol = Protocol(name="p", labels=None, end_inclusive=False, precision="float64", pad=0.0)
+    protocol = Protocol(
+        name="p",
+        labels=None,
+        end_inclusive=False,
+        precision="float64",
+        pad=0.0,
+        smooth=0.0,
+        transform="none",
+        metrics={},
+    )
     content = video_data(evaluate(result=result, dataset=Dataset("d", (), {}, ()), protocol=protocol), "v")
     assert [sorted(stage) for stage in content["stages"]] == [["name", "track"], ["name"], ["gated", "name"]]
     assert content["fps"] == 25.0

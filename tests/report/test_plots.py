@@ -15,7 +15,16 @@ from vaa.pipeline import RunResult
 from vaa.report.plots import write_overview
 from vaa.types import Dataset, GroundTruth, Report, ScoreTrack, Span, Video
 
-LAVAD = Protocol(name="lavad", labels=None, end_inclusive=True, precision="float64", pad=0.0)
+LAVAD = Protocol(
+    name="lavad",
+    labels=None,
+    end_inclusive=True,
+    precision="float64",
+    pad=0.0,
+    smooth=0.0,
+    transform="none",
+    metrics={},
+)
 
 
 def evaluation(n: int, *, labelled: bool, scored: bool = True, fps: float = 30.0) -> Evaluation:

@@ -13,7 +13,9 @@ from vaa.pipeline import RunResult
 from vaa.report import files, runs
 from vaa.types import Dataset, Failure, GroundTruth, Report, ScoreTrack, Span, Video
 
-PROTOCOL = Protocol(name="p", labels=None, end_inclusive=True, precision="float16", pad=0.0)
+PROTOCOL = Protocol(
+    name="p", labels=None, end_inclusive=True, precision="float16", pad=0.0, smooth=0.0, transform="none", metrics={}
+)
 
 
 def written(folder: Path, track: ScoreTrack | None, n_frames: int = 100) -> Report:

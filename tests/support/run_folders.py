@@ -16,7 +16,16 @@ from vaa.pipeline import RunResult
 from vaa.report import files
 from vaa.types import Dataset, Failure, GroundTruth, Report, ScoreTrack, Span, Video
 
-LAVAD = Protocol(name="lavad", labels=None, end_inclusive=True, precision="float64", pad=0.0)
+LAVAD = Protocol(
+    name="lavad",
+    labels=None,
+    end_inclusive=True,
+    precision="float64",
+    pad=0.0,
+    smooth=0.0,
+    transform="none",
+    metrics={},
+)
 
 
 def make(

@@ -12,7 +12,9 @@ from vaa.pipeline import RunResult
 from vaa.tracking.tables import segment_rows, video_rows
 from vaa.types import Dataset, DefinitionTrack, Report, Response, ScoreTrack, Segment, Video
 
-PROTOCOL = Protocol(name="p", labels=None, end_inclusive=True, precision="float64", pad=0.0)
+PROTOCOL = Protocol(
+    name="p", labels=None, end_inclusive=True, precision="float64", pad=0.0, smooth=0.0, transform="none", metrics={}
+)
 MOTION = FrameTimes(np.concatenate([np.arange(100) / 10, 110 + np.arange(100) / 10]))
 
 

@@ -12,7 +12,16 @@ from vaa.evaluation.protocol import Protocol
 from vaa.pipeline import RunResult, StageStats
 from vaa.types import Box, Dataset, Failure, GroundTruth, Report, Response, ScoreTrack, Segment, Span, Video
 
-PROTOCOL = Protocol(name="lavad", labels=None, end_inclusive=False, precision="float64", pad=0.0)
+PROTOCOL = Protocol(
+    name="lavad",
+    labels=None,
+    end_inclusive=False,
+    precision="float64",
+    pad=0.0,
+    smooth=0.0,
+    transform="none",
+    metrics={},
+)
 
 
 def track(values: list[float], every: int = 10) -> ScoreTrack:

@@ -12,6 +12,7 @@ from vaa.evaluation import bootstrap
 from vaa.evaluation.bootstrap import Numbers
 from vaa.evaluation.detection import within_video_auc
 from vaa.evaluation.localisation import localisation
+from vaa.evaluation.metric_set import compute as compute_set
 from vaa.evaluation.roc import Labels
 from vaa.report.runs import Run
 from vaa.types import Floats
@@ -46,7 +47,7 @@ class RunScores:
         """Equal for runs whose numbers over these videos are computed by the same protocol from the same labels."""
         protocol = self.run.evaluation.protocol
         frames = b"".join(np.packbits(self.labels[v]).tobytes() + len(self.labels[v]).to_bytes(4) for v in videos)
-        return protocol.name, protocol.precision, protocol.pad, frames
+        return protocol.name, protocol.precision, protocol.pad, protocol.smooth, protocol.transform, frames
 
 
 def read_scores(run: Run) -> RunScores:
@@ -55,8 +56,8 @@ def read_scores(run: Run) -> RunScores:
     Raises:
         DataError: a file of the run is missing or damaged.
     """
-    labels = run.evaluation.labels
-    scores = {video: values for video in labels if (values := run.evaluation.video_scores(video)) is not None}
+    labels, count = run.evaluation.labels, run.evaluation.protocol.counted_scores
+    scores = {video: count(values) for video in labels if (values := run.evaluation.video_scores(video)) is not None}
     return RunScores(run, labels, scores)
 
 
@@ -77,10 +78,24 @@ def measure(data: RunScores, videos: Sequence[str], weights: Numbers, names: Seq
         if wanted:
             values = compute(data, videos, weights)
             measures |= {name: Measure(float(values[name][0]), values[name][1:]) for name in wanted}
+    measures |= _metric_sets(data, videos, weights, names)
     for name in names:
         value = data.run.metrics.get(name)
-        if name not in RESAMPLED and value is not None:
+        if name not in RESAMPLED and name not in measures and value is not None:
             measures[name] = Measure(value, np.zeros(0))
+    return measures
+
+
+def _metric_sets(data: RunScores, videos: Sequence[str], weights: Numbers, names: Sequence[str]) -> dict[str, Measure]:
+    """Those of the metrics that sets of the run's protocol compute."""
+    if not set(names) - set(RESAMPLED) or not data.scores:
+        return {}
+    evaluation = data.run.evaluation
+    counted = [evaluation.counted_video(video) for video in videos] if evaluation.protocol.metrics else []
+    measures: dict[str, Measure] = {}
+    for metric_set in evaluation.protocol.metrics.values():
+        values = compute_set(metric_set, counted, weights)
+        measures |= {name: Measure(float(v[0]), v[1:]) for name, v in values.items() if name in names}
     return measures
 
 

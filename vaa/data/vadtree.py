@@ -57,8 +57,10 @@ def _read_score_file(file: Path, _state: tuple[int, int]) -> Mapping[str, Any]:
         ) from error
 
 
-def parse_scores(scores: object, place: str) -> NodeScores:
+def parse_scores(scores: object, place: str, field: str = "refined") -> NodeScores:
     """The scores of one video, ordered by frame; None and NaN become NaN. `place` is named in errors.
+
+    `field`: which score of a node is taken where it has two, refined or raw.
 
     Raises:
         VideoError: there are none, they are in another layout, or the nodes do not follow one another.
@@ -76,7 +78,7 @@ def parse_scores(scores: object, place: str) -> NodeScores:
         match = _NODE.fullmatch(name)
         if match is None or int(match[2]) < int(match[1]):
             raise VideoError(f"{place}: {name!r} is not a node 'first, last'.")
-        score = entry[0] if isinstance(entry, list) and entry else entry
+        score = _of_node(entry, field)
         nodes.append((int(match[1]), int(match[2]), _parse_score(score, f"{place}, node {name}")))
     nodes.sort()
     for (_, last, _), (first, _, _) in pairwise(nodes):
@@ -86,6 +88,13 @@ def parse_scores(scores: object, place: str) -> NodeScores:
     return NodeScores(
         starts=np.array(starts, dtype=np.int64), values=np.array(values, dtype=np.float64), stop=nodes[-1][1] + 1
     )
+
+
+def _of_node(entry: object, field: str) -> object:
+    """A score alone, or from [score, text] or [refined, raw, text]."""
+    if not isinstance(entry, list) or not entry:
+        return entry
+    return entry[1] if field == "raw" and len(entry) > 2 else entry[0]
 
 
 def _parse_score(score: object, place: str) -> float:

@@ -11,6 +11,7 @@ from itertools import chain, zip_longest
 import numpy as np
 
 from vaa.evaluation.detection import ClassResult, class_results, detection
+from vaa.evaluation.metric_set import EvaluatedVideo, compute_once
 from vaa.evaluation.protocol import Protocol
 from vaa.evaluation.roc import Curves, Labels, curves, roc_auc
 from vaa.pipeline import RunResult, StageStats
@@ -68,7 +69,22 @@ class Evaluation:
         if not self.labelled:
             return {}
         labels, scores = self._evaluated
-        return detection(labels, scores) | {"videos": len(labels), "frames": sum(map(len, labels))}
+        metrics = detection(labels, scores) | {"videos": len(labels), "frames": sum(map(len, labels))}
+        for metric_set in self.protocol.metrics.values():
+            metrics |= compute_once(metric_set, self.counted)
+        return metrics
+
+    @cached_property
+    def counted(self) -> list[EvaluatedVideo]:
+        """The videos that are evaluated, with their scores as the metrics count them."""
+        return [self.counted_video(video) for video in self.labelled]
+
+    def counted_video(self, video: str) -> EvaluatedVideo:
+        """A video that has scores and labels; the scores are those that the metrics count."""
+        scores = self.protocol.counted_scores(self.scores[video])
+        return EvaluatedVideo(
+            report=self.reports[video], truth=self.truths[video], labels=self.labels[video], scores=scores
+        )
 
     @cached_property
     def curves(self) -> Curves | None:
@@ -82,7 +98,8 @@ class Evaluation:
 
     @property
     def _evaluated(self) -> tuple[list[Labels], list[Floats]]:
-        return [self.labels[video] for video in self.labelled], [self.scores[video] for video in self.labelled]
+        count = self.protocol.counted_scores
+        return [self.labels[video] for video in self.labelled], [count(self.scores[video]) for video in self.labelled]
 
     def label(self, video: str) -> str | None:
         """The class of a video in its data set; None without ground truth."""

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from vaa.data.base import video_id
-from vaa.errors import ConfigError, DataError, require_share
+from vaa.errors import ConfigError, DataError, require_at_least, require_share
+from vaa.evaluation.metric_set import MetricSet
 from vaa.evaluation.roc import Labels
 from vaa.types import Dataset, Floats, Report, ScoreTrack, Span, Video, local_path
 
@@ -25,7 +26,9 @@ class Protocol:
 
     `labels`: a JSON file in VERA's layout, or None for the data set's own labels. `end_inclusive`: whether the ends in
     that file are anomalous frames. `precision`: the float type of the scores. `pad`: the score of frames that no value
-    covers.
+    covers. `smooth` and `transform`: what is done with the scores of a video for the metrics only: a Gaussian of this
+    sigma in frames; sigmoid (VADTree: 1 / (1 + exp(-x)), 4 decimals) or minmax (to [0, 1] within each video, which
+    looks at the whole test video and lets every normal one reach 1). `metrics`: further metric sets by name.
     """
 
     name: str
@@ -33,9 +36,15 @@ class Protocol:
     end_inclusive: bool
     precision: str
     pad: float
+    smooth: float
+    transform: str
+    metrics: Mapping[str, MetricSet]
 
     def __post_init__(self) -> None:
         require_share(pad=self.pad)
+        require_at_least(0, smooth=self.smooth)
+        if self.transform not in ("none", "sigmoid", "minmax"):
+            raise ConfigError(f"protocol.transform={self.transform}: choose none, sigmoid or minmax.")
         if self.precision not in ("float16", "float32", "float64"):
             raise ConfigError(f"protocol.precision={self.precision}: choose float16, float32 or float64.")
 
@@ -81,6 +90,19 @@ class Protocol:
         if report.track is None or not np.isfinite(report.track.values).all():
             raise ConfigError(f"{report.video.id}: scores that are not finite are left after the last stage.")
         return self.expand(report.video, report.track)
+
+    def counted_scores(self, scores: Floats) -> Floats:
+        """The scores of a video, shape (frames,), as the metrics count them."""
+        if self.smooth:
+            from scipy.ndimage import gaussian_filter1d
+
+            scores = gaussian_filter1d(scores.astype(np.float64), self.smooth)
+        if self.transform == "sigmoid":
+            return np.asarray(np.round(1 / (1 + np.exp(-scores.astype(np.float64))), 4))
+        if self.transform == "minmax" and len(scores):
+            lowest, highest = scores.min(), scores.max()
+            return np.asarray((scores - lowest) / (highest - lowest) if highest > lowest else np.zeros_like(scores))
+        return scores
 
     def expand(self, video: Video, track: ScoreTrack) -> Floats:
         """The scores of any track per frame; NaN stays NaN."""

@@ -10,7 +10,7 @@ import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ import numpy as np
 import orjson
 
 from vaa.data.masks import outlines
+from vaa.evaluation import metric_sets
 from vaa.evaluation.evaluation import Evaluation
 from vaa.evaluation.protocol import intervals
 from vaa.installation import CHECKOUT, DISTRIBUTION, command
@@ -62,13 +63,15 @@ def write_truth(folder: Path, evaluation: Evaluation) -> None:
             "frames": len(labels),
             "anomalous": intervals(labels),
             "intervals": [[span.start, span.stop, span.label] for span in truth.spans],
-            "boxes": [[box.frame, *box.xyxy] for box in truth.boxes],
+            "boxes": [[box.frame, *box.xyxy, *([] if box.track is None else [box.track])] for box in truth.boxes],
             "text": truth.text,
         }
         if truth.masks is not None:
             around = outlines(truth, evaluation.reports[video].video.fps)
             videos[video]["outlines"] = [[box.frame, *box.xyxy] for box in around]
-    content = {"data": evaluation.data, "protocol": asdict(evaluation.protocol), "videos": videos}
+    metrics = metric_sets.encode(evaluation.protocol.metrics)
+    protocol = asdict(replace(evaluation.protocol, metrics={})) | {"metrics": metrics}
+    content = {"data": evaluation.data, "protocol": protocol, "videos": videos}
     write_json(folder / "truth.json", content)
 
 

@@ -17,6 +17,7 @@ import yaml
 
 from vaa.data.masks import OutlineMasks
 from vaa.errors import DataError
+from vaa.evaluation import metric_sets
 from vaa.evaluation.evaluation import Evaluation
 from vaa.evaluation.protocol import Protocol
 from vaa.evaluation.roc import Labels
@@ -101,7 +102,8 @@ class Run:
         with self._damage("truth.json"):
             truths = {video: _truth(content) for video, content in self.truth["videos"].items()}
             labels = {video: _labels(content) for video, content in self.truth["videos"].items()}
-            protocol = Protocol(**{**self.truth["protocol"], "labels": None})
+            fields = {"smooth": 0.0, "transform": "none", "metrics": {}, **self.truth["protocol"], "labels": None}
+            protocol = Protocol(**{**fields, "metrics": metric_sets.decode(fields["metrics"])})
             data = str(self.truth["data"])
         return Evaluation(
             data=data,

@@ -29,14 +29,18 @@ class ReadScores:
 
     `root` is a folder with `VIDEO.json` (frame number -> score, or an object with a `score`, as VERA's program writes),
     or a file of VADTree (vaa/data/vadtree.py). Its node scores are expanded to frames: a frame that two nodes share
-    belongs to the later one, and frames after the last node have no score.
+    belongs to the later one, and frames after the last node have no score. `field`: which score of a node is read where
+    the file has two, refined or raw.
     """
 
     scope: ClassVar[Scope] = WHOLE_VIDEO
 
     root: str
+    field: str
 
     def __post_init__(self) -> None:
+        if self.field not in ("refined", "raw"):
+            raise ConfigError(f"scores.field={self.field}: choose refined or raw.")
         if not local_path(self.root).exists():
             raise ConfigError(f"scores.root={self.root}: no such folder or file.")
 
@@ -53,7 +57,7 @@ class ReadScores:
             starts, values = _read(path)
         else:
             place = f"{path}, {name}"
-            scores = parse_scores(read_score_file(path)[name], place)
+            scores = parse_scores(read_score_file(path)[name], place, self.field)
             starts, values, stop = scores.starts, scores.values, scores.stop
         usable = (values >= 0) & (values <= 1)
         if not usable.all():
