@@ -17,11 +17,16 @@ from vaa.report.runs import Run
 
 STANDARD = ("roc_auc", "pr_auc", "within_video_auc")
 _HIGHER_IS_BETTER = (*measures.RESAMPLED, "cider", "meteor", "meteor_jar", "rouge_l", "events_hit")
-_HIGHER_PREFIXES = ("bleu_", "judge_reasonability", "judge_detail", "judge_consistency", "class_auc")
+_HIGHER_PREFIXES = (
+    *("bleu_", "judge_reasonability", "judge_detail", "judge_consistency", "class_auc", "definition_roc_auc"),
+    *("macro_auc", "anomalous_roc_auc", "anomalous_pr_auc", "within_class_", "event_precision", "event_recall"),
+    *("event_f1", "event_mean_precision", "map", "rbdc", "tbdc", "pixel_auc"),
+)
 _LOWER_IS_BETTER = (
     *("unparsed", "failed", "model_queries", "judge_unparsed"),
     *("false_alerts", "false_alerts_per_hour", "median_delay_s"),
 )
+_LOWER_PREFIXES = ("false_alarm", "missed_share", "delay_m")
 _TOLERANCE = 1e-6
 """Largest difference between a metric computed anew and the one in metrics.json that is not reported."""
 
@@ -138,7 +143,8 @@ def _shared_videos(data: Sequence[RunScores]) -> list[str]:
 def _is_best(name: str, index: int, results: Sequence[Mapping[str, Measure]], keys: Sequence[object]) -> bool:
     """Whether no other run that is evaluated alike has a better value; False if there is no other."""
     higher = name in _HIGHER_IS_BETTER or name.startswith(_HIGHER_PREFIXES)
-    sign = 1 if higher else -1 if name in _LOWER_IS_BETTER else 0
+    lower = name in _LOWER_IS_BETTER or name.startswith(_LOWER_PREFIXES)
+    sign = 1 if higher else -1 if lower else 0
     alike = (result for result, key in zip(results, keys, strict=True) if key == keys[index] and name in result)
     values = [value for value in (sign * result[name].value for result in alike) if not math.isnan(value)]
     return sign != 0 and len(values) > 1 and name in results[index] and sign * results[index][name].value == max(values)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array, csr_array
 
-from vaa.evaluation.roc import Labels
+from vaa.evaluation.roc import Counts, Labels, group_frames
 from vaa.types import Floats
 
 Numbers = NDArray[np.float64]
@@ -46,25 +46,24 @@ class Interval:
 
 def count_frames(labels: Sequence[Labels], scores: Sequence[Floats]) -> FrameCounts:
     """Count the frames of the videos, one array of shape (frames,) each."""
-    y, s = np.concatenate(labels), np.concatenate(scores)
-    video = np.repeat(np.arange(len(labels)), [len(each) for each in labels])
-    distinct, place = np.unique(s, return_inverse=True)
+    groups = group_frames(labels, scores)
+    distinct, place = np.unique(groups.scores, return_inverse=True)
     has_anomalous = np.zeros(len(distinct), dtype=np.int64)
-    has_anomalous[place[y]] = 1
+    has_anomalous[place[groups.anomalous > 0]] = 1
     rows = int(has_anomalous.sum())
-    # The row of the highest such score that is not above the frame's; `rows` where there is none.
+    # The row of the highest such score that is not above the group's; `rows` where there is none.
     row = (rows - np.cumsum(has_anomalous))[place]
     tied = has_anomalous[place].astype(bool)
 
-    def count(chosen: Labels) -> csr_array:
-        where = row[chosen], video[chosen]
-        return csr_array(coo_array((np.ones(len(where[0])), where), shape=(rows, len(labels))))
+    def count(frames: Counts, chosen: Labels) -> csr_array:
+        where = row[chosen], groups.video[chosen]
+        return csr_array(coo_array((frames[chosen].astype(np.float64), where), shape=(rows, len(labels))))
 
     totals = np.array([[each.sum(), len(each) - each.sum()] for each in labels], dtype=np.float64)
     return FrameCounts(
-        anomalous=count(y),
-        tied=count(tied & ~y),
-        between=count(~tied & (row < rows)),
+        anomalous=count(groups.anomalous, groups.anomalous > 0),
+        tied=count(groups.normal, tied & (groups.normal > 0)),
+        between=count(groups.normal, ~tied & (row < rows) & (groups.normal > 0)),
         positives=totals[:, 0],
         negatives=totals[:, 1],
     )

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import NDArray
 
 from vaa.evaluation.bootstrap import Numbers
 from vaa.evaluation.roc import Labels
 from vaa.types import Floats, GroundTruth, Report
+
+Addends = Sequence[float] | NDArray[Any]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -60,7 +62,7 @@ def compute_once(metrics: MetricSet, videos: Sequence[EvaluatedVideo]) -> dict[s
     return {name: float(values[0]) for name, values in compute(metrics, videos, np.ones((1, len(videos)))).items()}
 
 
-def ratio(numerators: ArrayLike, denominators: ArrayLike, weights: Numbers) -> Numbers:
+def ratio(numerators: Addends, denominators: Addends, weights: Numbers) -> Numbers:
     """Shape (times,): the ratio of two sums over the videos; NaN where the second is 0."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray((weights @ np.asarray(numerators, float)) / (weights @ np.asarray(denominators, float)))
