@@ -11,7 +11,7 @@ from vaa.evaluation.evaluation import evaluate
 from vaa.evaluation.protocol import Protocol
 from vaa.pipeline import RunResult
 from vaa.report import files, runs
-from vaa.types import Dataset, Failure, GroundTruth, Report, ScoreTrack, Span, Video
+from vaa.types import Box, Dataset, Failure, GroundTruth, Report, ScoreTrack, Span, Video
 
 PROTOCOL = Protocol(
     name="p", labels=None, end_inclusive=True, precision="float16", pad=0.0, smooth=0.0, transform="none", metrics={}
@@ -20,7 +20,8 @@ PROTOCOL = Protocol(
 
 def written(folder: Path, track: ScoreTrack | None, n_frames: int = 100) -> Report:
     video = Video("a/b #1", Path("v.mp4"), n_frames, 30.0)
-    truth = GroundTruth((Span(3, 10, "x"), Span(90, 121, "x")), "x")
+    boxes = (Box(3, (1.0, 2.0, 3.0, 4.0), 1.0, track=2), Box(4, (1.0, 2.0, 3.0, 4.0), 1.0))
+    truth = GroundTruth((Span(3, 10, "x"), Span(90, 121, "x")), "x", boxes)
     report = Report(video, track=track, truth=truth)
     history = {"score": report, "keep": replace(report, n_unparsed=1)}
     result = RunResult({video.id: history["keep"]}, {video.id: history}, [Failure("c", "ask", "damaged")])

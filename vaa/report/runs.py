@@ -217,7 +217,7 @@ def _truth(content: Mapping[str, Any]) -> GroundTruth:
 
 
 def _boxes(rows: Sequence[Sequence[Any]]) -> tuple[Box, ...]:
-    return tuple(Box(frame=frame, xyxy=(a, b, c, d), score=1.0) for frame, a, b, c, d in rows)
+    return tuple(Box(frame, (a, b, c, d), 1.0, *track) for frame, a, b, c, d, *track in rows)
 
 
 def _spans(content: Mapping[str, Any]) -> tuple[Span, ...]:
