@@ -18,6 +18,7 @@ from vaa.process import PROJECT_ROOT
 SECONDS = {
     "startup": 30,
     "evaluation": 30,
+    "counting": 120,
     "sweep": 240,
     "pixels": 240,
     "queries": 240,
