@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 from collections.abc import Iterator
@@ -12,12 +13,12 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from vaa.errors import DataError, VaaError
-from vaa.paper.__main__ import main
+from vaa.paper.__main__ import main, own_rows
 from vaa.paper.page import make_page
 from vaa.paper.published import PUBLISHED
 from vaa.paper.record import job_metrics, metrics
 from vaa.paper.replay import find_files, has_files, replay
-from vaa.paper.rows import BATCHES, COMBINED, GPU_ROWS, PROTOCOL_ROWS, ROWS
+from vaa.paper.rows import BATCHES, COMBINED, GPU_ROWS, OWN_ROWS, PROTOCOL_ROWS, ROWS
 from vaa.process import PROJECT_ROOT
 
 PLAIN, CENTRED = ("smoothing=filter10", "position=none"), ("smoothing=filter10", "position=centre")
@@ -147,6 +148,19 @@ def test_a_row_that_was_not_replayed_says_so_and_a_replayed_one_has_its_number(r
     assert "not at hand" in absent
     assert "| 0.688562 |" in present
     assert "not at hand" not in present
+
+
+def test_own_rows_are_kept_with_their_date(record: dict[str, Any], tmp_path: Path, text: str) -> None:
+    assert record["own"].keys() <= {row.experiment for row in OWN_ROWS}
+    for row in OWN_ROWS:
+        (line,) = (line for line in text.splitlines() if line.startswith(f"| {row.title}") and "http" not in line)
+        ours = record["own"].get(row.experiment)
+        assert f"{ours['roc_auc']:.6f}" in line and ours["date"] in line if ours else "not run" in line
+    (tmp_path / "results.json").write_text(json.dumps({"own": {"a": {"roc_auc": 0.5}}}))
+    args = argparse.Namespace(own=False, out=tmp_path)
+    files = find_files(empty_files(tmp_path / "files"))
+    assert own_rows(args, files) == {"a": {"roc_auc": 0.5}}
+    assert own_rows(argparse.Namespace(own=False, out=tmp_path / "new"), files) == {}
 
 
 def test_missing_files_are_listed_with_the_command_that_downloads_them(

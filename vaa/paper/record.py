@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,20 +27,30 @@ Jobs = Mapping[tuple[str, ...], Run]
 """Swept overrides -> the finished run."""
 
 
-def make_record(batches: Mapping[str, Jobs], urf: Path) -> dict[str, Any]:
-    """All numbers of the page, of the finished jobs of each batch; `urf` is the folder of URF's released files."""
+def make_record(batches: Mapping[str, Jobs], urf: Path, own: Mapping[str, Any]) -> dict[str, Any]:
+    """All numbers of the page, of the finished jobs of each batch; `urf` is the folder of URF's released files.
+
+    `own` are those of the project's own rows, by experiment, from this run or from an earlier record.
+    """
     return {
         "jobs": {name: {" ".join(job): metrics(run) for job, run in jobs.items()} for name, jobs in batches.items()},
         "resamples": _RESAMPLES,
         "seed": _SEED,
         "combined": {name: deltas(batches[name], baseline) for name, (_, baseline) in COMBINED.items()},
         "windows": equal_windows(batches["urf_ucf_replay"][()], urf / _INTERVALS),
+        "own": own,
     }
 
 
 def metrics(run: Run) -> dict[str, float]:
     """The metrics of a run that the page shows."""
     return {name: _round(value, METRIC_DIGITS) for name in METRICS if (value := run.metrics.get(name)) is not None}
+
+
+def own_metrics(run: Run) -> dict[str, Any]:
+    """The metrics of a run of an own row, and its date."""
+    day = datetime.fromtimestamp((run.folder / "metrics.json").stat().st_mtime, tz=UTC).date()
+    return metrics(run) | {"date": day.isoformat()}
 
 
 def deltas(jobs: Jobs, baseline: tuple[str, ...]) -> dict[str, dict[str, list[float]]]:

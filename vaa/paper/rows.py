@@ -31,6 +31,24 @@ class ReplayRow:
 
 
 @dataclass(frozen=True)
+class OwnRow:
+    """A result of this project: released captions scored by a model that runs on a CPU, not the authors' scores.
+
+    `mark` follows the title.
+    """
+
+    title: str
+    experiment: str
+    data: str
+    mark: str = ""
+
+    @property
+    def batch(self) -> ReplayBatch:
+        """Its one job."""
+        return ReplayBatch(self.experiment, (f"experiment={self.experiment}", f"data.root={self.data}"), ())
+
+
+@dataclass(frozen=True)
 class ProtocolRow:
     """The same scores under every protocol: the batch under LAVAD's, and the one under the others."""
 
@@ -177,6 +195,13 @@ PROTOCOL_ROWS = (
         )
     ),
 )
+
+OWN_ROWS = (
+    OwnRow("URF's captions, UCF-Crime, rated by MiniLM", "text_retrieval_ucf_sparse", "{urf}/ucf_crime"),
+    OwnRow("URF's captions, XD-Violence, rated by MiniLM", "text_retrieval_xd_sparse", "{urf}/xd_violence", "‡"),
+    OwnRow("URF's captions, UCF-Crime, rated by SmolLM2-135M", "urf_smollm2_ucf_sparse", "{urf}/ucf_crime"),
+)
+"""‡: settings chosen on these labels."""
 
 COMBINED = {
     "urf_ucf": ("URF's refined scores, UCF-Crime", _PLAIN),
