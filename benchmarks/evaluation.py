@@ -56,7 +56,11 @@ def load_dataset(root: Path, name: str) -> Dataset:
 
 def _metrics(dataset: Dataset, folder: Path) -> dict[str, float]:
     """URF's post-processing and vaa's metrics."""
-    stages = (ReadScores(root=str(folder), field="refined"), GaussianFilter(sigma=10.0), ExpandToFrames())
+    stages = (
+        ReadScores(root=str(folder), field="refined", step=1, lowest=0.0, highest=1.0),
+        GaussianFilter(sigma=10.0),
+        ExpandToFrames(),
+    )
     protocol = Protocol(
         name="lavad",
         labels=None,

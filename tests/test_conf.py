@@ -40,6 +40,7 @@ KINDS = {
     "prompt": Prompt,
     "suspicious_window": Transform | ModelStage,
     "memory": Memory,
+    "scores": Transform,
 }
 
 FITS = {"readout/zero_one.yaml": "vera", "readout/eleven.yaml": "plain"}  # a read-out belongs to a prompt

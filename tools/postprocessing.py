@@ -93,7 +93,9 @@ class Data:
             name=name, root=str(root / name), index="annotations/test.txt", spans="annotations/[Tt]emporal*.txt",
             videos="videos", boxes="none", texts="none", fps=30.0, file_fps=True, base=0,
         ).load()  # fmt: skip
-        read = ReadScores(root=str(root / name / "refined_scores" / FOLDERS[name]), field="refined")
+        read = ReadScores(
+            root=str(root / name / "refined_scores" / FOLDERS[name]), field="refined", step=1, lowest=0.0, highest=1.0
+        )
         self.reports = [read(Report(video)) for video in dataset.videos]
         spans = LAVAD.spans(dataset)
         self.every = slice(None) if every == 1 else slice(every // 2, None, every)

@@ -23,6 +23,7 @@ GROUPS = {
     "readout": "the score of a segment: as written, or from the probabilities of the answers",
     "refinement": "scores refined by those of similar segments",
     "smoothing": "smoothing of a video's scores in time",
+    "scores": "scores from files, for method=scored and URF's later tasks",
     "suspicious_window": "URF's suspicious window: how it is found, tagged and its tags filtered",
     "memory": "texts of normal and abnormal scenes, for retrieval",
     "position": "weighting by the position in the video",

@@ -257,7 +257,9 @@ def test_urfs_released_scores_give_its_numbers(
 ) -> None:
     known = {"smooth": GaussianFilter(sigma=10.0), "position": CentreWeight(width=0.5)}
     stages: dict[str, Stage] = {
-        "read": ReadScores(root=str(shared / "recorded" / "urf" / name / folder), field="refined")
+        "read": ReadScores(
+            root=str(shared / "recorded" / "urf" / name / folder), field="refined", step=1, lowest=0.0, highest=1.0
+        )
     }
     stages |= {"smooth": known["smooth"]} if "smooth" in shaping else {}
     stages |= {"frames": ExpandToFrames()}

@@ -140,13 +140,17 @@ def test_invalid_reversed_and_duplicate_labels_are_refused(tmp_path: Path, entri
 def test_invalid_and_duplicate_scores_are_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "v.json").write_text(content)
     with pytest.raises(VideoError, match=r"v\.json"):
-        ReadScores(root=str(tmp_path), field="refined")(Report(Video("v", Path("v.mp4"), 64, 30.0)))
+        ReadScores(root=str(tmp_path), field="refined", step=1, lowest=0.0, highest=1.0)(
+            Report(Video("v", Path("v.mp4"), 64, 30.0))
+        )
 
 
 @pytest.mark.parametrize(("starts", "length"), [((0, 7, 50), 64), ((5, 6), 2), ((0, 500), 64)])
 def test_a_score_lasts_to_the_next_and_never_past_the_end(tmp_path: Path, starts: tuple[int, ...], length: int) -> None:
     (tmp_path / "v.json").write_text(json.dumps({str(start): 0.5 for start in starts}))
-    track = ReadScores(root=str(tmp_path), field="refined")(Report(Video("v", Path("v.mp4"), 64, 30.0))).track
+    track = ReadScores(root=str(tmp_path), field="refined", step=1, lowest=0.0, highest=1.0)(
+        Report(Video("v", Path("v.mp4"), 64, 30.0))
+    ).track
     assert track is not None
     assert len(track.per_frame(64).values) == length
 

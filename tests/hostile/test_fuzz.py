@@ -64,7 +64,9 @@ FILES: dict[str, Read] = {
     "tracks.txt": lambda file: read_tracks(file, 64),
     "UCSDped1.m": lambda file: read_matlab_program(file, 1),
     "avenue.mat": read_matlab_intervals,
-    "v.json": lambda file: ReadScores(root=str(file.parent), field="refined")(Report(VIDEO)),
+    "v.json": lambda file: ReadScores(root=str(file.parent), field="refined", step=1, lowest=0.0, highest=1.0)(
+        Report(VIDEO)
+    ),
 }
 
 

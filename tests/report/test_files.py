@@ -143,7 +143,7 @@ def test_written_scores_are_read_back_exactly(tmp_path: Path, seed: int, stride:
         Video("a/b #1", Path("v.mp4"), 30 * seed + 101, 30.0), track=track(list(rng.random(400).round(1)), stride)
     )
     files.write_results(tmp_path, RunResult({report.video.id: report}, {report.video.id: {}}), [])
-    back = ReadScores(root=str(tmp_path / "scores"), field="refined")(report).track
+    back = ReadScores(root=str(tmp_path / "scores"), field="refined", step=1, lowest=0.0, highest=1.0)(report).track
     assert back is not None
     assert report.track is not None
     n = report.video.n_frames

@@ -19,7 +19,7 @@ REPORT = Report(Video("v", Path("v.mp4"), 64, 30.0))
 
 def write(folder: Path, content: object, name: str = "v.json") -> ReadScores:
     (folder / name).write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
-    return ReadScores(root=str(folder), field="refined")
+    return ReadScores(root=str(folder), field="refined", step=1, lowest=0.0, highest=1.0)
 
 
 @pytest.mark.parametrize("name", ["v.json", "v.mp4.json"])
@@ -70,14 +70,14 @@ def test_an_invalid_file_is_a_named_failure_of_the_video(tmp_path: Path, content
 
 def test_a_missing_file_is_a_failure_of_the_video(tmp_path: Path) -> None:
     with pytest.raises(VideoError, match=r"v\.json does not exist"):
-        ReadScores(root=str(tmp_path), field="refined")(REPORT)
+        ReadScores(root=str(tmp_path), field="refined", step=1, lowest=0.0, highest=1.0)(REPORT)
 
 
 def all_videos(folder: Path, **scores: object) -> ReadScores:
     """A stage that reads a file in VADTree's layout."""
     file = folder / "scores.json"
     file.write_text(json.dumps({"vid_score": {f"{name}.mp4": entry for name, entry in scores.items()}}))
-    return ReadScores(root=str(file), field="refined")
+    return ReadScores(root=str(file), field="refined", step=1, lowest=0.0, highest=1.0)
 
 
 @pytest.mark.parametrize("name", ["v__1.json", "v__1.mp4.json", "v__#1.json"])
@@ -135,7 +135,7 @@ def test_vadtrees_released_scores_give_its_released_numbers(
         name=data, root=str(root), index="annotations/anomaly_test.txt", spans="annotations/Temporal*.txt",
         videos="videos", boxes="none", texts="none", fps=30.0, file_fps=True, base=0,
     ).load()  # fmt: skip
-    stage = ReadScores(root=str(root / file), field="refined")
+    stage = ReadScores(root=str(root / file), field="refined", step=1, lowest=0.0, highest=1.0)
     protocol = Protocol(
         name="lavad",
         labels=None,
@@ -153,7 +153,7 @@ def test_vadtrees_released_scores_give_its_released_numbers(
 
 def test_a_missing_folder_ends_the_run(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no such folder") as error:
-        ReadScores(root=str(tmp_path / "nowhere"), field="refined")
+        ReadScores(root=str(tmp_path / "nowhere"), field="refined", step=1, lowest=0.0, highest=1.0)
     assert not isinstance(error.value, VideoError)
 
 

@@ -69,7 +69,10 @@ def test_a_video_that_is_not_in_the_file_fails_alone(tmp_path: Path) -> None:
 def test_the_released_statistics_are_those_of_the_released_scores(shared: Path) -> None:
     """290 videos: the window that is read is the one that is found, up to the digits that the authors store."""
     folder = shared / "recorded/urf/ucf_crime/scores/videollama3"
-    scores, finder = ReadScores(root=str(folder), field="refined"), FindSuspiciousWindow(n_parts=10, min_frames=300)
+    scores, finder = (
+        ReadScores(root=str(folder), field="refined", step=1, lowest=0.0, highest=1.0),
+        FindSuspiciousWindow(n_parts=10, min_frames=300),
+    )
     reader = ReadSuspiciousWindow(file=str(folder / "highest_lowest_intervals.json"))
     videos = sorted(file.stem for file in folder.glob("*_x264.json"))
     assert len(videos) == 290

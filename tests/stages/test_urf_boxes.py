@@ -167,7 +167,7 @@ def test_boxes_are_drawn_for_as_many_released_videos_as_by_the_authors(
 ) -> None:
     root = shared / "recorded/urf" / data
     read, find = (
-        ReadScores(root=str(root / "refined_scores" / scores), field="refined"),
+        ReadScores(root=str(root / "refined_scores" / scores), field="refined", step=1, lowest=0.0, highest=1.0),
         FindSuspiciousWindow(n_parts=10, min_frames=300),
     )
     drawn, unnamed = 0, 0

@@ -1,4 +1,4 @@
-"""Scores from disk: a JSON file per video (LAVAD, URF, Probe-VAD, VERA), or one of all videos (VADTree)."""
+"""Scores from disk: a file per video (JSON of LAVAD, URF, Probe-VAD, VERA; npy; csv), or VADTree's of all videos."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ import orjson
 from numpy.typing import NDArray
 
 from vaa.data.base import known_names
+from vaa.data.score_files import FileScores, read_array, read_table
 from vaa.data.vadtree import parse_scores, read_score_file
-from vaa.errors import ConfigError, VideoError
+from vaa.errors import ConfigError, VideoError, require_at_least
 from vaa.stages.base import WHOLE_VIDEO, Scope
 from vaa.types import Report, ScoreTrack, file_name, local_path
 
 Starts = NDArray[np.int64]
 Values = NDArray[np.float64]
+_SUFFIXES = (".json", ".npy", ".csv")
 _MAX_FRAMES = 10**8  # a month of video
 
 
@@ -28,17 +30,25 @@ class ReadScores:
     """Read the scores of a video; a null, NaN or -1 counts as unparsed and is interpolated.
 
     `root` is a folder with `VIDEO.json` (frame number -> score, or an object with a `score`, as VERA's program writes),
-    or a file of VADTree (vaa/data/vadtree.py). Its node scores are expanded to frames: a frame that two nodes share
+    `VIDEO.npy` or `VIDEO.csv` (vaa/data/score_files.py; detections become boxes too), or a file of VADTree
+    (vaa/data/vadtree.py). Its node scores are expanded to frames: a frame that two nodes share
     belongs to the later one, and frames after the last node have no score. `field`: which score of a node is read where
-    the file has two, refined or raw.
+    the file has two, refined or raw. `step`: frames of each value of a file without frame numbers. Scores from `lowest`
+    to `highest` become 0 to 1.
     """
 
     scope: ClassVar[Scope] = WHOLE_VIDEO
 
     root: str
     field: str
+    step: int
+    lowest: float
+    highest: float
 
     def __post_init__(self) -> None:
+        require_at_least(1, step=self.step)
+        if not self.lowest < self.highest:
+            raise ConfigError(f"scores.lowest={self.lowest}: must be below scores.highest={self.highest}.")
         if self.field not in ("refined", "raw"):
             raise ConfigError(f"scores.field={self.field}: choose refined or raw.")
         if not local_path(self.root).exists():
@@ -54,11 +64,15 @@ class ReadScores:
         path, name = self._find(report.video.id)
         if name is None:
             place, stop = str(path), None
-            starts, values = _read(path)
+            content = self._read_file(path, report.video.n_frames)
+            starts, values, boxes = content.starts, content.values, content.boxes
         else:
             place = f"{path}, {name}"
             scores = parse_scores(read_score_file(path)[name], place, self.field)
             starts, values, stop = scores.starts, scores.values, scores.stop
+            boxes = ()
+        if (self.lowest, self.highest) != (0, 1):
+            values = (values - self.lowest) / (self.highest - self.lowest)
         usable = (values >= 0) & (values <= 1)
         if not usable.all():
             values = _interpolated(place, starts, values, usable)
@@ -66,7 +80,15 @@ class ReadScores:
         track = (
             ScoreTrack(values, starts) if stop is None else _expand(values, starts, min(stop, report.video.n_frames))
         )
-        return replace(report, track=track, n_answers=n_answers, n_unparsed=n_unparsed)
+        return replace(report, track=track, boxes=boxes, n_answers=n_answers, n_unparsed=n_unparsed)
+
+    def _read_file(self, path: Path, n_frames: int) -> FileScores:
+        if path.suffix == ".npy":
+            return read_array(path, self.step)
+        if path.suffix == ".csv":
+            return read_table(path, self.step, n_frames)
+        starts, values = _read(path)
+        return FileScores(starts=starts, values=values)
 
     def _find(self, video: str) -> tuple[Path, str | None]:
         """The file of a video's scores, and its name there if the file has all videos."""
@@ -76,7 +98,9 @@ class ReadScores:
             if name is None:
                 raise VideoError(f"no scores: {root} has no '{video}'.")
             return root, name
-        file = next((file for name in names if (file := root / file_name(name)).is_file()), None)
+        files = (root / file_name(name) for name in names)
+        known = (file.with_name(f"{file.name.removesuffix('.json')}{end}") for file in files for end in _SUFFIXES)
+        file = next((file for file in known if file.is_file()), None)
         if file is None:
             raise VideoError(f"no scores: {root / file_name(video)} does not exist.")
         return file, None
@@ -93,7 +117,10 @@ def _interpolated(place: str, starts: Starts, values: Values, usable: NDArray[np
     wrong = ~usable & ~np.isnan(values) & (values != -1)
     if wrong.any():
         k = int(np.argmax(wrong))
-        raise VideoError(f"{place}: frame {starts[k]} has the score {values[k]}, which is not in [0, 1].")
+        raise VideoError(
+            f"{place}: frame {starts[k]} has the score {values[k]}, which is not in [0, 1]. "
+            "For other scores give scores.lowest and scores.highest."
+        )
     if not usable.any():
         raise VideoError(f"{place}: has no valid score.")
     return np.interp(starts, starts[usable], values[usable])
