@@ -83,6 +83,7 @@ class FakeServer:
 
     def __init__(self) -> None:
         self.script: Callable[[dict[str, Any], int], Reply] = lambda body, before: completion("fine")
+        self.other_paths = False  # answered by the script too, as vLLM's /tokenize; else 404
         self.bodies: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.models: Any = {"object": "list", "data": [{"id": "fake"}, {"id": "other"}]}
@@ -119,6 +120,9 @@ class FakeServer:
 
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                if not (server.other_paths or self.path.endswith("/chat/completions")):
+                    self._send(error(404, "no such page"))
+                    return
                 self._send(server.respond(body, {k.lower(): v for k, v in self.headers.items()}))
 
             def do_GET(self) -> None:

@@ -21,6 +21,7 @@ RATINGS = ("[0.0]", "[0.5]", "[1.0]")
 @pytest.fixture
 def fake() -> Iterator[FakeServer]:
     server = FakeServer()
+    server.other_paths = True
     yield server
     server.close()
 
