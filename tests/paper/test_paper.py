@@ -13,6 +13,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from vaa.errors import DataError, VaaError
+from vaa.paper import leaderboard
 from vaa.paper.__main__ import main, own_rows
 from vaa.paper.page import make_page
 from vaa.paper.published import PUBLISHED
@@ -195,6 +196,34 @@ def test_a_new_replay_agrees_with_the_record(tmp_path: Path, shared: Path, recor
     (next(iter(modified)) / "metrics.json").unlink()
     with pytest.raises(VaaError, match="ratings"):
         replay(batch, find_files(empty_files(tmp_path / "none")), tmp_path, keep=True)
+
+
+def test_the_leaderboard_counts_what_the_other_tables_count(record: dict[str, Any], text: str) -> None:
+    rows = {row.batch.name: row for row in leaderboard.ROWS}
+    assert record["leaderboard"].keys() == rows.keys()
+    same = {
+        "leaderboard_ucf-crime_urf_refined": ("urf_ucf", PLAIN),
+        "leaderboard_xd-violence_urf_refined": ("urf_xd", PLAIN),
+        "leaderboard_ucf-crime_corevad_smoothed_position": ("corevad_ucf_lavad", BOTH),
+        "leaderboard_msad_vadtree_ensemble": ("vadtree_msad", ()),
+    }
+    for name, (batch, job) in same.items():
+        for metric in ("roc_auc", "within_video_auc"):
+            value, low, high = record["leaderboard"][name][metric]
+            assert value == job_metrics(record, batch, job)[metric]
+            assert low < value < high
+        assert f"| {rows[name].title} | {rows[name].by} |" in text
+    absent = make_page({**record, "leaderboard": {}})
+    assert absent.count("| not replayed |") >= len(rows)
+
+
+def test_a_new_row_of_the_leaderboard_agrees_with_the_record(
+    tmp_path: Path, shared: Path, record: dict[str, Any]
+) -> None:
+    (row,) = (row for row in leaderboard.ROWS if row.title == "VADTree, coarse")
+    (run,) = replay(row.batch, find_files(shared / "recorded"), tmp_path, keep=False).values()
+    expected = record["leaderboard"][row.batch.name]
+    assert leaderboard.measured(run) == {name: pytest.approx(values, abs=1e-6) for name, values in expected.items()}
 
 
 def empty_files(folder: Path) -> Path:

@@ -14,6 +14,7 @@ import orjson
 from vaa import process
 from vaa.errors import OutputError, VaaError
 from vaa.installation import CHECKOUT
+from vaa.paper import leaderboard
 from vaa.paper.page import make_page
 from vaa.paper.record import make_record, own_metrics
 from vaa.paper.replay import ReleasedFiles, find_files, has_files, replay
@@ -51,8 +52,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _make(args: argparse.Namespace) -> None:
     files = find_files(args.recorded)
-    batches = [batch for batch in BATCHES if has_files(batch, files)]
-    if absent := [batch.name for batch in BATCHES if batch not in batches]:
+    wanted = [*BATCHES, *(row.batch for row in leaderboard.ROWS)]
+    batches = [batch for batch in wanted if has_files(batch, files)]
+    if absent := [batch.name for batch in wanted if batch not in batches]:
         log.info("Left out, their files are not in %s: %s", args.recorded, ", ".join(absent))
     try:
         runs = {batch.name: replay(batch, files, args.runs, args.keep) for batch in batches}

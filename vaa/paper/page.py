@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from vaa.compare.comparison import STANDARD
+from vaa.paper import leaderboard
 from vaa.paper.published import PUBLISHED
 from vaa.paper.record import job_metrics
 from vaa.paper.replay import command
@@ -88,7 +89,10 @@ stand in for others. Add `doctor=true` to a command to see all that it needs and
 
 def make_page(record: Record) -> str:
     """The whole page, as Markdown."""
-    sections = (_published(record), _own(record), _protocols(record), _checks(record), _combined(record), _gpu_rows())
+    sections = (
+        *(_published(record), _leaderboard(record), _own(record)),
+        *(_protocols(record), _checks(record), _combined(record), _gpu_rows()),
+    )
     return "\n".join([_INTRO, *(part for section in sections for part in section)])
 
 
@@ -116,6 +120,14 @@ def _published_cells(record: Record, row: ReplayRow) -> Iterator[tuple[str, ...]
             "" if theirs is None or name not in ours else f"{100 * ours[name] - theirs:+.3f}",
             _number(ours.get("within_video_auc")) if name == "roc_auc" else "",
         )
+
+
+def _leaderboard(record: Record) -> Iterator[str]:
+    yield leaderboard.text()
+    for data, titles, lines in leaderboard.section(record["leaderboard"]):
+        yield f"### {data}\n"
+        yield _table(titles, lines, right=range(3, len(titles))) + "\n"
+    yield "\n".join(f"    {command(row.batch, ())}    # {row.data}: {row.title}" for row in leaderboard.ROWS)
 
 
 def _own(record: Record) -> Iterator[str]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from vaa.compare.comparison import STANDARD, compare
 from vaa.errors import DataError
+from vaa.paper import leaderboard
 from vaa.paper.rows import BATCHES, COMBINED
 from vaa.report.runs import Run
 
@@ -33,12 +34,22 @@ def make_record(batches: Mapping[str, Jobs], urf: Path, own: Mapping[str, Any]) 
     `own` are those of the project's own rows, by experiment, from this run or from an earlier record.
     """
     return {
-        "jobs": {name: {" ".join(job): metrics(run) for job, run in jobs.items()} for name, jobs in batches.items()},
+        "jobs": {
+            batch.name: {" ".join(job): metrics(run) for job, run in batches[batch.name].items()}
+            for batch in BATCHES
+            if batch.name in batches
+        },
         "resamples": _RESAMPLES,
         "seed": _SEED,
         "combined": {name: deltas(batches[name], baseline) for name, (_, baseline) in COMBINED.items()},
         "windows": equal_windows(batches["urf_ucf_replay"][()], urf / _INTERVALS),
         "own": own,
+        "leaderboard": {
+            row.batch.name: leaderboard.measured(run)
+            for row in leaderboard.ROWS
+            if row.batch.name in batches
+            for run in batches[row.batch.name].values()
+        },
     }
 
 
