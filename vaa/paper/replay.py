@@ -117,7 +117,8 @@ def command(batch: ReplayBatch, job: Collection[str]) -> str:
         "labels_ucf": "UCF_Eval.json",
         "labels_xd": "xd_test_800.json",
     }
-    return " ".join(["python run.py", *(override.format(**names) for override in batch.fixed), *job])
+    overrides = [*(override.format(**names) for override in batch.fixed), *job]
+    return " ".join(["python run.py", *(f"'{each}'" if "[" in each else each for each in overrides)])
 
 
 def _swept_overrides(run: Run, keys: Sequence[str]) -> tuple[str, ...]:
