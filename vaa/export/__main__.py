@@ -1,4 +1,4 @@
-"""`python -m vaa.export RUN --layout urf|corevad|lavad`: write a finished run in the authors' layout."""
+"""`python -m vaa.export RUN --layout NAME`: write a finished run in the authors' layout, or its scores alone."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pathlib import Path
 
 from vaa import process
 from vaa.errors import ConfigError, VaaError
-from vaa.export import corevad, lavad, urf
+from vaa.export import corevad, lavad, scores, urf
 from vaa.export.content import ExportFile
-from vaa.report.files import write_json
+from vaa.report.files import write_bytes, write_json
 from vaa.report.run_folder import output_errors
 from vaa.report.runs import Run, find_run
 
@@ -21,6 +21,10 @@ LAYOUTS: dict[str, Callable[[Run], Iterator[ExportFile]]] = {
     "urf": urf.files,
     "corevad": corevad.files,
     "lavad": lavad.files,
+    "npy": scores.npy,
+    "csv": scores.csv,
+    "vadtree": scores.vadtree,
+    "detections": scores.detections,
 }
 
 
@@ -55,7 +59,10 @@ def write(run: Run, layout: str, out: Path) -> list[str]:
     try:
         with output_errors(out.parent):
             for file in LAYOUTS[layout](run):
-                write_json(out / file.path, file.content, indent=True)
+                if isinstance(file.content, bytes):
+                    write_bytes(out / file.path, file.content)
+                else:
+                    write_json(out / file.path, file.content, indent=True)
                 names.append(file.path)
     except BaseException:
         shutil.rmtree(out, ignore_errors=True)

@@ -16,7 +16,7 @@ from vaa.types import Report
 
 @dataclass(frozen=True)
 class ExportFile:
-    """A file of a layout: its path under the folder of the export, and its content, written as JSON."""
+    """A file of a layout: its path under the folder of the export, and its content: bytes, or JSON."""
 
     path: str
     content: Any
