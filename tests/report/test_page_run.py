@@ -65,7 +65,7 @@ def test_videos_without_labels_give_alerts_files_and_a_page(tmp_path: Path) -> N
     assert "0 alerts in 0 videos" in output
     written = {file.name for file in (tmp_path / "bare").glob("*") if file.suffix != ".diff"}
     files = ["alerts.csv", "metrics.json", "failures.json", "notices.json", "environment.json"]
-    assert written == {*files, "alerts.json", "run.log", "rerun.sh", ".hydra"}
+    assert written == {*files, "alerts.json", "performance.json", "run.log", "rerun.sh", ".hydra"}
     assert _numbers(tmp_path / "bare") == _numbers(tmp_path / "run")
     with pytest.raises(DataError, match=r"details=false.*rerun\.sh details=true"):
         Page(copy=False).write(Run(tmp_path / "bare"))

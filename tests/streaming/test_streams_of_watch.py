@@ -26,7 +26,7 @@ from vaa.models.base import Model
 from vaa.pipeline import analyse
 from vaa.streaming.stream import Stream
 from vaa.streaming.watch import watch
-from vaa.types import Answer, Dataset, NoAnswer, Query
+from vaa.types import Answer, ChooseQuery, Dataset, GenerateQuery, NoAnswer, Query
 
 HALF = Hysteresis(threshold=0.5, end=0.5)
 ROOT = Path(__file__).parents[2]
@@ -45,14 +45,17 @@ METHODS = {
 
 @dataclass
 class CountingEngine:
-    """The local engine; counts the queries, and the largest number of stored frames of a stream."""
+    """The local engine; counts the queries of chat models, and the largest number of stored frames of a stream.
+
+    Embeddings are not counted: a file's are of blocks of frames, a stream's of segments.
+    """
 
     n_queries: int = 0
     max_stored: int = 0
     _local: LocalEngine = field(default_factory=LocalEngine)
 
     def answer(self, model: Model, queries: Sequence[Query]) -> Iterator[Answer | NoAnswer]:
-        self.n_queries += len(queries)
+        self.n_queries += sum(isinstance(query, GenerateQuery | ChooseQuery) for query in queries)
         folder = queries[0].video.path
         self.max_stored = max(self.max_stored, len(list(folder.iterdir())) if folder.is_dir() else 0)
         return self._local.answer(model, queries)

@@ -23,6 +23,7 @@ from vaa.tune.selection import SelectionRule
 from vaa.tune.settings import AS_IT_IS, Setting, build_stages, grid_settings
 from vaa.tune.tunable_run import TunableRun, load_run
 
+SCORES = {"field": "refined", "step": 1, "lowest": 0.0, "highest": 1.0}
 RULE = SelectionRule(("roc_auc",), 1)
 GRID = [["smoothing.sigma=0.5,1,2,4"], ["smoothing=none", "position=none,centre"]]
 
@@ -36,7 +37,7 @@ def make_run(folder: Path, seed: int, name: str = "run", prefix: str = "", count
     for video, track in tracks.items():
         (root / f"{video}.json").write_text(json.dumps({10 * k: score for k, score in enumerate(track)}))
     config = {
-        "scores": {"_target_": "vaa.stages.read_scores.ReadScores", "root": root.name},
+        "scores": {"_target_": "vaa.stages.read_scores.ReadScores", "root": root.name, **SCORES},
         "smoothing": {"_target_": "vaa.stages.scores.GaussianFilter", "sigma": 1.0},
         "position": {"_target_": "vaa.stages.scores.Identity"},
         "vlm": {"_target_": "vaa.models.recorded.RecordedModel"},

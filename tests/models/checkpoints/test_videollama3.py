@@ -47,7 +47,7 @@ def vlm(folder: Path, **changes: Any) -> TransformersVLM:
     """The model of conf/vlm/videollama3.yaml on another checkpoint."""
     fields = yaml.safe_load(CONF.read_text(encoding="utf-8")) | {"dtype": "float32", "device_map": "cpu"}
     fields |= {"workers": 0, "resize": "pil", "decoder": "decord", "batch_size": 2, "checkpoint": str(folder)}
-    fields |= {"max_visual_tokens": None, "compress_tokens": False}
+    fields |= {"max_visual_tokens": None, "compress_tokens": False, "vllm": None}
     model: TransformersVLM = instantiate({**fields, **changes}, _convert_="all")
     return model
 

@@ -34,6 +34,7 @@ TEST_FIELDS = {
     "max_pixels": None,
     "max_visual_tokens": None,
     "compress_tokens": False,
+    "vllm": None,
 }
 NAMES = ["internvl", "qwen2_5_vl", "qwen3_vl", "videollama3", "llava_onevision"]
 GRID = ["qwen2_5_vl", "qwen3_vl", "videollama3"]
