@@ -81,10 +81,16 @@ class Evaluation:
 
     def counted_video(self, video: str) -> EvaluatedVideo:
         """A video that has scores and labels; the scores are those that the metrics count."""
-        scores = self.protocol.counted_scores(self.scores[video])
         return EvaluatedVideo(
-            report=self.reports[video], truth=self.truths[video], labels=self.labels[video], scores=scores
+            report=self.reports[video],
+            truth=self.truths[video],
+            labels=self.labels[video],
+            scores=self._counted_scores[video],
         )
+
+    @cached_property
+    def _counted_scores(self) -> dict[str, Floats]:
+        return {video: self.protocol.counted_scores(self.scores[video]) for video in self.labelled}
 
     @cached_property
     def curves(self) -> Curves | None:
@@ -98,8 +104,7 @@ class Evaluation:
 
     @property
     def _evaluated(self) -> tuple[list[Labels], list[Floats]]:
-        count = self.protocol.counted_scores
-        return [self.labels[video] for video in self.labelled], [count(self.scores[video]) for video in self.labelled]
+        return [self.labels[video] for video in self.labelled], [self._counted_scores[video] for video in self.labelled]
 
     def label(self, video: str) -> str | None:
         """The class of a video in its data set; None without ground truth."""

@@ -17,7 +17,11 @@
   const protocol = (p) => [
     `Protocol ${p.name}: `,
     p.labels ? `labels of ${p.labels} (the end of an interval is ${p.end_inclusive ? "" : "not "}anomalous), ` : "the data set's own labels, ",
-    `scores are ${p.precision}.`,
+    `scores are ${p.precision}`,
+    p.smooth ? `, smoothed for the metrics (sigma ${p.smooth} frames)` : "",
+    p.transform === "sigmoid" ? ", for the metrics their sigmoids with 4 decimals" : "",
+    p.transform === "minmax" ? ", for the metrics stretched to [0, 1] within each video, which looks at the whole video" : "",
+    ".",
   ].join("");
 
   const numbers = (run) => {
